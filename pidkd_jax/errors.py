@@ -1,0 +1,26 @@
+"""The one exception that means: the user can mend this."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+  """A mistake that the user can mend; its message is one line with the value and the remedy.
+
+  Scripts print the message without a traceback and exit with a non-zero status
+  (`pidkd_jax.app`).
+  """
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+  """The error for a misspelt name: says what is nearest and what there is.
+
+  Args:
+    kind: what was named, e.g. 'model'.
+    name: what the user wrote.
+    known: the names that exist.
+  """
+  known = sorted(known)
+  nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+  hint = f'did you mean {nearest[0]!r}? ' if nearest else ''
+  return UserError(f'unknown {kind} {name!r}; {hint}there are: {", ".join(known)}')

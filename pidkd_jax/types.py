@@ -1,0 +1,114 @@
+"""The few records that cross the borders between modules."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from flax import struct
+
+# A Flax variable collection tree: {'params': ..., 'batch_stats': ...}.
+Variables = dict[str, Any]
+
+
+@struct.dataclass
+class Features:
+  """What a network's encoder computes from a batch of images.
+
+  Attributes:
+    stages: the stem's and each stage's map, each [B, H, W, C].
+    preactivations: the same maps before their last activation.
+    target: [B, H, W, C], the map whose spatial mean the classifier reads.
+    pooled: [B, C], that mean.
+    rectified: whether `target` is behind a ReLU, so that a projector onto it ends in one.
+  """
+
+  stages: tuple[jax.Array, ...]
+  preactivations: tuple[jax.Array, ...]
+  target: jax.Array
+  pooled: jax.Array
+  rectified: bool = struct.field(pytree_node=False, default=True)
+
+
+@struct.dataclass
+class Batch:
+  """One training batch, as the device made it.
+
+  Attributes:
+    image: float32 [B, H, W, C], augmented and normalised.
+    label: int32 [B].
+    index: int32 [B], each example's place in the training split (memory banks need it).
+  """
+
+  image: jax.Array
+  label: jax.Array
+  index: jax.Array
+
+
+@struct.dataclass
+class Teacher:
+  """The frozen teacher as a method sees it.
+
+  Attributes:
+    features: its Features of the batch.
+    logits: [B, K] of the batch.
+    classify: its own classifier, pooled [..., C] -> logits [..., K]; differentiable in `pooled`.
+  """
+
+  features: Features
+  logits: jax.Array
+  classify: Callable[[jax.Array], jax.Array] = struct.field(pytree_node=False)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Arrays:
+  """A split in memory: images uint8 [N, H, W, C] and labels int32 [N]."""
+
+  images: np.ndarray
+  labels: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.labels)
+
+  def take(self, index: np.ndarray) -> 'Arrays':
+    return Arrays(self.images[index], self.labels[index])
+
+
+# Compared by identity: its labels are an array, and one run has one training split.
+@dataclasses.dataclass(frozen=True, eq=False)
+class DatasetSpec:
+  """What is known of a dataset beyond its pixels.
+
+  Attributes:
+    name: as it stands in tables and bundles; an unverified archive has a name of its own.
+    source: one line that says where the data came from, for reports.
+    class_names: K names, in the order of the labels.
+    labels: int32 [N], the training split's labels (memory banks need them).
+    image_shape: (H, W, C).
+    mean: per-channel mean of the pixels scaled to [0, 1].
+    std: per-channel standard deviation, likewise.
+    padding: pixels of zero padding for the random crop in training.
+    flip: whether training flips images at random (digits and letters must not be).
+    fingerprint: SHA-256 (hex) of the training and test arrays, so that a run can be repeated
+      on the same data and a teacher from other data is recognised.
+  """
+
+  name: str
+  source: str
+  class_names: tuple[str, ...]
+  labels: np.ndarray
+  image_shape: tuple[int, int, int]
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  padding: int
+  flip: bool
+  fingerprint: str
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.class_names)
+
+  @property
+  def num_examples(self) -> int:
+    return len(self.labels)
