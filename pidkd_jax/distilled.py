@@ -1,0 +1,57 @@
+"""What a student with a shared classifier is when it is deployed: a model like any other."""
+
+import jax
+
+from pidkd_jax.layers import ProjectorStack, average_to
+from pidkd_jax.model import Model
+
+
+class Distilled(Model):
+  """A student's encoder, the projectors, and the teacher's classifier.
+
+  Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3, abstract. The teacher's encoder
+  never runs: of `teacher` only the classifier has parameters here.
+
+  Attributes:
+    student: gives the distillation map.
+    teacher: gives `classify`.
+    num_projectors: q.
+    factor: f.
+    integration: a name in `layers.INTEGRATIONS`.
+    target: (H_t, W_t, C_t) of the teacher's target map at the training size.
+    target_rectified: whether that map is behind a ReLU.
+  """
+
+  student: Model
+  teacher: Model
+  num_projectors: int
+  factor: int
+  integration: str
+  target: tuple[int, int, int]
+  target_rectified: bool
+
+  aligned = True
+
+  def setup(self):
+    self.projectors = ProjectorStack(
+        self.num_projectors,
+        self.factor,
+        self.integration,
+        features=self.target[-1],
+        rectified=self.target_rectified,
+    )
+
+  @property
+  def rectified(self) -> bool:
+    # A convex combination of rectified maps is not negative either.
+    return self.target_rectified
+
+  def trunk(self, image, train):
+    return self.student.trunk(image, train)
+
+  def head(self, last, train=False):
+    last = self.student.distillation_map(last, train)
+    return self.projectors(average_to(last, self.target[:2]), train)
+
+  def classify(self, pooled: jax.Array) -> jax.Array:
+    return self.teacher.classify(pooled)

@@ -1,0 +1,237 @@
+"""Building blocks that networks and methods share."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+# He et al. 2015, arXiv:1502.01852, in the fan-out form that the CIFAR recipes use.
+he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+def _uniform_fan_in(fan_in: int):
+  """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for a linear layer, which the recipe has."""
+
+  def init(key, shape, dtype=jnp.float32):
+    bound = fan_in**-0.5
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return init
+
+
+class Classifier(nn.Module):
+  """Linear classifier, [..., C] -> [..., K]."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, pooled: jax.Array) -> jax.Array:
+    init = _uniform_fan_in(pooled.shape[-1])
+    return nn.Dense(self.num_classes, kernel_init=init, bias_init=init, name='linear')(pooled)
+
+
+def batch_norm(train: bool, name: str | None = None) -> nn.BatchNorm:
+  """BatchNorm with the published momentum (PyTorch's 0.1) and epsilon."""
+  return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)
+
+
+def conv(
+    features: int,
+    size: int,
+    stride: int = 1,
+    name: str | None = None,
+    convolution: Callable[..., jax.Array] | None = None,
+) -> nn.Conv:
+  """Convolution without bias, padded by size // 2 on each side (PyTorch's alignment).
+
+  'SAME' would pad a strided convolution on an even map by (0, 1) and not (1, 1).
+  """
+  return nn.Conv(
+      features,
+      (size, size),
+      strides=stride,
+      padding=size // 2,
+      use_bias=False,
+      kernel_init=he_normal_fan_out,
+      conv_general_dilated=convolution,
+      name=name,
+  )
+
+
+class ConvNorm(nn.Module):
+  """Convolution and BatchNorm; in inference the norm folds into the convolution.
+
+  Attributes:
+    features: output channels.
+    size: side of the square kernel.
+    stride: in both directions.
+    convolution: the formulation, with the signature of `lax.conv_general_dilated` (the default).
+  """
+
+  features: int
+  size: int
+  stride: int = 1
+  convolution: Callable[..., jax.Array] | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    x = conv(self.features, self.size, self.stride, 'conv', self.convolution)(x)
+    return batch_norm(train, 'norm')(x)
+
+
+def conv_by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
+  """A stride-1 convolution as one matrix product over patches.
+
+  Under `vmap` over kernels a convolution becomes a grouped one, which XLA runs several times
+  slower on CPU; a matrix product becomes a batched matrix product. Serves as
+  `nn.Conv(conv_general_dilated=...)`.
+
+  Args:
+    x: [B, H, W, C].
+    kernel: [h, w, C, M].
+    strides: must be 1.
+    padding: ((top, bottom), (left, right)).
+
+  Returns:
+    [B, H', W', M].
+  """
+  if any(s != 1 for s in strides):
+    raise ValueError(f'conv_by_dot is for stride 1, not {strides}')
+  height, width, channels, features = kernel.shape
+  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
+  patches = [
+      x[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)
+  ]
+  patches = jnp.concatenate(patches, axis=-1)
+  return patches @ kernel.reshape(height * width * channels, features)
+
+
+class Projector(nn.Module):
+  """1x1, 3x3 and 1x1 convolution, each with BatchNorm and ReLU, onto the teacher's target map.
+
+  Source: SimKD, arXiv:2203.14001, Sec. 3.2: parameters C_s*m + 9*m^2 + m*C_t + 4*m + 2*C_t.
+
+  Attributes:
+    features: C_t, the target's channels.
+    factor: f; the hidden width m is C_t // f.
+    rectified: whether the last ReLU stands, as the target map is behind one.
+  """
+
+  features: int
+  factor: int
+  rectified: bool
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """[B, H, W, C_s] -> [B, H, W, C_t]."""
+    hidden = self.features // self.factor
+    layer = functools.partial(ConvNorm, convolution=conv_by_dot)
+    x = nn.relu(layer(hidden, 1, name='reduce')(x, train))
+    x = nn.relu(layer(hidden, 3, name='transform')(x, train))
+    x = layer(self.features, 1, name='expand')(x, train)
+    return nn.relu(x) if self.rectified else x
+
+
+class Mean(nn.Module):
+  """Integration by the mean: [q, ...] -> [...]."""
+
+  @nn.compact
+  def __call__(self, outputs: jax.Array) -> jax.Array:
+    return jnp.mean(outputs, axis=0)
+
+
+class Convex(nn.Module):
+  """Integration by learned convex weights, softmax of q logits that begin equal: [q, ...] -> [...]."""
+
+  @nn.compact
+  def __call__(self, outputs: jax.Array) -> jax.Array:
+    if len(outputs) == 1:  # One weight is always 1: nothing to learn.
+      return outputs[0]
+    logits = self.param('logits', nn.initializers.zeros, (len(outputs),))
+    return jnp.tensordot(nn.softmax(logits), outputs, axes=1)
+
+
+INTEGRATIONS = {'mean': Mean, 'learned': Convex}
+
+
+class ProjectorStack(nn.Module):
+  """q projectors as one vmapped module, parameters on a leading q axis, and their integration.
+
+  Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3, abstract.
+
+  Attributes:
+    num_projectors: q.
+    factor: f.
+    integration: a name in INTEGRATIONS.
+    features: C_t.
+    rectified: whether the target map is behind a ReLU.
+  """
+
+  num_projectors: int
+  factor: int
+  integration: str
+  features: int
+  rectified: bool
+
+  def setup(self):
+    stack = nn.vmap(
+        Projector,
+        in_axes=(None, None),
+        variable_axes={'params': 0, 'batch_stats': 0},
+        split_rngs={'params': True},
+        axis_size=self.num_projectors,
+    )
+    self.projectors = stack(self.features, self.factor, self.rectified)
+    self.integrate = INTEGRATIONS[self.integration]()
+
+  def outputs(self, x: jax.Array, train: bool) -> jax.Array:
+    """Each projector's map, [B, H, W, C_s] -> [q, B, H, W, C_t]."""
+    return self.projectors(x, train)
+
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """The integrated map, [B, H, W, C_s] -> [B, H, W, C_t]."""
+    return self.integrate(self.outputs(x, train))
+
+
+@functools.cache
+def _area_weights(size_in: int, size_out: int) -> np.ndarray:
+  """[out, in] weights by which output cell i averages the input cells that it overlaps."""
+  edges_in = np.arange(size_in + 1) / size_in
+  edges_out = np.arange(size_out + 1) / size_out
+  low = np.maximum(edges_out[:-1, None], edges_in[None, :-1])
+  high = np.minimum(edges_out[1:, None], edges_in[None, 1:])
+  return (np.clip(high - low, 0, None) * size_out).astype(np.float32)
+
+
+def average_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+  """Averages a map down to `size` by area, so that its spatial mean is kept exactly.
+
+  Where the sizes divide, this is average pooling; where they do not, a cell is shared
+  between its neighbours by the area of the overlap (PyTorch's adaptive pooling counts
+  cells twice and moves the mean).
+
+  Args:
+    x: [B, H, W, C].
+    size: (h, w), in each direction at most that of `x`; a direction that is smaller already
+      is left alone.
+
+  Returns:
+    [B, min(H, h), min(W, w), C].
+  """
+  for axis, out in zip((1, 2), size):
+    if x.shape[axis] > out:
+      weights = jnp.asarray(_area_weights(x.shape[axis], out), x.dtype)
+      x = jnp.moveaxis(jnp.tensordot(weights, x, axes=(1, axis)), 0, axis)
+  return x
+
+
+def match_resolution(student: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Averages the larger of two maps to the smaller's size (`average_to`); equal sizes pass."""
+  return (
+      average_to(student, target.shape[1:3]),
+      average_to(target, student.shape[1:3]),
+  )

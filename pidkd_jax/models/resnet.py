@@ -1,0 +1,83 @@
+"""CIFAR ResNets: three stages of basic blocks, activation after the addition.
+
+Source: He et al. 2016, arXiv:1512.03385, Sec. 4.2, with 1x1 convolutions as projection
+shortcuts. `resnetDxK` multiplies the stages' widths by K, and the stem's by half of that from
+x4 on, as RepDistiller and SimKD have it.
+"""
+
+import functools
+
+import jax
+from flax import linen as nn
+
+from pidkd_jax.layers import Classifier, ConvNorm
+from pidkd_jax.model import Model
+
+
+class BasicBlock(nn.Module):
+  """Two 3x3 convolutions with a shortcut; returns the sum before and after its ReLU."""
+
+  features: int
+  stride: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    y = nn.relu(ConvNorm(self.features, 3, self.stride, name='first')(x, train))
+    y = ConvNorm(self.features, 3, name='second')(y, train)
+    if self.stride > 1 or x.shape[-1] != self.features:
+      x = ConvNorm(self.features, 1, self.stride, name='shortcut')(x, train)
+    y = y + x
+    return nn.relu(y), y
+
+
+class ResNet(Model):
+  """CIFAR ResNet of depth 6n + 2.
+
+  Attributes:
+    depth: 6n + 2.
+    widths: channels of the stem and of the three stages.
+  """
+
+  depth: int
+  widths: tuple[int, int, int, int]
+
+  def setup(self):
+    if (self.depth - 2) % 6:
+      raise ValueError(f'a CIFAR ResNet has depth 6n + 2, not {self.depth}')
+    self.stem = ConvNorm(self.widths[0], 3)
+    self.blocks = [
+        [
+            BasicBlock(width, stride if block == 0 else 1, name=f'stage{stage}_block{block + 1}')
+            for block in range((self.depth - 2) // 6)
+        ]
+        for stage, (width, stride) in enumerate(zip(self.widths[1:], (1, 2, 2)), start=1)
+    ]
+    self.classifier = Classifier(self.num_classes)
+
+  def trunk(self, image, train):
+    preactivation = self.stem(image, train)
+    x = nn.relu(preactivation)
+    maps, preactivations = [x], [preactivation]
+    for blocks in self.blocks:
+      for block in blocks:
+        x, preactivation = block(x, train)
+      maps.append(x)
+      preactivations.append(preactivation)
+    return tuple(maps), tuple(preactivations)
+
+  def classify(self, pooled):
+    return self.classifier(pooled)
+
+
+_WIDTHS = {'': (16, 16, 32, 64), 'x2': (16, 32, 64, 128), 'x4': (32, 64, 128, 256)}
+_DEPTHS = {
+    '': (8, 14, 20, 32, 38, 44, 56, 110, 116),
+    'x2': (14, 38, 110),
+    'x4': (8, 14, 32, 38),
+}
+
+MODELS = {
+    f'resnet{depth}{times}': functools.partial(ResNet, depth=depth, widths=_WIDTHS[times])
+    for times, depths in _DEPTHS.items()
+    for depth in depths
+}

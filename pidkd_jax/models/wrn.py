@@ -1,0 +1,86 @@
+"""Wide ResNets with pre-activation blocks.
+
+Source: Zagoruyko and Komodakis 2016, arXiv:1605.07146, without dropout. `wrn_D_K` has depth D
+and width factor K.
+"""
+
+import functools
+
+import jax
+from flax import linen as nn
+
+from pidkd_jax.layers import Classifier, batch_norm, conv
+from pidkd_jax.model import Model
+
+
+class PreActivationBlock(nn.Module):
+  """Norm, ReLU, 3x3, norm, ReLU, 3x3, and a shortcut."""
+
+  features: int
+  stride: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    y = nn.relu(batch_norm(train, 'norm1')(x))
+    if self.features != x.shape[-1]:
+      # Where the width changes, the shortcut too starts from the activation.
+      x = conv(self.features, 1, self.stride, name='shortcut')(y)
+    y = conv(self.features, 3, self.stride, name='conv1')(y)
+    y = nn.relu(batch_norm(train, 'norm2')(y))
+    return x + conv(self.features, 3, name='conv2')(y)
+
+
+class WRN(Model):
+  """Wide ResNet of depth 6n + 4; its stages are raw sums, norm and ReLU are its head.
+
+  Attributes:
+    depth: 6n + 4.
+    factor: K, the width factor.
+  """
+
+  depth: int
+  factor: int
+
+  def setup(self):
+    if (self.depth - 4) % 6:
+      raise ValueError(f'a wide ResNet has depth 6n + 4, not {self.depth}')
+    self.stem = conv(16, 3)
+    self.blocks = [
+        [
+            PreActivationBlock(
+                width * self.factor,
+                stride if block == 0 else 1,
+                name=f'stage{stage}_block{block + 1}',
+            )
+            for block in range((self.depth - 4) // 6)
+        ]
+        for stage, (width, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1)
+    ]
+    # Made where it is called, as it needs to know whether it trains.
+    self.norm = nn.BatchNorm(momentum=0.9, epsilon=1e-5)
+    self.classifier = Classifier(self.num_classes)
+
+  def trunk(self, image, train):
+    x = self.stem(image)
+    maps = [x]
+    for blocks in self.blocks:
+      for block in blocks:
+        x = block(x, train)
+      maps.append(x)
+    return tuple(maps), tuple(maps)
+
+  def head(self, last, train=False):
+    return nn.relu(self.norm(last, use_running_average=not train))
+
+  def distillation_map(self, last, train=False):
+    return self.head(last, train)
+
+  def classify(self, pooled):
+    return self.classifier(pooled)
+
+
+MODELS = {
+    f'wrn_{depth}_{factor}': functools.partial(WRN, depth=depth, factor=factor)
+    for depth in (16, 40)
+    for factor in (1, 2)
+}
