@@ -24,3 +24,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
   nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
   hint = f'did you mean {nearest[0]!r}? ' if nearest else ''
   return UserError(f'unknown {kind} {name!r}; {hint}there are: {", ".join(known)}')
+
+
+class Stopped(Exception):
+  """A run that was asked to stop and has saved its state; the same command goes on.
+
+  Attributes:
+    status: the exit status, 128 + the signal's number.
+  """
+
+  def __init__(self, message: str, status: int):
+    super().__init__(message)
+    self.status = status

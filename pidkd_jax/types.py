@@ -1,12 +1,14 @@
 """The few records that cross the borders between modules."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 from flax import struct
+from flax import traverse_util
 
 # A Flax variable collection tree: {'params': ..., 'batch_stats': ...}.
 Variables = dict[str, Any]
@@ -47,18 +49,41 @@ class Batch:
 
 
 @struct.dataclass
+class Network:
+  """A model with its variables: what is deployed, saved, evaluated and taught from."""
+
+  variables: Variables
+  model: nn.Module = struct.field(pytree_node=False)
+
+  def encode(self, image: jax.Array) -> Features:
+    """The encoder in inference mode, [B, H, W, C] -> Features."""
+    return self.model.apply(self.variables, image, method='encode')
+
+  def classify(self, pooled: jax.Array) -> jax.Array:
+    """The classifier, [..., C] -> logits [..., K]; differentiable in `pooled`."""
+    return self.model.apply(self.variables, pooled, method='classify')
+
+  def classifier(self, pooled: jax.Array) -> Variables:
+    """The part of the variables that `classify` reads, for `pooled` (or its shape) [B, C]."""
+    init = functools.partial(self.model.init, method='classify')
+    used = traverse_util.flatten_dict(jax.eval_shape(init, jax.random.key(0), pooled))
+    held = traverse_util.flatten_dict(self.variables)
+    return traverse_util.unflatten_dict({path: held[path] for path in used})
+
+
+@struct.dataclass
 class Teacher:
-  """The frozen teacher as a method sees it.
+  """The frozen teacher's view of one batch.
 
   Attributes:
+    network: the teacher itself.
     features: its Features of the batch.
     logits: [B, K] of the batch.
-    classify: its own classifier, pooled [..., C] -> logits [..., K]; differentiable in `pooled`.
   """
 
+  network: Network
   features: Features
   logits: jax.Array
-  classify: Callable[[jax.Array], jax.Array] = struct.field(pytree_node=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

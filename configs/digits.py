@@ -1,0 +1,16 @@
+"""The embedded default: 1,797 real handwritten digits, 8x8, from scikit-learn.
+
+    python scripts/main.py --config configs/digits.py --workdir runs/digits
+"""
+
+from pidkd_jax import config
+
+
+def get_config(arg='pidkd,scratch'):
+  c = config.default(arg)
+  c.student = 'resnet8'
+  c.teacher.model = 'resnet14x2'
+  c.data.name = 'digits'
+  c.total_epochs = 30
+  c.teacher.total_epochs = 30
+  return c

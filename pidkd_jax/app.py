@@ -1,0 +1,58 @@
+"""How every script starts and ends; import it before anything that imports JAX."""
+
+from pidkd_jax import host
+
+host.tune_allocator()
+
+# pylint: disable=g-import-not-at-top,wrong-import-position
+import errno
+import sys
+from collections.abc import Callable, Sequence
+
+import jax
+from absl import app, flags
+
+from pidkd_jax.errors import Stopped, UserError
+from pidkd_jax.training import progress
+
+
+def run(main: Callable[[], None]) -> None:
+  """Parses the flags and runs `main`; a user's mistake ends in one line and a non-zero status.
+
+  Exit status: 0; 1 for what the user can mend; 2 for the command line; 143 or 130 for a run
+  stopped by SIGTERM or Ctrl-C that the same command goes on with.
+  """
+  app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def _parse(args: Sequence[str]) -> list[str]:
+  try:
+    rest = flags.FLAGS(args)
+  except flags.Error as error:
+    _fail(error, 2)
+  except (UserError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    # What ml_collections raises from --config, by way of get_config and of fields that are not.
+    _fail(error, 2)
+  if len(rest) > 1:
+    _fail(f'unknown argument {rest[1]!r}', 2)
+  return rest
+
+
+def _guarded(main: Callable[[], None]) -> None:
+  progress.log_to_terminal()
+  jax.config.update('jax_compilation_cache_dir', str(host.cache_folder() / 'xla'))
+  try:
+    main()
+  except Stopped as stopped:
+    _fail(stopped, stopped.status)
+  except UserError as error:
+    _fail(error, 1)
+  except OSError as error:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+      raise
+    _fail(f'{error.strerror}: {error.filename or "the run cannot write"}', 1)
+
+
+def _fail(message: object, status: int) -> None:
+  print(' '.join(str(message).split()), file=sys.stderr, flush=True)
+  sys.exit(status)

@@ -1,0 +1,123 @@
+"""A network as one self-contained folder: saved, checked, loaded, reused as a teacher.
+
+    variables.npz    every variable under 'collection/module/.../name'
+    card.json        the network's description, dataset, training, cost and results
+    manifest.json    SHA-256 of the two, written last
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from pidkd_jax import models
+from pidkd_jax.errors import UserError
+from pidkd_jax.types import Network
+
+_VARIABLES, _CARD, _MANIFEST = 'variables.npz', 'card.json', 'manifest.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+  """A loaded bundle.
+
+  Attributes:
+    network: ready to run.
+    card: what card.json holds; `card['model']` describes the network.
+    digest: SHA-256 (hex) of the manifest, and so of everything.
+    folder: where it lies.
+  """
+
+  network: Network
+  card: Mapping[str, Any]
+  digest: str
+  folder: pathlib.Path
+
+
+def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
+  """Writes a bundle, replacing one that is there; a reader sees the old one or the new one.
+
+  Args:
+    folder: of the bundle.
+    network: its description joins the card as 'model'.
+    card: JSON values; needs 'dataset' with 'image_shape', from which loading knows the shapes.
+  """
+  part = folder.with_name(folder.name + '.partial')
+  shutil.rmtree(part, ignore_errors=True)
+  part.mkdir(parents=True)
+  flat = traverse_util.flatten_dict(network.variables, sep='/')
+  np.savez(part / _VARIABLES, **{path: np.asarray(value) for path, value in sorted(flat.items())})
+  _write_json(part / _CARD, {'model': models.describe(network.model), **card})
+  _write_json(part / _MANIFEST, {name: _sha256(part / name) for name in (_VARIABLES, _CARD)})
+  shutil.rmtree(folder, ignore_errors=True)
+  part.rename(folder)
+
+
+def load(folder: pathlib.Path) -> Bundle:
+  """Reads a bundle and checks every byte; builds registered networks only.
+
+  Raises:
+    UserError: the folder is missing, incomplete, altered, or of no network known here.
+  """
+  manifest_path = folder / _MANIFEST
+  if not manifest_path.is_file():
+    what = 'is half-written or no bundle' if folder.is_dir() else 'does not exist'
+    raise UserError(f'bundle {str(folder)!r} {what}: {_MANIFEST} is not there')
+  manifest = _read_json(manifest_path)
+  for name in (_VARIABLES, _CARD):
+    path = folder / name
+    if not path.is_file() or manifest.get(name) != _sha256(path):
+      state = 'altered' if path.is_file() else 'missing'
+      raise UserError(f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again')
+  card = _read_json(folder / _CARD)
+  try:
+    model = models.build(card['model'])
+    image = jax.ShapeDtypeStruct((1, *card['dataset']['image_shape']), jnp.float32)
+    expected = jax.eval_shape(model.init, jax.random.key(0), image)
+    variables = _read_variables(folder / _VARIABLES, expected)
+  except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    raise UserError(
+        f'bundle {str(folder)!r} is not one that this version reads: {error}'.replace('\n', ' ')
+    ) from error
+  return Bundle(Network(variables, model), card, _sha256(manifest_path), folder)
+
+
+def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
+  shapes = traverse_util.flatten_dict(expected, sep='/')
+  with np.load(path, allow_pickle=False) as file:
+    if set(file.files) != set(shapes):
+      odd = sorted(set(file.files) ^ set(shapes))
+      raise ValueError(f'its variables are not those of its model: {", ".join(odd[:3])}')
+    flat = {name: file[name] for name in file.files}
+  for name, value in flat.items():
+    if (value.shape, value.dtype) != (shapes[name].shape, shapes[name].dtype):
+      raise ValueError(f'{name} is {value.dtype}{list(value.shape)} and not {shapes[name]}')
+  return traverse_util.unflatten_dict({n: jnp.asarray(v) for n, v in flat.items()}, sep='/')
+
+
+def _sha256(path: pathlib.Path) -> str:
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
+  path.write_text(json.dumps(value, indent=2) + '\n')
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    value = json.loads(path.read_text())
+  except ValueError as error:
+    raise UserError(f'{str(path)!r} is not JSON: {error}') from error
+  if not isinstance(value, dict):
+    raise UserError(f'{str(path)!r} holds no JSON object')
+  return value

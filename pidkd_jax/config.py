@@ -1,0 +1,117 @@
+"""The fields of the main job with their defaults, and the checks that need no data."""
+
+import dataclasses
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from pidkd_jax import methods
+from pidkd_jax.errors import UserError
+from pidkd_jax.training.recipe import Numbers, Recipe
+
+
+def default(arg: str) -> ConfigDict:
+  """The main job's configuration; a file in configs/ fills in dataset, networks and length.
+
+  Args:
+    arg: method names separated by commas: the first is `method`, the others are trained
+      beside it in the same cohort, for comparison, and lie under `compare`.
+
+  Returns:
+    Fields, by group:
+      student, method.*, compare.METHOD.*: what is trained, with each method's hyper-parameters.
+      total_epochs, batch_size, momentum, drops, drop_factor, learning_rate, weight_decay: how.
+      seed: of data order and augmentation, and with the trial's number of the weights.
+      trials: members per method that differ only in their seed.
+      eval_every: epochs between evaluations.
+      checkpoint_seconds: least time between checkpoints; the latest two are kept.
+      steps_per_call: 0 chooses by platform.
+      teacher.model, .total_epochs, .learning_rate, .weight_decay, .batch_size, .seed: the
+        teacher that is trained if there is none; .bundle: a folder that holds one;
+        .dir: where trained ones are kept, by default the folder `teachers` beside the workdir.
+      data.name, .dir, .archive, .verify: which dataset, where TFDS keeps it, the user's own
+        archive of it, whether that must be the official one.
+      data.holdout: share of the training split held out to pick the best epoch; 0 for none.
+      data.padding, .flip: augmentation; -1 leaves it to the dataset.
+
+  Raises:
+    UserError: an unknown method, or one named twice.
+  """
+  names = [name.strip() for name in arg.split(',')]
+  if len(set(names)) < len(names):
+    raise UserError(f'methods {arg!r}: one is named twice; give trials for several seeds of one')
+  recipe = dataclasses.asdict(Recipe())
+  numbers = dataclasses.asdict(Numbers())
+  return ConfigDict({
+      'student': '',
+      'method': {'name': names[0], **methods.defaults(names[0])},
+      'compare': {name: methods.defaults(name) for name in names[1:]},
+      **recipe,
+      **numbers,
+      'seed': 0,
+      'trials': 1,
+      'eval_every': 1,
+      'checkpoint_seconds': 60.0,
+      'steps_per_call': 0,
+      'teacher': {
+          'model': '',
+          'bundle': '',
+          'dir': '',
+          'seed': 0,
+          'total_epochs': recipe['total_epochs'],
+          'batch_size': recipe['batch_size'],
+          **numbers,
+      },
+      'data': {
+          'name': '',
+          'dir': '',
+          'archive': '',
+          'verify': True,
+          'holdout': 0.0,
+          'padding': -1,
+          'flip': -1,
+      },
+  })
+
+
+# (field, least value, whether that value itself is allowed)
+_BOUNDS = (
+    ('total_epochs', 1, True),
+    ('batch_size', 1, True),
+    ('learning_rate', 0, False),
+    ('weight_decay', 0, True),
+    ('trials', 1, True),
+    ('eval_every', 1, True),
+    ('checkpoint_seconds', 0, True),
+    ('steps_per_call', 0, True),
+    ('seed', 0, True),
+    ('teacher.total_epochs', 1, True),
+    ('teacher.batch_size', 1, True),
+    ('teacher.learning_rate', 0, False),
+    ('teacher.weight_decay', 0, True),
+    ('teacher.seed', 0, True),
+    ('data.padding', -1, True),
+    ('data.flip', -1, True),
+    ('data.holdout', 0, True),
+)
+
+
+def check(config: ConfigDict) -> None:
+  """Raises UserError for a number out of its bounds, with the field's name and the bound."""
+  for field, least, allowed in _BOUNDS:
+    value = get(config, field)
+    if not (value >= least if allowed else value > least):
+      raise UserError(
+          f'{field} is {value}; it must be {"at least" if allowed else "greater than"} {least}'
+      )
+  if config.data.holdout >= 1:
+    raise UserError(f'data.holdout is {config.data.holdout}; a share below 1 is needed')
+  if any(not 0 < drop <= 1 for drop in config.drops):
+    raise UserError(f'drops is {tuple(config.drops)}; fractions of the training are needed, 0 to 1')
+
+
+def get(config: ConfigDict, field: str) -> Any:
+  """A field by its dotted name."""
+  for part in field.split('.'):
+    config = config[part]
+  return config

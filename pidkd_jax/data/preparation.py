@@ -1,0 +1,192 @@
+"""From a dataset's description to its prepared files: found, or made from its archive."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+import tensorflow_datasets as tfds
+from absl import logging
+from google.protobuf.message import Error as ProtobufError
+from tensorflow_datasets.core.download import resource
+from tensorflow_datasets.core.download.checksums import UrlInfo, compute_url_info
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from pidkd_jax.data.network import probe
+from pidkd_jax.data.reason import reason
+from pidkd_jax.data.source import Source
+from pidkd_jax.errors import UserError
+
+Builder = tfds.core.GeneratorBasedBuilder
+
+
+def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple[Builder, str]:
+  """Opens the dataset if it is prepared; otherwise prepares it from its archive.
+
+  The archive is the one given, else the one in TFDS's manual folder, else a download. TFDS checks
+  its SHA-256 whichever way it came.
+
+  Args:
+    source: the dataset.
+    directory: TFDS's data_dir.
+    archive: path of the user's own archive, or ''.
+    verify: whether to refuse an archive that is not the official one.
+
+  Returns:
+    The builder of the prepared dataset; one line that says where the data came from.
+
+  Raises:
+    UserError: if there is no usable archive, or no room for the files.
+  """
+  official = _open(source.builder, directory)
+  name, is_prepared = official.name, official.data_path.exists()
+  if not official.url_infos:
+    if archive:
+      raise UserError(f'{name} needs no archive; leave --config.data.archive={archive} out')
+    return _make(source.builder, directory), source.origin
+
+  [(url, expected)] = official.url_infos.items()
+  path = _find(official, directory, archive)
+  # An archive that has been deleted since can only have been the official one, unless the user
+  # allows others.
+  if is_prepared and (not archive or (verify and not path.is_file())):
+    return official, source.origin
+  if path.is_file():
+    found = _measure(path)
+    if found == expected:
+      return _make(_bound(source.builder, name, path, found), directory, path), source.origin
+    if verify:
+      raise UserError(
+        f'archive {path} is not the official one of {name}: its sha256 is'
+        f' {found.checksum[:8]}..., not {expected.checksum[:8]}...; get {url} anew, or prepare'
+        ' it under a name of its own with --config.data.verify=False')
+    own_name = unverified_name(path, found.checksum)
+    origin = (f'{path.name} (sha256 {found.checksum[:8]}...), in the format of {name};'
+              ' not the official archive')
+    return _make(_bound(source.builder, own_name, path, found), directory, path), origin
+  if archive:
+    raise UserError(f'there is no archive {path}; correct --config.data.archive or leave it out')
+  remedy = (f'get {url} elsewhere and put it into {path.parent} as {path.name}, or say where it'
+            ' is with --config.data.archive')
+  try:
+    probe(url)
+  except OSError as error:
+    raise UserError(
+      f'{name} is not prepared in {directory}, and {urlsplit(url).hostname} cannot be reached'
+      f' ({type(error).__name__}); {remedy}') from error
+  try:
+    return _make(source.builder, directory), source.origin
+  except (requests.RequestException, tfds.download.DownloadError) as error:
+    raise UserError(f'the download of {name} failed ({type(error).__name__}); {remedy}') from error
+
+
+def unverified_name(path: Path, sha256: str) -> str:
+  """What a dataset from an archive that is not the official one is called.
+
+  'TIN100-20.tar.gz' becomes 'unverified_tin100_20_1a2b3c4d', the last part being the first eight
+  digits of its SHA-256, so that two archives of one name are two datasets.
+  """
+  stem = re.sub(r'(\.(tar|t?gz|zip))+$', '', path.name.lower())
+  slug = re.sub(r'[^a-z0-9]+', '_', stem)[:40].strip('_')
+  return '_'.join(part for part in ('unverified', slug, sha256[:8]) if part)
+
+
+def _find(builder: Builder, directory: str, archive: str) -> Path:
+  """Where the archive is, or where the user can put it: TFDS's manual folder."""
+  if archive:
+    return Path(archive).expanduser().absolute()
+  [(url, expected)] = builder.url_infos.items()
+  downloads = Path(directory, 'downloads').absolute()
+  # What an earlier run downloaded; TFDS names it by URL and checksum.
+  earlier = downloads / builder.name / resource.get_dl_fname(url, expected.checksum)
+  manual = downloads / 'manual' / expected.filename
+  return earlier if earlier.is_file() and not manual.is_file() else manual
+
+
+def _measure(path: Path) -> UrlInfo:
+  """The archive's size and SHA-256."""
+  try:
+    return compute_url_info(path)
+  except OSError as error:
+    raise UserError(f'archive {path} cannot be read: {reason(error)}') from error
+
+
+def _bound(builder: type[Builder], dataset_name: str, path: Path, info: UrlInfo) -> type[Builder]:
+  """The builder under the given name, taking this archive and no other.
+
+  TFDS looks for a download's file name in the manual folder before it downloads, and checks its
+  sum; so the archive's own folder serves as the manual one.
+  """
+
+  class Bound(builder, skip_registration=True):
+    name = dataset_name
+    url_infos = {path.as_uri(): info}
+
+  return Bound
+
+
+def _make(builder: type[Builder], directory: str, archive: Path | None = None) -> Builder:
+  """Opens the builder's dataset, prepared first where it is not."""
+  opened = _open(builder, directory)
+  if opened.data_path.exists():
+    return opened
+  logging.info('Preparing %s in %s', opened.name, opened.data_dir)
+  try:
+    with _quiet():
+      opened.download_and_prepare(
+        file_format='array_record',
+        download_config=tfds.download.DownloadConfig(
+          manual_dir=archive.parent if archive else None,
+          # TFDS's bucket: reading it needs TensorFlow.
+          try_download_gcs=False))
+  except NonMatchingChecksumError as error:
+    raise UserError(
+      f'what was read as the archive of {opened.name} has another sha256 than expected: the'
+      ' download or the file was changed on the way; run again, or give a good one with'
+      ' --config.data.archive') from error
+  except requests.RequestException:
+    raise  # An OSError too, but not one of the disk.
+  # array_record reports a full disk as RuntimeError, everything else reports it as OSError.
+  except (OSError, RuntimeError) as error:
+    # If it is there all the same, another process was faster; what it made is as good.
+    if not opened.data_path.exists():
+      raise UserError(
+        f'{opened.name} cannot be prepared in {directory}: {reason(error)}; make room there, or'
+        ' choose another folder with --config.data.directory') from error
+  # Anew: the names of the classes and the counts are read when a builder opens.
+  return _open(builder, directory)
+
+
+def _open(builder: type[Builder], directory: str) -> Builder:
+  """The builder, with what is known of its prepared files if there are any."""
+  with _quiet():
+    try:
+      opened = builder(data_dir=directory)
+      is_whole = not opened.data_path.exists() or (
+        opened.info.splits and opened.info.features['label'].num_classes)
+    # TFDS asserts that the version matches; a damaged JSON file is a ProtobufError.
+    except (OSError, ValueError, AssertionError, ProtobufError) as error:
+      raise UserError(
+        f'{Path(directory, builder.name, str(builder.VERSION))} holds no whole prepared dataset ({reason(error)});'
+        ' delete that folder and run again') from error
+  if not is_whole:
+    raise UserError(
+      f'{opened.data_dir} holds no whole prepared dataset; delete that folder and run again')
+  return opened
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Keeps TFDS's progress bars off files, its prints and its notes off the screen."""
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(min(verbosity, logging.WARNING))
+  tfds.display_progress_bar(sys.stderr.isatty())
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield
+  finally:
+    logging.set_verbosity(verbosity)

@@ -1,0 +1,70 @@
+"""What a network costs: parameters and multiply-adds."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from pidkd_jax.types import Network
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """Parameters (running statistics not counted) and multiply-adds of one image's inference."""
+
+  parameters: int
+  multiply_adds: int
+
+  def __str__(self) -> str:
+    return f'{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds'
+
+
+def parameters(tree) -> int:
+  """Number of values in a tree of arrays or shapes."""
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+def multiply_adds(function, *args) -> int:
+  """Multiply-adds of all convolutions and matrix products in a function of these shapes.
+
+  Padding counts as computed, as it does in the tables of the literature.
+  """
+  return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def _of_jaxpr(jaxpr) -> int:
+  total = 0
+  for equation in jaxpr.eqns:
+    total += _OPERATIONS.get(equation.primitive.name, lambda _: 0)(equation)
+    for inner in core.jaxprs_in_params(equation.params):
+      total += _of_jaxpr(inner)
+  return total
+
+
+def _of_convolution(equation) -> int:
+  kernel = equation.invars[1].aval.shape
+  channels_out = kernel[equation.params['dimension_numbers'].rhs_spec[0]]
+  return math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // channels_out
+
+
+def _of_product(equation) -> int:
+  left = equation.invars[0].aval.shape
+  contracted = equation.params['dimension_numbers'][0][0]
+  return math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
+
+
+_OPERATIONS = {'conv_general_dilated': _of_convolution, 'dot_general': _of_product}
+
+
+def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:
+  """The cost of a network (arrays or shapes) for images of (H, W, C)."""
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+
+  def predict(network, image):
+    return network.classify(network.encode(image).pooled)
+
+  return Cost(
+      parameters(network.variables['params']), multiply_adds(predict, network, image)
+  )

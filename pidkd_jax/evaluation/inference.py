@@ -1,0 +1,90 @@
+"""A network over a whole split."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from pidkd_jax import layers
+from pidkd_jax.data import augment
+from pidkd_jax.types import Arrays, Network
+
+# One size for all, so that a bundle's numbers come out again to the last digit.
+BATCH_SIZE = 256
+
+
+@struct.dataclass
+class Split:
+  """A split on the device, padded to whole batches.
+
+  Attributes:
+    images: uint8 [batches, BATCH_SIZE, H, W, C]; what is past `size` is padding.
+    mean: float32 [C], of pixels scaled to [0, 1].
+    std: float32 [C], likewise.
+    size: N.
+  """
+
+  images: jax.Array
+  mean: jax.Array
+  std: jax.Array
+  size: int = struct.field(pytree_node=False)
+
+  def batches(self) -> Iterator[tuple[jax.Array, jax.Array]]:
+    """(normalised images [BATCH_SIZE, H, W, C], which of them are real [BATCH_SIZE])."""
+    for i, images in enumerate(self.images):
+      real = np.arange(i * BATCH_SIZE, (i + 1) * BATCH_SIZE) < self.size
+      yield _normalise(images, self.mean, self.std), jnp.asarray(real)
+
+
+_normalise = jax.jit(augment.normalise)
+
+
+def split(arrays: Arrays, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:
+  """Puts a split on the device, once; `mean` and `std` are those the network was trained with."""
+  lacking = -len(arrays) % BATCH_SIZE
+  images = np.pad(arrays.images, ((0, lacking), (0, 0), (0, 0), (0, 0)))
+  return Split(
+      images=jnp.asarray(images.reshape(-1, BATCH_SIZE, *images.shape[1:])),
+      mean=jnp.asarray(mean, jnp.float32),
+      std=jnp.asarray(std, jnp.float32),
+      size=len(arrays),
+  )
+
+
+@jax.jit
+def _logits(network: Network, image: jax.Array) -> jax.Array:
+  return network.classify(network.encode(image).pooled)
+
+
+def logits(network: Network, data: Split) -> np.ndarray:
+  """Logits of every image of a split, float32 [N, K], in its order."""
+  # All batches are under way before the first is fetched.
+  parts = [_logits(network, image) for image, _ in data.batches()]
+  return np.concatenate([np.asarray(part) for part in parts])[: data.size]
+
+
+@jax.jit
+def _squares(
+    network: Network, teacher: Network, image: jax.Array, real: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  z, target = layers.match_resolution(
+      network.encode(image).target, teacher.encode(image).target
+  )
+  difference = jnp.sum(jnp.square(z - target), axis=(1, 2, 3))
+  size = jnp.sum(jnp.square(target), axis=(1, 2, 3))
+  return jnp.sum(difference, where=real), jnp.sum(size, where=real)
+
+
+def alignment_error(network: Network, teacher: Network, data: Split) -> float:
+  """||z - z_t||^2 / ||z_t||^2 over a split: 0 is the teacher's map itself, 1 no better than zero.
+
+  Args:
+    network: with a target map z made to equal the teacher's (`Model.aligned`).
+    teacher: gives z_t; the larger of the two maps is averaged to the smaller's size.
+    data: the split.
+  """
+  sums = [_squares(network, teacher, image, real) for image, real in data.batches()]
+  difference, size = np.sum(np.asarray(sums, np.float64), axis=0)
+  return float(difference / size)

@@ -1,0 +1,42 @@
+"""Distillation methods, one per file; each offers a dictionary METHODS."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from pidkd_jax import registry
+from pidkd_jax.errors import unknown
+from pidkd_jax.method import Method, hyperparameters
+
+
+def names() -> list[str]:
+  """The names that `create` knows."""
+  return list(registry.discover(__name__, 'METHODS'))
+
+
+def _find(name: str) -> functools.partial:
+  return functools.partial(registry.find('method', __name__, 'METHODS', name))
+
+
+def defaults(name: str) -> dict[str, Any]:
+  """The hyper-parameters of a method with their default values.
+
+  Raises:
+    UserError: no such method; says which name is nearest.
+  """
+  entry = _find(name)
+  fields = hyperparameters(entry.func)
+  return {key: field.default for key, field in fields.items() if key not in entry.keywords}
+
+
+def create(name: str, **hyperparameters_: Any) -> Callable[..., Method]:
+  """A method with its hyper-parameters set, still to be given student, target and dataset.
+
+  Raises:
+    UserError: no such method or hyper-parameter.
+  """
+  known = defaults(name)
+  for key in hyperparameters_:
+    if key not in known:
+      raise unknown(f'hyper-parameter of {name}', key, known)
+  return functools.partial(_find(name), **hyperparameters_)

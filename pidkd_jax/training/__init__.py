@@ -1,0 +1,1 @@
+"""Trains cohorts: named members in lock step on the same batches."""

@@ -1,0 +1,115 @@
+"""Checkpoints of a whole cohort: written by Orbax in the background, checked by us when read."""
+
+import hashlib
+import logging
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from pidkd_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+KEPT = 2
+
+
+class Checkpoints:
+  """The checkpoints in one folder, named by step; the latest two are kept.
+
+  Orbax restores flipped bytes without a word, so each checkpoint carries a SHA-256 of what was
+  saved, and only one that still has it is taken.
+  """
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder.resolve()  # A relative path fails in Orbax's thread, unseen.
+    self._manager = ocp.CheckpointManager(
+        self._folder,
+        options=ocp.CheckpointManagerOptions(
+            preservation_policy=preservation_policy.LatestN(KEPT),
+            enable_async_checkpointing=True,
+        ),
+    )
+
+  def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
+    """Saves in the background.
+
+    Args:
+      step: steps done; a step that is there already is left as it is.
+      state: a tree of arrays.
+      notes: JSON values that go with it.
+    """
+    host = jax.tree.map(np.asarray, state)
+    notes = notes | {'sha256': digest(host)}
+    self._manager.save(
+        step,
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(host), notes=ocp.args.JsonSave(notes)
+        ),
+    )
+
+  def restore(self, like: Any) -> tuple[int, Any, dict[str, Any]] | None:
+    """The newest intact checkpoint as (step, state, notes), or None if there is none at all.
+
+    Damaged ones that are newer are removed, as their step will be saved again.
+
+    Args:
+      like: a tree of arrays or shapes, with the structure that was saved.
+
+    Raises:
+      UserError: there are checkpoints, and none is intact.
+    """
+    steps = sorted(self._manager.all_steps(), reverse=True)
+    damaged = []
+    for step in steps:
+      try:
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(jax.tree.map(_shape, like)),
+                notes=ocp.args.JsonRestore(),
+            ),
+        )
+        if digest(restored.state) != restored.notes['sha256']:
+          raise ValueError('its bytes are not those that were saved')
+      except Exception as error:  # Orbax raises a bare Exception for truncated payloads.
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        logger.warning('checkpoint %d in %s is damaged: %s', step, self._folder, reason[0])
+        damaged.append(step)
+        continue
+      for bad in damaged:
+        shutil.rmtree(self._folder / str(bad))
+      if damaged:
+        self._manager.reload()
+      return step, restored.state, restored.notes
+    if steps:
+      raise UserError(
+          f'none of the checkpoints in {str(self._folder)!r} is intact '
+          f'(steps {", ".join(map(str, steps))}); remove that folder to start over'
+      )
+    return None
+
+  def wait(self) -> None:
+    """Returns when all that was saved is on disk; raises what went wrong there."""
+    self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    self._manager.close()
+
+
+def _shape(leaf) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def digest(tree: Any) -> str:
+  """SHA-256 (hex) over each leaf's path, dtype, shape and bytes."""
+  found = hashlib.sha256()
+  for path, leaf in jax.tree.leaves_with_path(tree):
+    array = np.ascontiguousarray(leaf)
+    found.update(f'{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n'.encode())
+    found.update(array.tobytes())
+  return found.hexdigest()

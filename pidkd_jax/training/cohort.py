@@ -1,0 +1,252 @@
+"""A cohort: what is trained together, and one step of it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from flax.core import DenyList
+
+from pidkd_jax import methods, models
+from pidkd_jax.method import Method, hyperparameters
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.types import Batch, DatasetSpec, Features, Network, Teacher, Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+  """One training in a cohort, as plain values.
+
+  Attributes:
+    label: what it is called in tables; trials share it.
+    student: name of the network that it trains.
+    method: name of the method.
+    hyperparameters: of the method, where they are not its defaults.
+    numbers: learning rate and weight decay.
+    trial: with the cohort's seed it decides the initial weights and all else that is random
+      in this member alone; so the same trial starts from the same student in every method.
+  """
+
+  label: str
+  student: str
+  method: str
+  hyperparameters: Mapping[str, Any]
+  numbers: Numbers
+  trial: int
+
+  @property
+  def name(self) -> str:
+    return f'{self.label}-{self.trial}'
+
+
+@struct.dataclass
+class Best:
+  """A member at its best epoch on the hold-out."""
+
+  variables: Variables
+  epoch: jax.Array
+  top1: jax.Array
+
+
+@struct.dataclass
+class State:
+  """All that changes in a member from step to step.
+
+  Attributes:
+    params: what the gradient moves.
+    collections: the other variables: BatchNorm's statistics, memory banks.
+    momentum: the optimizer's state.
+    sums: each term of the loss and their total, added up over the epoch.
+    bad_step: the first step whose loss was not finite, or -1.
+    best: where there is a hold-out, the best epoch so far.
+  """
+
+  params: Any
+  collections: Variables
+  momentum: optax.OptState
+  sums: dict[str, jax.Array]
+  bad_step: jax.Array
+  best: Best | None = None
+
+  @property
+  def variables(self) -> Variables:
+    return {'params': self.params, **self.collections}
+
+
+@struct.dataclass
+class Cohort:
+  """Members ready to train: programs (static) and numbers (traced) apart.
+
+  Members whose methods differ only in numbers, or which differ only in their seed, have equal
+  `methods` entries and so share one compiled update.
+
+  Attributes:
+    teacher: frozen; None if no member needs one.
+    numbers: {member: {number: float32 scalar}}, its own and its method's.
+    keys: {member: PRNG key}.
+    methods: ((member, method), ...), hashable; the methods' numbers are blank.
+    optimizer: hashable.
+  """
+
+  teacher: Network | None
+  numbers: dict[str, dict[str, jax.Array]]
+  keys: dict[str, jax.Array]
+  methods: tuple[tuple[str, Method], ...] = struct.field(pytree_node=False)
+  optimizer: Optimizer = struct.field(pytree_node=False)
+
+  def init(self, batch: Batch) -> dict[str, State]:
+    """The members' initial states, for batches like this one."""
+    teacher = observe(self.teacher, batch)
+    return {
+        name: _init(method, self.optimizer, self.numbers[name], self.keys[name], batch, teacher)
+        for name, method in self.methods
+    }
+
+  def step(self, states: Mapping[str, State], batch: Batch, step: jax.Array) -> dict[str, State]:
+    """One step of every member; the teacher sees the batch once.
+
+    Each part is compiled on its own, so that nothing is fused across members and a member's
+    result is the same alone and in company; under an outer `jit` all becomes one program.
+    """
+    teacher = observe(self.teacher, batch)
+    return {
+        name: self.update(name, states[name], batch, teacher, step) for name, _ in self.methods
+    }
+
+  def update(
+      self, name: str, state: State, batch: Batch, teacher: Teacher | None, step: jax.Array
+  ) -> State:
+    """One member's step."""
+    method = dict(self.methods)[name]
+    return _update(
+        method, self.optimizer, state, self.numbers[name], self.keys[name], batch, teacher, step
+    )
+
+  def network(self, name: str, variables: Variables) -> Network:
+    """What a member's bundle keeps of its variables."""
+    return dict(self.methods)[name].deployed(variables, self.teacher)
+
+
+def assemble(
+    members: Sequence[Member],
+    *,
+    teacher: Network | None,
+    dataset: DatasetSpec,
+    image: jax.ShapeDtypeStruct,
+    optimizer: Optimizer,
+    key: jax.Array,
+) -> Cohort:
+  """Makes a cohort of its members.
+
+  Args:
+    members: with distinct names.
+    teacher: frozen; None only if no member needs it.
+    dataset: of the training.
+    image: shape of a training batch, float32 [B, H, W, C].
+    optimizer: the recipe in steps.
+    key: PRNG key of the members' own randomness.
+
+  Raises:
+    UserError: an unknown method, hyper-parameter or student.
+  """
+  target = None if teacher is None else jax.eval_shape(Network.encode, teacher, image)
+  whole = {
+      member.name: methods.create(member.method, **member.hyperparameters)(
+          student=models.create(member.student, num_classes=dataset.num_classes),
+          target=target,
+          dataset=dataset,
+      )
+      for member in members
+  }
+  numbers = {
+      member.name: dataclasses.asdict(member.numbers) | _numbers(whole[member.name])
+      for member in members
+  }
+  return Cohort(
+      # What no member needs is not computed.
+      teacher=teacher if any(method.needs_teacher for method in whole.values()) else None,
+      numbers=jax.tree.map(jnp.float32, numbers),
+      keys={member.name: jax.random.fold_in(key, member.trial) for member in members},
+      methods=tuple(
+          (name, method.clone(**dict.fromkeys(_numbers(method)))) for name, method in whole.items()
+      ),
+      optimizer=optimizer,
+  )
+
+
+def _numbers(method: Method) -> dict[str, Any]:
+  """A method's hyper-parameters that are traced."""
+  fields = hyperparameters(type(method))
+  return {name: getattr(method, name) for name, field in fields.items() if field.type is float}
+
+
+def _fill(method: Method, numbers: Mapping[str, jax.Array]) -> Method:
+  return method.clone(**{name: numbers[name] for name in _numbers(method)})
+
+
+def observe(teacher: Network | None, batch: Batch) -> Teacher | None:
+  """The teacher's view of a batch, computed once for all members."""
+  return None if teacher is None else Teacher(teacher, *_observe(teacher, batch.image))
+
+
+@jax.jit
+def _observe(teacher: Network, image: jax.Array) -> tuple[Features, jax.Array]:
+  features = teacher.encode(image)
+  return features, teacher.classify(features.pooled)
+
+
+@jax.jit(static_argnames=('method', 'optimizer'))
+def _init(method, optimizer, numbers, key, batch, teacher) -> State:
+  method = _fill(method, numbers)
+  params_key, stream_key = jax.random.split(key)
+  rngs = {'params': params_key, 'method': stream_key}
+  terms, variables = method.init_with_output(
+      rngs, batch, teacher, epoch=jnp.int32(0), method='loss'
+  )
+  params = variables['params']
+  transform = optimizer.transform(numbers['learning_rate'], numbers['weight_decay'])
+  return State(
+      params=params,
+      collections={name: tree for name, tree in variables.items() if name != 'params'},
+      momentum=transform.init(params),
+      sums=dict.fromkeys([*terms, 'loss'], jnp.float32(0)),
+      bad_step=jnp.int32(-1),
+  )
+
+
+@jax.jit(static_argnames=('method', 'optimizer'), donate_argnames='state')
+def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> State:
+  method = _fill(method, numbers)
+  rngs = {'method': jax.random.fold_in(jax.random.split(key)[1], step)}
+
+  def loss(params):
+    terms, collections = method.apply(
+        {'params': params, **state.collections},
+        batch,
+        teacher,
+        epoch=step // optimizer.steps_per_epoch,
+        method='loss',
+        mutable=DenyList('params'),
+        rngs=rngs,
+    )
+    terms = {name: jnp.mean(term) for name, term in terms.items()}
+    total = sum(terms.values())
+    return total, (terms | {'loss': total}, collections)
+
+  gradient, (terms, collections) = jax.grad(loss, has_aux=True)(state.params)
+  transform = optimizer.transform(
+      numbers['learning_rate'] * optimizer.rate(step), numbers['weight_decay']
+  )
+  change, momentum = transform.update(gradient, state.momentum, state.params)
+  bad = (state.bad_step < 0) & ~jnp.isfinite(terms['loss'])
+  return state.replace(
+      params=optax.apply_updates(state.params, change),
+      collections=collections,
+      momentum=momentum,
+      sums={name: state.sums[name] + term for name, term in terms.items()},
+      bad_step=jnp.where(bad, step, state.bad_step),
+  )

@@ -1,0 +1,174 @@
+"""The main job: a teacher, a cohort of students, their bundles and a report.
+
+The one module of the package that reads a ConfigDict.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from pidkd_jax import bundle, data, models, report
+from pidkd_jax import config as configuration
+from pidkd_jax import methods
+from pidkd_jax.bundle import Bundle
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.errors import UserError
+from pidkd_jax.evaluation.evaluate import evaluate
+from pidkd_jax.training import journal, run, workdir
+from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.recipe import Numbers, Recipe
+
+logger = logging.getLogger(__name__)
+
+# What may differ when a run is taken up again.
+_HARMLESS = ('checkpoint_seconds', 'data.dir', 'teacher.dir')
+
+_TEACHER = 'teacher'
+# A trial of its own: a student of the teacher's architecture must not start from its weights.
+_TEACHER_TRIAL = 2**31 - 1
+
+
+def main(config: ConfigDict, folder: str) -> str:
+  """Runs the main job, or goes on with it.
+
+  Args:
+    config: of `pidkd_jax.config.default`.
+    folder: the run's own; what it comes to lies in report.md, curves.png and bundles/ there.
+
+  Returns:
+    The report, Markdown.
+
+  Raises:
+    UserError: one line for whatever the user can mend.
+    Stopped: on SIGTERM or SIGINT.
+  """
+  configuration.check(config)
+  home = workdir.local('workdir', folder)
+  # Misspelt names come out before anything is made.
+  members = _members(config)
+  for member in members:
+    methods.create(member.method, **member.hyperparameters)
+    models.create(member.student, num_classes=2)
+  models.create(config.teacher.model, num_classes=2)
+  workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
+  dataset = data.load(
+      config.data.name,
+      directory=config.data.dir,
+      archive=config.data.archive,
+      verify=config.data.verify,
+  )
+  spec = dataset.spec
+  logger.info(
+      '%s: %d training and %d test images of %s, %d classes; %s',
+      spec.name, len(dataset.train), len(dataset.test), spec.image_shape, spec.num_classes,
+      spec.source,
+  )
+  pace = run.Pace(config.checkpoint_seconds, config.steps_per_call)
+  teacher = _teacher(config, dataset, home, pace)
+  plan = _plan(config, members, _recipe(config), config.seed, spec)
+  cards = run.execute(plan, dataset, teacher, home, config.method.name, pace)
+  return _report(home, dataset, teacher, cards)
+
+
+def _members(config: ConfigDict) -> tuple[Member, ...]:
+  chosen = {config.method.name: {k: v for k, v in config.method.items() if k != 'name'}}
+  chosen |= {name: fields.to_dict() for name, fields in config.compare.items()}
+  numbers = Numbers(config.learning_rate, config.weight_decay)
+  return tuple(
+      Member(name, config.student, name, fields, numbers, trial)
+      for name, fields in chosen.items()
+      for trial in range(config.trials)
+  )
+
+
+def _recipe(config: ConfigDict) -> Recipe:
+  return Recipe(**{field.name: config[field.name] for field in dataclasses.fields(Recipe)})
+
+
+def _plan(config, members, recipe, seed, spec) -> run.Plan:
+  return run.Plan(
+      members=members,
+      recipe=recipe,
+      seed=seed,
+      padding=spec.padding if config.data.padding < 0 else config.data.padding,
+      flip=spec.flip if config.data.flip < 0 else bool(config.data.flip),
+      holdout=config.data.holdout,
+      eval_every=config.eval_every,
+  )
+
+
+def _teacher(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run.Pace) -> Bundle:
+  """The teacher that the config names; trained first if it names none and none is kept."""
+  fields = config.teacher
+  if fields.bundle:
+    return _load_teacher(workdir.local('teacher.bundle', fields.bundle), dataset)
+  numbers = Numbers(fields.learning_rate, fields.weight_decay)
+  member = Member(_TEACHER, fields.model, 'scratch', {}, numbers, _TEACHER_TRIAL)
+  recipe = dataclasses.replace(
+      _recipe(config), total_epochs=fields.total_epochs, batch_size=fields.batch_size
+  )
+  plan = _plan(config, (member,), recipe, fields.seed, dataset.spec)
+  kept = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
+  folder = kept / _teacher_name(plan, dataset)
+  trained = folder / 'bundles' / member.name
+  if not (trained / 'manifest.json').exists():
+    workdir.claim(folder, 'config.json', dataclasses.asdict(plan))
+    run.execute(plan, dataset, None, folder, _TEACHER, pace)
+  logger.info('teacher: %s', trained)
+  return _load_teacher(trained, dataset)
+
+
+def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
+  """Says dataset, model, seed and length; the digest stands for the whole recipe and the data."""
+  whole = json.dumps([dataclasses.asdict(plan), dataset.spec.fingerprint], sort_keys=True)
+  digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+  return (
+      f'{dataset.spec.name}-{plan.members[0].student}-seed{plan.seed}'
+      f'-{plan.recipe.total_epochs}epochs-{digest}'
+  )
+
+
+def _load_teacher(folder: pathlib.Path, dataset: Dataset) -> Bundle:
+  """Loads a bundle and makes sure that it was trained for these data."""
+  loaded = bundle.load(folder)
+  theirs, ours = loaded.card['dataset'], dataset.spec
+  if tuple(theirs['class_names']) != ours.class_names or theirs['name'] != ours.name:
+    raise UserError(
+        f'teacher bundle {str(folder)!r} is for the {len(theirs["class_names"])} classes of '
+        f'{theirs["name"]} and not for the {ours.num_classes} of {ours.name}; '
+        'give another teacher.bundle, or none to train one'
+    )
+  return loaded
+
+
+def _report(
+    home: pathlib.Path, dataset: Dataset, teacher: Bundle, cards: dict[str, dict[str, Any]]
+) -> str:
+  """Writes report.md and curves.png; returns the former."""
+  stats = teacher.card['dataset']
+  results = evaluate(
+      teacher.network, dataset.test, stats['mean'], stats['std'], teacher.network
+  )
+  labelled = [(f'teacher {_name(teacher.card)}', {**teacher.card, 'results': results})]
+  labelled += [(f'{card["label"]} {_name(card)}', card) for card in cards.values()]
+  text = report.report(labelled)
+  (home / 'report.md').write_text(text)
+  rows = journal.read(home)
+  measure = 'holdout_top1' if any('holdout_top1' in row for row in rows) else 'test_top1'
+  report.curves(
+      rows,
+      {name: card['label'] for name, card in cards.items()},
+      measure,
+      f'{dataset.spec.name}: {_name(next(iter(cards.values())))} taught by {_name(teacher.card)}',
+      home / 'curves.png',
+  )
+  return text
+
+
+def _name(card) -> str:
+  return card['training']['member']['student']

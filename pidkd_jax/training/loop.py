@@ -1,0 +1,300 @@
+"""The training of a cohort, from its first step or its latest checkpoint to its last epoch."""
+
+import dataclasses
+import functools
+import logging
+import pathlib
+import time
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pidkd_jax.data.batches import Stream
+from pidkd_jax.errors import Stopped, UserError
+from pidkd_jax.evaluation import classification, inference
+from pidkd_jax.training.checkpoint import Checkpoints
+from pidkd_jax.training.cohort import Best, Cohort, State
+from pidkd_jax.training.interruption import Interruption
+from pidkd_jax.training.journal import Journal, Row
+from pidkd_jax.training.progress import Progress
+from pidkd_jax.training.stopwatch import Stopwatch
+from pidkd_jax.types import Arrays, Network
+
+logger = logging.getLogger(__name__)
+
+# How often the live line's loss is fetched: each fetch waits for the device.
+_SHOW_SECONDS = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How a run is carried out; changes nothing in its result.
+
+  Attributes:
+    title: stands before the progress.
+    total_epochs: of the whole training.
+    eval_every: epochs between evaluations; the last epoch is always evaluated.
+    checkpoint_seconds: least time between two checkpoints; the end is always saved.
+    steps_per_call: training steps in one compiled call; 0 is 1 on CPU, where a convolution's
+      gradient in a loop body is 80 times slower, and 50 elsewhere.
+  """
+
+  title: str
+  total_epochs: int
+  eval_every: int
+  checkpoint_seconds: float
+  steps_per_call: int
+
+  @property
+  def chunk(self) -> int:
+    return self.steps_per_call or (1 if jax.default_backend() == 'cpu' else 50)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+  """The split that is evaluated along the way.
+
+  Attributes:
+    name: 'test', or 'holdout', which selects the epoch that a member keeps.
+    labels: int32 [N].
+    split: on the device.
+    teacher: logits [N, K] of the teacher, or None.
+  """
+
+  name: str
+  labels: np.ndarray
+  split: inference.Split
+  teacher: np.ndarray | None
+
+  @property
+  def selects(self) -> bool:
+    return self.name == 'holdout'
+
+
+def scoring(
+    name: str, arrays: Arrays, mean: tuple[float, ...], std: tuple[float, ...], teacher: Network | None
+) -> Scoring:
+  """Puts a split on the device and lets the teacher see it, once."""
+  split = inference.split(arrays, mean, std)
+  logits = None if teacher is None else inference.logits(teacher, split)
+  return Scoring(name, arrays.labels, split, logits)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """What a member's training came to.
+
+  Attributes:
+    network: what its bundle holds.
+    epoch: the epoch, counted from 1, that it is from.
+  """
+
+  network: Network
+  epoch: int
+
+
+def train(
+    cohort: Cohort, stream: Stream, score: Scoring, workdir: pathlib.Path, settings: Settings
+) -> dict[str, Outcome]:
+  """Trains a cohort to its end, going on from the latest intact checkpoint in `workdir`.
+
+  Raises:
+    Stopped: on SIGTERM or SIGINT, after saving.
+    UserError: a loss is not finite; the last good checkpoint is kept.
+  """
+  checkpoints = Checkpoints(workdir / 'checkpoints')
+  try:
+    training = _Training(cohort, stream, score, workdir, settings, checkpoints)
+    with Interruption() as interruption:
+      training.run(interruption)
+    return training.outcomes()
+  finally:
+    checkpoints.close()
+
+
+class _Training:
+  """One call of `train`: the state and what watches it."""
+
+  def __init__(self, cohort, stream, score, workdir, settings, checkpoints):
+    self._cohort = cohort
+    self._stream = stream
+    self._score = score
+    self._settings = settings
+    self._checkpoints = checkpoints
+    self._watch = Stopwatch([name for name, _ in cohort.methods])
+    self._total = settings.total_epochs * stream.steps_per_epoch
+    self._step, self._states = self._resume()
+    self._journal = Journal(workdir, self._step)
+    self._progress = Progress(
+        settings.title,
+        epochs=settings.total_epochs,
+        images_per_epoch=stream.steps_per_epoch * stream.batch_size,
+        done=self._step * stream.batch_size,
+    )
+    self._saved_at = time.monotonic()
+
+  def _resume(self) -> tuple[int, dict[str, State]]:
+    states = self._initial()
+    restored = self._checkpoints.restore(states)
+    if restored is None:
+      return 0, states
+    step, states, notes = restored
+    self._watch.restore(notes['seconds'])
+    logger.info('%s: goes on at step %d of %d', self._settings.title, step, self._total)
+    return step, jax.tree.map(jnp.asarray, states)
+
+  def _initial(self) -> dict[str, State]:
+    order = self._stream.order(jnp.int32(0))
+    states = self._cohort.init(self._stream.batch(order, jnp.int32(0)))
+    if not self._score.selects:
+      return states
+    return {
+        name: state.replace(
+            best=Best(jax.tree.map(jnp.copy, state.variables), jnp.int32(0), jnp.float32(-1))
+        )
+        for name, state in states.items()
+    }
+
+  def run(self, interruption: Interruption) -> None:
+    shown_at = 0.0
+    order, order_epoch = None, -1
+    try:
+      while self._step < self._total:
+        epoch, within = divmod(self._step, self._stream.steps_per_epoch)
+        if epoch != order_epoch:
+          order, order_epoch = self._stream.order(jnp.int32(epoch)), epoch
+        count = min(self._settings.chunk, self._stream.steps_per_epoch - within)
+        self._advance(order, count)
+        self._progress.advance(count * self._stream.batch_size)
+        if self._step % self._stream.steps_per_epoch == 0:
+          self._end_epoch(epoch + 1)
+        elif time.monotonic() - shown_at > _SHOW_SECONDS:
+          self._show(epoch + 1, within + count)
+          shown_at = time.monotonic()
+        if interruption.signal is not None:
+          self._stop(interruption)
+        if time.monotonic() - self._saved_at > self._settings.checkpoint_seconds:
+          self._save()
+      self._save()
+      self._checkpoints.wait()
+    finally:
+      self._progress.close()
+      self._journal.close()
+
+  def _advance(self, order: jax.Array, count: int) -> None:
+    step = jnp.int32(self._step)
+    if count > 1:
+      self._states = _scan(self._cohort, self._states, self._stream, order, step, count)
+    elif self._watch.due(self._step % self._stream.steps_per_epoch):
+      self._states = self._watch.step(
+          self._cohort, self._states, self._stream.batch(order, step), step
+      )
+    else:
+      self._states = self._cohort.step(self._states, self._stream.batch(order, step), step)
+    self._step += count
+
+  def _show(self, epoch: int, steps: int) -> None:
+    sums = next(iter(self._states.values())).sums
+    self._progress.show(epoch, loss=f'{float(sums["loss"]) / steps:.4f}')
+
+  def _end_epoch(self, epoch: int) -> None:
+    self._check_finite()
+    steps = self._stream.steps_per_epoch
+    seconds = self._watch.lap(steps)
+    due = epoch % self._settings.eval_every == 0 or epoch == self._settings.total_epochs
+    rows = []
+    for name, state in self._states.items():
+      row: Row = {'step': self._step, 'epoch': epoch, 'member': name}
+      row |= {f'train_{term}': float(value) / steps for term, value in state.sums.items()}
+      row |= seconds[name]
+      if due:
+        row |= self._evaluate(name, state, epoch)
+      rows.append(row)
+    self._states = {
+        name: state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
+        for name, state in self._states.items()
+    }
+    self._journal.write(rows)
+    self._progress.show(epoch, **_figures(rows[-1], self._score.name))
+    images = steps * self._stream.batch_size
+    self._progress.epoch(_line(epoch, self._settings.total_epochs, rows, self._score.name, images))
+    # Evaluation is not training time.
+    self._watch.start()
+
+  def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
+    network = self._cohort.network(name, state.variables)
+    logits = inference.logits(network, self._score.split)
+    found = classification.measures(logits, self._score.labels, self._score.teacher)
+    if self._score.selects and found['top1'] > state.best.top1:
+      self._states[name] = state.replace(
+          best=Best(
+              jax.tree.map(jnp.copy, state.variables), jnp.int32(epoch), jnp.float32(found['top1'])
+          )
+      )
+    return {f'{self._score.name}_{measure}': value for measure, value in found.items()}
+
+  def _check_finite(self) -> None:
+    for name, state in self._states.items():
+      bad = int(state.bad_step)
+      if bad >= 0:
+        self._checkpoints.wait()
+        raise UserError(
+            f'the loss of {name} is not finite at step {bad} '
+            f'(epoch {bad // self._stream.steps_per_epoch + 1}); the last good checkpoint is kept; '
+            'try a lower learning_rate, in another workdir'
+        )
+
+  def _save(self) -> None:
+    self._check_finite()
+    self._checkpoints.save(self._step, self._states, {'seconds': self._watch.notes()})
+    self._saved_at = time.monotonic()
+
+  def _stop(self, interruption: Interruption) -> None:
+    self._save()
+    self._checkpoints.wait()
+    raise Stopped(
+        f'stopped by {interruption.signal.name} at step {self._step} of {self._total}; all is saved, '
+        'the same command goes on from there',
+        status=128 + interruption.signal,
+    )
+
+  def outcomes(self) -> dict[str, Outcome]:
+    return {name: self._outcome(name, state) for name, state in self._states.items()}
+
+  def _outcome(self, name: str, state: State) -> Outcome:
+    if state.best is None:
+      return Outcome(self._cohort.network(name, state.variables), self._settings.total_epochs)
+    return Outcome(self._cohort.network(name, state.best.variables), int(state.best.epoch))
+
+
+@functools.partial(jax.jit, static_argnames='count', donate_argnames='states')
+def _scan(
+    cohort: Cohort, states: Mapping[str, State], stream: Stream, order, step, count: int
+) -> dict[str, State]:
+  """`count` steps in one compiled call."""
+
+  def body(states, step):
+    return cohort.step(states, stream.batch(order, step), step), None
+
+  return jax.lax.scan(body, states, step + jnp.arange(count))[0]
+
+
+def _figures(row: Row, score: str) -> dict[str, str]:
+  figures = {'loss': f'{row["train_loss"]:.4f}'}
+  if f'{score}_top1' in row:
+    figures[f'{score} top-1'] = f'{100 * row[f"{score}_top1"]:.2f}%'
+  return figures
+
+
+def _line(epoch: int, epochs: int, rows: list[Row], score: str, images: int) -> str:
+  parts = [
+      f'{row["member"]} ' + ', '.join(f'{k} {v}' for k, v in _figures(row, score).items())
+      for row in rows
+  ]
+  wall = rows[0]['wall_seconds']
+  return (
+      f'epoch {epoch}/{epochs}: {"; ".join(parts)}; {images / wall:.0f} images/s, '
+      f'{(epochs - epoch) * wall:.0f} s left'
+  )

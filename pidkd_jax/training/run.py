@@ -1,0 +1,197 @@
+"""A whole run: a plan, data and a teacher in, trained bundles out."""
+
+import dataclasses
+import logging
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pidkd_jax import bundle
+from pidkd_jax.bundle import Bundle
+from pidkd_jax.data import batches
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.evaluation.cost import Cost, cost, parameters
+from pidkd_jax.evaluation.evaluate import evaluate
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training import journal, loop, workdir
+from pidkd_jax.training.cohort import Cohort, Member
+from pidkd_jax.training.optimizer import optimizer
+from pidkd_jax.training.recipe import Recipe
+from pidkd_jax.types import Network
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """All that decides the result of a cohort, data and teacher apart; plain values.
+
+  Attributes:
+    members: with distinct names.
+    recipe: what they share.
+    seed: of data order and augmentation, of the hold-out, and with a trial's number of weights.
+    padding: pixels of zero padding for the random crop.
+    flip: whether training images are mirrored at random.
+    holdout: share of the training split that picks each member's epoch; 0 for the last epoch.
+    eval_every: epochs between evaluations.
+  """
+
+  members: tuple[Member, ...]
+  recipe: Recipe
+  seed: int
+  padding: int
+  flip: bool
+  holdout: float
+  eval_every: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+  """How a plan is carried out: see `loop.Settings`."""
+
+  checkpoint_seconds: float
+  steps_per_call: int
+
+
+def execute(
+    plan: Plan,
+    dataset: Dataset,
+    teacher: Bundle | None,
+    folder: pathlib.Path,
+    title: str,
+    pace: Pace,
+) -> dict[str, dict[str, Any]]:
+  """Trains a plan's cohort and saves each member's bundle under `folder`/bundles.
+
+  Returns:
+    {member: card}.
+
+  Raises:
+    Stopped, UserError: as `loop.train`.
+  """
+  workdir.claim(
+      folder,
+      'inputs.json',
+      {
+          'dataset': dataset.spec.name,
+          'fingerprint': dataset.spec.fingerprint,
+          'teacher': teacher and teacher.digest,
+      },
+  )
+  rest, held = dataset, None
+  if plan.holdout:
+    rest, held = dataset.hold_out(plan.holdout, plan.seed)
+  # A student sees what its teacher sees.
+  source = teacher.card['dataset'] if teacher else dataclasses.asdict(dataset.spec)
+  mean, std = tuple(source['mean']), tuple(source['std'])
+  recipe = optimizer(plan.recipe, len(rest.train))
+  stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
+  stream = batches.stream(
+      rest.train,
+      mean,
+      std,
+      stream_key,
+      batch_size=plan.recipe.batch_size,
+      padding=plan.padding,
+      flip=plan.flip,
+  )
+  shape = (plan.recipe.batch_size, *dataset.spec.image_shape)
+  cohort = cohorts.assemble(
+      plan.members,
+      teacher=teacher and teacher.network,
+      dataset=rest.spec,
+      image=jax.ShapeDtypeStruct(shape, jnp.float32),
+      optimizer=recipe,
+      key=members_key,
+  )
+  costs = _costs(cohort, stream, teacher and teacher.network)
+  score = loop.scoring(
+      'holdout' if held else 'test', held or dataset.test, mean, std, cohort.teacher
+  )
+  settings = loop.Settings(
+      title=title,
+      total_epochs=plan.recipe.total_epochs,
+      eval_every=plan.eval_every,
+      checkpoint_seconds=pace.checkpoint_seconds,
+      steps_per_call=pace.steps_per_call,
+  )
+  outcomes = loop.train(cohort, stream, score, folder, settings)
+  rows = journal.read(folder)
+  cards = {}
+  for member in plan.members:
+    outcome = outcomes[member.name]
+    own = [row for row in rows if row['member'] == member.name]
+    results = evaluate(outcome.network, dataset.test, mean, std, teacher and teacher.network)
+    if held is None:
+      results['best_on_test'] = _best(own)
+    cards[member.name] = {
+        'label': member.label,
+        'dataset': {
+            'name': dataset.spec.name,
+            'source': dataset.spec.source,
+            'fingerprint': dataset.spec.fingerprint,
+            'class_names': dataset.spec.class_names,
+            'image_shape': dataset.spec.image_shape,
+            'mean': mean,
+            'std': std,
+        },
+        'training': {
+            **dataclasses.asdict(plan),
+            'members': len(plan.members),
+            'member': dataclasses.asdict(member),
+            'teacher': teacher
+            and {'digest': teacher.digest, 'model': teacher.card['model'], 'folder': str(teacher.folder)},
+            'epoch': outcome.epoch,
+            'selection': 'last epoch' if held is None else 'best epoch on the hold-out',
+            **_seconds(own),
+        },
+        'cost': dataclasses.asdict(costs[member.name]),
+        'results': results,
+        'environment': workdir.environment(),
+    }
+    bundle.save(folder / 'bundles' / member.name, outcome.network, cards[member.name])
+  return cards
+
+
+def _seconds(rows: list[journal.Row]) -> dict[str, float]:
+  """A member's times, each where every epoch has it (`Stopwatch.lap`)."""
+  names = ('wall_seconds', 'seconds', 'teacher_seconds')
+  return {
+      name: sum(row[name] for row in rows) for name in names if all(name in row for row in rows)
+  }
+
+
+def _best(rows: list[journal.Row]) -> dict[str, float]:
+  """The epoch with the best test accuracy: optimistic, as the test images picked it."""
+  best = max((row for row in rows if 'test_top1' in row), key=lambda row: row['test_top1'])
+  return {'top1': best['test_top1'], 'epoch': best['epoch']}
+
+
+def _costs(
+    cohort: Cohort, stream: batches.Stream, teacher: Network | None
+) -> dict[str, Cost]:
+  """The cost of what each member deploys; says it, and warns where distilling saves nothing."""
+  image_shape = stream.images.shape[1:]
+  batch = jax.eval_shape(lambda: stream.batch(stream.order(0), 0))
+  states = jax.eval_shape(cohort.init, batch)
+  budget = None
+  if teacher is not None:
+    budget = cost(teacher, image_shape)
+    logger.info('teacher deploys %s', budget)
+  costs = {}
+  for name, state in states.items():
+    network = cohort.network(name, state.variables)
+    costs[name] = cost(network, image_shape)
+    parts = ', '.join(
+        f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
+    ) if network.model.aligned else ''
+    logger.info('%s deploys %s%s', name, costs[name], parts and f' ({parts})')
+    if budget is not None and costs[name].parameters >= budget.parameters:
+      logger.warning(
+          '%s would deploy %d parameters, no fewer than its teacher (%d): '
+          'take a larger method.factor or fewer projectors',
+          name, costs[name].parameters, budget.parameters,
+      )
+  return costs

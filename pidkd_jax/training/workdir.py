@@ -1,0 +1,104 @@
+"""A run's folder: what it holds besides figures and checkpoints, and whose it is."""
+
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Collection
+from importlib import metadata
+from typing import Any
+
+import jax
+
+from pidkd_jax.errors import UserError
+
+_PACKAGES = (
+    'pidkd_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
+    'tensorflow-datasets', 'pillow',
+)
+
+
+def claim(
+    folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
+) -> None:
+  """Writes down what a run is, or checks that the folder's run is the same.
+
+  Args:
+    folder: of the run; made if it is not there.
+    file: where in the folder, e.g. 'config.json'.
+    content: JSON values.
+    harmless: dotted names of entries that may differ, as they do not change the result.
+
+  Raises:
+    UserError: the folder cannot be written, or holds another run.
+  """
+  path = folder / file
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+      _check_same(folder, json.loads(path.read_text()), content, harmless)
+    elif (folder / 'checkpoints').exists():
+      raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
+    write_json(path, content)
+  except OSError as error:
+    raise UserError(f'workdir {str(folder)!r} cannot be written: {error.strerror}') from error
+  except ValueError as error:
+    raise UserError(f'{str(path)!r} is damaged: {error}; give another workdir') from error
+
+
+def local(name: str, path: str) -> pathlib.Path:
+  """A folder that the user named, as a path on this machine's disk.
+
+  Raises:
+    UserError: none was given, or it is on a remote store.
+  """
+  if not path:
+    raise UserError(f'no {name} was given; name a folder')
+  if '://' in path:
+    raise UserError(
+        f'{name} {path!r} is not on a local disk; train in a local folder and copy it afterwards'
+    )
+  return pathlib.Path(path).expanduser()
+
+
+def environment() -> dict[str, Any]:
+  """Versions and hardware that a result comes from."""
+  return {
+      'python': platform.python_version(),
+      **{package: metadata.version(package) for package in _PACKAGES},
+      'platform': jax.default_backend(),
+      'device': jax.devices()[0].device_kind,
+      'cores': _cores(),
+  }
+
+
+def _cores() -> int:
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
+def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+  """Replaces a file at once, so that a reader never sees a part of it."""
+  part = path.with_suffix('.partial')
+  part.write_text(json.dumps(value, indent=2) + '\n')
+  part.replace(path)
+
+
+def _check_same(folder, before, now, harmless) -> None:
+  # Through JSON, where a tuple is a list.
+  before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+  for name in sorted(before.keys() | now.keys()):
+    if name not in harmless and before.get(name) != now.get(name):
+      raise UserError(
+          f'workdir {str(folder)!r} holds a run with {name} = {before.get(name)!r} and not '
+          f'{now.get(name)!r}; give another --workdir'
+      )
+
+
+def _flat(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      flat |= _flat(value, f'{prefix}{key}.')
+    else:
+      flat[prefix + key] = value
+  return flat

@@ -1,0 +1,22 @@
+"""Distils a student from a teacher: the main job.
+
+    python scripts/main.py --config configs/cifar100.py[:method,...] --workdir DIR
+"""
+
+from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+
+from absl import flags
+from ml_collections import config_flags
+
+from pidkd_jax.training import job
+
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'File, with methods after a colon.')
+_WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run; the same one goes on with it.')
+
+
+def main():
+  print(job.main(_CONFIG.value, _WORKDIR.value))
+
+
+if __name__ == '__main__':
+  app.run(main)
