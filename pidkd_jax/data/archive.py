@@ -25,7 +25,8 @@ def reading(path: Path) -> Iterator[None]:
   # for an exotic compression; EOFError is a gzip that ends too early.
   except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError,
           RuntimeError) as error:
-    raise broken(path, f'it is truncated, damaged or of another format ({reason(error)})') from error
+    what = f'it is truncated, damaged or of another format ({reason(error)})'
+    raise broken(path, what) from error
 
 
 def check_size(path: Path, member: str, size: int, limit: int) -> None:

@@ -57,8 +57,8 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Arrays:
         raise ValueError(f'{end - row} of its {file.examples_in_shard} records are missing')
     except (OSError, RuntimeError, ValueError, KeyError, DecodeError) as error:
       raise UserError(
-        f'{file.filename} is damaged ({reason(error)}); delete the folder {builder.data_dir} and run'
-        ' again') from error
+        f'{file.filename} is damaged ({reason(error)}); delete the folder {builder.data_dir} and'
+        ' run again') from error
   return Arrays(images, labels)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 import tensorflow_datasets as tfds
 from absl import logging
-from google.protobuf.message import Error as ProtobufError
+from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core.download import resource
 from tensorflow_datasets.core.download.checksums import UrlInfo, compute_url_info
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -27,8 +27,8 @@ Builder = tfds.core.GeneratorBasedBuilder
 def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple[Builder, str]:
   """Opens the dataset if it is prepared; otherwise prepares it from its archive.
 
-  The archive is the one given, else the one in TFDS's manual folder, else a download. TFDS checks
-  its SHA-256 whichever way it came.
+  The archive is the one given, else the one in TFDS's manual folder, else what an earlier run
+  downloaded, else a download. TFDS checks its SHA-256 whichever way it came.
 
   Args:
     source: the dataset.
@@ -43,35 +43,53 @@ def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple
     UserError: if there is no usable archive, or no room for the files.
   """
   official = _open(source.builder, directory)
-  name, is_prepared = official.name, official.data_path.exists()
+  is_prepared = official.data_path.exists()
   if not official.url_infos:
     if archive:
-      raise UserError(f'{name} needs no archive; leave --config.data.archive={archive} out')
+      raise UserError(
+        f'{official.name} needs no archive; leave --config.data.archive={archive} out')
     return _make(source.builder, directory), source.origin
-
-  [(url, expected)] = official.url_infos.items()
   path = _find(official, directory, archive)
-  # An archive that has been deleted since can only have been the official one, unless the user
-  # allows others.
+  # Where others are not allowed, an archive that has been deleted since was the official one.
   if is_prepared and (not archive or (verify and not path.is_file())):
     return official, source.origin
   if path.is_file():
-    found = _measure(path)
-    if found == expected:
-      return _make(_bound(source.builder, name, path, found), directory, path), source.origin
-    if verify:
-      raise UserError(
-        f'archive {path} is not the official one of {name}: its sha256 is'
-        f' {found.checksum[:8]}..., not {expected.checksum[:8]}...; get {url} anew, or prepare'
-        ' it under a name of its own with --config.data.verify=False')
-    own_name = unverified_name(path, found.checksum)
-    origin = (f'{path.name} (sha256 {found.checksum[:8]}...), in the format of {name};'
-              ' not the official archive')
-    return _make(_bound(source.builder, own_name, path, found), directory, path), origin
+    return _from_archive(source, directory, path, verify)
   if archive:
     raise UserError(f'there is no archive {path}; correct --config.data.archive or leave it out')
-  remedy = (f'get {url} elsewhere and put it into {path.parent} as {path.name}, or say where it'
-            ' is with --config.data.archive')
+  return _from_network(source, directory, path)
+
+
+def _from_archive(
+  source: Source, directory: str, path: Path, verify: bool) -> tuple[Builder, str]:
+  """What `prepare` returns, from an archive at hand."""
+  name = source.builder.name
+  [(url, expected)] = source.builder.url_infos.items()
+  try:
+    found = compute_url_info(path)
+  except OSError as error:
+    raise UserError(f'archive {path} cannot be read: {reason(error)}') from error
+  if found == expected:
+    return _make(_bound(source.builder, name, path, found), directory, path), source.origin
+  if verify:
+    raise UserError(
+      f'archive {path} is not the official one of {name}: its sha256 is {found.checksum[:8]}...,'
+      f' not {expected.checksum[:8]}...; get {url} anew, or prepare it under a name of its own'
+      ' with --config.data.verify=False')
+  own_name = unverified_name(path, found.checksum)
+  origin = (
+    f'{path.name} (sha256 {found.checksum[:8]}...), in the format of {name};'
+    ' not the official archive')
+  return _make(_bound(source.builder, own_name, path, found), directory, path), origin
+
+
+def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder, str]:
+  """What `prepare` returns, from a download; `manual` is where the user can put the archive."""
+  name = source.builder.name
+  [url] = source.builder.url_infos
+  remedy = (
+    f'get {url} elsewhere and put it into {manual.parent} as {manual.name}, or say where it is'
+    ' with --config.data.archive')
   try:
     probe(url)
   except OSError as error:
@@ -105,14 +123,6 @@ def _find(builder: Builder, directory: str, archive: str) -> Path:
   earlier = downloads / builder.name / resource.get_dl_fname(url, expected.checksum)
   manual = downloads / 'manual' / expected.filename
   return earlier if earlier.is_file() and not manual.is_file() else manual
-
-
-def _measure(path: Path) -> UrlInfo:
-  """The archive's size and SHA-256."""
-  try:
-    return compute_url_info(path)
-  except OSError as error:
-    raise UserError(f'archive {path} cannot be read: {reason(error)}') from error
 
 
 def _bound(builder: type[Builder], dataset_name: str, path: Path, info: UrlInfo) -> type[Builder]:
@@ -163,19 +173,18 @@ def _make(builder: type[Builder], directory: str, archive: Path | None = None) -
 
 def _open(builder: type[Builder], directory: str) -> Builder:
   """The builder, with what is known of its prepared files if there are any."""
-  with _quiet():
-    try:
+  try:
+    with _quiet():
       opened = builder(data_dir=directory)
-      is_whole = not opened.data_path.exists() or (
-        opened.info.splits and opened.info.features['label'].num_classes)
-    # TFDS asserts that the version matches; a damaged JSON file is a ProtobufError.
-    except (OSError, ValueError, AssertionError, ProtobufError) as error:
-      raise UserError(
-        f'{Path(directory, builder.name, str(builder.VERSION))} holds no whole prepared dataset ({reason(error)});'
-        ' delete that folder and run again') from error
-  if not is_whole:
+    if opened.data_path.exists() and not (
+        opened.info.splits and opened.info.features['label'].num_classes):
+      raise ValueError('its splits or the names of its classes are missing')
+  # TFDS asserts that the version matches; a damaged JSON file is a ParseError.
+  except (OSError, ValueError, AssertionError, ParseError) as error:
+    folder = Path(directory, builder.name, str(builder.VERSION))
     raise UserError(
-      f'{opened.data_dir} holds no whole prepared dataset; delete that folder and run again')
+      f'{folder} holds no whole prepared dataset ({reason(error)}); delete that folder and run'
+      ' again') from error
   return opened
 
 

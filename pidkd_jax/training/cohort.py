@@ -29,6 +29,7 @@ class Member:
     numbers: learning rate and weight decay.
     trial: with the cohort's seed it decides the initial weights and all else that is random
       in this member alone; so the same trial starts from the same student in every method.
+      -1 is a teacher's: none of its students begins with its weights.
   """
 
   label: str
@@ -40,7 +41,7 @@ class Member:
 
   @property
   def name(self) -> str:
-    return f'{self.label}-{self.trial}'
+    return self.label if self.trial < 0 else f'{self.label}-{self.trial}'
 
 
 @struct.dataclass
@@ -170,7 +171,7 @@ def assemble(
       # What no member needs is not computed.
       teacher=teacher if any(method.needs_teacher for method in whole.values()) else None,
       numbers=jax.tree.map(jnp.float32, numbers),
-      keys={member.name: jax.random.fold_in(key, member.trial) for member in members},
+      keys={member.name: jax.random.fold_in(key, member.trial + 1) for member in members},
       methods=tuple(
           (name, method.clone(**dict.fromkeys(_numbers(method)))) for name, method in whole.items()
       ),

@@ -28,10 +28,6 @@ logger = logging.getLogger(__name__)
 # What may differ when a run is taken up again.
 _HARMLESS = ('checkpoint_seconds', 'data.dir', 'teacher.dir')
 
-_TEACHER = 'teacher'
-# A trial of its own: a student of the teacher's architecture must not start from its weights.
-_TEACHER_TRIAL = 2**31 - 1
-
 
 def main(config: ConfigDict, folder: str) -> str:
   """Runs the main job, or goes on with it.
@@ -108,7 +104,7 @@ def _teacher(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
   if fields.bundle:
     return _load_teacher(workdir.local('teacher.bundle', fields.bundle), dataset)
   numbers = Numbers(fields.learning_rate, fields.weight_decay)
-  member = Member(_TEACHER, fields.model, 'scratch', {}, numbers, _TEACHER_TRIAL)
+  member = Member('teacher', fields.model, 'scratch', {}, numbers, trial=-1)
   recipe = dataclasses.replace(
       _recipe(config), total_epochs=fields.total_epochs, batch_size=fields.batch_size
   )
@@ -118,7 +114,7 @@ def _teacher(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
   trained = folder / 'bundles' / member.name
   if not (trained / 'manifest.json').exists():
     workdir.claim(folder, 'config.json', dataclasses.asdict(plan))
-    run.execute(plan, dataset, None, folder, _TEACHER, pace)
+    run.execute(plan, dataset, None, folder, 'teacher', pace)
   logger.info('teacher: %s', trained)
   return _load_teacher(trained, dataset)
 

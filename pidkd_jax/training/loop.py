@@ -34,6 +34,7 @@ class Settings:
 
   Attributes:
     title: stands before the progress.
+    labels: {member: label}; trials of one method share theirs.
     total_epochs: of the whole training.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     checkpoint_seconds: least time between two checkpoints; the end is always saved.
@@ -42,6 +43,7 @@ class Settings:
   """
 
   title: str
+  labels: Mapping[str, str]
   total_epochs: int
   eval_every: int
   checkpoint_seconds: float
@@ -206,7 +208,8 @@ class _Training:
     due = epoch % self._settings.eval_every == 0 or epoch == self._settings.total_epochs
     rows = []
     for name, state in self._states.items():
-      row: Row = {'step': self._step, 'epoch': epoch, 'member': name}
+      label = self._settings.labels[name]
+      row: Row = {'step': self._step, 'epoch': epoch, 'member': name, 'label': label}
       row |= {f'train_{term}': float(value) / steps for term, value in state.sums.items()}
       row |= seconds[name]
       if due:
@@ -217,7 +220,7 @@ class _Training:
         for name, state in self._states.items()
     }
     self._journal.write(rows)
-    self._progress.show(epoch, **_figures(rows[-1], self._score.name))
+    self._progress.show(epoch, **_figures(rows, self._score.name))
     images = steps * self._stream.batch_size
     self._progress.epoch(_line(epoch, self._settings.total_epochs, rows, self._score.name, images))
     # Evaluation is not training time.
@@ -281,20 +284,22 @@ def _scan(
   return jax.lax.scan(body, states, step + jnp.arange(count))[0]
 
 
-def _figures(row: Row, score: str) -> dict[str, str]:
-  figures = {'loss': f'{row["train_loss"]:.4f}'}
-  if f'{score}_top1' in row:
-    figures[f'{score} top-1'] = f'{100 * row[f"{score}_top1"]:.2f}%'
+def _figures(rows: list[Row], score: str) -> dict[str, str]:
+  """What is shown of an epoch: by label, the mean over trials."""
+  figures = {}
+  for label in dict.fromkeys(row['label'] for row in rows):
+    own = [row for row in rows if row['label'] == label]
+    figure = f'loss {np.mean([row["train_loss"] for row in own]):.4f}'
+    if f'{score}_top1' in own[0]:
+      figure += f', {score} top-1 {100 * np.mean([row[f"{score}_top1"] for row in own]):.2f}%'
+    figures[label] = figure
   return figures
 
 
 def _line(epoch: int, epochs: int, rows: list[Row], score: str, images: int) -> str:
-  parts = [
-      f'{row["member"]} ' + ', '.join(f'{k} {v}' for k, v in _figures(row, score).items())
-      for row in rows
-  ]
+  figures = '; '.join(f'{label} {figure}' for label, figure in _figures(rows, score).items())
   wall = rows[0]['wall_seconds']
   return (
-      f'epoch {epoch}/{epochs}: {"; ".join(parts)}; {images / wall:.0f} images/s, '
+      f'epoch {epoch}/{epochs}: {figures}; {images / wall:.0f} images/s, '
       f'{(epochs - epoch) * wall:.0f} s left'
   )

@@ -4,6 +4,7 @@ import logging
 import sys
 
 import tqdm
+from absl import logging as absl_logging
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,6 @@ def log_to_terminal() -> None:
   root = logging.getLogger()
   # In place of absl's handler, which would print everything twice and into the live line.
   root.handlers = [_AboveTheBar()]
-  for name in (None, 'absl'):
-    logging.getLogger(name).setLevel(logging.WARNING)
+  root.setLevel(logging.WARNING)
+  absl_logging.set_verbosity(absl_logging.WARNING)
   logging.getLogger('pidkd_jax').setLevel(logging.INFO)

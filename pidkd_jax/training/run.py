@@ -3,10 +3,12 @@
 import dataclasses
 import logging
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from clu import parameter_overview
 
 from pidkd_jax import bundle
 from pidkd_jax.bundle import Bundle
@@ -106,12 +108,13 @@ def execute(
       optimizer=recipe,
       key=members_key,
   )
-  costs = _costs(cohort, stream, teacher and teacher.network)
+  costs = _costs(plan.members, cohort, stream, teacher and teacher.network)
   score = loop.scoring(
       'holdout' if held else 'test', held or dataset.test, mean, std, cohort.teacher
   )
   settings = loop.Settings(
       title=title,
+      labels={member.name: member.label for member in plan.members},
       total_epochs=plan.recipe.total_epochs,
       eval_every=plan.eval_every,
       checkpoint_seconds=pace.checkpoint_seconds,
@@ -147,7 +150,7 @@ def execute(
             'selection': 'last epoch' if held is None else 'best epoch on the hold-out',
             **_seconds(own),
         },
-        'cost': dataclasses.asdict(costs[member.name]),
+        'cost': dataclasses.asdict(costs[member.label]),
         'results': results,
         'environment': workdir.environment(),
     }
@@ -170,28 +173,35 @@ def _best(rows: list[journal.Row]) -> dict[str, float]:
 
 
 def _costs(
-    cohort: Cohort, stream: batches.Stream, teacher: Network | None
+    members: Sequence[Member], cohort: Cohort, stream: batches.Stream, teacher: Network | None
 ) -> dict[str, Cost]:
-  """The cost of what each member deploys; says it, and warns where distilling saves nothing."""
+  """What each label deploys; says it, and warns where distilling saves nothing."""
   image_shape = stream.images.shape[1:]
   batch = jax.eval_shape(lambda: stream.batch(stream.order(0), 0))
   states = jax.eval_shape(cohort.init, batch)
   budget = None
   if teacher is not None:
     budget = cost(teacher, image_shape)
-    logger.info('teacher deploys %s', budget)
+    logger.info('teacher: %s', budget)
   costs = {}
-  for name, state in states.items():
-    network = cohort.network(name, state.variables)
-    costs[name] = cost(network, image_shape)
+  for member in members:
+    if member.label in costs:
+      continue
+    network = cohort.network(member.name, states[member.name].variables)
+    costs[member.label] = found = cost(network, image_shape)
+    if not costs.keys() - {member.label}:
+      overview = parameter_overview.get_parameter_overview(
+          network.variables['params'], include_stats=False
+      )
+      logger.info('what %s deploys:\n%s', member.label, overview)
     parts = ', '.join(
         f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
-    ) if network.model.aligned else ''
-    logger.info('%s deploys %s%s', name, costs[name], parts and f' ({parts})')
-    if budget is not None and costs[name].parameters >= budget.parameters:
+    )
+    logger.info('%s: %s%s', member.label, found, f' ({parts})' if network.model.aligned else '')
+    if budget is not None and found.parameters >= budget.parameters:
       logger.warning(
-          '%s would deploy %d parameters, no fewer than its teacher (%d): '
-          'take a larger method.factor or fewer projectors',
-          name, costs[name].parameters, budget.parameters,
+          '%s would deploy %s parameters, no fewer than its teacher (%s): '
+          'take a smaller student, a larger factor or fewer projectors',
+          member.label, f'{found.parameters:,}', f'{budget.parameters:,}',
       )
   return costs

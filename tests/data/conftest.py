@@ -1,0 +1,55 @@
+"""Small archives, and no network."""
+
+import pathlib
+
+import pytest
+import requests
+from archives import cifar_members, tiny_members, write_tar, write_zip
+from tensorflow_datasets.core.download.checksums import compute_url_info
+
+from pidkd_jax.data.cifar100 import Cifar100
+from pidkd_jax.data.tiny_imagenet import TinyImagenet
+
+SHARED = pathlib.Path(__file__).resolve().parents[3] / 'shared'
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+  def refuse(*args, **kwargs):
+    raise requests.ConnectionError('no network in tests')
+
+  monkeypatch.setattr(requests, 'head', refuse)
+  monkeypatch.setattr(requests.Session, 'get', refuse)
+
+
+@pytest.fixture
+def shared():
+  """The folder of real images beside the checkout."""
+  if not SHARED.is_dir():
+    pytest.skip(f'needs the real images in {SHARED}')
+  return SHARED
+
+
+@pytest.fixture
+def cifar_archive(tmp_path):
+  return write_tar(tmp_path / 'Small CIFAR.tar.gz', cifar_members())
+
+
+@pytest.fixture
+def tiny_archive(tmp_path):
+  return write_zip(tmp_path / 'small.zip', tiny_members())
+
+
+@pytest.fixture
+def make_official(monkeypatch):
+  """A function that has an archive's checksum pass for the official one of its dataset."""
+
+  def make(archive):
+    builder = TinyImagenet if archive.suffix == '.zip' else Cifar100
+    [(url, info)] = builder.url_infos.items()
+    measured = compute_url_info(archive)
+    measured.filename = info.filename
+    monkeypatch.setattr(builder, 'url_infos', {url: measured})
+    return url
+
+  return make

@@ -1,0 +1,68 @@
+"""The digits that scikit-learn carries."""
+
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from sklearn.datasets import load_digits
+
+from pidkd_jax import data
+from pidkd_jax.data import arrays
+from pidkd_jax.data.digits import Digits
+from pidkd_jax.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def directory(tmp_path_factory):
+  return str(tmp_path_factory.mktemp('digits'))
+
+
+@pytest.fixture(scope='module')
+def digits(directory):
+  return data.load('digits', directory=directory)
+
+
+def test_counts_and_types(digits):
+  assert digits.train.images.shape == (1297, 8, 8, 1) and digits.train.images.dtype == np.uint8
+  assert digits.test.images.shape == (500, 8, 8, 1) and digits.test.labels.dtype == np.int32
+  assert digits.spec.class_names == tuple('0123456789')
+  assert digits.spec.num_examples == 1297 and digits.spec.image_shape == (8, 8, 1)
+  assert (digits.spec.padding, digits.spec.flip) == (1, False)
+  assert '\n' not in digits.spec.source
+
+
+def test_the_test_split_is_the_end_of_the_file(directory, digits):
+  builder = Digits(data_dir=directory)
+  ids = [int(example['id']) for example in builder.as_data_source(
+    'test', decoders={'image': tfds.decode.SkipDecoding()})]
+  assert sorted(ids) == list(range(1297, 1797))
+  original = load_digits()
+  expected = np.rint(original.images[ids] * 255 / 16)
+  np.testing.assert_array_equal(digits.test.images[..., 0], expected)
+  np.testing.assert_array_equal(digits.test.labels, original.target[ids])
+
+
+def test_statistics_are_computed_from_the_train_split(digits):
+  assert (digits.spec.mean, digits.spec.std) == arrays.statistics(digits.train.images)
+
+
+def test_it_is_opened_again_and_gives_the_same(directory, digits, monkeypatch):
+  monkeypatch.setattr(Digits, 'download_and_prepare', None)
+  assert data.load('digits', directory=directory).spec.fingerprint == digits.spec.fingerprint
+
+
+def test_it_takes_no_archive(directory):
+  with pytest.raises(UserError, match='digits needs no archive; leave --config.data.archive=x out'):
+    data.load('digits', directory=directory, archive='x')
+
+
+def test_names_and_unknown_names():
+  assert data.names() == ['cifar100', 'digits', 'tiny_imagenet']
+  with pytest.raises(UserError, match="unknown dataset 'digit'; did you mean 'digits'"):
+    data.load('digit')
+
+
+def test_tensorflow_is_not_imported(digits):
+  del digits
+  assert 'tensorflow' not in sys.modules
