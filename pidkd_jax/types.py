@@ -107,6 +107,8 @@ class DatasetSpec:
 
   Attributes:
     name: as it stands in tables and bundles; an unverified archive has a name of its own.
+    format: the registered dataset that it is, or in whose format its archive was.
+    archive: the user's own archive, or ''.
     source: one line that says where the data came from, for reports.
     class_names: K names, in the order of the labels.
     labels: int32 [N], the training split's labels (memory banks need them).
@@ -120,6 +122,8 @@ class DatasetSpec:
   """
 
   name: str
+  format: str
+  archive: str
   source: str
   class_names: tuple[str, ...]
   labels: np.ndarray

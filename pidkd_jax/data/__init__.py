@@ -54,6 +54,8 @@ def load(name: str, *, directory: str = '', archive: str = '', verify: bool = Tr
     mean, std = arrays.statistics(train.images)
   spec = DatasetSpec(
     name=builder.name,
+    format=name,
+    archive=os.path.abspath(os.path.expanduser(archive)) if archive else '',
     source=origin,
     class_names=tuple(builder.info.features['label'].names),
     labels=train.labels,

@@ -166,7 +166,7 @@ def _make(builder: type[Builder], directory: str, archive: Path | None = None) -
     if not opened.data_path.exists():
       raise UserError(
         f'{opened.name} cannot be prepared in {directory}: {reason(error)}; make room there, or'
-        ' choose another folder with --config.data.directory') from error
+        ' choose another folder with --config.data.dir') from error
   # Anew: the names of the classes and the counts are read when a builder opens.
   return _open(builder, directory)
 

@@ -11,6 +11,7 @@ from flax import struct
 from flax.core import DenyList
 
 from pidkd_jax import methods, models
+from pidkd_jax.data.batches import Stream
 from pidkd_jax.method import Method, hyperparameters
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import Numbers
@@ -187,6 +188,23 @@ def _numbers(method: Method) -> dict[str, Any]:
 
 def _fill(method: Method, numbers: Mapping[str, jax.Array]) -> Method:
   return method.clone(**{name: numbers[name] for name in _numbers(method)})
+
+
+@jax.jit(static_argnames='count', donate_argnames='states')
+def scan(
+    cohort: Cohort,
+    states: Mapping[str, State],
+    stream: Stream,
+    order: jax.Array,
+    step: jax.Array,
+    count: int,
+) -> dict[str, State]:
+  """`count` steps in one compiled call, from `step` on, all within the epoch of `order`."""
+
+  def body(states, step):
+    return cohort.step(states, stream.batch(order, step), step), None
+
+  return jax.lax.scan(body, states, step + jnp.arange(count))[0]
 
 
 def observe(teacher: Network | None, batch: Batch) -> Teacher | None:

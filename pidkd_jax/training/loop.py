@@ -1,7 +1,6 @@
 """The training of a cohort, from its first step or its latest checkpoint to its last epoch."""
 
 import dataclasses
-import functools
 import logging
 import pathlib
 import time
@@ -15,7 +14,7 @@ from pidkd_jax.data.batches import Stream
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation import classification, inference
 from pidkd_jax.training.checkpoint import Checkpoints
-from pidkd_jax.training.cohort import Best, Cohort, State
+from pidkd_jax.training.cohort import Best, Cohort, State, scan
 from pidkd_jax.training.interruption import Interruption
 from pidkd_jax.training.journal import Journal, Row
 from pidkd_jax.training.progress import Progress
@@ -188,7 +187,7 @@ class _Training:
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
     if count > 1:
-      self._states = _scan(self._cohort, self._states, self._stream, order, step, count)
+      self._states = scan(self._cohort, self._states, self._stream, order, step, count)
     elif self._watch.due(self._step % self._stream.steps_per_epoch):
       self._states = self._watch.step(
           self._cohort, self._states, self._stream.batch(order, step), step
@@ -270,18 +269,6 @@ class _Training:
     if state.best is None:
       return Outcome(self._cohort.network(name, state.variables), self._settings.total_epochs)
     return Outcome(self._cohort.network(name, state.best.variables), int(state.best.epoch))
-
-
-@functools.partial(jax.jit, static_argnames='count', donate_argnames='states')
-def _scan(
-    cohort: Cohort, states: Mapping[str, State], stream: Stream, order, step, count: int
-) -> dict[str, State]:
-  """`count` steps in one compiled call."""
-
-  def body(states, step):
-    return cohort.step(states, stream.batch(order, step), step), None
-
-  return jax.lax.scan(body, states, step + jnp.arange(count))[0]
 
 
 def _figures(rows: list[Row], score: str) -> dict[str, str]:

@@ -25,6 +25,11 @@ from pidkd_jax.types import Network
 
 logger = logging.getLogger(__name__)
 
+# What a card keeps of a DatasetSpec.
+_DATASET_FIELDS = (
+    'name', 'format', 'archive', 'source', 'fingerprint', 'class_names', 'image_shape'
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -132,11 +137,7 @@ def execute(
     cards[member.name] = {
         'label': member.label,
         'dataset': {
-            'name': dataset.spec.name,
-            'source': dataset.spec.source,
-            'fingerprint': dataset.spec.fingerprint,
-            'class_names': dataset.spec.class_names,
-            'image_shape': dataset.spec.image_shape,
+            **{name: getattr(dataset.spec, name) for name in _DATASET_FIELDS},
             'mean': mean,
             'std': std,
         },
@@ -145,7 +146,7 @@ def execute(
             'members': len(plan.members),
             'member': dataclasses.asdict(member),
             'teacher': teacher
-            and {'digest': teacher.digest, 'model': teacher.card['model'], 'folder': str(teacher.folder)},
+            and {'digest': teacher.digest, 'model': teacher.card['model'], 'folder': str(teacher.folder.resolve())},
             'epoch': outcome.epoch,
             'selection': 'last epoch' if held is None else 'best epoch on the hold-out',
             **_seconds(own),

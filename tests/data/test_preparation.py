@@ -244,7 +244,7 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(directory, cifar_archive
     patch.setattr(writer.Writer, 'finalize', fail)
     message = refusal(directory, archive=str(cifar_archive), verify=False)
   assert 'No space left on device' in message and str(directory) in message
-  assert '--config.data.directory' in message
+  assert '--config.data.dir' in message
   assert not [file for file in directory.rglob('*') if file.is_file()]
   assert len(load(directory, archive=str(cifar_archive), verify=False).train) == 12
 

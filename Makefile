@@ -1,0 +1,27 @@
+# Two commands do everything on a machine with Python 3.11 or 3.12: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKDIR ?= runs/demo
+
+.PHONY: demo test clean
+
+demo: $(VENV)/installed
+	$(VENV)/bin/python scripts/main.py --config configs/digits.py --workdir $(WORKDIR)
+
+test: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest -n 2
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs

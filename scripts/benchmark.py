@@ -1,0 +1,184 @@
+"""Measures a pair, method and batch size: speed, compile time and memory.
+
+    python scripts/benchmark.py --teacher resnet32x4 --student resnet8x4 --method pidkd
+
+Images are random, as no figure depends on what they show; each speed is the median of --rounds
+rounds of --steps steps, with the slowest and the fastest round beside it.
+"""
+
+from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+
+import ast
+import resource
+import statistics
+import tempfile
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from pidkd_jax import models
+from pidkd_jax.data import batches
+from pidkd_jax.errors import UserError
+from pidkd_jax.evaluation import inference
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training import workdir
+from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.optimizer import optimizer
+from pidkd_jax.training.recipe import Numbers, Recipe
+from pidkd_jax.types import Arrays, DatasetSpec, Network
+
+_TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
+_STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
+_METHOD = flags.DEFINE_string('method', 'pidkd', 'Method.')
+_SET = flags.DEFINE_multi_string(
+    'set', [], 'A hyper-parameter of the method, e.g. --set num_projectors=1; repeatable.'
+)
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Of the training step.', lower_bound=1)
+_IMAGE_SIZE = flags.DEFINE_integer('image_size', 32, 'Side of the square images.', lower_bound=8)
+_NUM_CLASSES = flags.DEFINE_integer('num_classes', 100, 'Of teacher and student.', lower_bound=2)
+_STEPS = flags.DEFINE_integer('steps', 10, 'In a round.', lower_bound=1)
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Timed, after one that is not.', lower_bound=1)
+_STEPS_PER_CALL = flags.DEFINE_integer(
+    'steps_per_call', 0, 'Steps in one compiled call; 0: 1 on CPU, --steps elsewhere.'
+)
+
+
+def main():
+  with tempfile.TemporaryDirectory() as cache:
+    # A cache of its own, so that the first compilation is a cold one.
+    jax.config.update('jax_compilation_cache_dir', cache)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+    _measure()
+
+
+def _measure():
+  cohort, stream = _cohort()
+  order = stream.order(jnp.int32(0))
+  batch = stream.batch(order, jnp.int32(0))
+  fused = _STEPS_PER_CALL.value or (1 if jax.default_backend() == 'cpu' else _STEPS.value)
+
+  def train(states):
+    if fused > 1:
+      for first in range(0, _STEPS.value, fused):
+        states = cohorts.scan(cohort, states, stream, order, jnp.int32(first), fused)
+      return states
+    for step in range(_STEPS.value):
+      step = jnp.int32(step)
+      states = cohort.step(states, stream.batch(order, step), step)
+    return states
+
+  compile_seconds = {}
+  for kind in ('cold', 'warm'):
+    jax.clear_caches()
+    states = jax.block_until_ready(cohort.init(batch))
+    started = time.monotonic()
+    states = jax.block_until_ready(train(states))
+    compile_seconds[kind] = time.monotonic() - started
+
+  training = []
+  for _ in range(_ROUNDS.value):
+    started = time.monotonic()
+    states = jax.block_until_ready(train(states))
+    training.append(time.monotonic() - started)
+
+  def observe():
+    for _ in range(_STEPS.value):
+      seen = cohorts.observe(cohort.teacher, batch)
+    return seen
+
+  name = cohort.methods[0][0]
+  network = cohort.network(name, states[name].variables)
+  whole = Arrays(np.asarray(stream.images), np.asarray(stream.labels))
+  split = inference.split(whole, (0.5,) * 3, (0.25,) * 3)
+  count = _STEPS.value * _BATCH_SIZE.value
+  rows = [('training step', count, training)]
+  if cohort.teacher is not None:
+    rows.append(("teacher's forward pass", count, _rounds(observe)))
+  rows.append(('evaluation', len(whole), _rounds(lambda: inference.logits(network, split))))
+
+  print(f'{_TEACHER.value} -> {_STUDENT.value}, {_METHOD.value} {" ".join(_SET.value)}, '
+        f'batch {_BATCH_SIZE.value}, {_IMAGE_SIZE.value}x{_IMAGE_SIZE.value}, float32, '
+        f'{fused} step(s) a call')
+  print(', '.join(f'{key} {value}' for key, value in workdir.environment().items()))
+  print(f'\n| {"":<22} | images/s | slowest - fastest round | ms a step |')
+  print('|---|---|---|---|')
+  for title, images, seconds in rows:
+    speeds = sorted(images / s for s in seconds)
+    step = f'{1000 * statistics.median(seconds) / _STEPS.value:.1f}' if images == count else ''
+    print(f'| {title:<22} | {statistics.median(speeds):,.0f} '
+          f'| {speeds[0]:,.0f} - {speeds[-1]:,.0f} | {step} |')
+  steady = statistics.median(training)
+  for kind, seconds in compile_seconds.items():
+    print(f'compilation of the training step, {kind}: {seconds - steady:.1f} s')
+  print(f'peak memory: {_peak_memory() / 2**20:,.0f} MiB')
+
+
+def _cohort():
+  size, classes = _IMAGE_SIZE.value, _NUM_CLASSES.value
+  examples = max(2 * inference.BATCH_SIZE, _STEPS.value * _BATCH_SIZE.value)
+  random = np.random.default_rng(0)
+  data = Arrays(
+      random.integers(0, 256, (examples, size, size, 3), np.uint8),
+      random.integers(0, classes, examples, np.int32),
+  )
+  spec = DatasetSpec(
+      name='random', format='', archive='', source='', fingerprint='',
+      class_names=tuple(map(str, range(classes))), labels=data.labels,
+      image_shape=(size, size, 3), mean=(0.5,) * 3, std=(0.25,) * 3, padding=4, flip=True,
+  )
+  model = models.create(_TEACHER.value, num_classes=classes)
+  image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
+  teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
+  member = Member(_METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), Numbers(), 0)
+  recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
+  cohort = cohorts.assemble(
+      [member],
+      teacher=teacher,
+      dataset=spec,
+      image=image,
+      optimizer=optimizer(recipe, examples),
+      key=jax.random.key(0),
+  )
+  stream = batches.stream(
+      data, spec.mean, spec.std, jax.random.key(2),
+      batch_size=_BATCH_SIZE.value, padding=spec.padding, flip=spec.flip,
+  )
+  return cohort, stream
+
+
+def _hyperparameters():
+  found = {}
+  for setting in _SET.value:
+    name, equals, value = setting.partition('=')
+    if not equals:
+      raise UserError(f'--set {setting} has no value; write --set {setting}=VALUE')
+    try:
+      found[name] = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+      found[name] = value
+  return found
+
+
+def _rounds(function):
+  jax.block_until_ready(function())
+  seconds = []
+  for _ in range(_ROUNDS.value):
+    started = time.monotonic()
+    jax.block_until_ready(function())
+    seconds.append(time.monotonic() - started)
+  return seconds
+
+
+def _peak_memory():
+  stats = jax.devices()[0].memory_stats()
+  if stats:
+    return stats['peak_bytes_in_use']
+  # On CPU there is one memory; Linux counts it in KiB.
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == '__main__':
+  app.run(main)
