@@ -28,11 +28,18 @@ def run(main: Callable[[], None]) -> None:
 def _parse(args: Sequence[str]) -> list[str]:
   try:
     rest = flags.FLAGS(args)
-  except flags.Error as error:
-    _fail(error, 2)
-  except (UserError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-    # What ml_collections raises from --config, by way of get_config and of fields that are not.
-    _fail(error, 2)
+    for name in flags.FLAGS:
+      # A file that --config names and that cannot be read says so only when it is used.
+      getattr(flags.FLAGS[name].value, 'keys', None)
+  except (flags.Error, UserError) as error:
+    message, group, _ = str(error).partition(' as a ConfigDict')
+    _fail(message + (': it is a group; set its fields, or choose by FILE:NAME' if group else ''), 2)
+  except AttributeError as error:
+    # An unknown field: ml_collections wraps the KeyError that has the text.
+    _fail(f'no such field in --config: {getattr(error.args[0], "args", error.args)[0]}', 2)
+  except (TypeError, ValueError, OSError) as error:
+    # ml_collections tells a long story; what happened stands at its end.
+    _fail(f'--config: {str(error).strip().splitlines()[-1]}', 2)
   if len(rest) > 1:
     _fail(f'unknown argument {rest[1]!r}', 2)
   return rest

@@ -8,6 +8,7 @@ from pidkd_jax import app  # First: it sets the process up before JAX is importe
 from absl import flags
 from ml_collections import config_flags
 
+from pidkd_jax.errors import UserError
 from pidkd_jax.training import job
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'File, with methods after a colon.')
@@ -15,6 +16,8 @@ _WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run; the same one g
 
 
 def main():
+  if _CONFIG.value is None:
+    raise UserError('no --config was given; e.g. --config configs/digits.py')
   print(job.main(_CONFIG.value, _WORKDIR.value))
 
 

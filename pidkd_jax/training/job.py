@@ -10,11 +10,12 @@ import logging
 import pathlib
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from pidkd_jax import bundle, data, models, report
 from pidkd_jax import config as configuration
-from pidkd_jax import methods
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.errors import UserError
@@ -22,6 +23,7 @@ from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.training import journal, run, workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers, Recipe
+from pidkd_jax.types import DatasetSpec, Network
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +47,6 @@ def main(config: ConfigDict, folder: str) -> str:
   """
   configuration.check(config)
   home = workdir.local('workdir', folder)
-  # Misspelt names come out before anything is made.
-  members = _members(config)
-  for member in members:
-    methods.create(member.method, **member.hyperparameters)
-    models.create(member.student, num_classes=2)
-  models.create(config.teacher.model, num_classes=2)
-  workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
   dataset = data.load(
       config.data.name,
       directory=config.data.dir,
@@ -65,10 +60,18 @@ def main(config: ConfigDict, folder: str) -> str:
       spec.source,
   )
   pace = run.Pace(config.checkpoint_seconds, config.steps_per_call)
-  teacher = _teacher(config, dataset, home, pace)
-  plan = _plan(config, members, _recipe(config), config.seed, spec)
-  cards = run.execute(plan, dataset, teacher, home, config.method.name, pace)
-  return _report(home, dataset, teacher, cards)
+  plan = _plan(config, _members(config), _recipe(config), config.seed, spec)
+  # Whatever is wrong comes out before anything is written or trained.
+  if config.teacher.bundle:
+    kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset)
+    run.rehearse(plan, dataset, kept.network)
+    workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
+  else:
+    run.rehearse(plan, dataset, _untrained(config.teacher.model, spec))
+    workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
+    kept = _trained(config, dataset, home, pace)
+  cards = run.execute(plan, dataset, kept, home, config.method.name, pace)
+  return _report(home, dataset, kept, cards)
 
 
 def _members(config: ConfigDict) -> tuple[Member, ...]:
@@ -98,24 +101,31 @@ def _plan(config, members, recipe, seed, spec) -> run.Plan:
   )
 
 
-def _teacher(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run.Pace) -> Bundle:
-  """The teacher that the config names; trained first if it names none and none is kept."""
+def _untrained(name: str, spec: DatasetSpec) -> Network:
+  """A teacher as shapes."""
+  model = models.create(name, num_classes=spec.num_classes)
+  image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.float32)
+  return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
+
+
+def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run.Pace) -> Bundle:
+  """The teacher that this recipe gives on these data: kept from an earlier run, or trained."""
   fields = config.teacher
-  if fields.bundle:
-    return _load_teacher(workdir.local('teacher.bundle', fields.bundle), dataset)
   numbers = Numbers(fields.learning_rate, fields.weight_decay)
   member = Member('teacher', fields.model, 'scratch', {}, numbers, trial=-1)
   recipe = dataclasses.replace(
       _recipe(config), total_epochs=fields.total_epochs, batch_size=fields.batch_size
   )
   plan = _plan(config, (member,), recipe, fields.seed, dataset.spec)
-  kept = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
-  folder = kept / _teacher_name(plan, dataset)
+  place = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
+  folder = place / _teacher_name(plan, dataset)
   trained = folder / 'bundles' / member.name
-  if not (trained / 'manifest.json').exists():
+  if trained.exists():
+    logger.info('teacher: kept in %s', trained)
+  else:
+    logger.info('teacher: trained now, to be kept in %s', trained)
     workdir.claim(folder, 'config.json', dataclasses.asdict(plan))
     run.execute(plan, dataset, None, folder, 'teacher', pace)
-  logger.info('teacher: %s', trained)
   return _load_teacher(trained, dataset)
 
 

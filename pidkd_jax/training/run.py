@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,7 +20,7 @@ from pidkd_jax.training import journal, loop, workdir
 from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.optimizer import optimizer
 from pidkd_jax.training.recipe import Recipe
-from pidkd_jax.types import Network
+from pidkd_jax.types import Arrays, Network
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +61,93 @@ class Pace:
   steps_per_call: int
 
 
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+  """A plan with its data on the device and its cohort put together.
+
+  Attributes:
+    cohort: ready for its first step.
+    stream: of the training split, without what is held out.
+    held: what is held out, or None.
+  """
+
+  cohort: Cohort
+  stream: batches.Stream
+  held: Arrays | None
+
+
+def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> _Stage:
+  rest, held = dataset, None
+  if plan.holdout:
+    rest, held = dataset.hold_out(plan.holdout, plan.seed)
+  recipe = optimizer(plan.recipe, len(rest.train))
+  stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
+  stream = batches.stream(
+      rest.train,
+      mean,
+      std,
+      stream_key,
+      batch_size=plan.recipe.batch_size,
+      padding=plan.padding,
+      flip=plan.flip,
+  )
+  shape = (plan.recipe.batch_size, *dataset.spec.image_shape)
+  cohort = cohorts.assemble(
+      plan.members,
+      teacher=teacher,
+      dataset=rest.spec,
+      image=jax.ShapeDtypeStruct(shape, jnp.float32),
+      optimizer=recipe,
+      key=members_key,
+  )
+  return _Stage(cohort, stream, held)
+
+
+def _deployed(plan: Plan, stage: _Stage) -> dict[str, Network]:
+  """What each label would deploy, as shapes."""
+  batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
+  states = jax.eval_shape(Cohort.init, stage.cohort, batch)
+  return {
+      member.label: stage.cohort.network(member.name, states[member.name].variables)
+      for member in plan.members
+  }
+
+
+def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> None:
+  """Puts a plan together without training, and says what it would deploy at what cost.
+
+  Args:
+    plan: of the students.
+    dataset: to train on.
+    teacher: arrays or, before it is trained, shapes.
+
+  Raises:
+    UserError: whatever in the plan cannot be trained.
+  """
+  stage = _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std)
+  image_shape = dataset.spec.image_shape
+  networks = _deployed(plan, stage)
+  label, network = next(iter(networks.items()))
+  overview = parameter_overview.get_parameter_overview(
+      network.variables['params'], include_stats=False
+  )
+  logger.info('what %s deploys:\n%s', label, overview)
+  budget = cost(teacher, image_shape)
+  logger.info('teacher: %s', budget)
+  for label, network in networks.items():
+    found = cost(network, image_shape)
+    parts = ', '.join(
+        f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
+    )
+    logger.info('%s: %s%s', label, found, f' ({parts})' if network.model.aligned else '')
+    if found.parameters >= budget.parameters:
+      logger.warning(
+          '%s would deploy %s parameters, no fewer than its teacher (%s): '
+          'take a smaller student, a larger factor or fewer projectors',
+          label, f'{found.parameters:,}', f'{budget.parameters:,}',
+      )
+
+
 def execute(
     plan: Plan,
     dataset: Dataset,
@@ -78,61 +164,45 @@ def execute(
   Raises:
     Stopped, UserError: as `loop.train`.
   """
-  workdir.claim(
-      folder,
-      'inputs.json',
-      {
-          'dataset': dataset.spec.name,
-          'fingerprint': dataset.spec.fingerprint,
-          'teacher': teacher and teacher.digest,
-      },
-  )
-  rest, held = dataset, None
-  if plan.holdout:
-    rest, held = dataset.hold_out(plan.holdout, plan.seed)
+  inputs = {
+      'dataset': dataset.spec.name,
+      'fingerprint': dataset.spec.fingerprint,
+      'teacher': teacher and teacher.digest,
+  }
+  workdir.claim(folder, 'inputs.json', inputs)
+  workdir.write_json(folder / 'versions.json', workdir.environment())
   # A student sees what its teacher sees.
-  source = teacher.card['dataset'] if teacher else dataclasses.asdict(dataset.spec)
-  mean, std = tuple(source['mean']), tuple(source['std'])
-  recipe = optimizer(plan.recipe, len(rest.train))
-  stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
-  stream = batches.stream(
-      rest.train,
-      mean,
-      std,
-      stream_key,
-      batch_size=plan.recipe.batch_size,
-      padding=plan.padding,
-      flip=plan.flip,
+  statistics = teacher.card['dataset'] if teacher else dataclasses.asdict(dataset.spec)
+  mean, std = tuple(statistics['mean']), tuple(statistics['std'])
+  stage = _stage(plan, dataset, teacher and teacher.network, mean, std)
+  outcomes = loop.train(
+      stage.cohort,
+      stage.stream,
+      loop.scoring(
+          'test' if stage.held is None else 'holdout',
+          dataset.test if stage.held is None else stage.held,
+          mean,
+          std,
+          stage.cohort.teacher,
+      ),
+      folder,
+      loop.Settings(
+          title=title,
+          labels={member.name: member.label for member in plan.members},
+          total_epochs=plan.recipe.total_epochs,
+          eval_every=plan.eval_every,
+          checkpoint_seconds=pace.checkpoint_seconds,
+          steps_per_call=pace.steps_per_call,
+      ),
   )
-  shape = (plan.recipe.batch_size, *dataset.spec.image_shape)
-  cohort = cohorts.assemble(
-      plan.members,
-      teacher=teacher and teacher.network,
-      dataset=rest.spec,
-      image=jax.ShapeDtypeStruct(shape, jnp.float32),
-      optimizer=recipe,
-      key=members_key,
-  )
-  costs = _costs(plan.members, cohort, stream, teacher and teacher.network)
-  score = loop.scoring(
-      'holdout' if held else 'test', held or dataset.test, mean, std, cohort.teacher
-  )
-  settings = loop.Settings(
-      title=title,
-      labels={member.name: member.label for member in plan.members},
-      total_epochs=plan.recipe.total_epochs,
-      eval_every=plan.eval_every,
-      checkpoint_seconds=pace.checkpoint_seconds,
-      steps_per_call=pace.steps_per_call,
-  )
-  outcomes = loop.train(cohort, stream, score, folder, settings)
+  networks = _deployed(plan, stage)
   rows = journal.read(folder)
   cards = {}
   for member in plan.members:
     outcome = outcomes[member.name]
     own = [row for row in rows if row['member'] == member.name]
     results = evaluate(outcome.network, dataset.test, mean, std, teacher and teacher.network)
-    if held is None:
+    if stage.held is None:
       results['best_on_test'] = _best(own)
     cards[member.name] = {
         'label': member.label,
@@ -145,18 +215,25 @@ def execute(
             **dataclasses.asdict(plan),
             'members': len(plan.members),
             'member': dataclasses.asdict(member),
-            'teacher': teacher
-            and {'digest': teacher.digest, 'model': teacher.card['model'], 'folder': str(teacher.folder.resolve())},
+            'teacher': teacher and _reference(teacher),
             'epoch': outcome.epoch,
-            'selection': 'last epoch' if held is None else 'best epoch on the hold-out',
+            'selection': 'last epoch' if stage.held is None else 'best epoch on the hold-out',
             **_seconds(own),
         },
-        'cost': dataclasses.asdict(costs[member.label]),
+        'cost': dataclasses.asdict(cost(networks[member.label], dataset.spec.image_shape)),
         'results': results,
         'environment': workdir.environment(),
     }
     bundle.save(folder / 'bundles' / member.name, outcome.network, cards[member.name])
   return cards
+
+
+def _reference(teacher: Bundle) -> dict[str, Any]:
+  return {
+      'digest': teacher.digest,
+      'model': teacher.card['model'],
+      'folder': str(teacher.folder.resolve()),
+  }
 
 
 def _seconds(rows: list[journal.Row]) -> dict[str, float]:
@@ -171,38 +248,3 @@ def _best(rows: list[journal.Row]) -> dict[str, float]:
   """The epoch with the best test accuracy: optimistic, as the test images picked it."""
   best = max((row for row in rows if 'test_top1' in row), key=lambda row: row['test_top1'])
   return {'top1': best['test_top1'], 'epoch': best['epoch']}
-
-
-def _costs(
-    members: Sequence[Member], cohort: Cohort, stream: batches.Stream, teacher: Network | None
-) -> dict[str, Cost]:
-  """What each label deploys; says it, and warns where distilling saves nothing."""
-  image_shape = stream.images.shape[1:]
-  batch = jax.eval_shape(lambda: stream.batch(stream.order(0), 0))
-  states = jax.eval_shape(cohort.init, batch)
-  budget = None
-  if teacher is not None:
-    budget = cost(teacher, image_shape)
-    logger.info('teacher: %s', budget)
-  costs = {}
-  for member in members:
-    if member.label in costs:
-      continue
-    network = cohort.network(member.name, states[member.name].variables)
-    costs[member.label] = found = cost(network, image_shape)
-    if not costs.keys() - {member.label}:
-      overview = parameter_overview.get_parameter_overview(
-          network.variables['params'], include_stats=False
-      )
-      logger.info('what %s deploys:\n%s', member.label, overview)
-    parts = ', '.join(
-        f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
-    )
-    logger.info('%s: %s%s', member.label, found, f' ({parts})' if network.model.aligned else '')
-    if budget is not None and found.parameters >= budget.parameters:
-      logger.warning(
-          '%s would deploy %s parameters, no fewer than its teacher (%s): '
-          'take a smaller student, a larger factor or fewer projectors',
-          member.label, f'{found.parameters:,}', f'{budget.parameters:,}',
-      )
-  return costs

@@ -1,0 +1,124 @@
+"""Toy data and a toy teacher, and cheaper compilation."""
+
+import os
+import pathlib
+
+# Compilation is most of what these tests cost, and optimising toys gains nothing.
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from pidkd_jax.models.resnet import ResNet
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.types import Batch, DatasetSpec, Network
+
+REFERENCE = pathlib.Path(__file__).resolve().parents[2] / 'shared' / 'reference'
+IMAGE = (8, 8, 3)
+
+
+def pytest_configure(config):
+  if config.pluginmanager.hasplugin('cacheprovider'):
+    jax.config.update('jax_compilation_cache_dir', str(config.cache.mkdir('jax')))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+
+@pytest.fixture(scope='session')
+def reference():
+  """The folder of reference figures beside the checkout."""
+  if not REFERENCE.is_dir():
+    pytest.skip(f'needs the reference figures in {REFERENCE}')
+  return REFERENCE
+
+
+@pytest.fixture(scope='session')
+def fill():
+  """A function that puts random numbers in place of a tree of variables' shapes."""
+
+  def fill(shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    flat = {}
+    for path, leaf in traverse_util.flatten_dict(shapes).items():
+      if path[-1] in ('var', 'scale'):
+        value = rng.uniform(0.5, 1.5, leaf.shape)
+      elif path[-1] == 'kernel':
+        value = rng.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[-4:-1]))
+      else:
+        value = rng.normal(size=leaf.shape) / 10
+      flat[path] = jnp.asarray(value, leaf.dtype)
+    return traverse_util.unflatten_dict(flat)
+
+  return fill
+
+
+@pytest.fixture(scope='session')
+def dataset():
+  """Twelve examples of three classes, 8x8."""
+  return DatasetSpec(
+      name='toy',
+      format='toy',
+      archive='',
+      source='made up',
+      class_names=('a', 'b', 'c'),
+      labels=np.arange(12, dtype=np.int32) % 3,
+      image_shape=IMAGE,
+      mean=(0.5, 0.4, 0.3),
+      std=(0.3, 0.2, 0.1),
+      padding=1,
+      flip=True,
+      fingerprint='0' * 64,
+  )
+
+
+@pytest.fixture(scope='session')
+def batches(dataset):
+  """Four different training batches of four."""
+  rng = np.random.default_rng(0)
+  found = []
+  for _ in range(4):
+    index = rng.choice(dataset.num_examples, 4, replace=False).astype(np.int32)
+    image = jnp.asarray(rng.normal(size=(4, *IMAGE)), jnp.float32)
+    found.append(Batch(image, jnp.asarray(dataset.labels[index]), jnp.asarray(index)))
+  return found
+
+
+@pytest.fixture(scope='session')
+def teacher(fill):
+  """A small network with random variables, statistics included."""
+  model = ResNet(num_classes=3, depth=8, widths=(4, 4, 8, 12))
+  shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *IMAGE)))
+  return Network(fill(shapes), model)
+
+
+@pytest.fixture(scope='session')
+def assemble(dataset, teacher):
+  """A function that makes a cohort of members under the toy teacher."""
+
+  def assemble(*members, seed=0, optimizer=Optimizer(3, (6, 9), 0.1, 0.9)):
+    return cohorts.assemble(
+        members,
+        teacher=teacher,
+        dataset=dataset,
+        image=jax.ShapeDtypeStruct((4, *IMAGE), jnp.float32),
+        optimizer=optimizer,
+        key=jax.random.key(seed),
+    )
+
+  return assemble
+
+
+@pytest.fixture(scope='session')
+def train(batches):
+  """A function that trains a cohort from its initial (or given) states over some steps."""
+
+  def train(cohort, steps, states=None):
+    states = cohort.init(batches[0]) if states is None else jax.tree.map(jnp.array, states)
+    for step in steps:
+      states = cohort.step(states, batches[step % len(batches)], jnp.int32(step))
+    return states
+
+  return train

@@ -1,0 +1,241 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax import lax
+
+from pidkd_jax import layers
+
+
+def maps(*shape, seed=0):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize('size', [1, 3])
+def test_conv_by_dot_is_a_convolution(size):
+  x, kernel = maps(2, 5, 7, 3), maps(size, size, 3, 4, seed=1)
+  padding = ((size // 2, size // 2),) * 2
+  expected = lax.conv_general_dilated(
+      x, kernel, (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+  found = layers.conv_by_dot(x, kernel, (1, 1), padding)
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_conv_by_dot_refuses_strides():
+  with pytest.raises(ValueError, match='stride 1'):
+    layers.conv_by_dot(maps(1, 4, 4, 1), maps(1, 1, 1, 1), (2, 2), ((0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize('size, stride', [(3, 1), (3, 2), (1, 2)])
+@pytest.mark.parametrize('side', [6, 7])
+def test_convolutions_are_aligned_as_in_pytorch(size, stride, side):
+  """Output (i, j) reads the padded input from (stride * i, stride * j) on."""
+  x, kernel = maps(1, side, side, 2), maps(size, size, 2, 3, seed=1)
+  found = layers.conv(3, size, stride).apply({'params': {'kernel': kernel}}, x)
+  edge = size // 2
+  padded = np.pad(np.asarray(x), ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+  out = (side + 2 * edge - size) // stride + 1
+  expected = np.zeros((1, out, out, 3))
+  for i in range(out):
+    for j in range(out):
+      window = padded[:, stride * i : stride * i + size, stride * j : stride * j + size]
+      expected[:, i, j] = np.tensordot(window, np.asarray(kernel), axes=3)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_has_the_published_momentum_and_epsilon():
+  x = maps(4, 3, 3, 2)
+  norm = layers.batch_norm(train=True)
+  variables = norm.init(jax.random.key(0), x)
+  y, changed = norm.apply(variables, x, mutable=['batch_stats'])
+  mean, var = np.mean(x, axis=(0, 1, 2)), np.var(x, axis=(0, 1, 2))
+  np.testing.assert_allclose(changed['batch_stats']['mean'], 0.1 * mean, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(changed['batch_stats']['var'], 0.9 + 0.1 * var, rtol=1e-4)
+  np.testing.assert_allclose(y, (x - mean) / np.sqrt(var + 1e-5), rtol=1e-3, atol=1e-5)
+
+
+def test_initial_weights_have_the_published_spread():
+  """Convolutions: He normal by fan-out. Classifier: uniform within 1 / sqrt(fan-in)."""
+  kernel = layers.conv(256, 3).init(jax.random.key(0), jnp.zeros((1, 4, 4, 16)))['params']['kernel']
+  np.testing.assert_allclose(np.std(kernel), np.sqrt(2 / (9 * 256)), rtol=0.03)
+  linear = layers.Classifier(50).init(jax.random.key(0), jnp.zeros((1, 64)))['params']['linear']
+  for value in linear.values():
+    assert np.abs(value).max() <= 1 / 8
+  np.testing.assert_allclose(np.std(linear['kernel']), 1 / 8 / np.sqrt(3), rtol=0.05)
+
+
+# --- the projector and its stack
+
+
+class PlainProjector(nn.Module):
+  """The projector once more, of Flax's own parts."""
+
+  hidden: int
+  features: int
+  rectified: bool
+
+  @nn.compact
+  def __call__(self, x, train):
+    for i, (width, size) in enumerate([(self.hidden, 1), (self.hidden, 3), (self.features, 1)]):
+      x = nn.Conv(width, (size, size), use_bias=False, name=f'conv{i}')(x)
+      x = nn.BatchNorm(
+          use_running_average=not train, momentum=0.9, epsilon=1e-5, name=f'norm{i}'
+      )(x)
+      x = nn.relu(x) if i < 2 or self.rectified else x
+    return x
+
+
+def plain_variables(stacked, i):
+  """The variables of the stack's i-th projector under the names of PlainProjector."""
+  return {
+      collection: {
+          f'{part}{n}': jax.tree.map(lambda leaf: leaf[i], tree['projectors'][layer][part])
+          for n, layer in enumerate(('reduce', 'transform', 'expand'))
+          for part in tree['projectors'][layer]
+      }
+      for collection, tree in stacked.items()
+  }
+
+
+def make_stack(fill, q, integration='mean', rectified=True, factor=2):
+  stack = layers.ProjectorStack(q, factor, integration, features=6, rectified=rectified)
+  x = maps(4, 5, 5, 4)
+  shapes = jax.eval_shape(functools.partial(stack.init, train=False), jax.random.key(0), x)
+  return stack, fill(shapes), x
+
+
+@pytest.mark.parametrize('train', [False, True])
+@pytest.mark.parametrize('q, rectified', [(3, True), (1, True), (3, False)])
+def test_the_stack_is_q_independent_projectors(fill, q, rectified, train):
+  stack, variables, x = make_stack(fill, q, rectified=rectified)
+  assert all(leaf.shape[0] == q for leaf in jax.tree.leaves(variables))
+  run = jax.jit(
+      functools.partial(stack.apply, train=train, method='outputs', mutable=['batch_stats'])
+  )
+  outputs, changed = run(variables, x)
+  assert outputs.shape == (q, 4, 5, 5, 6)
+  plain = PlainProjector(hidden=3, features=6, rectified=rectified)
+  alone = jax.jit(functools.partial(plain.apply, train=train, mutable=['batch_stats']))
+  for i in range(q):
+    expected, statistics = alone(plain_variables(variables, i), x)
+    np.testing.assert_allclose(outputs[i], expected, rtol=1e-4, atol=1e-5)
+    found = plain_variables({**variables, **changed}, i)['batch_stats']
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(statistics['batch_stats']), strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+  assert (np.min(outputs) < 0) != rectified
+  mean, _ = jax.jit(functools.partial(stack.apply, train=train, mutable=['batch_stats']))(
+      variables, x
+  )
+  np.testing.assert_allclose(mean, np.mean(outputs, axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_the_projectors_start_different():
+  stack = layers.ProjectorStack(3, 2, 'mean', features=6, rectified=True)
+  params = stack.init(jax.random.key(0), maps(1, 2, 2, 4), train=False)['params']['projectors']
+  for layer in ('reduce', 'transform', 'expand'):
+    kernels = np.asarray(params[layer]['conv']['kernel'])
+    assert not np.any(kernels[0] == kernels[1]) and not np.any(kernels[1] == kernels[2])
+
+
+@pytest.mark.parametrize(
+    'inputs, outputs, factor, q',
+    [(256, 256, 2, 3), (256, 256, 1, 1), (64, 128, 4, 2), (5, 7, 2, 1), (5, 7, 7, 1)],
+)
+def test_a_projector_has_the_published_number_of_parameters(inputs, outputs, factor, q):
+  stack = layers.ProjectorStack(q, factor, 'mean', features=outputs, rectified=True)
+  shapes = jax.eval_shape(
+      functools.partial(stack.init, train=False), jax.random.key(0), jnp.zeros((1, 2, 2, inputs))
+  )
+  m = outputs // factor
+  expected = inputs * m + 9 * m**2 + m * outputs + 4 * m + 2 * outputs
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes['params'])) == q * expected
+
+
+def test_learned_integration_begins_as_the_mean(fill):
+  stack, variables, x = make_stack(fill, 3, 'learned')
+  variables['params']['integrate']['logits'] = jnp.zeros(3)
+  mean = layers.ProjectorStack(3, 2, 'mean', features=6, rectified=True)
+  projectors = {name: {'projectors': tree['projectors']} for name, tree in variables.items()}
+  np.testing.assert_allclose(
+      stack.apply(variables, x, train=False), mean.apply(projectors, x, train=False), rtol=1e-5
+  )
+  initial = layers.Convex().init(jax.random.key(0), jnp.zeros((3, 1)))
+  np.testing.assert_array_equal(initial['params']['logits'], np.zeros(3))
+
+
+def test_learned_integration_is_convex_and_learns():
+  outputs = jnp.array([[1.0], [2.0], [5.0]])
+  variables = {'params': {'logits': jnp.log(jnp.array([2.0, 1.0, 1.0]))}}
+  convex = layers.Convex()
+  np.testing.assert_allclose(convex.apply(variables, outputs), [0.5 + 0.5 + 1.25], rtol=1e-6)
+  np.testing.assert_allclose(convex.apply(variables, jnp.ones((3, 1))), [1.0], rtol=1e-6)
+  gradient = jax.grad(lambda v: convex.apply(v, outputs)[0])(variables)['params']['logits']
+  # d/dlogit_i of sum_i w_i x_i is w_i (x_i - mean).
+  np.testing.assert_allclose(
+      gradient, [0.5 * -1.25, 0.25 * -0.25, 0.25 * 2.75], rtol=1e-5
+  )
+
+
+def test_learned_integration_of_one_projector_has_nothing_to_learn():
+  outputs = maps(1, 2, 3)
+  assert not jax.tree.leaves(layers.Convex().init(jax.random.key(0), outputs))
+  np.testing.assert_array_equal(layers.Convex().apply({}, outputs), outputs[0])
+
+
+# --- resolution
+
+
+def test_average_to_shares_a_cell_by_area():
+  x = jnp.array([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1)
+  found = layers.average_to(x, (2, 1)).ravel()
+  np.testing.assert_allclose(found, [(1 + 2 / 2) / 1.5, (2 / 2 + 4) / 1.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'size_in, size_out',
+    [((8, 8), (4, 4)), ((9, 9), (8, 8)), ((17, 17), (4, 4)), ((9, 6), (4, 5)), ((7, 3), (1, 3))],
+)
+def test_average_to_keeps_the_spatial_mean(size_in, size_out):
+  x = maps(2, *size_in, 3) * jnp.array([1.0, 10.0, 100.0])
+  found = layers.average_to(x, size_out)
+  assert found.shape == (2, *size_out, 3)
+  np.testing.assert_allclose(
+      np.mean(np.asarray(found, np.float64), axis=(1, 2)),
+      np.mean(np.asarray(x, np.float64), axis=(1, 2)),
+      rtol=1e-4,
+      atol=1e-6,
+  )
+  np.testing.assert_allclose(layers.average_to(jnp.ones_like(x), size_out), 1, rtol=1e-6)
+
+
+def test_average_to_is_average_pooling_where_the_sizes_divide():
+  x = maps(2, 8, 6, 3)
+  expected = nn.avg_pool(x, (4, 2), (4, 2))
+  np.testing.assert_allclose(layers.average_to(x, (2, 3)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_average_to_leaves_a_smaller_direction_alone():
+  x = maps(1, 2, 6, 1)
+  assert layers.average_to(x, (4, 3)).shape == (1, 2, 3, 1)
+  assert layers.average_to(x, (4, 6)) is x
+
+
+@pytest.mark.parametrize(
+    'student, target, common',
+    [((8, 8), (4, 4), (4, 4)), ((4, 4), (8, 8), (4, 4)), ((5, 5), (5, 5), (5, 5)),
+     ((9, 4), (4, 9), (4, 4))],
+)
+def test_match_resolution_averages_the_larger_map(student, target, common):
+  z, z_t = maps(2, *student, 3), maps(2, *target, 5, seed=1)
+  matched, matched_t = layers.match_resolution(z, z_t)
+  assert matched.shape == (2, *common, 3) and matched_t.shape == (2, *common, 5)
+  for before, after in ((z, matched), (z_t, matched_t)):
+    if before.shape[1:3] == common:
+      np.testing.assert_array_equal(after, before)
+    np.testing.assert_allclose(
+        np.mean(after, axis=(1, 2)), np.mean(before, axis=(1, 2)), rtol=1e-4, atol=1e-6
+    )
