@@ -50,6 +50,8 @@ def _guarded(main: Callable[[], None]) -> None:
   jax.config.update('jax_compilation_cache_dir', str(host.cache_folder() / 'xla'))
   try:
     main()
+  except KeyboardInterrupt:
+    _fail('stopped before there was anything to save', 130)
   except Stopped as stopped:
     _fail(stopped, stopped.status)
   except UserError as error:

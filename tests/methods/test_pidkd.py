@@ -1,0 +1,207 @@
+"""Projector integration with the teacher's classifier, by hand."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pidkd_jax import layers, methods
+from pidkd_jax.errors import UserError
+from pidkd_jax.layers import Classifier, ConvNorm, ProjectorStack
+from pidkd_jax.model import Model
+from pidkd_jax.training.cohort import Member, observe
+from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.types import Batch, Network
+
+
+class Strided(Model):
+  """One convolution; its stride decides the size of the map."""
+
+  stride: int
+  channels: int
+
+  def setup(self):
+    self.conv = ConvNorm(self.channels, 3, self.stride)
+    self.classifier = Classifier(self.num_classes)
+
+  def trunk(self, image, train):
+    before = self.conv(image, train)
+    after = jax.nn.relu(before) if self.rectified else before
+    return (after,), (before,)
+
+  def classify(self, pooled):
+    return self.classifier(pooled)
+
+
+class Raw(Strided):
+  """Its target map is not behind a ReLU."""
+
+  rectified = False
+
+
+def make_network(fill, model, side):
+  shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+  return Network(fill(shapes), model)
+
+
+def make_batch(side):
+  rng = np.random.default_rng(0)
+  image = jnp.asarray(rng.normal(size=(4, side, side, 3)), jnp.float32)
+  return Batch(image, jnp.array([0, 1, 2, 0]), jnp.arange(4))
+
+
+def make_method(dataset, teacher, student, batch, **chosen):
+  target = jax.eval_shape(teacher.encode, batch.image)
+  return methods.create('pidkd', **chosen)(student=student, target=target, dataset=dataset)
+
+
+def initial(fill, method, batch, teacher):
+  """Random variables of a method, statistics included."""
+  seen = jax.eval_shape(observe, teacher, batch)
+  init = functools.partial(method.init, method='loss')
+  return fill(jax.eval_shape(init, jax.random.key(0), batch, seen, epoch=jnp.int32(0)), seed=1)
+
+
+def part(variables, name):
+  return {collection: tree[name] for collection, tree in variables.items()}
+
+
+CASES = {  # student's stride, teacher's, side of the image, common side of the maps
+    'larger': (1, 2, 8, 4),
+    'smaller': (2, 1, 8, 4),
+    'equal': (2, 2, 8, 4),
+    'larger, not dividing': (1, 2, 9, 5),
+    'smaller, not dividing': (2, 1, 9, 5),
+}
+
+
+@pytest.mark.parametrize('integration', ['mean', 'learned'])
+@pytest.mark.parametrize('case', CASES)
+def test_loss_and_inference_by_hand(case, integration, fill, dataset):
+  student_stride, teacher_stride, side, common = CASES[case]
+  batch = make_batch(side)
+  teacher = make_network(fill, Strided(3, stride=teacher_stride, channels=6), side)
+  student = Strided(3, stride=student_stride, channels=5)
+  method = make_method(
+      dataset, teacher, student, batch, weight=2.5, factor=3, num_projectors=3,
+      integration=integration,
+  )
+  variables = initial(fill, method, batch, teacher)
+  own = part(variables, 'student')
+  stack = ProjectorStack(3, 3, integration, features=6, rectified=True)
+  weights = np.full(3, 1 / 3)
+  if integration == 'learned':
+    logits = np.asarray(variables['params']['projectors']['integrate']['logits'], np.float64)
+    weights = np.exp(logits) / np.exp(logits).sum()
+
+  def integrated(train):
+    [z_s], _ = student.apply(
+        own, batch.image, train=train, method='stages', mutable=['batch_stats']
+    )
+    outputs, _ = stack.apply(
+        part(variables, 'projectors'),
+        layers.average_to(z_s, (common, common)),
+        train=train,
+        method='outputs',
+        mutable=['batch_stats'],
+    )
+    return np.tensordot(weights, outputs, axes=1)
+
+  seen = observe(teacher, batch)
+  terms, _ = jax.jit(functools.partial(method.apply, method='loss', mutable=['batch_stats']))(
+      variables, batch, seen, epoch=jnp.int32(0)
+  )
+  z = integrated(train=True)
+  z_t = np.asarray(layers.average_to(seen.features.target, (common, common)))
+  assert z.shape == z_t.shape == (4, common, common, 6)
+  assert terms.keys() == {'feature'}
+  np.testing.assert_allclose(
+      terms['feature'], 2.5 * np.mean((z - z_t) ** 2, axis=(1, 2, 3)), rtol=1e-4
+  )
+
+  network = method.deployed(variables, teacher)
+  classifier = teacher.variables['params']['classifier']['linear']
+  pooled = integrated(train=False).mean(axis=(1, 2))
+  np.testing.assert_allclose(
+      jax.jit(network.model.apply)(network.variables, batch.image),
+      pooled @ classifier['kernel'] + classifier['bias'],
+      rtol=1e-4,
+      atol=1e-5,
+  )
+
+
+@pytest.mark.parametrize('rectified', [True, False])
+def test_the_integrated_map_is_behind_a_relu_where_the_teachers_is(fill, dataset, rectified):
+  batch = make_batch(8)
+  teacher = make_network(fill, (Strided if rectified else Raw)(3, stride=2, channels=6), 8)
+  method = make_method(dataset, teacher, Strided(3, stride=2, channels=5), batch)
+  network = method.deployed(initial(fill, method, batch, teacher), teacher)
+  features = jax.jit(network.encode)(batch.image)
+  assert features.rectified == rectified
+  assert (np.min(features.target) >= 0) == rectified
+
+
+def test_only_what_inference_needs_is_deployed(fill, dataset):
+  batch = make_batch(8)
+  teacher = make_network(fill, Strided(3, stride=2, channels=6), 8)
+  method = make_method(dataset, teacher, Strided(3, stride=2, channels=5), batch)
+  variables = initial(fill, method, batch, teacher)
+  network = method.deployed(variables, teacher)
+  params = network.variables['params']
+  assert {name: set(tree) for name, tree in params.items()} == {
+      'student': {'conv'},
+      'projectors': {'projectors'},
+      'teacher': {'classifier'},
+  }
+  assert params['teacher']['classifier'] == teacher.variables['params']['classifier']
+  assert set(network.variables['batch_stats']) == {'student', 'projectors'}
+  assert network.model.aligned and not teacher.model.aligned
+
+
+def test_a_distilled_network_teaches_the_next(fill, dataset):
+  batch = make_batch(8)
+  teacher = make_network(fill, Strided(3, stride=2, channels=6), 8)
+  for channels in (5, 4):
+    method = make_method(dataset, teacher, Strided(3, stride=2, channels=channels), batch)
+    teacher = method.deployed(initial(fill, method, batch, teacher), teacher)
+    expected = jax.eval_shape(teacher.model.init, jax.random.key(0), batch.image)
+    assert jax.tree.map(jnp.shape, teacher.variables) == jax.tree.map(jnp.shape, expected)
+    assert np.all(np.isfinite(teacher.classify(teacher.encode(batch.image).pooled)))
+
+
+def test_simkd_is_pidkd_with_one_projector(assemble, train):
+  def member(method, **chosen):
+    return Member(method, 'resnet8', method, chosen, Numbers(), 0)
+
+  cohort = assemble(member('simkd'), member('pidkd', num_projectors=1))
+  (_, simkd), (_, pidkd) = cohort.methods
+  assert simkd == pidkd
+  states = train(cohort, range(2))
+  jax.tree.map(np.testing.assert_array_equal, states['simkd-0'], states['pidkd-0'])
+
+
+@pytest.mark.parametrize(
+    'chosen, said',
+    [
+        ({'num_projectors': 0}, 'num_projectors is 0'),
+        ({'num_projectors': -2}, 'num_projectors is -2'),
+        ({'factor': 0}, 'factor is 0; .* allows 1 to 12'),
+        ({'factor': 13}, 'factor is 13; .* allows 1 to 12'),
+        ({'integration': 'meen'}, "unknown integration 'meen'; did you mean 'mean'"),
+    ],
+)
+def test_impossible_projectors_are_refused(chosen, said, assemble, batches):
+  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', chosen, Numbers(), 0))
+  with pytest.raises(UserError, match=said) as error:
+    jax.eval_shape(cohort.init, batches[0])
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('factor', [1, 12])
+def test_the_hidden_width_may_be_all_or_one_channel(factor, assemble, batches):
+  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', {'factor': factor}, Numbers(), 0))
+  states = jax.eval_shape(cohort.init, batches[0])
+  reduce = states['pidkd-0'].params['projectors']['projectors']['reduce']['conv']['kernel']
+  assert reduce.shape == (3, 1, 1, 64, 12 // factor)

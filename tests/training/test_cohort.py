@@ -1,0 +1,258 @@
+"""A cohort's members: independent of one another, cheap to multiply."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from pidkd_jax.errors import UserError
+from pidkd_jax.method import Method
+from pidkd_jax.training.cohort import Cohort, Member, _update, observe
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import Numbers
+
+FEW = Numbers(learning_rate=0.05, weight_decay=5e-4)
+
+
+def member(method, trial=0, numbers=FEW, label=None, student='resnet8', **chosen):
+  return Member(label or method, student, method, chosen, numbers, trial)
+
+
+def assert_same(tree, other):
+  jax.tree.map(np.testing.assert_array_equal, tree, other)
+
+
+def trace(state):
+  """What the optimizer has gathered."""
+  [found] = (part.trace for part in state.momentum if isinstance(part, optax.TraceState))
+  return found
+
+
+def test_a_member_is_the_same_alone_and_in_company(assemble, train):
+  company = [
+      member('scratch', 0),
+      member('kd', 0),
+      member('kd', 1),
+      member('kd', 0, Numbers(0.2, 0.0), label='fast'),
+      member('pidkd', 0),
+  ]
+  together = train(assemble(*company), range(3))
+  assert len(together) == 5
+  for one in company:
+    assert_same(train(assemble(one), range(3))[one.name], together[one.name])
+
+
+def test_trials_and_numbers_share_one_compiled_update(assemble, train):
+  # A momentum of its own makes this program new to the session.
+  optimizer = Optimizer(3, (6,), 0.1, 0.75)
+  before = _update._cache_size()
+  train(assemble(*(member('kd', trial) for trial in range(5)), optimizer=optimizer), range(3))
+  assert _update._cache_size() == before + 1
+  others = (
+      member('kd', 0, Numbers(0.2, 0.01), label='fast'),
+      member('kd', 0, label='heavy', weight=7.0, temperature=2.0),
+  )
+  cohort = assemble(*others, seed=1, optimizer=optimizer)
+  train(cohort, range(2))
+  assert _update._cache_size() == before + 1
+  assert cohort.methods[0][1] == cohort.methods[1][1]
+
+
+def test_what_shapes_the_program_is_another_program(assemble):
+  cohort = assemble(*(member('pidkd', label=str(f), factor=f) for f in (1, 2)))
+  assert cohort.methods[0][1] != cohort.methods[1][1]
+
+
+def test_numbers_act_though_they_are_traced(assemble, train):
+  """One step on the same batch: the gradients differ by the weight, the moves by the rate."""
+  none = Numbers(0.05, 0.0)
+  cohort = assemble(
+      member('simkd', 0, none, label='plain'),
+      member('simkd', 0, none, label='heavy', weight=3.0),
+      member('simkd', 0, Numbers(0.1, 0.0), label='fast'),
+      member('simkd', 0, Numbers(0.05, 0.5), label='decayed'),
+  )
+  initial = train(cohort, [])
+  states = train(cohort, [0], initial)
+  start = initial['plain-0'].params
+
+  def check(relation, *names):
+    trees = [trace(states[name]) for name in names]
+    jax.tree.map(relation, start, *trees)
+
+  close = dict(rtol=1e-3, atol=1e-7)
+  check(lambda _, g, heavy: np.testing.assert_allclose(heavy, 3 * g, **close), 'plain-0', 'heavy-0')
+  check(lambda _, g, fast: np.testing.assert_array_equal(fast, g), 'plain-0', 'fast-0')
+  # PyTorch's weight decay joins the gradient, on every parameter, norms included.
+  check(
+      lambda p, g, decayed: np.testing.assert_allclose(decayed, g + 0.5 * p, rtol=1e-5, atol=1e-7),
+      'plain-0', 'decayed-0',
+  )
+  for name, rate in (('plain-0', 0.05), ('heavy-0', 0.05), ('fast-0', 0.1), ('decayed-0', 0.05)):
+    jax.tree.map(
+        lambda p, v, after: np.testing.assert_allclose(after, p - rate * v, rtol=1e-5, atol=1e-7),
+        start, trace(states[name]), states[name].params,
+    )
+
+
+def test_the_learning_rate_drops_within_the_compiled_step(assemble, batches):
+  """With the rate at zero after the drop nothing moves any more."""
+  optimizer = Optimizer(3, (2,), 0.0, 0.9)
+  cohort = assemble(member('scratch'), optimizer=optimizer)
+  states = cohort.init(batches[0])
+  moved = []
+  for step in range(4):
+    before = jax.tree.map(np.array, states['scratch-0'].params)
+    states = cohort.step(states, batches[step], jnp.int32(step))
+    leaves = zip(jax.tree.leaves(before), jax.tree.leaves(states['scratch-0'].params))
+    moved.append(any(np.any(a != b) for a, b in leaves))
+  assert moved == [True, True, False, False]
+
+
+def test_sums_add_up_each_term_and_their_total(assemble, batches, train):
+  cohort = assemble(member('kd'))
+  one = train(cohort, range(1))['kd-0'].sums
+  three = train(cohort, range(3))['kd-0'].sums
+  assert three.keys() == {'cross_entropy', 'soft_target', 'loss'}
+  for sums in (one, three):
+    np.testing.assert_allclose(
+        sums['loss'], sums['cross_entropy'] + sums['soft_target'], rtol=1e-5
+    )
+  assert all(three[name] > one[name] > 0 for name in one)
+
+
+def test_the_first_step_that_is_not_finite_is_remembered(assemble, batches, train):
+  cohort = assemble(member('scratch'), member('kd'))
+  states = train(cohort, range(2))
+  assert [int(state.bad_step) for state in states.values()] == [-1, -1]
+  broken = batches[0].replace(image=batches[0].image.at[0, 0, 0, 0].set(jnp.nan))
+  states['scratch-0'] = cohort.update('scratch-0', states['scratch-0'], broken, None, jnp.int32(5))
+  states = train(cohort, [6, 7], states)
+  assert {name: int(state.bad_step) for name, state in states.items()} == {
+      'scratch-0': 5, 'kd-0': -1,
+  }
+
+
+def test_a_member_is_called_by_its_label_and_trial():
+  assert member('kd', 3, label='KD').name == 'KD-3'
+  assert member('scratch', -1, label='teacher').name == 'teacher'
+
+
+def test_the_same_seed_and_trial_give_the_same_start_and_others_another(assemble, train):
+  def kernel(trial, seed):
+    cohort = assemble(member('scratch', trial), seed=seed)
+    [state] = train(cohort, []).values()
+    return np.asarray(state.params['student']['stem']['conv']['kernel'])
+
+  first = kernel(0, seed=0)
+  np.testing.assert_array_equal(first, kernel(0, seed=0))
+  others = [kernel(1, seed=0), kernel(-1, seed=0), kernel(0, seed=1)]
+  assert not any(np.any(first == other) for other in others)
+
+
+def test_the_teacher_is_kept_only_where_a_member_needs_it(assemble, batches, teacher):
+  assert assemble(member('scratch'), member('scratch', 1)).teacher is None
+  assert assemble(member('scratch'), member('kd')).teacher is teacher
+  assert observe(None, batches[0]) is None
+
+
+def test_the_teacher_is_observed_in_inference_mode(batches, teacher):
+  seen = observe(teacher, batches[0])
+  assert seen.network is teacher
+  single = observe(teacher, jax.tree.map(lambda leaf: leaf[:1], batches[0]))
+  # Its view of an image does not depend on the others.
+  np.testing.assert_allclose(seen.logits[:1], single.logits, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(
+      seen.features.pooled[:1], single.features.pooled, rtol=1e-4, atol=1e-5
+  )
+  np.testing.assert_allclose(
+      seen.logits, teacher.classify(seen.features.pooled), rtol=1e-4, atol=1e-5
+  )
+
+
+@pytest.mark.parametrize(
+    'wrong, said',
+    [
+        (member('pidk'), "unknown method 'pidk'"),
+        (member('kd', wieght=2.0), "unknown hyper-parameter of kd 'wieght'; did you mean 'weight'"),
+        (member('kd', student='resnet9'), "unknown model 'resnet9'"),
+    ],
+)
+def test_a_member_of_unknown_names_is_refused(wrong, said, assemble):
+  with pytest.raises(UserError, match=said):
+    assemble(wrong)
+
+
+# --- what a method is given, and what it carries
+
+
+class Point(nn.Module):
+  """A student of one parameter."""
+
+  @nn.compact
+  def __call__(self):
+    return self.param('x', nn.initializers.ones, ())
+
+
+class Probe(Method):
+  """Reports what it is given; counts its steps."""
+
+  needs_teacher = False
+
+  def loss(self, batch, teacher, *, epoch):
+    count = self.variable('bank', 'count', lambda: jnp.float32(0))
+    if not self.is_initializing():
+      count.value += 1
+    noise = jax.random.normal(self.make_rng('method'))
+    return {
+        'epoch': epoch.astype(jnp.float32),
+        'noise': noise,
+        'move': batch.image[:, 0, 0, 0] * self.student(),
+    }
+
+
+@pytest.fixture
+def probe(dataset, batches):
+  """A function that runs some steps of two probes and returns the terms of the last."""
+  cohort = Cohort(
+      teacher=None,
+      numbers={name: {'learning_rate': jnp.float32(0.1), 'weight_decay': jnp.float32(0)}
+               for name in 'ab'},
+      keys={name: jax.random.key(i) for i, name in enumerate('ab')},
+      methods=tuple((name, Probe(Point(), None, dataset)) for name in 'ab'),
+      optimizer=Optimizer(4, (), 0.1, 0.9),
+  )
+
+  def run(*steps):
+    states = cohort.init(batches[0])
+    for step in steps:
+      states = {name: state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
+                for name, state in states.items()}
+      states = cohort.step(states, batches[0], jnp.int32(step))
+    return states
+
+  return run
+
+
+def test_a_method_is_told_the_epoch(probe):
+  assert [float(probe(step)['a'].sums['epoch']) for step in (0, 3, 4, 7, 8)] == [0, 0, 1, 1, 2]
+
+
+def test_a_methods_random_numbers_are_a_function_of_member_and_step(probe):
+  drawn = [float(probe(step)[name].sums['noise']) for step in (0, 1, 2) for name in 'ab']
+  assert len(set(drawn)) == 6
+  assert float(probe(0, 1, 2)['a'].sums['noise']) == drawn[4]
+
+
+def test_collections_go_from_step_to_step(probe):
+  states = probe(0, 1, 2)
+  assert float(states['a'].collections['bank']['count']) == 3
+
+
+def test_terms_of_examples_are_averaged(probe, batches):
+  mean = float(np.mean(batches[0].image[:, 0, 0, 0]))
+  state = probe(0)['a']
+  np.testing.assert_allclose(state.sums['move'], mean, rtol=1e-5)
+  np.testing.assert_allclose(state.params['student']['x'], 1 - 0.1 * mean, rtol=1e-5)

@@ -1,0 +1,43 @@
+import os
+import signal
+
+import pytest
+
+from pidkd_jax.training.interruption import Interruption
+
+
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGINT])
+def number(request):
+  return request.param
+
+
+@pytest.fixture
+def received(number):
+  """The signals that reach the handler which stood before."""
+  found = []
+  before = signal.signal(number, lambda number, frame: found.append(number))
+  yield found
+  signal.signal(number, before)
+
+
+def test_the_first_signal_is_noted_and_the_second_acts_as_ever(number, received):
+  with Interruption() as interruption:
+    assert interruption.signal is None
+    os.kill(os.getpid(), number)
+    assert (interruption.signal, received) == (number, [])
+    os.kill(os.getpid(), number)
+    assert (interruption.signal, received) == (number, [number])
+
+
+def test_afterwards_signals_act_as_ever(number, received):
+  with Interruption() as interruption:
+    pass
+  os.kill(os.getpid(), number)
+  assert (interruption.signal, received) == (None, [number])
+
+
+def test_handlers_come_back_after_an_error_too(number, received):
+  with pytest.raises(RuntimeError), Interruption():
+    raise RuntimeError
+  os.kill(os.getpid(), number)
+  assert received == [number]

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from pidkd_jax.training import journal
+from pidkd_jax.training.journal import Journal
+
+
+def row(step, member='kd-0', **figures):
+  return {'step': step, 'epoch': step // 10, 'member': member, 'train_loss': 0.5, **figures}
+
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  """Three epochs of two members."""
+  found = Journal(tmp_path, 0)
+  for step in (10, 20, 30):
+    found.write([row(step), row(step, 'pidkd-0')])
+  found.close()
+  return tmp_path
+
+
+def steps(rows):
+  return [(row['step'], row['member']) for row in rows]
+
+
+ALL = [(step, member) for step in (10, 20, 30) for member in ('kd-0', 'pidkd-0')]
+
+
+def test_rows_are_read_as_they_were_written(workdir):
+  assert journal.read(workdir)[0] == row(10)
+  assert steps(journal.read(workdir)) == ALL
+
+
+def test_a_run_that_has_not_begun_has_no_rows(tmp_path):
+  assert journal.read(tmp_path) == []
+
+
+def test_after_a_resume_later_rows_are_dropped_and_none_stands_twice(workdir):
+  resumed = Journal(workdir, 20)
+  assert steps(resumed.rows) == steps(journal.read(workdir)) == ALL[:4]
+  resumed.write([row(30, again=1.0), row(30, 'pidkd-0')])
+  resumed.close()
+  rows = journal.read(workdir)
+  assert steps(rows) == steps(resumed.rows) == ALL
+  assert rows[4]['again'] == 1.0
+
+
+def test_a_resume_at_the_last_step_drops_nothing(workdir):
+  resumed = Journal(workdir, 30)
+  resumed.close()
+  assert steps(journal.read(workdir)) == ALL
+
+
+def test_a_start_from_the_beginning_drops_everything(workdir):
+  Journal(workdir, 0).close()
+  assert journal.read(workdir) == []
+
+
+@pytest.mark.parametrize('tail', ['{"step": 40, "epoch"', '{"step": 40, "mem\n', '\x00\x00'])
+def test_a_line_cut_short_by_a_kill_is_dropped(workdir, tail):
+  path = workdir / 'metrics.jsonl'
+  with path.open('a') as file:
+    file.write(tail)
+  assert steps(journal.read(workdir)) == ALL
+  resumed = Journal(workdir, 40)
+  resumed.write([row(40)])
+  resumed.close()
+  assert steps(journal.read(workdir)) == [*ALL, (40, 'kd-0')]
+  for line in path.read_text().splitlines():
+    json.loads(line)
+
+
+def test_tensorboard_gets_its_events(workdir):
+  assert list((workdir / 'tensorboard').iterdir())

@@ -1,0 +1,84 @@
+"""By a clock of our own: nothing here waits."""
+
+import json
+
+import pytest
+
+from pidkd_jax.training import stopwatch
+from pidkd_jax.training.stopwatch import Stopwatch
+
+
+class Clock:
+  """Stands still but for what the work below adds."""
+
+  now = 100.0
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  clock = Clock()
+  monkeypatch.setattr(stopwatch.time, 'monotonic', lambda: clock.now)
+  return clock
+
+
+class Work:
+  """A cohort whose parts take known times."""
+
+  teacher = None
+
+  def __init__(self, clock):
+    self._clock = clock
+
+  def update(self, name, state, batch, teacher, step):
+    self._clock.now += {'a': 2.0, 'b': 3.0}[name]
+    return state + 1
+
+
+@pytest.fixture
+def work(clock, monkeypatch):
+  def observe(teacher, batch):
+    clock.now += 5.0
+
+  monkeypatch.setattr(stopwatch, 'observe', observe)
+  return Work(clock)
+
+
+def test_without_a_sample_only_the_whole_is_known(clock):
+  watch = Stopwatch(['a', 'b'])
+  clock.now += 7
+  assert watch.lap(4) == {'a': {'wall_seconds': 7}, 'b': {'wall_seconds': 7}}
+
+
+def test_samples_are_scaled_to_the_epoch(clock, work):
+  watch = Stopwatch(['a', 'b'])
+  states = {'a': 0, 'b': 10}
+  for _ in range(2):
+    states = watch.step(work, states, None, 0)
+  assert states == {'a': 2, 'b': 12}
+  clock.now += 1
+  assert watch.lap(40) == {
+      'a': {'wall_seconds': 21, 'seconds': 80, 'teacher_seconds': 200},
+      'b': {'wall_seconds': 21, 'seconds': 120, 'teacher_seconds': 200},
+  }
+  # The next epoch begins anew.
+  clock.now += 9  # Evaluation.
+  watch.start()
+  clock.now += 4
+  assert watch.lap(40)['a'] == {'wall_seconds': 4}
+
+
+def test_a_resume_within_an_epoch_keeps_what_went_before(clock, work):
+  watch = Stopwatch(['a', 'b'])
+  watch.step(work, {'a': 0, 'b': 0}, None, 0)
+  notes = json.loads(json.dumps(watch.notes()))
+  clock.now += 1000
+  resumed = Stopwatch(['a', 'b'])
+  resumed.restore(notes)
+  clock.now += 2
+  assert resumed.lap(10)['b'] == {'wall_seconds': 12, 'seconds': 30, 'teacher_seconds': 50}
+
+
+def test_the_first_step_of_an_epoch_is_not_sampled():
+  watch = Stopwatch(['a'])
+  due = [step for step in range(60) if watch.due(step)]
+  assert due and due[0] != 0 and len(due) <= 6
