@@ -1,9 +1,13 @@
 """Checkpoints of a whole cohort: written by Orbax in the background, checked by us when read."""
 
+import contextlib
+import errno
 import hashlib
 import logging
+import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -42,15 +46,16 @@ class Checkpoints:
       step: steps done; a step that is there already is left as it is.
       state: a tree of arrays.
       notes: JSON values that go with it.
+
+    Raises:
+      UserError: the disk is full, at this save or at the one before.
     """
     host = jax.tree.map(np.asarray, state)
+    self._check_space(sum(leaf.nbytes for leaf in jax.tree.leaves(host)))
     notes = notes | {'sha256': digest(host)}
-    self._manager.save(
-        step,
-        args=ocp.args.Composite(
-            state=ocp.args.StandardSave(host), notes=ocp.args.JsonSave(notes)
-        ),
-    )
+    args = ocp.args.Composite(state=ocp.args.StandardSave(host), notes=ocp.args.JsonSave(notes))
+    with self._writing():
+      self._manager.save(step, args=args)
 
   def restore(self, like: Any) -> tuple[int, Any, dict[str, Any]] | None:
     """The newest intact checkpoint as (step, state, notes), or None if there is none at all.
@@ -95,10 +100,34 @@ class Checkpoints:
 
   def wait(self) -> None:
     """Returns when all that was saved is on disk; raises what went wrong there."""
-    self._manager.wait_until_finished()
+    with self._writing():
+      self._manager.wait_until_finished()
 
   def close(self) -> None:
-    self._manager.close()
+    with self._writing():
+      self._manager.close()
+
+  @contextlib.contextmanager
+  def _writing(self) -> Iterator[None]:
+    """Turns a full disk, which may come out at a later call than caused it, into one line."""
+    try:
+      yield
+    except (OSError, ValueError) as error:
+      if os.strerror(errno.ENOSPC) not in str(error):
+        raise
+      raise self._no_space() from error
+
+  def _check_space(self, size: int) -> None:
+    # Orbax writes each array twice before it removes the first copy; when it runs out of disk
+    # half-way, its threads fill the terminal.
+    if shutil.disk_usage(self._folder).free < 2 * size + 2**20:
+      raise self._no_space()
+
+  def _no_space(self) -> UserError:
+    return UserError(
+        f'no space is left for a checkpoint in {str(self._folder)!r}; make room, and the same '
+        'command goes on from the latest good one'
+    )
 
 
 def _shape(leaf) -> jax.ShapeDtypeStruct:

@@ -3,9 +3,12 @@
 import json
 import os
 import pathlib
+import time
 from typing import Any
 
-import tensorboardX
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2
 
 Row = dict[str, Any]
 
@@ -36,20 +39,44 @@ class Journal:
     part = self._path.with_suffix('.partial')
     part.write_text(''.join(json.dumps(row) + '\n' for row in self.rows))
     os.replace(part, self._path)
-    self._events = tensorboardX.SummaryWriter(
-        str(workdir / 'tensorboard'), purge_step=step + 1 if step else None
-    )
+    self._events = _Events(workdir / 'tensorboard', step)
 
   def write(self, rows: list[Row]) -> None:
-    """Adds rows of numbers; each has 'step', 'epoch' and 'member'."""
+    """Adds rows of figures; each has 'step', 'epoch' and 'member'."""
     with self._path.open('a') as file:
-      for row in rows:
-        file.write(json.dumps(row) + '\n')
-        for name, value in row.items():
-          if isinstance(value, float):
-            self._events.add_scalar(f'{row["member"]}/{name}', value, row['step'])
-    self._events.flush()
+      file.writelines(json.dumps(row) + '\n' for row in rows)
+    self._events.write(rows)
     self.rows += rows
 
   def close(self) -> None:
     self._events.close()
+
+
+class _Events:
+  """The same figures for TensorBoard.
+
+  Written at once: tensorboardX's SummaryWriter writes from a thread, which dies on a full disk and
+  then lets the next flush wait for ever.
+  """
+
+  def __init__(self, folder: pathlib.Path, step: int):
+    folder.mkdir(exist_ok=True)
+    # The process makes the name unique where two starts fall into one second.
+    self._writer = EventsWriter(str(folder / 'events'), filename_suffix=f'.{os.getpid()}')
+    if step:
+      # Tells TensorBoard that what earlier files have from here on is void.
+      start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+      self._add(step + 1, session_log=start)
+
+  def write(self, rows: list[Row]) -> None:
+    for row in rows:
+      for name, value in row.items():
+        if isinstance(value, float):
+          self._add(row['step'], summary=summary.scalar(f'{row["member"]}/{name}', value))
+    self._writer.flush()
+
+  def _add(self, step: int, **content: Any) -> None:
+    self._writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
+
+  def close(self) -> None:
+    self._writer.close()

@@ -58,5 +58,6 @@ def log_to_terminal() -> None:
   # In place of absl's handler, which would print everything twice and into the live line.
   root.handlers = [_AboveTheBar()]
   root.setLevel(logging.WARNING)
-  absl_logging.set_verbosity(absl_logging.WARNING)
+  # Orbax logs by absl, traceback and all, what it also raises.
+  absl_logging.set_verbosity(absl_logging.FATAL)
   logging.getLogger('pidkd_jax').setLevel(logging.INFO)
