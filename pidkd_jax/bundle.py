@@ -3,6 +3,8 @@
     variables.npz    every variable under 'collection/module/.../name'
     card.json        the network's description, dataset, training, cost and results
     manifest.json    SHA-256 of the two, written last
+
+Loading checks every byte and builds networks of this package only.
 """
 
 import dataclasses
@@ -44,22 +46,25 @@ class Bundle:
 
 
 def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
-  """Writes a bundle, replacing one that is there; a reader sees the old one or the new one.
+  """Writes a bundle, replacing one that is there; a kill leaves the old one or the new one whole.
 
   Args:
     folder: of the bundle.
     network: its description joins the card as 'model'.
     card: JSON values; needs 'dataset' with 'image_shape', from which loading knows the shapes.
   """
-  part = folder.with_name(folder.name + '.partial')
+  part, old = (folder.with_name(folder.name + end) for end in ('.partial', '.old'))
   shutil.rmtree(part, ignore_errors=True)
   part.mkdir(parents=True)
   flat = traverse_util.flatten_dict(network.variables, sep='/')
   np.savez(part / _VARIABLES, **{path: np.asarray(value) for path, value in sorted(flat.items())})
   _write_json(part / _CARD, {'model': models.describe(network.model), **card})
   _write_json(part / _MANIFEST, {name: _sha256(part / name) for name in (_VARIABLES, _CARD)})
-  shutil.rmtree(folder, ignore_errors=True)
+  shutil.rmtree(old, ignore_errors=True)
+  if folder.exists():
+    folder.rename(old)
   part.rename(folder)
+  shutil.rmtree(old, ignore_errors=True)
 
 
 def load(folder: pathlib.Path) -> Bundle:
@@ -86,7 +91,7 @@ def load(folder: pathlib.Path) -> Bundle:
     variables = _read_variables(folder / _VARIABLES, expected)
   except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
     raise UserError(
-        f'bundle {str(folder)!r} is not one that this version reads: {error}'.replace('\n', ' ')
+      f'bundle {str(folder)!r} is not one that this version reads: {error}'.replace('\n', ' ')
     ) from error
   return Bundle(Network(variables, model), card, _sha256(manifest_path), folder)
 

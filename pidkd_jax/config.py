@@ -42,7 +42,8 @@ def default(arg: str) -> ConfigDict:
     raise UserError(f'methods {arg!r}: one is named twice; give trials for several seeds of one')
   recipe = dataclasses.asdict(Recipe())
   numbers = dataclasses.asdict(Numbers())
-  return ConfigDict({
+  return ConfigDict(
+    {
       'student': '',
       'method': {'name': names[0], **methods.defaults(names[0])},
       'compare': {name: methods.defaults(name) for name in names[1:]},
@@ -54,45 +55,46 @@ def default(arg: str) -> ConfigDict:
       'checkpoint_seconds': 60.0,
       'steps_per_call': 0,
       'teacher': {
-          'model': '',
-          'bundle': '',
-          'dir': '',
-          'seed': 0,
-          'total_epochs': recipe['total_epochs'],
-          'batch_size': recipe['batch_size'],
-          **numbers,
+        'model': '',
+        'bundle': '',
+        'dir': '',
+        'seed': 0,
+        'total_epochs': recipe['total_epochs'],
+        'batch_size': recipe['batch_size'],
+        **numbers,
       },
       'data': {
-          'name': '',
-          'dir': '',
-          'archive': '',
-          'verify': True,
-          'holdout': 0.0,
-          'padding': -1,
-          'flip': -1,
+        'name': '',
+        'dir': '',
+        'archive': '',
+        'verify': True,
+        'holdout': 0.0,
+        'padding': -1,
+        'flip': -1,
       },
-  })
+    }
+  )
 
 
 # (field, least value, whether that value itself is allowed)
 _BOUNDS = (
-    ('total_epochs', 1, True),
-    ('batch_size', 1, True),
-    ('learning_rate', 0, False),
-    ('weight_decay', 0, True),
-    ('trials', 1, True),
-    ('eval_every', 1, True),
-    ('checkpoint_seconds', 0, True),
-    ('steps_per_call', 0, True),
-    ('seed', 0, True),
-    ('teacher.total_epochs', 1, True),
-    ('teacher.batch_size', 1, True),
-    ('teacher.learning_rate', 0, False),
-    ('teacher.weight_decay', 0, True),
-    ('teacher.seed', 0, True),
-    ('data.padding', -1, True),
-    ('data.flip', -1, True),
-    ('data.holdout', 0, True),
+  ('total_epochs', 1, True),
+  ('batch_size', 1, True),
+  ('learning_rate', 0, False),
+  ('weight_decay', 0, True),
+  ('trials', 1, True),
+  ('eval_every', 1, True),
+  ('checkpoint_seconds', 0, True),
+  ('steps_per_call', 0, True),
+  ('seed', 0, True),
+  ('teacher.total_epochs', 1, True),
+  ('teacher.batch_size', 1, True),
+  ('teacher.learning_rate', 0, False),
+  ('teacher.weight_decay', 0, True),
+  ('teacher.seed', 0, True),
+  ('data.padding', -1, True),
+  ('data.flip', -1, True),
+  ('data.holdout', 0, True),
 )
 
 
@@ -102,7 +104,7 @@ def check(config: ConfigDict) -> None:
     value = get(config, field)
     if not (value >= least if allowed else value > least):
       raise UserError(
-          f'{field} is {value}; it must be {"at least" if allowed else "greater than"} {least}'
+        f'{field} is {value}; it must be {"at least" if allowed else "greater than"} {least}'
       )
   if config.data.holdout >= 1:
     raise UserError(f'data.holdout is {config.data.holdout}; a share below 1 is needed')

@@ -34,11 +34,11 @@ class Distilled(Model):
 
   def setup(self):
     self.projectors = ProjectorStack(
-        self.num_projectors,
-        self.factor,
-        self.integration,
-        features=self.target[-1],
-        rectified=self.target_rectified,
+      self.num_projectors,
+      self.factor,
+      self.integration,
+      features=self.target[-1],
+      rectified=self.target_rectified,
     )
 
   @property

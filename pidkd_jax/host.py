@@ -1,4 +1,4 @@
-"""How a process of ours uses its machine; needs the standard library alone, so that it can come first."""
+"""How a process of ours uses its machine; imports the standard library only, to come first."""
 
 import ctypes
 import os

@@ -13,7 +13,7 @@ he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
 def _uniform_fan_in(fan_in: int):
-  """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for a linear layer, which the recipe has."""
+  """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's linear layer, and so the published recipe's."""
 
   def init(key, shape, dtype=jnp.float32):
     bound = fan_in**-0.5
@@ -39,25 +39,25 @@ def batch_norm(train: bool, name: str | None = None) -> nn.BatchNorm:
 
 
 def conv(
-    features: int,
-    size: int,
-    stride: int = 1,
-    name: str | None = None,
-    convolution: Callable[..., jax.Array] | None = None,
+  features: int,
+  size: int,
+  stride: int = 1,
+  name: str | None = None,
+  convolution: Callable[..., jax.Array] | None = None,
 ) -> nn.Conv:
   """Convolution without bias, padded by size // 2 on each side (PyTorch's alignment).
 
   'SAME' would pad a strided convolution on an even map by (0, 1) and not (1, 1).
   """
   return nn.Conv(
-      features,
-      (size, size),
-      strides=stride,
-      padding=size // 2,
-      use_bias=False,
-      kernel_init=he_normal_fan_out,
-      conv_general_dilated=convolution,
-      name=name,
+    features,
+    (size, size),
+    strides=stride,
+    padding=size // 2,
+    use_bias=False,
+    kernel_init=he_normal_fan_out,
+    conv_general_dilated=convolution,
+    name=name,
   )
 
 
@@ -103,9 +103,7 @@ def conv_by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.A
   height, width, channels, features = kernel.shape
   x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
   rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
-  patches = [
-      x[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)
-  ]
+  patches = [x[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)]
   patches = jnp.concatenate(patches, axis=-1)
   return patches @ kernel.reshape(height * width * channels, features)
 
@@ -145,7 +143,7 @@ class Mean(nn.Module):
 
 
 class Convex(nn.Module):
-  """Integration by learned convex weights, softmax of q logits that begin equal: [q, ...] -> [...]."""
+  """Integration by learned convex weights, a softmax that begins equal: [q, ...] -> [...]."""
 
   @nn.compact
   def __call__(self, outputs: jax.Array) -> jax.Array:
@@ -179,11 +177,11 @@ class ProjectorStack(nn.Module):
 
   def setup(self):
     stack = nn.vmap(
-        Projector,
-        in_axes=(None, None),
-        variable_axes={'params': 0, 'batch_stats': 0},
-        split_rngs={'params': True},
-        axis_size=self.num_projectors,
+      Projector,
+      in_axes=(None, None),
+      variable_axes={'params': 0, 'batch_stats': 0},
+      split_rngs={'params': True},
+      axis_size=self.num_projectors,
     )
     self.projectors = stack(self.features, self.factor, self.rectified)
     self.integrate = INTEGRATIONS[self.integration]()
@@ -222,7 +220,7 @@ def average_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
   Returns:
     [B, min(H, h), min(W, w), C].
   """
-  for axis, out in zip((1, 2), size):
+  for axis, out in zip((1, 2), size, strict=True):
     if x.shape[axis] > out:
       weights = jnp.asarray(_area_weights(x.shape[axis], out), x.dtype)
       x = jnp.moveaxis(jnp.tensordot(weights, x, axes=(1, axis)), 0, axis)
@@ -232,6 +230,6 @@ def average_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
 def match_resolution(student: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Averages the larger of two maps to the smaller's size (`average_to`); equal sizes pass."""
   return (
-      average_to(student, target.shape[1:3]),
-      average_to(target, student.shape[1:3]),
+    average_to(student, target.shape[1:3]),
+    average_to(target, student.shape[1:3]),
   )

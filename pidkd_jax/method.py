@@ -15,7 +15,8 @@ class Method(nn.Module):
   Hyper-parameters are fields with defaults. Those annotated `float` are numbers that may be
   traced (members that differ only in them share one compilation), so no Python branch may
   depend on them; the others shape the program. Random numbers, where a method draws any, come
-  from the stream 'method'; whatever it carries from step to step is a variable collection.
+  from the stream 'method'; whatever it carries from step to step is a variable collection, which
+  `loss` must not yet change while `is_initializing()`, as initialisation runs it once.
 
   Attributes:
     student: trained; its parameters lie under 'student' in every method, so that the same seed
@@ -30,7 +31,9 @@ class Method(nn.Module):
 
   needs_teacher = True
 
-  def loss(self, batch: Batch, teacher: Teacher | None, *, epoch: jax.Array) -> dict[str, jax.Array]:
+  def loss(
+    self, batch: Batch, teacher: Teacher | None, *, epoch: jax.Array
+  ) -> dict[str, jax.Array]:
     """The weighted terms of the loss, each [B] or scalar; their means are added up.
 
     Args:

@@ -25,16 +25,16 @@ class Column:
 
 
 _COLUMNS = (
-    Column('parameters (M)', ('cost', 'parameters'), 1e-6, 3),
-    Column('multiply-adds (M)', ('cost', 'multiply_adds'), 1e-6, 1),
-    Column('top-1 (%)', ('results', 'top1'), 100),
-    Column('top-5 (%)', ('results', 'top5'), 100),
-    Column('agreement (%)', ('results', 'agreement'), 100),
-    Column('cross-entropy', ('results', 'cross_entropy'), 1, 4),
-    Column('ECE (%)', ('results', 'calibration_error'), 100),
-    Column('alignment error', ('results', 'alignment_error'), 1, 4),
-    Column('time (s)', ('training', 'seconds'), 1, 0),
-    Column('best on test (optimistic, %)', ('results', 'best_on_test', 'top1'), 100),
+  Column('parameters (M)', ('cost', 'parameters'), 1e-6, 3),
+  Column('multiply-adds (M)', ('cost', 'multiply_adds'), 1e-6, 1),
+  Column('top-1 (%)', ('results', 'top1'), 100),
+  Column('top-5 (%)', ('results', 'top5'), 100),
+  Column('agreement (%)', ('results', 'agreement'), 100),
+  Column('cross-entropy', ('results', 'cross_entropy'), 1, 4),
+  Column('ECE (%)', ('results', 'calibration_error'), 100),
+  Column('alignment error', ('results', 'alignment_error'), 1, 4),
+  Column('time (s)', ('training', 'seconds'), 1, 0),
+  Column('best on test (optimistic, %)', ('results', 'best_on_test', 'top1'), 100),
 )
 
 
@@ -47,25 +47,37 @@ def report(cards: Sequence[tuple[str, Card]]) -> str:
   card = cards[-1][1]
   dataset, training, environment = card['dataset'], card['training'], card['environment']
   recipe = training['recipe']
-  lines = (
-      f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.',
-      f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, seed '
-      f'{training["seed"]}; the network is that of the {training["selection"]}.',
-      _time(training),
-      'Made with ' + ', '.join(f'{name} {value}' for name, value in environment.items()) + '.',
-  )
+  lines = [
+    f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.',
+    f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, seed '
+    f'{training["seed"]}; the network is that of the {training["selection"]}.',
+    *_settings(cards),
+    _time(training),
+    'Made with ' + ', '.join(f'{name} {value}' for name, value in environment.items()) + '.',
+  ]
   return table(cards) + '\n\n' + '\n'.join(f'- {line}' for line in lines) + '\n'
+
+
+def _settings(cards: Sequence[tuple[str, Card]]) -> list[str]:
+  """A line a label with its learning rate, weight decay and hyper-parameters."""
+  found = {}
+  for label, card in cards:
+    member = card['training']['member']
+    settings = member['numbers'] | member['hyperparameters']
+    values = ', '.join(f'{name} {value}' for name, value in settings.items())
+    found[label] = f'{label}: {values}.'
+  return list(found.values())
 
 
 def _time(training: Mapping[str, Any]) -> str:
   text = (
-      f'{training["members"]} trained together in {training["wall_seconds"]:.0f} s, '
-      'compilation included'
+    f'{training["members"]} trained together in {training["wall_seconds"]:.0f} s, '
+    'compilation included'
   )
   if 'seconds' in training:
     text += (
-        "; the column has each member's own updates, from a sample of steps; the teacher's "
-        f'forward passes, once for all of them, took {training["teacher_seconds"]:.0f} s'
+      "; the column has each member's own updates, from a sample of steps; the teacher's "
+      f'forward passes, once for all of them, took {training["teacher_seconds"]:.0f} s'
     )
   return f'Time: {text}.'
 
@@ -84,11 +96,11 @@ def table(cards: Sequence[tuple[str, Card]]) -> str:
     own = [card for name, card in cards if name == label]
     name = label if len(own) == 1 else f'{label} ({len(own)} trials)'
     rows.append([name, *(_cell(own, column) for column in columns)])
-  widths = [max(map(len, column)) for column in zip(*rows)]
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   rows.insert(1, ['-' * width for width in widths])
   return '\n'.join(
-      '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
-      for row in rows
+    '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + ' |'
+    for row in rows
   )
 
 
@@ -112,7 +124,7 @@ def _cell(cards: Sequence[Card], column: Column) -> str:
 
 
 def curves(
-    rows: Sequence[Row], labels: Mapping[str, str], measure: str, title: str, path: pathlib.Path
+  rows: Sequence[Row], labels: Mapping[str, str], measure: str, title: str, path: pathlib.Path
 ) -> None:
   """Draws accuracy and training loss by epoch as a PNG: a line a label, trials as its band.
 
@@ -126,10 +138,10 @@ def curves(
   figure = Figure(figsize=(10, 4), layout='constrained')
   figure.suptitle(title)
   panels = (
-      (measure, 100, f'{measure.replace("_", " ").replace("top1", "top-1")} (%)', 'linear'),
-      ('train_loss', 1, "training loss (each method's own)", 'log'),
+    (measure, 100, f'{measure.replace("_", " ").replace("top1", "top-1")} (%)', 'linear'),
+    ('train_loss', 1, "training loss (each method's own)", 'log'),
   )
-  for axes, (key, scale, name, kind) in zip(figure.subplots(1, 2), panels):
+  for axes, (key, scale, name, kind) in zip(figure.subplots(1, 2), panels, strict=True):
     for label in dict.fromkeys(labels.values()):
       by_epoch = {}
       for row in rows:
@@ -138,11 +150,11 @@ def curves(
       epochs = sorted(by_epoch)
       (line,) = axes.plot(epochs, [statistics.mean(by_epoch[e]) for e in epochs], label=label)
       axes.fill_between(
-          epochs,
-          [min(by_epoch[e]) for e in epochs],
-          [max(by_epoch[e]) for e in epochs],
-          color=line.get_color(),
-          alpha=0.2,
+        epochs,
+        [min(by_epoch[e]) for e in epochs],
+        [max(by_epoch[e]) for e in epochs],
+        color=line.get_color(),
+        alpha=0.2,
       )
     axes.set(xlabel='epoch', ylabel=name, yscale=kind)
     axes.grid(alpha=0.3)

@@ -15,68 +15,59 @@ from pidkd_jax import models
 from pidkd_jax.errors import UserError
 from pidkd_jax.types import Variables
 
-# A BatchNorm's entries in PyTorch -> (collection, name in Flax).
-_NORM = {
-    'weight': ('params', 'scale'),
-    'bias': ('params', 'bias'),
-    'running_mean': ('batch_stats', 'mean'),
-    'running_var': ('batch_stats', 'var'),
+# A variable's name in Flax -> in PyTorch.
+_LEAVES = {
+  'kernel': 'weight',
+  'scale': 'weight',
+  'bias': 'bias',
+  'mean': 'running_mean',
+  'var': 'running_var',
 }
 
-# Family -> (pattern of a PyTorch module's name, its path in Flax) in order of trial. A path
-# that ends in 'norm' is a BatchNorm's. `\1` is kept; a block's number counts from 1 in Flax.
-_PATHS = {
-    'ResNet': (
-        (r'conv1', 'stem/conv'),
-        (r'bn1', 'stem/norm'),
-        (r'layer(\d+)\.(\d+)\.conv1', r'stage\1_block\2/first/conv'),
-        (r'layer(\d+)\.(\d+)\.bn1', r'stage\1_block\2/first/norm'),
-        (r'layer(\d+)\.(\d+)\.conv2', r'stage\1_block\2/second/conv'),
-        (r'layer(\d+)\.(\d+)\.bn2', r'stage\1_block\2/second/norm'),
-        (r'layer(\d+)\.(\d+)\.downsample\.0', r'stage\1_block\2/shortcut/conv'),
-        (r'layer(\d+)\.(\d+)\.downsample\.1', r'stage\1_block\2/shortcut/norm'),
-        (r'fc', 'classifier/linear'),
-    ),
-    'WRN': (
-        (r'conv1', 'stem'),
-        (r'block(\d+)\.layer\.(\d+)\.bn1', r'stage\1_block\2/norm1'),
-        (r'block(\d+)\.layer\.(\d+)\.conv1', r'stage\1_block\2/conv1'),
-        (r'block(\d+)\.layer\.(\d+)\.bn2', r'stage\1_block\2/norm2'),
-        (r'block(\d+)\.layer\.(\d+)\.conv2', r'stage\1_block\2/conv2'),
-        (r'block(\d+)\.layer\.(\d+)\.convShortcut', r'stage\1_block\2/shortcut'),
-        (r'bn1', 'norm'),
-        (r'fc', 'classifier/linear'),
-    ),
+# Family -> (pattern of a module's path in Flax, its name in PyTorch). Stages count from 1 in both,
+# blocks from 1 in Flax and from 0 in PyTorch.
+_MODULES = {
+  'ResNet': (
+    (r'stem/conv', 'conv1'),
+    (r'stem/norm', 'bn1'),
+    (r'stage(\d+)_block(\d+)/first/conv', 'layer{stage}.{block}.conv1'),
+    (r'stage(\d+)_block(\d+)/first/norm', 'layer{stage}.{block}.bn1'),
+    (r'stage(\d+)_block(\d+)/second/conv', 'layer{stage}.{block}.conv2'),
+    (r'stage(\d+)_block(\d+)/second/norm', 'layer{stage}.{block}.bn2'),
+    (r'stage(\d+)_block(\d+)/shortcut/conv', 'layer{stage}.{block}.downsample.0'),
+    (r'stage(\d+)_block(\d+)/shortcut/norm', 'layer{stage}.{block}.downsample.1'),
+    (r'classifier/linear', 'fc'),
+  ),
+  'WRN': (
+    (r'stem', 'conv1'),
+    (r'stage(\d+)_block(\d+)/norm1', 'block{stage}.layer.{block}.bn1'),
+    (r'stage(\d+)_block(\d+)/conv1', 'block{stage}.layer.{block}.conv1'),
+    (r'stage(\d+)_block(\d+)/norm2', 'block{stage}.layer.{block}.bn2'),
+    (r'stage(\d+)_block(\d+)/conv2', 'block{stage}.layer.{block}.conv2'),
+    (r'stage(\d+)_block(\d+)/shortcut', 'block{stage}.layer.{block}.convShortcut'),
+    (r'norm', 'bn1'),
+    (r'classifier/linear', 'fc'),
+  ),
 }
 
 
-def _path(family: str, module: str) -> str | None:
-  for pattern, path in _PATHS[family]:
-    match = re.fullmatch(pattern, module)
+def _key(family: str, path: tuple[str, ...]) -> str:
+  """The PyTorch key of a Flax variable (collection, module, ..., name)."""
+  _, *modules, leaf = path
+  for pattern, name in _MODULES[family]:
+    match = re.fullmatch(pattern, '/'.join(modules))
     if match:
-      groups = match.groups()
-      if len(groups) == 2:
-        groups = (groups[0], str(int(groups[1]) + 1))
-      return re.sub(r'\\(\d)', lambda m: groups[int(m.group(1)) - 1], path)
-  return None
+      if match.groups():
+        stage, block = map(int, match.groups())
+        name = name.format(stage=stage, block=block - 1)
+      return f'{name}.{_LEAVES[leaf]}'
+  raise LookupError(f'{family} has no PyTorch name for {"/".join(modules)}')
 
 
-def _entry(family: str, key: str, value: np.ndarray) -> tuple[tuple[str, ...], np.ndarray] | None:
-  """One PyTorch entry as (Flax path, array), or None if the key is not this family's."""
-  module, _, leaf = key.rpartition('.')
-  path = _path(family, module)
-  if path is None:
-    return None
-  if re.search(r'norm\d*$', path):
-    if leaf not in _NORM:
-      return None
-    collection, name = _NORM[leaf]
-    return (collection, *path.split('/'), name), value
-  if leaf == 'bias':
-    return ('params', *path.split('/'), 'bias'), value
-  # OIHW -> HWIO, [out, in] -> [in, out].
-  axes = (2, 3, 1, 0) if value.ndim == 4 else (1, 0)
-  return ('params', *path.split('/'), 'kernel'), value.transpose(axes)
+def _to_flax(value: np.ndarray) -> np.ndarray:
+  """OIHW -> HWIO, [out, in] -> [in, out], vectors as they are; float32."""
+  axes = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}.get(value.ndim)
+  return np.ascontiguousarray(value.transpose(axes), np.float32)
 
 
 def convert(state_dict: Mapping[str, np.ndarray], model: str) -> Variables:
@@ -93,33 +84,33 @@ def convert(state_dict: Mapping[str, np.ndarray], model: str) -> Variables:
   Raises:
     UserError: unknown model, or keys that are missing, surplus or misshapen, with their names.
   """
-  if 'fc.weight' not in state_dict:
-    raise UserError(f"not a state dict of {model!r}: it lacks 'fc.weight'")
-  network = models.create(model, num_classes=len(state_dict['fc.weight']))
-  family = type(network).__name__
-  expected = jax.eval_shape(
-      network.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  )
-  expected = traverse_util.flatten_dict(expected)
-  converted, surplus, misshapen = {}, [], []
-  for key, value in state_dict.items():
-    if key.endswith('num_batches_tracked'):
-      continue
-    entry = _entry(family, key, np.asarray(value, np.float32))
-    if entry is None or entry[0] not in expected:
-      surplus.append(key)
-    elif entry[1].shape != expected[entry[0]].shape:
-      misshapen.append(f'{key} {list(np.shape(value))}')
-    else:
-      converted[entry[0]] = np.ascontiguousarray(entry[1])
-  missing = ['/'.join(path) for path in expected if path not in converted]
-  if surplus or misshapen or missing:
+  given = {
+    key: np.asarray(value)
+    for key, value in state_dict.items()
+    if not key.endswith('num_batches_tracked')
+  }
+  classes = given['fc.weight'].shape[0] if np.ndim(given.get('fc.weight')) == 2 else 1
+  network = models.create(model, num_classes=classes)
+  image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+  expected = traverse_util.flatten_dict(jax.eval_shape(network.init, jax.random.key(0), image))
+  keys = {_key(type(network).__name__, path): path for path in expected}
+  converted = {keys[key]: _to_flax(given[key]) for key in keys.keys() & given.keys()}
+  wrong = {
+    'missing': sorted(keys.keys() - given.keys()),
+    'surplus': sorted(given.keys() - keys.keys()),
+    'misshapen': sorted(
+      f'{key} {list(given[key].shape)}'
+      for key, path in keys.items()
+      if path in converted and converted[path].shape != expected[path].shape
+    ),
+  }
+  if any(wrong.values()):
     raise UserError(
-        f'the state dict does not fit {model!r}: '
-        + '; '.join(
-            f'{what}: {", ".join(keys[:5])}{" ..." if len(keys) > 5 else ""}'
-            for what, keys in (('surplus', surplus), ('misshapen', misshapen), ('missing', missing))
-            if keys
-        )
+      f'the state dict does not fit {model!r}: '
+      + '; '.join(
+        f'{what}: {", ".join(names[:5])}{", ..." if len(names) > 5 else ""}'
+        for what, names in wrong.items()
+        if names
+      )
     )
   return traverse_util.unflatten_dict(converted)

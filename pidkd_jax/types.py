@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import linen as nn
-from flax import struct
-from flax import traverse_util
+from flax import struct, traverse_util
 
 # A Flax variable collection tree: {'params': ..., 'batch_stats': ...}.
 Variables = dict[str, Any]

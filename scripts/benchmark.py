@@ -34,7 +34,7 @@ _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
 _METHOD = flags.DEFINE_string('method', 'pidkd', 'Method.')
 _SET = flags.DEFINE_multi_string(
-    'set', [], 'A hyper-parameter of the method, e.g. --set num_projectors=1; repeatable.'
+  'set', [], 'A hyper-parameter of the method, e.g. --set num_projectors=1; repeatable.'
 )
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Of the training step.', lower_bound=1)
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 32, 'Side of the square images.', lower_bound=8)
@@ -42,7 +42,7 @@ _NUM_CLASSES = flags.DEFINE_integer('num_classes', 100, 'Of teacher and student.
 _STEPS = flags.DEFINE_integer('steps', 10, 'In a round.', lower_bound=1)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Timed, after one that is not.', lower_bound=1)
 _STEPS_PER_CALL = flags.DEFINE_integer(
-    'steps_per_call', 0, 'Steps in one compiled call; 0: 1 on CPU, --steps elsewhere.'
+  'steps_per_call', 0, 'Steps in one compiled call; 0: 1 on CPU, --steps elsewhere.'
 )
 
 
@@ -99,17 +99,21 @@ def _measure():
     rows.append(("teacher's forward pass", count, _rounds(observe)))
   rows.append(('evaluation', len(whole), _rounds(lambda: inference.logits(network, split))))
 
-  print(f'{_TEACHER.value} -> {_STUDENT.value}, {_METHOD.value} {" ".join(_SET.value)}, '
-        f'batch {_BATCH_SIZE.value}, {_IMAGE_SIZE.value}x{_IMAGE_SIZE.value}, float32, '
-        f'{fused} step(s) a call')
+  print(
+    f'{_TEACHER.value} -> {_STUDENT.value}, {_METHOD.value} {" ".join(_SET.value)}, '
+    f'batch {_BATCH_SIZE.value}, {_IMAGE_SIZE.value}x{_IMAGE_SIZE.value}, float32, '
+    f'{fused} step(s) a call'
+  )
   print(', '.join(f'{key} {value}' for key, value in workdir.environment().items()))
   print(f'\n| {"":<22} | images/s | slowest - fastest round | ms a step |')
   print('|---|---|---|---|')
   for title, images, seconds in rows:
     speeds = sorted(images / s for s in seconds)
     step = f'{1000 * statistics.median(seconds) / _STEPS.value:.1f}' if images == count else ''
-    print(f'| {title:<22} | {statistics.median(speeds):,.0f} '
-          f'| {speeds[0]:,.0f} - {speeds[-1]:,.0f} | {step} |')
+    print(
+      f'| {title:<22} | {statistics.median(speeds):,.0f} '
+      f'| {speeds[0]:,.0f} - {speeds[-1]:,.0f} | {step} |'
+    )
   steady = statistics.median(training)
   for kind, seconds in compile_seconds.items():
     print(f'compilation of the training step, {kind}: {seconds - steady:.1f} s')
@@ -121,13 +125,22 @@ def _cohort():
   examples = max(2 * inference.BATCH_SIZE, _STEPS.value * _BATCH_SIZE.value)
   random = np.random.default_rng(0)
   data = Arrays(
-      random.integers(0, 256, (examples, size, size, 3), np.uint8),
-      random.integers(0, classes, examples, np.int32),
+    random.integers(0, 256, (examples, size, size, 3), np.uint8),
+    random.integers(0, classes, examples, np.int32),
   )
   spec = DatasetSpec(
-      name='random', format='', archive='', source='', fingerprint='',
-      class_names=tuple(map(str, range(classes))), labels=data.labels,
-      image_shape=(size, size, 3), mean=(0.5,) * 3, std=(0.25,) * 3, padding=4, flip=True,
+    name='random',
+    format='',
+    archive='',
+    source='',
+    fingerprint='',
+    class_names=tuple(map(str, range(classes))),
+    labels=data.labels,
+    image_shape=(size, size, 3),
+    mean=(0.5,) * 3,
+    std=(0.25,) * 3,
+    padding=4,
+    flip=True,
   )
   model = models.create(_TEACHER.value, num_classes=classes)
   image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
@@ -135,16 +148,21 @@ def _cohort():
   member = Member(_METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), Numbers(), 0)
   recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
   cohort = cohorts.assemble(
-      [member],
-      teacher=teacher,
-      dataset=spec,
-      image=image,
-      optimizer=optimizer(recipe, examples),
-      key=jax.random.key(0),
+    [member],
+    teacher=teacher,
+    dataset=spec,
+    image=image,
+    optimizer=optimizer(recipe, examples),
+    key=jax.random.key(0),
   )
   stream = batches.stream(
-      data, spec.mean, spec.std, jax.random.key(2),
-      batch_size=_BATCH_SIZE.value, padding=spec.padding, flip=spec.flip,
+    data,
+    spec.mean,
+    spec.std,
+    jax.random.key(2),
+    batch_size=_BATCH_SIZE.value,
+    padding=spec.padding,
+    flip=spec.flip,
   )
   return cohort, stream
 

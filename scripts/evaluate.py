@@ -1,6 +1,6 @@
 """Evaluates a bundle on its dataset's test images and compares with the bundle's card.
 
-    python scripts/evaluate.py --bundle runs/digits/bundles/pidkd-0
+python scripts/evaluate.py --bundle runs/digits/bundles/pidkd-0
 """
 
 from pidkd_jax import app  # First: it sets the process up before JAX is imported.
@@ -14,11 +14,11 @@ from pidkd_jax.training import workdir
 
 _BUNDLE = flags.DEFINE_string('bundle', '', 'Folder of the bundle.')
 _TEACHER = flags.DEFINE_string(
-    'teacher', '', "Folder of its teacher's bundle; by default where the card says it lay."
+  'teacher', '', "Folder of its teacher's bundle; by default where the card says it lay."
 )
 _DATA_DIR = flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS's own.")
 _ARCHIVE = flags.DEFINE_string(
-    'archive', '', "The dataset's archive; by default where the card says it lay."
+  'archive', '', "The dataset's archive; by default where the card says it lay."
 )
 
 
@@ -26,25 +26,25 @@ def main():
   judged = bundle.load(workdir.local('--bundle', _BUNDLE.value))
   card = judged.card
   dataset = data.load(
-      card['dataset']['format'],
-      directory=_DATA_DIR.value,
-      archive=_ARCHIVE.value or card['dataset']['archive'],
-      verify=card['dataset']['name'] == card['dataset']['format'],
+    card['dataset']['format'],
+    directory=_DATA_DIR.value,
+    archive=_ARCHIVE.value or card['dataset']['archive'],
+    verify=card['dataset']['name'] == card['dataset']['format'],
   )
   if dataset.spec.fingerprint != card['dataset']['fingerprint']:
     raise UserError(
-        f'{dataset.spec.name} is not the data that the bundle was evaluated on '
-        f'({card["dataset"]["name"]}, fingerprint {card["dataset"]["fingerprint"][:8]}...); '
-        'give its archive with --archive'
+      f'{dataset.spec.name} is not the data that the bundle was evaluated on '
+      f'({card["dataset"]["name"]}, fingerprint {card["dataset"]["fingerprint"][:8]}...); '
+      'give its archive with --archive'
     )
   teacher = _teacher(card)
-  found = evaluate(
-      judged.network,
-      dataset.test,
-      card['dataset']['mean'],
-      card['dataset']['std'],
-      teacher and teacher.network,
-  )
+  [found] = evaluate(
+    {'bundle': judged.network},
+    dataset.test,
+    card['dataset']['mean'],
+    card['dataset']['std'],
+    teacher and teacher.network,
+  ).values()
   print(f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}')
   for name, value in found.items():
     before = card['results'].get(name)

@@ -1,6 +1,6 @@
 """Distils a student from a teacher: the main job.
 
-    python scripts/main.py --config configs/cifar100.py[:method,...] --workdir DIR
+python scripts/main.py --config configs/cifar100.py[:method,...] --workdir DIR
 """
 
 from pidkd_jax import app  # First: it sets the process up before JAX is imported.

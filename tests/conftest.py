@@ -59,18 +59,18 @@ def fill():
 def dataset():
   """Twelve examples of three classes, 8x8."""
   return DatasetSpec(
-      name='toy',
-      format='toy',
-      archive='',
-      source='made up',
-      class_names=('a', 'b', 'c'),
-      labels=np.arange(12, dtype=np.int32) % 3,
-      image_shape=IMAGE,
-      mean=(0.5, 0.4, 0.3),
-      std=(0.3, 0.2, 0.1),
-      padding=1,
-      flip=True,
-      fingerprint='0' * 64,
+    name='toy',
+    format='toy',
+    archive='',
+    source='made up',
+    class_names=('a', 'b', 'c'),
+    labels=np.arange(12, dtype=np.int32) % 3,
+    image_shape=IMAGE,
+    mean=(0.5, 0.4, 0.3),
+    std=(0.3, 0.2, 0.1),
+    padding=1,
+    flip=True,
+    fingerprint='0' * 64,
   )
 
 
@@ -100,12 +100,12 @@ def assemble(dataset, teacher):
 
   def assemble(*members, seed=0, optimizer=Optimizer(3, (6, 9), 0.1, 0.9)):
     return cohorts.assemble(
-        members,
-        teacher=teacher,
-        dataset=dataset,
-        image=jax.ShapeDtypeStruct((4, *IMAGE), jnp.float32),
-        optimizer=optimizer,
-        key=jax.random.key(seed),
+      members,
+      teacher=teacher,
+      dataset=dataset,
+      image=jax.ShapeDtypeStruct((4, *IMAGE), jnp.float32),
+      optimizer=optimizer,
+      key=jax.random.key(seed),
     )
 
   return assemble

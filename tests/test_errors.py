@@ -5,7 +5,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest_and_all():
   error = unknown('model', 'resnet8x5', ['wrn_16_2', 'resnet8x4'])
   assert isinstance(error, UserError)
   assert str(error) == (
-      "unknown model 'resnet8x5'; did you mean 'resnet8x4'? there are: resnet8x4, wrn_16_2"
+    "unknown model 'resnet8x5'; did you mean 'resnet8x4'? there are: resnet8x4, wrn_16_2"
   )
 
 

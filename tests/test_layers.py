@@ -19,7 +19,7 @@ def test_conv_by_dot_is_a_convolution(size):
   x, kernel = maps(2, 5, 7, 3), maps(size, size, 3, 4, seed=1)
   padding = ((size // 2, size // 2),) * 2
   expected = lax.conv_general_dilated(
-      x, kernel, (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    x, kernel, (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
   )
   found = layers.conv_by_dot(x, kernel, (1, 1), padding)
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -82,9 +82,9 @@ class PlainProjector(nn.Module):
   def __call__(self, x, train):
     for i, (width, size) in enumerate([(self.hidden, 1), (self.hidden, 3), (self.features, 1)]):
       x = nn.Conv(width, (size, size), use_bias=False, name=f'conv{i}')(x)
-      x = nn.BatchNorm(
-          use_running_average=not train, momentum=0.9, epsilon=1e-5, name=f'norm{i}'
-      )(x)
+      x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=f'norm{i}')(
+        x
+      )
       x = nn.relu(x) if i < 2 or self.rectified else x
     return x
 
@@ -92,12 +92,12 @@ class PlainProjector(nn.Module):
 def plain_variables(stacked, i):
   """The variables of the stack's i-th projector under the names of PlainProjector."""
   return {
-      collection: {
-          f'{part}{n}': jax.tree.map(lambda leaf: leaf[i], tree['projectors'][layer][part])
-          for n, layer in enumerate(('reduce', 'transform', 'expand'))
-          for part in tree['projectors'][layer]
-      }
-      for collection, tree in stacked.items()
+    collection: {
+      f'{part}{n}': jax.tree.map(lambda leaf: leaf[i], tree['projectors'][layer][part])
+      for n, layer in enumerate(('reduce', 'transform', 'expand'))
+      for part in tree['projectors'][layer]
+    }
+    for collection, tree in stacked.items()
   }
 
 
@@ -114,7 +114,7 @@ def test_the_stack_is_q_independent_projectors(fill, q, rectified, train):
   stack, variables, x = make_stack(fill, q, rectified=rectified)
   assert all(leaf.shape[0] == q for leaf in jax.tree.leaves(variables))
   run = jax.jit(
-      functools.partial(stack.apply, train=train, method='outputs', mutable=['batch_stats'])
+    functools.partial(stack.apply, train=train, method='outputs', mutable=['batch_stats'])
   )
   outputs, changed = run(variables, x)
   assert outputs.shape == (q, 4, 5, 5, 6)
@@ -124,11 +124,14 @@ def test_the_stack_is_q_independent_projectors(fill, q, rectified, train):
     expected, statistics = alone(plain_variables(variables, i), x)
     np.testing.assert_allclose(outputs[i], expected, rtol=1e-4, atol=1e-5)
     found = plain_variables({**variables, **changed}, i)['batch_stats']
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(statistics['batch_stats']), strict=True):
-      np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+      found,
+      statistics['batch_stats'],
+    )
   assert (np.min(outputs) < 0) != rectified
   mean, _ = jax.jit(functools.partial(stack.apply, train=train, mutable=['batch_stats']))(
-      variables, x
+    variables, x
   )
   np.testing.assert_allclose(mean, np.mean(outputs, axis=0), rtol=1e-5, atol=1e-6)
 
@@ -142,13 +145,13 @@ def test_the_projectors_start_different():
 
 
 @pytest.mark.parametrize(
-    'inputs, outputs, factor, q',
-    [(256, 256, 2, 3), (256, 256, 1, 1), (64, 128, 4, 2), (5, 7, 2, 1), (5, 7, 7, 1)],
+  'inputs, outputs, factor, q',
+  [(256, 256, 2, 3), (256, 256, 1, 1), (64, 128, 4, 2), (5, 7, 2, 1), (5, 7, 7, 1)],
 )
 def test_a_projector_has_the_published_number_of_parameters(inputs, outputs, factor, q):
   stack = layers.ProjectorStack(q, factor, 'mean', features=outputs, rectified=True)
   shapes = jax.eval_shape(
-      functools.partial(stack.init, train=False), jax.random.key(0), jnp.zeros((1, 2, 2, inputs))
+    functools.partial(stack.init, train=False), jax.random.key(0), jnp.zeros((1, 2, 2, inputs))
   )
   m = outputs // factor
   expected = inputs * m + 9 * m**2 + m * outputs + 4 * m + 2 * outputs
@@ -161,7 +164,7 @@ def test_learned_integration_begins_as_the_mean(fill):
   mean = layers.ProjectorStack(3, 2, 'mean', features=6, rectified=True)
   projectors = {name: {'projectors': tree['projectors']} for name, tree in variables.items()}
   np.testing.assert_allclose(
-      stack.apply(variables, x, train=False), mean.apply(projectors, x, train=False), rtol=1e-5
+    stack.apply(variables, x, train=False), mean.apply(projectors, x, train=False), rtol=1e-5
   )
   initial = layers.Convex().init(jax.random.key(0), jnp.zeros((3, 1)))
   np.testing.assert_array_equal(initial['params']['logits'], np.zeros(3))
@@ -175,9 +178,7 @@ def test_learned_integration_is_convex_and_learns():
   np.testing.assert_allclose(convex.apply(variables, jnp.ones((3, 1))), [1.0], rtol=1e-6)
   gradient = jax.grad(lambda v: convex.apply(v, outputs)[0])(variables)['params']['logits']
   # d/dlogit_i of sum_i w_i x_i is w_i (x_i - mean).
-  np.testing.assert_allclose(
-      gradient, [0.5 * -1.25, 0.25 * -0.25, 0.25 * 2.75], rtol=1e-5
-  )
+  np.testing.assert_allclose(gradient, [0.5 * -1.25, 0.25 * -0.25, 0.25 * 2.75], rtol=1e-5)
 
 
 def test_learned_integration_of_one_projector_has_nothing_to_learn():
@@ -196,18 +197,18 @@ def test_average_to_shares_a_cell_by_area():
 
 
 @pytest.mark.parametrize(
-    'size_in, size_out',
-    [((8, 8), (4, 4)), ((9, 9), (8, 8)), ((17, 17), (4, 4)), ((9, 6), (4, 5)), ((7, 3), (1, 3))],
+  'size_in, size_out',
+  [((8, 8), (4, 4)), ((9, 9), (8, 8)), ((17, 17), (4, 4)), ((9, 6), (4, 5)), ((7, 3), (1, 3))],
 )
 def test_average_to_keeps_the_spatial_mean(size_in, size_out):
   x = maps(2, *size_in, 3) * jnp.array([1.0, 10.0, 100.0])
   found = layers.average_to(x, size_out)
   assert found.shape == (2, *size_out, 3)
   np.testing.assert_allclose(
-      np.mean(np.asarray(found, np.float64), axis=(1, 2)),
-      np.mean(np.asarray(x, np.float64), axis=(1, 2)),
-      rtol=1e-4,
-      atol=1e-6,
+    np.mean(np.asarray(found, np.float64), axis=(1, 2)),
+    np.mean(np.asarray(x, np.float64), axis=(1, 2)),
+    rtol=1e-4,
+    atol=1e-6,
   )
   np.testing.assert_allclose(layers.average_to(jnp.ones_like(x), size_out), 1, rtol=1e-6)
 
@@ -225,9 +226,13 @@ def test_average_to_leaves_a_smaller_direction_alone():
 
 
 @pytest.mark.parametrize(
-    'student, target, common',
-    [((8, 8), (4, 4), (4, 4)), ((4, 4), (8, 8), (4, 4)), ((5, 5), (5, 5), (5, 5)),
-     ((9, 4), (4, 9), (4, 4))],
+  'student, target, common',
+  [
+    ((8, 8), (4, 4), (4, 4)),
+    ((4, 4), (8, 8), (4, 4)),
+    ((5, 5), (5, 5), (5, 5)),
+    ((9, 4), (4, 9), (4, 4)),
+  ],
 )
 def test_match_resolution_averages_the_larger_map(student, target, common):
   z, z_t = maps(2, *student, 3), maps(2, *target, 5, seed=1)
@@ -237,5 +242,5 @@ def test_match_resolution_averages_the_larger_map(student, target, common):
     if before.shape[1:3] == common:
       np.testing.assert_array_equal(after, before)
     np.testing.assert_allclose(
-        np.mean(after, axis=(1, 2)), np.mean(before, axis=(1, 2)), rtol=1e-4, atol=1e-6
+      np.mean(after, axis=(1, 2)), np.mean(before, axis=(1, 2)), rtol=1e-4, atol=1e-6
     )

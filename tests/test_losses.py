@@ -17,13 +17,9 @@ def test_soft_target_by_hand():
   student = jnp.zeros((1, 2))
   teacher = 2 * jnp.log(jnp.array([[3.0, 1.0]]))
   divergence = 0.75 * np.log(0.75 / 0.5) + 0.25 * np.log(0.25 / 0.5)
-  np.testing.assert_allclose(
-      losses.soft_target(student, teacher, 2.0), [4 * divergence], rtol=1e-6
-  )
+  np.testing.assert_allclose(losses.soft_target(student, teacher, 2.0), [4 * divergence], rtol=1e-6)
   backward = 0.5 * np.log(0.5 / 0.75) + 0.5 * np.log(0.5 / 0.25)
-  np.testing.assert_allclose(
-      losses.soft_target(teacher, student, 2.0), [4 * backward], rtol=1e-6
-  )
+  np.testing.assert_allclose(losses.soft_target(teacher, student, 2.0), [4 * backward], rtol=1e-6)
 
 
 @pytest.mark.parametrize('temperature', [1.0, 4.0])
@@ -36,7 +32,7 @@ def test_soft_target_is_zero_at_equal_predictions_and_nowhere_negative(temperatu
 
 
 def test_soft_target_at_a_high_temperature_is_half_the_variance_of_the_logits_difference():
-  """Why the square of the temperature stands: gradients keep their size (Hinton et al., Sec. 2.1)."""
+  """Why its square stands: the gradients keep their size (Hinton et al. 2015, Sec. 2.1)."""
   rng = np.random.default_rng(1)
   student, teacher = rng.normal(size=(2, 3, 5)).astype(np.float32)
   expected = np.var(teacher - student, axis=1) / 2
@@ -49,8 +45,8 @@ def test_gradients_are_finite_at_extreme_logits(size):
   logits = jnp.array([[size, -size, 0.0]])
   other = jnp.array([[-size, size, 0.0]])
   for loss in (
-      lambda x: losses.soft_target(x, other, 4.0).sum(),
-      lambda x: losses.cross_entropy(x, jnp.array([1])).sum(),
+    lambda x: losses.soft_target(x, other, 4.0).sum(),
+    lambda x: losses.cross_entropy(x, jnp.array([1])).sum(),
   ):
     value, gradient = jax.value_and_grad(loss)(logits)
     assert np.isfinite(value) and np.all(np.isfinite(gradient))

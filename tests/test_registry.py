@@ -29,7 +29,7 @@ def package(tmp_path, monkeypatch):
 
 def test_every_file_adds_its_entries_in_the_order_of_names(package):
   name = package(
-      late="THINGS = {'b': 2, 'd': 4}", early="THINGS = {'c': 3, 'a': 1}", other='NUMBER = 5'
+    late="THINGS = {'b': 2, 'd': 4}", early="THINGS = {'c': 3, 'a': 1}", other='NUMBER = 5'
   )
   found = registry.discover(name, 'THINGS')
   assert list(found.items()) == [('a', 1), ('b', 2), ('c', 3), ('d', 4)]

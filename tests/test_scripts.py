@@ -26,20 +26,21 @@ def command(home):
 
   def command(folder, *more):
     return [
-        sys.executable, str(ROOT / 'scripts' / 'main.py'),
-        f'--config={ROOT / "configs" / "digits.py"}:pidkd',
-        f'--workdir={folder}',
-        '--config.student=resnet8',
-        '--config.method.num_projectors=2',
-        '--config.method.factor=8',
-        '--config.batch_size=128',
-        '--config.total_epochs=6',
-        '--config.checkpoint_seconds=0',
-        '--config.teacher.model=resnet8',
-        '--config.teacher.batch_size=128',
-        '--config.teacher.total_epochs=1',
-        f'--config.data.dir={home / "tfds"}',
-        *more,
+      sys.executable,
+      str(ROOT / 'scripts' / 'main.py'),
+      f'--config={ROOT / "configs" / "digits.py"}:pidkd',
+      f'--workdir={folder}',
+      '--config.student=resnet8',
+      '--config.method.num_projectors=2',
+      '--config.method.factor=8',
+      '--config.batch_size=128',
+      '--config.total_epochs=6',
+      '--config.checkpoint_seconds=0',
+      '--config.teacher.model=resnet8',
+      '--config.teacher.batch_size=128',
+      '--config.teacher.total_epochs=1',
+      f'--config.data.dir={home / "tfds"}',
+      *more,
     ]
 
   return command
@@ -53,7 +54,7 @@ def environment(pytestconfig):
 
 def run(command, environment):
   return subprocess.run(
-      command, env=environment, capture_output=True, text=True, check=False, timeout=300
+    command, env=environment, capture_output=True, text=True, check=False, timeout=300
   )
 
 
@@ -71,8 +72,8 @@ def result(folder):
 
 def figures(folder):
   return [
-      {name: value for name, value in row.items() if 'seconds' not in name}
-      for row in journal.read(folder)
+    {name: value for name, value in row.items() if 'seconds' not in name}
+    for row in journal.read(folder)
   ]
 
 
@@ -96,7 +97,7 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
   killed = home / 'killed'
   for stop, step in ((signal.SIGKILL, 7), (signal.SIGKILL, 23), (signal.SIGTERM, 41)):
     with subprocess.Popen(
-        command(killed), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+      command(killed), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
       wait_for_checkpoint(process, killed, step)
       process.send_signal(stop)
@@ -111,8 +112,10 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
 
   # The bundle is evaluated by another process, to the same digits.
   evaluate = [
-      sys.executable, str(ROOT / 'scripts' / 'evaluate.py'),
-      f'--bundle={whole / "bundles" / "pidkd-0"}', f'--data_dir={home / "tfds"}',
+    sys.executable,
+    str(ROOT / 'scripts' / 'evaluate.py'),
+    f'--bundle={whole / "bundles" / "pidkd-0"}',
+    f'--data_dir={home / "tfds"}',
   ]
   done = run(evaluate, environment)
   assert done.returncode == 0, done.stderr
@@ -122,25 +125,25 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        ([], 'no --config was given'),
-        (['--config=configs/nope.py'], "No such file or directory: 'configs/nope.py'"),
-        (['--config=configs/digits.py:pidk'], "unknown method 'pidk'; did you mean 'pidkd'?"),
-        (['--config=configs/digits.py', '--config.studnet=x'], 'Did you mean "student"'),
-        (['--config=configs/digits.py', '--config.method.fctor=2'], 'Did you mean "factor"'),
-        (['--config=configs/digits.py', '--config.batch_size=many'], '--config.batch_size=many'),
-        (['--config=configs/digits.py', '--config.method=kd'], 'it is a group'),
-        (['--config=configs/digits.py', '--wrkdir=x'], 'Did you mean: workdir'),
-        (['--config=configs/digits.py', 'stray'], "unknown argument 'stray'"),
-        (['--config=configs/digits.py'], 'no workdir was given'),
-        (['--config=configs/digits.py', '--workdir=gs://bucket/x'], "workdir 'gs://bucket/x' is not"),
-    ],
+  ('arguments', 'message'),
+  [
+    ([], 'no --config was given'),
+    (['--config=configs/nope.py'], "No such file or directory: 'configs/nope.py'"),
+    (['--config=configs/digits.py:pidk'], "unknown method 'pidk'; did you mean 'pidkd'?"),
+    (['--config=configs/digits.py', '--config.studnet=x'], 'Did you mean "student"'),
+    (['--config=configs/digits.py', '--config.method.fctor=2'], 'Did you mean "factor"'),
+    (['--config=configs/digits.py', '--config.batch_size=many'], '--config.batch_size=many'),
+    (['--config=configs/digits.py', '--config.method=kd'], 'it is a group'),
+    (['--config=configs/digits.py', '--wrkdir=x'], 'Did you mean: workdir'),
+    (['--config=configs/digits.py', 'stray'], "unknown argument 'stray'"),
+    (['--config=configs/digits.py'], 'no workdir was given'),
+    (['--config=configs/digits.py', '--workdir=gs://bucket/x'], "workdir 'gs://bucket/x' is not"),
+  ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(environment, arguments, message):
   command = [sys.executable, str(ROOT / 'scripts' / 'main.py'), *arguments]
   done = subprocess.run(
-      command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT
+    command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT
   )
   assert message in last_line(done)
   assert len(done.stderr.strip().splitlines()) == 1
@@ -154,13 +157,28 @@ def test_a_read_only_workdir_is_one_line(command, environment, home):
 
 def test_benchmark_prints_its_table(environment):
   done = run(
-      [
-          sys.executable, str(ROOT / 'scripts' / 'benchmark.py'), '--teacher=resnet8',
-          '--student=resnet8', '--image_size=8', '--batch_size=4', '--steps=1', '--rounds=1',
-          '--num_classes=3', '--set=num_projectors=1', '--set=factor=16',
-      ],
-      environment,
+    [
+      sys.executable,
+      str(ROOT / 'scripts' / 'benchmark.py'),
+      '--teacher=resnet8',
+      '--student=resnet8',
+      '--image_size=8',
+      '--batch_size=4',
+      '--steps=1',
+      '--rounds=1',
+      '--num_classes=3',
+      '--set=num_projectors=1',
+      '--set=factor=16',
+    ],
+    environment,
   )
   assert done.returncode == 0, done.stderr
-  for what in ('training step', "teacher's forward pass", 'evaluation', 'cold', 'warm', 'peak memory'):
+  for what in (
+    'training step',
+    "teacher's forward pass",
+    'evaluation',
+    'cold',
+    'warm',
+    'peak memory',
+  ):
     assert what in done.stdout

@@ -23,8 +23,14 @@ def reading(path: Path) -> Iterator[None]:
     yield
   # zipfile raises RuntimeError for an encrypted member and NotImplementedError (a RuntimeError)
   # for an exotic compression; EOFError is a gzip that ends too early.
-  except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError,
-          RuntimeError) as error:
+  except (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+  ) as error:
     what = f'it is truncated, damaged or of another format ({reason(error)})'
     raise broken(path, what) from error
 

@@ -34,7 +34,8 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Arrays:
   if split not in info.splits or info.file_format not in READERS:
     raise UserError(
       f'{builder.data_dir} holds no split {split!r} as array_record or tfrecord; delete that'
-      ' folder and run again')
+      ' folder and run again'
+    )
   features = info.features
   shape = features['image'].shape
   num_examples, num_classes = info.splits[split].num_examples, features['label'].num_classes
@@ -58,7 +59,8 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Arrays:
     except (OSError, RuntimeError, ValueError, KeyError, DecodeError) as error:
       raise UserError(
         f'{file.filename} is damaged ({reason(error)}); delete the folder {builder.data_dir} and'
-        ' run again') from error
+        ' run again'
+      ) from error
   return Arrays(images, labels)
 
 
@@ -71,7 +73,7 @@ def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
   channels = images.shape[-1]
   counts = np.zeros((channels, 256), np.int64)
   for start in range(0, len(images), 1024):
-    block = images[start:start + 1024]
+    block = images[start : start + 1024]
     for channel in range(channels):
       counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
   share = counts / counts.sum(axis=1, keepdims=True)

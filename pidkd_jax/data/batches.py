@@ -1,6 +1,5 @@
 """Training batches as a pure function of (seed, step), made where the images live."""
 
-
 from collections.abc import Sequence
 
 import jax
@@ -69,23 +68,23 @@ class Stream:
 
 
 def stream(
-    split: Arrays,
-    mean: Sequence[float],
-    std: Sequence[float],
-    key: jax.Array,
-    *,
-    batch_size: int,
-    padding: int,
-    flip: bool,
+  split: Arrays,
+  mean: Sequence[float],
+  std: Sequence[float],
+  key: jax.Array,
+  *,
+  batch_size: int,
+  padding: int,
+  flip: bool,
 ) -> Stream:
   """Puts a training split on the device, once; the fields are Stream's."""
   return Stream(
-      images=jnp.asarray(split.images),
-      labels=jnp.asarray(split.labels),
-      mean=jnp.asarray(mean, jnp.float32),
-      std=jnp.asarray(std, jnp.float32),
-      key=key,
-      batch_size=batch_size,
-      padding=padding,
-      flip=flip,
+    images=jnp.asarray(split.images),
+    labels=jnp.asarray(split.labels),
+    mean=jnp.asarray(mean, jnp.float32),
+    std=jnp.asarray(std, jnp.float32),
+    key=key,
+    batch_size=batch_size,
+    padding=padding,
+    flip=flip,
   )

@@ -43,12 +43,14 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
     return tfds.core.DatasetInfo(
       builder=self,
       description='32x32 colour images in the binary format of CIFAR-100.',
-      features=tfds.features.FeaturesDict({
-        **official.features,
-        # Their names, and so their number, come from the archive or from the prepared files.
-        'label': tfds.features.ClassLabel(),
-        'coarse_label': tfds.features.ClassLabel(),
-      }),
+      features=tfds.features.FeaturesDict(
+        {
+          **official.features,
+          # Their names, and so their number, come from the archive or from the prepared files.
+          'label': tfds.features.ClassLabel(),
+          'coarse_label': tfds.features.ClassLabel(),
+        }
+      ),
       supervised_keys=official.supervised_keys,
       homepage=official.homepage,
       citation=official.citation,
@@ -72,7 +74,8 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
     data = np.frombuffer(members[member], np.uint8)
     if not len(data) or len(data) % _RECORD:
       raise archive.broken(
-        path, f'{member} has {len(data):,} bytes, not some whole number of {_RECORD}-byte records')
+        path, f'{member} has {len(data):,} bytes, not some whole number of {_RECORD}-byte records'
+      )
     records = data.reshape(-1, _RECORD)
     for column, key in enumerate(('coarse_label', 'label')):
       highest, known = records[:, column].max(), self.info.features[key].num_classes
@@ -83,13 +86,16 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
   def _generate_examples(self, split, records):
     for index, record in enumerate(records):
       planes = record[2:].reshape(3, 32, 32)
-      yield index, {
-        'id': f'{split}_{index:05d}',
-        # A Pillow image, because TFDS encodes an array by TensorFlow.
-        'image': Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0))),
-        'label': record[1],
-        'coarse_label': record[0],
-      }
+      yield (
+        index,
+        {
+          'id': f'{split}_{index:05d}',
+          # A Pillow image, because TFDS encodes an array by TensorFlow.
+          'image': Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0))),
+          'label': record[1],
+          'coarse_label': record[0],
+        },
+      )
 
 
 def _read(path: Path) -> dict[str, bytes]:

@@ -48,7 +48,8 @@ class Dataset:
       if len(members) == 1:
         raise UserError(
           f'class {self.spec.class_names[label]!r} of {self.spec.name} has 1 training image;'
-          ' a hold-out needs 2 of every class')
+          ' a hold-out needs 2 of every class'
+        )
       size = min(max(round(fraction * len(members)), 1), len(members) - 1)
       held[random.permutation(members)[:size]] = True
     rest = self.train.take(~held)

@@ -23,11 +23,13 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return tfds.core.DatasetInfo(
       builder=self,
       description='The test part of the UCI handwritten digits, as scikit-learn distributes it.',
-      features=tfds.features.FeaturesDict({
-        'id': tfds.features.Text(),
-        'image': tfds.features.Image(shape=(8, 8, 1)),
-        'label': tfds.features.ClassLabel(names=[str(digit) for digit in range(10)]),
-      }),
+      features=tfds.features.FeaturesDict(
+        {
+          'id': tfds.features.Text(),
+          'image': tfds.features.Image(shape=(8, 8, 1)),
+          'label': tfds.features.ClassLabel(names=[str(digit) for digit in range(10)]),
+        }
+      ),
       supervised_keys=('image', 'label'),
       homepage='https://archive.ics.uci.edu/dataset/80',
     )
@@ -48,11 +50,14 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   def _generate_examples(self, examples):
     for index, image, label in examples:
-      yield index, {
-        'id': f'{index:04d}',
-        'image': Image.fromarray(image),
-        'label': label,
-      }
+      yield (
+        index,
+        {
+          'id': f'{index:04d}',
+          'image': Image.fromarray(image),
+          'label': label,
+        },
+      )
 
 
 DATASETS = {

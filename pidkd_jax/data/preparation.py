@@ -47,7 +47,8 @@ def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple
   if not official.url_infos:
     if archive:
       raise UserError(
-        f'{official.name} needs no archive; leave --config.data.archive={archive} out')
+        f'{official.name} needs no archive; leave --config.data.archive={archive} out'
+      )
     return _make(source.builder, directory), source.origin
   path = _find(official, directory, archive)
   # Where others are not allowed, an archive that has been deleted since was the official one.
@@ -60,8 +61,7 @@ def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple
   return _from_network(source, directory, path)
 
 
-def _from_archive(
-  source: Source, directory: str, path: Path, verify: bool) -> tuple[Builder, str]:
+def _from_archive(source: Source, directory: str, path: Path, verify: bool) -> tuple[Builder, str]:
   """What `prepare` returns, from an archive at hand."""
   name = source.builder.name
   [(url, expected)] = source.builder.url_infos.items()
@@ -75,11 +75,13 @@ def _from_archive(
     raise UserError(
       f'archive {path} is not the official one of {name}: its sha256 is {found.checksum[:8]}...,'
       f' not {expected.checksum[:8]}...; get {url} anew, or prepare it under a name of its own'
-      ' with --config.data.verify=False')
+      ' with --config.data.verify=False'
+    )
   own_name = unverified_name(path, found.checksum)
   origin = (
     f'{path.name} (sha256 {found.checksum[:8]}...), in the format of {name};'
-    ' not the official archive')
+    ' not the official archive'
+  )
   return _make(_bound(source.builder, own_name, path, found), directory, path), origin
 
 
@@ -89,13 +91,15 @@ def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder
   [url] = source.builder.url_infos
   remedy = (
     f'get {url} elsewhere and put it into {manual.parent} as {manual.name}, or say where it is'
-    ' with --config.data.archive')
+    ' with --config.data.archive'
+  )
   try:
     probe(url)
   except OSError as error:
     raise UserError(
       f'{name} is not prepared in {directory}, and {urlsplit(url).hostname} cannot be reached'
-      f' ({type(error).__name__}); {remedy}') from error
+      f' ({type(error).__name__}); {remedy}'
+    ) from error
   try:
     return _make(source.builder, directory), source.origin
   except (requests.RequestException, tfds.download.DownloadError) as error:
@@ -152,12 +156,15 @@ def _make(builder: type[Builder], directory: str, archive: Path | None = None) -
         download_config=tfds.download.DownloadConfig(
           manual_dir=archive.parent if archive else None,
           # TFDS's bucket: reading it needs TensorFlow.
-          try_download_gcs=False))
+          try_download_gcs=False,
+        ),
+      )
   except NonMatchingChecksumError as error:
     raise UserError(
       f'what was read as the archive of {opened.name} has another sha256 than expected: the'
       ' download or the file was changed on the way; run again, or give a good one with'
-      ' --config.data.archive') from error
+      ' --config.data.archive'
+    ) from error
   except requests.RequestException:
     raise  # An OSError too, but not one of the disk.
   # array_record reports a full disk as RuntimeError, everything else reports it as OSError.
@@ -166,7 +173,8 @@ def _make(builder: type[Builder], directory: str, archive: Path | None = None) -
     if not opened.data_path.exists():
       raise UserError(
         f'{opened.name} cannot be prepared in {directory}: {reason(error)}; make room there, or'
-        ' choose another folder with --config.data.dir') from error
+        ' choose another folder with --config.data.dir'
+      ) from error
   # Anew: the names of the classes and the counts are read when a builder opens.
   return _open(builder, directory)
 
@@ -177,14 +185,16 @@ def _open(builder: type[Builder], directory: str) -> Builder:
     with _quiet():
       opened = builder(data_dir=directory)
     if opened.data_path.exists() and not (
-        opened.info.splits and opened.info.features['label'].num_classes):
+      opened.info.splits and opened.info.features['label'].num_classes
+    ):
       raise ValueError('its splits or the names of its classes are missing')
   # TFDS asserts that the version matches; a damaged JSON file is a ParseError.
   except (OSError, ValueError, AssertionError, ParseError) as error:
     folder = Path(directory, builder.name, str(builder.VERSION))
     raise UserError(
       f'{folder} holds no whole prepared dataset ({reason(error)}); delete that folder and run'
-      ' again') from error
+      ' again'
+    ) from error
   return opened
 
 

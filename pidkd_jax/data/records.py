@@ -42,11 +42,11 @@ def tfrecord(path: str) -> Iterator[bytes]:
   data = np.fromfile(path, np.uint8)
   starts, lengths = _frames(data)
   for first in range(0, len(starts), _BLOCK):
-    start, length = starts[first:first + _BLOCK], lengths[first:first + _BLOCK]
+    start, length = starts[first : first + _BLOCK], lengths[first : first + _BLOCK]
     _check(data, start - 12, np.full_like(length, 8))
     _check(data, start, length)
     for begin, size in zip(start, length, strict=True):
-      yield data[begin:begin + size].tobytes()
+      yield data[begin : begin + size].tobytes()
 
 
 # What a prepared dataset's info calls its format: the function that reads a file of it.

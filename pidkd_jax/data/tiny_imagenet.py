@@ -43,12 +43,14 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return tfds.core.DatasetInfo(
       builder=self,
       description='64x64 images in the layout of Tiny-ImageNet; the labels are WordNet ids.',
-      features=tfds.features.FeaturesDict({
-        'id': tfds.features.Text(),
-        'image': tfds.features.Image(shape=_SHAPE, encoding_format='jpeg'),
-        # Their names, and so their number, come from the archive or from the prepared files.
-        'label': tfds.features.ClassLabel(),
-      }),
+      features=tfds.features.FeaturesDict(
+        {
+          'id': tfds.features.Text(),
+          'image': tfds.features.Image(shape=_SHAPE, encoding_format='jpeg'),
+          # Their names, and so their number, come from the archive or from the prepared files.
+          'label': tfds.features.ClassLabel(),
+        }
+      ),
       supervised_keys=('image', 'label'),
       homepage='http://cs231n.stanford.edu/',
     )
@@ -67,8 +69,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     splits = {
       'train': {name: match[1] for name in names if (match := _TRAIN.fullmatch(name))},
       'validation': {
-        name: validation.get(match[1])
-        for name in names if (match := _VALIDATION.fullmatch(name))
+        name: validation.get(match[1]) for name in names if (match := _VALIDATION.fullmatch(name))
       },
     }
     known = set(wnids)

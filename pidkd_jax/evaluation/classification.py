@@ -46,14 +46,14 @@ def agreement(logits: np.ndarray, teacher: np.ndarray) -> float:
 
 
 def measures(
-    logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None
+  logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None
 ) -> dict[str, float]:
   """All measures of a split by name; agreement where the teacher's logits [N, K] are given."""
   found = {
-      'top1': top_k(logits, labels, 1),
-      'top5': top_k(logits, labels, 5),
-      'cross_entropy': cross_entropy(logits, labels),
-      'calibration_error': calibration_error(logits, labels),
+    'top1': top_k(logits, labels, 1),
+    'top5': top_k(logits, labels, 5),
+    'cross_entropy': cross_entropy(logits, labels),
+    'calibration_error': calibration_error(logits, labels),
   }
   if teacher is not None:
     found['agreement'] = agreement(logits, teacher)

@@ -65,6 +65,4 @@ def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:
   def predict(network, image):
     return network.classify(network.encode(image).pooled)
 
-  return Cost(
-      parameters(network.variables['params']), multiply_adds(predict, network, image)
-  )
+  return Cost(parameters(network.variables['params']), multiply_adds(predict, network, image))

@@ -1,6 +1,6 @@
 """A network over a whole split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +46,10 @@ def split(arrays: Arrays, mean: tuple[float, ...], std: tuple[float, ...]) -> Sp
   lacking = -len(arrays) % BATCH_SIZE
   images = np.pad(arrays.images, ((0, lacking), (0, 0), (0, 0), (0, 0)))
   return Split(
-      images=jnp.asarray(images.reshape(-1, BATCH_SIZE, *images.shape[1:])),
-      mean=jnp.asarray(mean, jnp.float32),
-      std=jnp.asarray(std, jnp.float32),
-      size=len(arrays),
+    images=jnp.asarray(images.reshape(-1, BATCH_SIZE, *images.shape[1:])),
+    mean=jnp.asarray(mean, jnp.float32),
+    std=jnp.asarray(std, jnp.float32),
+    size=len(arrays),
   )
 
 
@@ -66,25 +66,40 @@ def logits(network: Network, data: Split) -> np.ndarray:
 
 
 @jax.jit
+def _target(network: Network, image: jax.Array) -> jax.Array:
+  return network.encode(image).target
+
+
+@jax.jit
 def _squares(
-    network: Network, teacher: Network, image: jax.Array, real: jax.Array
+  network: Network, target: jax.Array, image: jax.Array, real: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  z, target = layers.match_resolution(
-      network.encode(image).target, teacher.encode(image).target
-  )
+  z, target = layers.match_resolution(network.encode(image).target, target)
   difference = jnp.sum(jnp.square(z - target), axis=(1, 2, 3))
   size = jnp.sum(jnp.square(target), axis=(1, 2, 3))
   return jnp.sum(difference, where=real), jnp.sum(size, where=real)
 
 
-def alignment_error(network: Network, teacher: Network, data: Split) -> float:
+def alignment_errors(
+  networks: Mapping[str, Network], teacher: Network, data: Split
+) -> dict[str, float]:
   """||z - z_t||^2 / ||z_t||^2 over a split: 0 is the teacher's map itself, 1 no better than zero.
 
   Args:
-    network: with a target map z made to equal the teacher's (`Model.aligned`).
-    teacher: gives z_t; the larger of the two maps is averaged to the smaller's size.
+    networks: each with a target map z made to equal the teacher's (`Model.aligned`).
+    teacher: gives z_t, once for all; the larger of the two maps is averaged to the smaller's size.
     data: the split.
+
+  Returns:
+    By the networks' names.
   """
-  sums = [_squares(network, teacher, image, real) for image, real in data.batches()]
-  difference, size = np.sum(np.asarray(sums, np.float64), axis=0)
-  return float(difference / size)
+  sums = {name: [] for name in networks}
+  for image, real in data.batches():
+    target = _target(teacher, image)
+    for name, network in networks.items():
+      sums[name].append(_squares(network, target, image, real))
+  errors = {}
+  for name, parts in sums.items():
+    difference, size = np.sum(np.asarray(parts, np.float64), axis=0)
+    errors[name] = float(difference / size)
+  return errors

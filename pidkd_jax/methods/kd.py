@@ -24,8 +24,8 @@ class KD(Method):
     del epoch
     logits = self.student(batch.image, train=True)
     return {
-        'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
-        'soft_target': self.weight * losses.soft_target(logits, teacher.logits, self.temperature),
+      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
+      'soft_target': self.weight * losses.soft_target(logits, teacher.logits, self.temperature),
     }
 
 

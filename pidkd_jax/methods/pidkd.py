@@ -33,19 +33,20 @@ class PIDKD(Method):
       raise UserError(f'num_projectors is {self.num_projectors}; at least 1 is needed')
     channels = self.target.target.shape[-1]
     if not 1 <= self.factor <= channels:
-      raise UserError(f'factor is {self.factor}; the target map of {channels} channels '
-                      f'allows 1 to {channels}')
+      raise UserError(
+        f'factor is {self.factor}; the target map of {channels} channels allows 1 to {channels}'
+      )
     if self.integration not in layers.INTEGRATIONS:
       raise unknown('integration', self.integration, layers.INTEGRATIONS)
     self.projectors = layers.ProjectorStack(
-        self.num_projectors, self.factor, self.integration, channels, self.target.rectified
+      self.num_projectors, self.factor, self.integration, channels, self.target.rectified
     )
 
   def loss(self, batch, teacher, *, epoch):
     del epoch
     last = self.student.stages(batch.image, train=True)[-1]
     z, target = layers.match_resolution(
-        self.student.distillation_map(last, train=True), teacher.features.target
+      self.student.distillation_map(last, train=True), teacher.features.target
     )
     z = self.projectors(z, train=True)
     return {'feature': self.weight * losses.mean_squared_error(z, target)}
@@ -53,27 +54,27 @@ class PIDKD(Method):
   @nn.nowrap
   def deployed(self, variables, teacher):
     model = Distilled(
-        num_classes=teacher.model.num_classes,
-        student=self.student,
-        teacher=teacher.model,
-        num_projectors=self.num_projectors,
-        factor=self.factor,
-        integration=self.integration,
-        target=self.target.target.shape[1:],
-        target_rectified=self.target.rectified,
+      num_classes=teacher.model.num_classes,
+      student=self.student,
+      teacher=teacher.model,
+      num_projectors=self.num_projectors,
+      factor=self.factor,
+      integration=self.integration,
+      target=self.target.target.shape[1:],
+      target_rectified=self.target.rectified,
     )
     parts = {
-        'student': subtree(variables, 'student'),
-        'projectors': subtree(variables, 'projectors'),
-        'teacher': teacher.classifier(self.target.pooled),
+      'student': subtree(variables, 'student'),
+      'projectors': subtree(variables, 'projectors'),
+      'teacher': teacher.classifier(self.target.pooled),
     }
     collections = {name for part in parts.values() for name in part}
     return Network(
-        {
-            name: {module: part[name] for module, part in parts.items() if name in part}
-            for name in sorted(collections)
-        },
-        model,
+      {
+        name: {module: part[name] for module, part in parts.items() if name in part}
+        for name in sorted(collections)
+      },
+      model,
     )
 
 

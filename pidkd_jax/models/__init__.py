@@ -31,15 +31,12 @@ def _families() -> Mapping[str, type[Model]]:
 
 def describe(model: Model) -> dict[str, Any]:
   """A network as plain JSON: its family and fields, from which `build` makes it again."""
-  fields = {
-      field.name: getattr(model, field.name)
-      for field in dataclasses.fields(model)
-      if field.name not in ('parent', 'name')
-  }
-  return {
-      'family': type(model).__name__,
-      **{key: describe(value) if isinstance(value, Model) else value for key, value in fields.items()},
-  }
+  description = {'family': type(model).__name__}
+  for field in dataclasses.fields(model):
+    if field.name not in ('parent', 'name'):  # Linen's own.
+      value = getattr(model, field.name)
+      description[field.name] = describe(value) if isinstance(value, Model) else value
+  return description
 
 
 def build(description: Mapping[str, Any]) -> Model:

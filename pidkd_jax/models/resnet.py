@@ -46,11 +46,11 @@ class ResNet(Model):
       raise ValueError(f'a CIFAR ResNet has depth 6n + 2, not {self.depth}')
     self.stem = ConvNorm(self.widths[0], 3)
     self.blocks = [
-        [
-            BasicBlock(width, stride if block == 0 else 1, name=f'stage{stage}_block{block + 1}')
-            for block in range((self.depth - 2) // 6)
-        ]
-        for stage, (width, stride) in enumerate(zip(self.widths[1:], (1, 2, 2)), start=1)
+      [
+        BasicBlock(width, stride if block == 0 else 1, name=f'stage{stage}_block{block + 1}')
+        for block in range((self.depth - 2) // 6)
+      ]
+      for stage, (width, stride) in enumerate(zip(self.widths[1:], (1, 2, 2), strict=True), start=1)
     ]
     self.classifier = Classifier(self.num_classes)
 
@@ -71,13 +71,13 @@ class ResNet(Model):
 
 _WIDTHS = {'': (16, 16, 32, 64), 'x2': (16, 32, 64, 128), 'x4': (32, 64, 128, 256)}
 _DEPTHS = {
-    '': (8, 14, 20, 32, 38, 44, 56, 110, 116),
-    'x2': (14, 38, 110),
-    'x4': (8, 14, 32, 38),
+  '': (8, 14, 20, 32, 38, 44, 56, 110, 116),
+  'x2': (14, 38, 110),
+  'x4': (8, 14, 32, 38),
 }
 
 MODELS = {
-    f'resnet{depth}{times}': functools.partial(ResNet, depth=depth, widths=_WIDTHS[times])
-    for times, depths in _DEPTHS.items()
-    for depth in depths
+  f'resnet{depth}{times}': functools.partial(ResNet, depth=depth, widths=_WIDTHS[times])
+  for times, depths in _DEPTHS.items()
+  for depth in depths
 }

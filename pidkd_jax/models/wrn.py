@@ -46,15 +46,15 @@ class WRN(Model):
       raise ValueError(f'a wide ResNet has depth 6n + 4, not {self.depth}')
     self.stem = conv(16, 3)
     self.blocks = [
-        [
-            PreActivationBlock(
-                width * self.factor,
-                stride if block == 0 else 1,
-                name=f'stage{stage}_block{block + 1}',
-            )
-            for block in range((self.depth - 4) // 6)
-        ]
-        for stage, (width, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1)
+      [
+        PreActivationBlock(
+          width * self.factor,
+          stride if block == 0 else 1,
+          name=f'stage{stage}_block{block + 1}',
+        )
+        for block in range((self.depth - 4) // 6)
+      ]
+      for stage, (width, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1)
     ]
     # Made where it is called, as it needs to know whether it trains.
     self.norm = nn.BatchNorm(momentum=0.9, epsilon=1e-5)
@@ -80,7 +80,7 @@ class WRN(Model):
 
 
 MODELS = {
-    f'wrn_{depth}_{factor}': functools.partial(WRN, depth=depth, factor=factor)
-    for depth in (16, 40)
-    for factor in (1, 2)
+  f'wrn_{depth}_{factor}': functools.partial(WRN, depth=depth, factor=factor)
+  for depth in (16, 40)
+  for factor in (1, 2)
 }

@@ -32,11 +32,11 @@ class Checkpoints:
   def __init__(self, folder: pathlib.Path):
     self._folder = folder.resolve()  # A relative path fails in Orbax's thread, unseen.
     self._manager = ocp.CheckpointManager(
-        self._folder,
-        options=ocp.CheckpointManagerOptions(
-            preservation_policy=preservation_policy.LatestN(KEPT),
-            enable_async_checkpointing=True,
-        ),
+      self._folder,
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=preservation_policy.LatestN(KEPT),
+        enable_async_checkpointing=True,
+      ),
     )
 
   def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
@@ -73,11 +73,11 @@ class Checkpoints:
     for step in steps:
       try:
         restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(jax.tree.map(_shape, like)),
-                notes=ocp.args.JsonRestore(),
-            ),
+          step,
+          args=ocp.args.Composite(
+            state=ocp.args.StandardRestore(jax.tree.map(_shape, like)),
+            notes=ocp.args.JsonRestore(),
+          ),
         )
         if digest(restored.state) != restored.notes['sha256']:
           raise ValueError('its bytes are not those that were saved')
@@ -93,8 +93,8 @@ class Checkpoints:
       return step, restored.state, restored.notes
     if steps:
       raise UserError(
-          f'none of the checkpoints in {str(self._folder)!r} is intact '
-          f'(steps {", ".join(map(str, steps))}); remove that folder to start over'
+        f'none of the checkpoints in {str(self._folder)!r} is intact '
+        f'(steps {", ".join(map(str, steps))}); remove that folder to start over'
       )
     return None
 
@@ -125,8 +125,8 @@ class Checkpoints:
 
   def _no_space(self) -> UserError:
     return UserError(
-        f'no space is left for a checkpoint in {str(self._folder)!r}; make room, and the same '
-        'command goes on from the latest good one'
+      f'no space is left for a checkpoint in {str(self._folder)!r}; make room, and the same '
+      'command goes on from the latest good one'
     )
 
 

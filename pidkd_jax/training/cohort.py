@@ -104,8 +104,8 @@ class Cohort:
     """The members' initial states, for batches like this one."""
     teacher = observe(self.teacher, batch)
     return {
-        name: _init(method, self.optimizer, self.numbers[name], self.keys[name], batch, teacher)
-        for name, method in self.methods
+      name: _init(method, self.optimizer, self.numbers[name], self.keys[name], batch, teacher)
+      for name, method in self.methods
     }
 
   def step(self, states: Mapping[str, State], batch: Batch, step: jax.Array) -> dict[str, State]:
@@ -115,17 +115,15 @@ class Cohort:
     result is the same alone and in company; under an outer `jit` all becomes one program.
     """
     teacher = observe(self.teacher, batch)
-    return {
-        name: self.update(name, states[name], batch, teacher, step) for name, _ in self.methods
-    }
+    return {name: self.update(name, states[name], batch, teacher, step) for name, _ in self.methods}
 
   def update(
-      self, name: str, state: State, batch: Batch, teacher: Teacher | None, step: jax.Array
+    self, name: str, state: State, batch: Batch, teacher: Teacher | None, step: jax.Array
   ) -> State:
     """One member's step."""
     method = dict(self.methods)[name]
     return _update(
-        method, self.optimizer, state, self.numbers[name], self.keys[name], batch, teacher, step
+      method, self.optimizer, state, self.numbers[name], self.keys[name], batch, teacher, step
     )
 
   def network(self, name: str, variables: Variables) -> Network:
@@ -134,13 +132,13 @@ class Cohort:
 
 
 def assemble(
-    members: Sequence[Member],
-    *,
-    teacher: Network | None,
-    dataset: DatasetSpec,
-    image: jax.ShapeDtypeStruct,
-    optimizer: Optimizer,
-    key: jax.Array,
+  members: Sequence[Member],
+  *,
+  teacher: Network | None,
+  dataset: DatasetSpec,
+  image: jax.ShapeDtypeStruct,
+  optimizer: Optimizer,
+  key: jax.Array,
 ) -> Cohort:
   """Makes a cohort of its members.
 
@@ -157,26 +155,26 @@ def assemble(
   """
   target = None if teacher is None else jax.eval_shape(Network.encode, teacher, image)
   whole = {
-      member.name: methods.create(member.method, **member.hyperparameters)(
-          student=models.create(member.student, num_classes=dataset.num_classes),
-          target=target,
-          dataset=dataset,
-      )
-      for member in members
+    member.name: methods.create(member.method, **member.hyperparameters)(
+      student=models.create(member.student, num_classes=dataset.num_classes),
+      target=target,
+      dataset=dataset,
+    )
+    for member in members
   }
   numbers = {
-      member.name: dataclasses.asdict(member.numbers) | _numbers(whole[member.name])
-      for member in members
+    member.name: dataclasses.asdict(member.numbers) | _numbers(whole[member.name])
+    for member in members
   }
   return Cohort(
-      # What no member needs is not computed.
-      teacher=teacher if any(method.needs_teacher for method in whole.values()) else None,
-      numbers=jax.tree.map(jnp.float32, numbers),
-      keys={member.name: jax.random.fold_in(key, member.trial + 1) for member in members},
-      methods=tuple(
-          (name, method.clone(**dict.fromkeys(_numbers(method)))) for name, method in whole.items()
-      ),
-      optimizer=optimizer,
+    # What no member needs is not computed.
+    teacher=teacher if any(method.needs_teacher for method in whole.values()) else None,
+    numbers=jax.tree.map(jnp.float32, numbers),
+    keys={member.name: jax.random.fold_in(key, member.trial + 1) for member in members},
+    methods=tuple(
+      (name, method.clone(**dict.fromkeys(_numbers(method)))) for name, method in whole.items()
+    ),
+    optimizer=optimizer,
   )
 
 
@@ -192,12 +190,12 @@ def _fill(method: Method, numbers: Mapping[str, jax.Array]) -> Method:
 
 @jax.jit(static_argnames='count', donate_argnames='states')
 def scan(
-    cohort: Cohort,
-    states: Mapping[str, State],
-    stream: Stream,
-    order: jax.Array,
-    step: jax.Array,
-    count: int,
+  cohort: Cohort,
+  states: Mapping[str, State],
+  stream: Stream,
+  order: jax.Array,
+  step: jax.Array,
+  count: int,
 ) -> dict[str, State]:
   """`count` steps in one compiled call, from `step` on, all within the epoch of `order`."""
 
@@ -224,16 +222,16 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   params_key, stream_key = jax.random.split(key)
   rngs = {'params': params_key, 'method': stream_key}
   terms, variables = method.init_with_output(
-      rngs, batch, teacher, epoch=jnp.int32(0), method='loss'
+    rngs, batch, teacher, epoch=jnp.int32(0), method='loss'
   )
   params = variables['params']
   transform = optimizer.transform(numbers['learning_rate'], numbers['weight_decay'])
   return State(
-      params=params,
-      collections={name: tree for name, tree in variables.items() if name != 'params'},
-      momentum=transform.init(params),
-      sums=dict.fromkeys([*terms, 'loss'], jnp.float32(0)),
-      bad_step=jnp.int32(-1),
+    params=params,
+    collections={name: tree for name, tree in variables.items() if name != 'params'},
+    momentum=transform.init(params),
+    sums=dict.fromkeys([*terms, 'loss'], jnp.float32(0)),
+    bad_step=jnp.int32(-1),
   )
 
 
@@ -244,13 +242,13 @@ def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> Sta
 
   def loss(params):
     terms, collections = method.apply(
-        {'params': params, **state.collections},
-        batch,
-        teacher,
-        epoch=step // optimizer.steps_per_epoch,
-        method='loss',
-        mutable=DenyList('params'),
-        rngs=rngs,
+      {'params': params, **state.collections},
+      batch,
+      teacher,
+      epoch=step // optimizer.steps_per_epoch,
+      method='loss',
+      mutable=DenyList('params'),
+      rngs=rngs,
     )
     terms = {name: jnp.mean(term) for name, term in terms.items()}
     total = sum(terms.values())
@@ -258,14 +256,14 @@ def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> Sta
 
   gradient, (terms, collections) = jax.grad(loss, has_aux=True)(state.params)
   transform = optimizer.transform(
-      numbers['learning_rate'] * optimizer.rate(step), numbers['weight_decay']
+    numbers['learning_rate'] * optimizer.rate(step), numbers['weight_decay']
   )
   change, momentum = transform.update(gradient, state.momentum, state.params)
   bad = (state.bad_step < 0) & ~jnp.isfinite(terms['loss'])
   return state.replace(
-      params=optax.apply_updates(state.params, change),
-      collections=collections,
-      momentum=momentum,
-      sums={name: state.sums[name] + term for name, term in terms.items()},
-      bad_step=jnp.where(bad, step, state.bad_step),
+    params=optax.apply_updates(state.params, change),
+    collections=collections,
+    momentum=momentum,
+    sums={name: state.sums[name] + term for name, term in terms.items()},
+    bad_step=jnp.where(bad, step, state.bad_step),
   )

@@ -48,16 +48,20 @@ def main(config: ConfigDict, folder: str) -> str:
   configuration.check(config)
   home = workdir.local('workdir', folder)
   dataset = data.load(
-      config.data.name,
-      directory=config.data.dir,
-      archive=config.data.archive,
-      verify=config.data.verify,
+    config.data.name,
+    directory=config.data.dir,
+    archive=config.data.archive,
+    verify=config.data.verify,
   )
   spec = dataset.spec
   logger.info(
-      '%s: %d training and %d test images of %s, %d classes; %s',
-      spec.name, len(dataset.train), len(dataset.test), spec.image_shape, spec.num_classes,
-      spec.source,
+    '%s: %d training and %d test images of %s, %d classes; %s',
+    spec.name,
+    len(dataset.train),
+    len(dataset.test),
+    spec.image_shape,
+    spec.num_classes,
+    spec.source,
   )
   pace = run.Pace(config.checkpoint_seconds, config.steps_per_call)
   plan = _plan(config, _members(config), _recipe(config), config.seed, spec)
@@ -79,9 +83,9 @@ def _members(config: ConfigDict) -> tuple[Member, ...]:
   chosen |= {name: fields.to_dict() for name, fields in config.compare.items()}
   numbers = Numbers(config.learning_rate, config.weight_decay)
   return tuple(
-      Member(name, config.student, name, fields, numbers, trial)
-      for name, fields in chosen.items()
-      for trial in range(config.trials)
+    Member(name, config.student, name, fields, numbers, trial)
+    for name, fields in chosen.items()
+    for trial in range(config.trials)
   )
 
 
@@ -91,13 +95,13 @@ def _recipe(config: ConfigDict) -> Recipe:
 
 def _plan(config, members, recipe, seed, spec) -> run.Plan:
   return run.Plan(
-      members=members,
-      recipe=recipe,
-      seed=seed,
-      padding=spec.padding if config.data.padding < 0 else config.data.padding,
-      flip=spec.flip if config.data.flip < 0 else bool(config.data.flip),
-      holdout=config.data.holdout,
-      eval_every=config.eval_every,
+    members=members,
+    recipe=recipe,
+    seed=seed,
+    padding=spec.padding if config.data.padding < 0 else config.data.padding,
+    flip=spec.flip if config.data.flip < 0 else bool(config.data.flip),
+    holdout=config.data.holdout,
+    eval_every=config.eval_every,
   )
 
 
@@ -114,7 +118,7 @@ def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
   numbers = Numbers(fields.learning_rate, fields.weight_decay)
   member = Member('teacher', fields.model, 'scratch', {}, numbers, trial=-1)
   recipe = dataclasses.replace(
-      _recipe(config), total_epochs=fields.total_epochs, batch_size=fields.batch_size
+    _recipe(config), total_epochs=fields.total_epochs, batch_size=fields.batch_size
   )
   plan = _plan(config, (member,), recipe, fields.seed, dataset.spec)
   place = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
@@ -124,18 +128,21 @@ def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
     logger.info('teacher: kept in %s', trained)
   else:
     logger.info('teacher: trained now, to be kept in %s', trained)
-    workdir.claim(folder, 'config.json', dataclasses.asdict(plan))
+    workdir.claim(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
     run.execute(plan, dataset, None, folder, 'teacher', pace)
   return _load_teacher(trained, dataset)
 
 
 def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
   """Says dataset, model, seed and length; the digest stands for the whole recipe and the data."""
-  whole = json.dumps([dataclasses.asdict(plan), dataset.spec.fingerprint], sort_keys=True)
+  recipe = dataclasses.asdict(plan)
+  if not plan.holdout:  # Then evaluations along the way change nothing.
+    del recipe['eval_every']
+  whole = json.dumps([recipe, dataset.spec.fingerprint], sort_keys=True)
   digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
   return (
-      f'{dataset.spec.name}-{plan.members[0].student}-seed{plan.seed}'
-      f'-{plan.recipe.total_epochs}epochs-{digest}'
+    f'{dataset.spec.name}-{plan.members[0].student}-seed{plan.seed}'
+    f'-{plan.recipe.total_epochs}epochs-{digest}'
   )
 
 
@@ -145,33 +152,33 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset) -> Bundle:
   theirs, ours = loaded.card['dataset'], dataset.spec
   if tuple(theirs['class_names']) != ours.class_names or theirs['name'] != ours.name:
     raise UserError(
-        f'teacher bundle {str(folder)!r} is for the {len(theirs["class_names"])} classes of '
-        f'{theirs["name"]} and not for the {ours.num_classes} of {ours.name}; '
-        'give another teacher.bundle, or none to train one'
+      f'teacher bundle {str(folder)!r} is for the {len(theirs["class_names"])} classes of '
+      f'{theirs["name"]} and not for the {ours.num_classes} of {ours.name}; '
+      'give another teacher.bundle, or none to train one'
     )
   return loaded
 
 
 def _report(
-    home: pathlib.Path, dataset: Dataset, teacher: Bundle, cards: dict[str, dict[str, Any]]
+  home: pathlib.Path, dataset: Dataset, teacher: Bundle, cards: dict[str, dict[str, Any]]
 ) -> str:
   """Writes report.md and curves.png; returns the former."""
   stats = teacher.card['dataset']
-  results = evaluate(
-      teacher.network, dataset.test, stats['mean'], stats['std'], teacher.network
+  judged = evaluate(
+    {'teacher': teacher.network}, dataset.test, stats['mean'], stats['std'], teacher.network
   )
-  labelled = [(f'teacher {_name(teacher.card)}', {**teacher.card, 'results': results})]
+  labelled = [(f'teacher {_name(teacher.card)}', {**teacher.card, 'results': judged['teacher']})]
   labelled += [(f'{card["label"]} {_name(card)}', card) for card in cards.values()]
   text = report.report(labelled)
   (home / 'report.md').write_text(text)
   rows = journal.read(home)
   measure = 'holdout_top1' if any('holdout_top1' in row for row in rows) else 'test_top1'
   report.curves(
-      rows,
-      {name: card['label'] for name, card in cards.items()},
-      measure,
-      f'{dataset.spec.name}: {_name(next(iter(cards.values())))} taught by {_name(teacher.card)}',
-      home / 'curves.png',
+    rows,
+    {name: card['label'] for name, card in cards.items()},
+    measure,
+    f'{dataset.spec.name}: {_name(next(iter(cards.values())))} taught by {_name(teacher.card)}',
+    home / 'curves.png',
   )
   return text
 

@@ -61,8 +61,8 @@ class _Events:
 
   def __init__(self, folder: pathlib.Path, step: int):
     folder.mkdir(exist_ok=True)
-    # The process makes the name unique where two starts fall into one second.
-    self._writer = EventsWriter(str(folder / 'events'), filename_suffix=f'.{os.getpid()}')
+    # Its own name has seconds only, and two starts may fall into one.
+    self._writer = EventsWriter(str(folder / 'events'), filename_suffix=f'.{time.time_ns()}')
     if step:
       # Tells TensorBoard that what earlier files have from here on is void.
       start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)

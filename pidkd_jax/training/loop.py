@@ -75,7 +75,11 @@ class Scoring:
 
 
 def scoring(
-    name: str, arrays: Arrays, mean: tuple[float, ...], std: tuple[float, ...], teacher: Network | None
+  name: str,
+  arrays: Arrays,
+  mean: tuple[float, ...],
+  std: tuple[float, ...],
+  teacher: Network | None,
 ) -> Scoring:
   """Puts a split on the device and lets the teacher see it, once."""
   split = inference.split(arrays, mean, std)
@@ -97,7 +101,7 @@ class Outcome:
 
 
 def train(
-    cohort: Cohort, stream: Stream, score: Scoring, workdir: pathlib.Path, settings: Settings
+  cohort: Cohort, stream: Stream, score: Scoring, workdir: pathlib.Path, settings: Settings
 ) -> dict[str, Outcome]:
   """Trains a cohort to its end, going on from the latest intact checkpoint in `workdir`.
 
@@ -129,10 +133,10 @@ class _Training:
     self._step, self._states = self._resume()
     self._journal = Journal(workdir, self._step)
     self._progress = Progress(
-        settings.title,
-        epochs=settings.total_epochs,
-        images_per_epoch=stream.steps_per_epoch * stream.batch_size,
-        done=self._step * stream.batch_size,
+      settings.title,
+      epochs=settings.total_epochs,
+      images_per_epoch=stream.steps_per_epoch * stream.batch_size,
+      done=self._step * stream.batch_size,
     )
     self._saved_at = time.monotonic()
 
@@ -152,10 +156,10 @@ class _Training:
     if not self._score.selects:
       return states
     return {
-        name: state.replace(
-            best=Best(jax.tree.map(jnp.copy, state.variables), jnp.int32(0), jnp.float32(-1))
-        )
-        for name, state in states.items()
+      name: state.replace(
+        best=Best(jax.tree.map(jnp.copy, state.variables), jnp.int32(0), jnp.float32(-1))
+      )
+      for name, state in states.items()
     }
 
   def run(self, interruption: Interruption) -> None:
@@ -186,11 +190,11 @@ class _Training:
 
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
-    if count > 1:
+    if self._settings.chunk > 1:
       self._states = scan(self._cohort, self._states, self._stream, order, step, count)
     elif self._watch.due(self._step % self._stream.steps_per_epoch):
       self._states = self._watch.step(
-          self._cohort, self._states, self._stream.batch(order, step), step
+        self._cohort, self._states, self._stream.batch(order, step), step
       )
     else:
       self._states = self._cohort.step(self._states, self._stream.batch(order, step), step)
@@ -198,7 +202,7 @@ class _Training:
 
   def _show(self, epoch: int, steps: int) -> None:
     sums = next(iter(self._states.values())).sums
-    self._progress.show(epoch, loss=f'{float(sums["loss"]) / steps:.4f}')
+    self._progress.loss(epoch, float(sums['loss']) / steps)
 
   def _end_epoch(self, epoch: int) -> None:
     self._check_finite()
@@ -215,13 +219,16 @@ class _Training:
         row |= self._evaluate(name, state, epoch)
       rows.append(row)
     self._states = {
-        name: state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
-        for name, state in self._states.items()
+      name: state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
+      for name, state in self._states.items()
     }
     self._journal.write(rows)
-    self._progress.show(epoch, **_figures(rows, self._score.name))
-    images = steps * self._stream.batch_size
-    self._progress.epoch(_line(epoch, self._settings.total_epochs, rows, self._score.name, images))
+    self._progress.epoch(
+      epoch,
+      _figures(rows, f'{self._score.name}_top1'),
+      rows[0]['wall_seconds'],
+      steps * self._stream.batch_size,
+    )
     # Evaluation is not training time.
     self._watch.start()
 
@@ -231,9 +238,9 @@ class _Training:
     found = classification.measures(logits, self._score.labels, self._score.teacher)
     if self._score.selects and found['top1'] > state.best.top1:
       self._states[name] = state.replace(
-          best=Best(
-              jax.tree.map(jnp.copy, state.variables), jnp.int32(epoch), jnp.float32(found['top1'])
-          )
+        best=Best(
+          jax.tree.map(jnp.copy, state.variables), jnp.int32(epoch), jnp.float32(found['top1'])
+        )
       )
     return {f'{self._score.name}_{measure}': value for measure, value in found.items()}
 
@@ -243,9 +250,9 @@ class _Training:
       if bad >= 0:
         self._checkpoints.wait()
         raise UserError(
-            f'the loss of {name} is not finite at step {bad} '
-            f'(epoch {bad // self._stream.steps_per_epoch + 1}); the last good checkpoint is kept; '
-            'try a lower learning_rate, in another workdir'
+          f'the loss of {name} is not finite at step {bad} '
+          f'(epoch {bad // self._stream.steps_per_epoch + 1}); the last good checkpoint is kept; '
+          'try a lower learning_rate, in another workdir'
         )
 
   def _save(self) -> None:
@@ -257,9 +264,9 @@ class _Training:
     self._save()
     self._checkpoints.wait()
     raise Stopped(
-        f'stopped by {interruption.signal.name} at step {self._step} of {self._total}; all is saved, '
-        'the same command goes on from there',
-        status=128 + interruption.signal,
+      f'stopped by {interruption.signal.name} at step {self._step} of {self._total}; all is saved, '
+      'the same command goes on from there',
+      status=128 + interruption.signal,
     )
 
   def outcomes(self) -> dict[str, Outcome]:
@@ -271,22 +278,14 @@ class _Training:
     return Outcome(self._cohort.network(name, state.best.variables), int(state.best.epoch))
 
 
-def _figures(rows: list[Row], score: str) -> dict[str, str]:
-  """What is shown of an epoch: by label, the mean over trials."""
-  figures = {}
+def _figures(rows: list[Row], accuracy: str) -> str:
+  """Loss and accuracy of an epoch by label, each the mean over trials."""
+  figures = []
   for label in dict.fromkeys(row['label'] for row in rows):
     own = [row for row in rows if row['label'] == label]
-    figure = f'loss {np.mean([row["train_loss"] for row in own]):.4f}'
-    if f'{score}_top1' in own[0]:
-      figure += f', {score} top-1 {100 * np.mean([row[f"{score}_top1"] for row in own]):.2f}%'
-    figures[label] = figure
-  return figures
-
-
-def _line(epoch: int, epochs: int, rows: list[Row], score: str, images: int) -> str:
-  figures = '; '.join(f'{label} {figure}' for label, figure in _figures(rows, score).items())
-  wall = rows[0]['wall_seconds']
-  return (
-      f'epoch {epoch}/{epochs}: {figures}; {images / wall:.0f} images/s, '
-      f'{(epochs - epoch) * wall:.0f} s left'
-  )
+    figure = f'{label} loss {np.mean([row["train_loss"] for row in own]):.4f}'
+    if accuracy in own[0]:
+      top1 = np.mean([row[accuracy] for row in own])
+      figure += f', {accuracy.replace("_top1", " top-1")} {100 * top1:.2f}%'
+    figures.append(figure)
+  return '; '.join(figures)

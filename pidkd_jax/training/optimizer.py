@@ -33,13 +33,13 @@ class Optimizer:
     return optax.piecewise_constant_schedule(1.0, scales)(step)
 
   def transform(
-      self, learning_rate: jax.Array, weight_decay: jax.Array
+    self, learning_rate: jax.Array, weight_decay: jax.Array
   ) -> optax.GradientTransformation:
     """SGD as PyTorch has it: decay joins the gradient, the rate multiplies the momentum."""
     return optax.chain(
-        optax.add_decayed_weights(weight_decay),
-        optax.trace(self.momentum),
-        optax.scale(-learning_rate),
+      optax.add_decayed_weights(weight_decay),
+      optax.trace(self.momentum),
+      optax.scale(-learning_rate),
     )
 
 
@@ -48,8 +48,8 @@ def optimizer(recipe: Recipe, num_examples: int) -> Optimizer:
   steps_per_epoch = recipe.steps_per_epoch(num_examples)
   total = recipe.total_epochs * steps_per_epoch
   return Optimizer(
-      steps_per_epoch=steps_per_epoch,
-      boundaries=tuple(round(drop * total) for drop in recipe.drops),
-      drop_factor=recipe.drop_factor,
-      momentum=recipe.momentum,
+    steps_per_epoch=steps_per_epoch,
+    boundaries=tuple(round(drop * total) for drop in recipe.drops),
+    drop_factor=recipe.drop_factor,
+    momentum=recipe.momentum,
   )

@@ -16,30 +16,47 @@ class Progress:
     """`done` images of epochs * images_per_epoch were trained on before."""
     self._epochs = epochs
     self._bar = tqdm.tqdm(
-        total=epochs * images_per_epoch,
-        initial=done,
-        desc=title,
-        unit=' images',
-        unit_scale=True,
-        disable=not sys.stderr.isatty(),
-        dynamic_ncols=True,
-        leave=False,
+      total=epochs * images_per_epoch,
+      initial=done,
+      desc=title,
+      unit=' images',
+      unit_scale=True,
+      disable=not sys.stderr.isatty(),
+      dynamic_ncols=True,
+      leave=False,
     )
     self._title = title
-    self._latest = {}
+    self._latest = ''
 
   def advance(self, images: int) -> None:
     self._bar.update(images)
 
-  def show(self, epoch: int, **figures: str) -> None:
-    """Changes the live line: the epoch under way (from 1) and figures by name."""
-    self._latest |= figures
-    self._bar.set_postfix({'epoch': f'{epoch}/{self._epochs}', **self._latest}, refresh=False)
+  def loss(self, epoch: int, loss: float) -> None:
+    """Says in the live line which epoch, from 1, is under way and how its loss stands."""
+    self._bar.set_postfix_str(
+      f'epoch {epoch}/{self._epochs}, loss {loss:.4f}{self._latest}', refresh=False
+    )
 
-  def epoch(self, line: str) -> None:
-    """Says how an epoch ended, where there is no live line."""
+  def epoch(self, epoch: int, figures: str, seconds: float, images: int) -> None:
+    """Says how an epoch ended: in the live line, or as a line of its own where there is none.
+
+    Args:
+      epoch: from 1.
+      figures: its loss and accuracy.
+      seconds: that it took.
+      images: that it trained on.
+    """
+    self._latest = f' (before: {figures})'
     if self._bar.disable:
-      logger.info('%s: %s', self._title, line)
+      logger.info(
+        '%s: epoch %d/%d: %s; %.0f images/s, %.0f s left',
+        self._title,
+        epoch,
+        self._epochs,
+        figures,
+        images / seconds,
+        (self._epochs - epoch) * seconds,
+      )
 
   def close(self) -> None:
     self._bar.close()

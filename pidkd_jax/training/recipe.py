@@ -32,8 +32,8 @@ class Recipe:
     """
     if not 1 <= self.batch_size <= num_examples:
       raise UserError(
-          f'batch_size is {self.batch_size}; the training split of {num_examples} images '
-          f'allows 1 to {num_examples}'
+        f'batch_size is {self.batch_size}; the training split of {num_examples} images '
+        f'allows 1 to {num_examples}'
       )
     return num_examples // self.batch_size
 

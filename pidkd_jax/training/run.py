@@ -13,7 +13,7 @@ from pidkd_jax import bundle
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.evaluation.cost import Cost, cost, parameters
+from pidkd_jax.evaluation.cost import cost, parameters
 from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import journal, loop, workdir
@@ -26,7 +26,13 @@ logger = logging.getLogger(__name__)
 
 # What a card keeps of a DatasetSpec.
 _DATASET_FIELDS = (
-    'name', 'format', 'archive', 'source', 'fingerprint', 'class_names', 'image_shape'
+  'name',
+  'format',
+  'archive',
+  'source',
+  'fingerprint',
+  'class_names',
+  'image_shape',
 )
 
 
@@ -83,22 +89,22 @@ def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> 
   recipe = optimizer(plan.recipe, len(rest.train))
   stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
   stream = batches.stream(
-      rest.train,
-      mean,
-      std,
-      stream_key,
-      batch_size=plan.recipe.batch_size,
-      padding=plan.padding,
-      flip=plan.flip,
+    rest.train,
+    mean,
+    std,
+    stream_key,
+    batch_size=plan.recipe.batch_size,
+    padding=plan.padding,
+    flip=plan.flip,
   )
   shape = (plan.recipe.batch_size, *dataset.spec.image_shape)
   cohort = cohorts.assemble(
-      plan.members,
-      teacher=teacher,
-      dataset=rest.spec,
-      image=jax.ShapeDtypeStruct(shape, jnp.float32),
-      optimizer=recipe,
-      key=members_key,
+    plan.members,
+    teacher=teacher,
+    dataset=rest.spec,
+    image=jax.ShapeDtypeStruct(shape, jnp.float32),
+    optimizer=recipe,
+    key=members_key,
   )
   return _Stage(cohort, stream, held)
 
@@ -108,8 +114,8 @@ def _deployed(plan: Plan, stage: _Stage) -> dict[str, Network]:
   batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
   states = jax.eval_shape(Cohort.init, stage.cohort, batch)
   return {
-      member.label: stage.cohort.network(member.name, states[member.name].variables)
-      for member in plan.members
+    member.label: stage.cohort.network(member.name, states[member.name].variables)
+    for member in plan.members
   }
 
 
@@ -129,7 +135,7 @@ def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> None:
   networks = _deployed(plan, stage)
   label, network = next(iter(networks.items()))
   overview = parameter_overview.get_parameter_overview(
-      network.variables['params'], include_stats=False
+    network.variables['params'], include_stats=False
   )
   logger.info('what %s deploys:\n%s', label, overview)
   budget = cost(teacher, image_shape)
@@ -137,24 +143,26 @@ def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> None:
   for label, network in networks.items():
     found = cost(network, image_shape)
     parts = ', '.join(
-        f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
+      f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
     )
     logger.info('%s: %s%s', label, found, f' ({parts})' if network.model.aligned else '')
     if found.parameters >= budget.parameters:
       logger.warning(
-          '%s would deploy %s parameters, no fewer than its teacher (%s): '
-          'take a smaller student, a larger factor or fewer projectors',
-          label, f'{found.parameters:,}', f'{budget.parameters:,}',
+        '%s would deploy %s parameters, no fewer than its teacher (%s): '
+        'take a smaller student, a larger factor or fewer projectors',
+        label,
+        f'{found.parameters:,}',
+        f'{budget.parameters:,}',
       )
 
 
 def execute(
-    plan: Plan,
-    dataset: Dataset,
-    teacher: Bundle | None,
-    folder: pathlib.Path,
-    title: str,
-    pace: Pace,
+  plan: Plan,
+  dataset: Dataset,
+  teacher: Bundle | None,
+  folder: pathlib.Path,
+  title: str,
+  pace: Pace,
 ) -> dict[str, dict[str, Any]]:
   """Trains a plan's cohort and saves each member's bundle under `folder`/bundles.
 
@@ -165,9 +173,9 @@ def execute(
     Stopped, UserError: as `loop.train`.
   """
   inputs = {
-      'dataset': dataset.spec.name,
-      'fingerprint': dataset.spec.fingerprint,
-      'teacher': teacher and teacher.digest,
+    'dataset': dataset.spec.name,
+    'fingerprint': dataset.spec.fingerprint,
+    'teacher': teacher and teacher.digest,
   }
   workdir.claim(folder, 'inputs.json', inputs)
   workdir.write_json(folder / 'versions.json', workdir.environment())
@@ -176,53 +184,59 @@ def execute(
   mean, std = tuple(statistics['mean']), tuple(statistics['std'])
   stage = _stage(plan, dataset, teacher and teacher.network, mean, std)
   outcomes = loop.train(
-      stage.cohort,
-      stage.stream,
-      loop.scoring(
-          'test' if stage.held is None else 'holdout',
-          dataset.test if stage.held is None else stage.held,
-          mean,
-          std,
-          stage.cohort.teacher,
-      ),
-      folder,
-      loop.Settings(
-          title=title,
-          labels={member.name: member.label for member in plan.members},
-          total_epochs=plan.recipe.total_epochs,
-          eval_every=plan.eval_every,
-          checkpoint_seconds=pace.checkpoint_seconds,
-          steps_per_call=pace.steps_per_call,
-      ),
+    stage.cohort,
+    stage.stream,
+    loop.scoring(
+      'test' if stage.held is None else 'holdout',
+      dataset.test if stage.held is None else stage.held,
+      mean,
+      std,
+      stage.cohort.teacher,
+    ),
+    folder,
+    loop.Settings(
+      title=title,
+      labels={member.name: member.label for member in plan.members},
+      total_epochs=plan.recipe.total_epochs,
+      eval_every=plan.eval_every,
+      checkpoint_seconds=pace.checkpoint_seconds,
+      steps_per_call=pace.steps_per_call,
+    ),
   )
   networks = _deployed(plan, stage)
+  results = evaluate(
+    {name: outcome.network for name, outcome in outcomes.items()},
+    dataset.test,
+    mean,
+    std,
+    teacher and teacher.network,
+  )
   rows = journal.read(folder)
   cards = {}
   for member in plan.members:
     outcome = outcomes[member.name]
     own = [row for row in rows if row['member'] == member.name]
-    results = evaluate(outcome.network, dataset.test, mean, std, teacher and teacher.network)
     if stage.held is None:
-      results['best_on_test'] = _best(own)
+      results[member.name]['best_on_test'] = _best(own)
     cards[member.name] = {
-        'label': member.label,
-        'dataset': {
-            **{name: getattr(dataset.spec, name) for name in _DATASET_FIELDS},
-            'mean': mean,
-            'std': std,
-        },
-        'training': {
-            **dataclasses.asdict(plan),
-            'members': len(plan.members),
-            'member': dataclasses.asdict(member),
-            'teacher': teacher and _reference(teacher),
-            'epoch': outcome.epoch,
-            'selection': 'last epoch' if stage.held is None else 'best epoch on the hold-out',
-            **_seconds(own),
-        },
-        'cost': dataclasses.asdict(cost(networks[member.label], dataset.spec.image_shape)),
-        'results': results,
-        'environment': workdir.environment(),
+      'label': member.label,
+      'dataset': {
+        **{name: getattr(dataset.spec, name) for name in _DATASET_FIELDS},
+        'mean': mean,
+        'std': std,
+      },
+      'training': {
+        **dataclasses.asdict(plan),
+        'members': len(plan.members),
+        'member': dataclasses.asdict(member),
+        'teacher': teacher and _reference(teacher),
+        'epoch': outcome.epoch,
+        'selection': 'last epoch' if stage.held is None else 'best epoch on the hold-out',
+        **_seconds(own),
+      },
+      'cost': dataclasses.asdict(cost(networks[member.label], dataset.spec.image_shape)),
+      'results': results[member.name],
+      'environment': workdir.environment(),
     }
     bundle.save(folder / 'bundles' / member.name, outcome.network, cards[member.name])
   return cards
@@ -230,9 +244,9 @@ def execute(
 
 def _reference(teacher: Bundle) -> dict[str, Any]:
   return {
-      'digest': teacher.digest,
-      'model': teacher.card['model'],
-      'folder': str(teacher.folder.resolve()),
+    'digest': teacher.digest,
+    'model': teacher.card['model'],
+    'folder': str(teacher.folder.resolve()),
   }
 
 
@@ -240,7 +254,7 @@ def _seconds(rows: list[journal.Row]) -> dict[str, float]:
   """A member's times, each where every epoch has it (`Stopwatch.lap`)."""
   names = ('wall_seconds', 'seconds', 'teacher_seconds')
   return {
-      name: sum(row[name] for row in rows) for name in names if all(name in row for row in rows)
+    name: sum(row[name] for row in rows) for name in names if all(name in row for row in rows)
   }
 
 

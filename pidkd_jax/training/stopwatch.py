@@ -38,15 +38,15 @@ class Stopwatch:
     return step % _SAMPLE_EVERY == 1
 
   def step(
-      self, cohort: Cohort, states: Mapping[str, State], batch: Batch, step: jax.Array
+    self, cohort: Cohort, states: Mapping[str, State], batch: Batch, step: jax.Array
   ) -> dict[str, State]:
     """`cohort.step`, part by part."""
     jax.block_until_ready((states, batch))
     self._samples += 1
     teacher = self._timed('teacher', observe, cohort.teacher, batch)
     return {
-        name: self._timed(name, cohort.update, name, states[name], batch, teacher, step)
-        for name in self._members
+      name: self._timed(name, cohort.update, name, states[name], batch, teacher, step)
+      for name in self._members
     }
 
   def _timed(self, part, function, *args):
@@ -68,8 +68,8 @@ class Stopwatch:
     if self._samples:
       times = {name: part * steps / self._samples for name, part in self._parts.items()}
       laps = {
-          name: wall | {'seconds': times[name], 'teacher_seconds': times['teacher']}
-          for name in self._members
+        name: wall | {'seconds': times[name], 'teacher_seconds': times['teacher']}
+        for name in self._members
       }
     self._clear()
     self._before = 0.0

@@ -13,13 +13,20 @@ import jax
 from pidkd_jax.errors import UserError
 
 _PACKAGES = (
-    'pidkd_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
-    'tensorflow-datasets', 'pillow',
+  'pidkd_jax',
+  'jax',
+  'jaxlib',
+  'flax',
+  'optax',
+  'orbax-checkpoint',
+  'numpy',
+  'tensorflow-datasets',
+  'pillow',
 )
 
 
 def claim(
-    folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
+  folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
 ) -> None:
   """Writes down what a run is, or checks that the folder's run is the same.
 
@@ -56,7 +63,7 @@ def local(name: str, path: str) -> pathlib.Path:
     raise UserError(f'no {name} was given; name a folder')
   if '://' in path:
     raise UserError(
-        f'{name} {path!r} is not on a local disk; train in a local folder and copy it afterwards'
+      f'{name} {path!r} is not on a local disk; train in a local folder and copy it afterwards'
     )
   return pathlib.Path(path).expanduser()
 
@@ -64,11 +71,11 @@ def local(name: str, path: str) -> pathlib.Path:
 def environment() -> dict[str, Any]:
   """Versions and hardware that a result comes from."""
   return {
-      'python': platform.python_version(),
-      **{package: metadata.version(package) for package in _PACKAGES},
-      'platform': jax.default_backend(),
-      'device': jax.devices()[0].device_kind,
-      'cores': _cores(),
+    'python': platform.python_version(),
+    **{package: metadata.version(package) for package in _PACKAGES},
+    'platform': jax.default_backend(),
+    'device': jax.devices()[0].device_kind,
+    'cores': _cores(),
   }
 
 
@@ -89,8 +96,8 @@ def _check_same(folder, before, now, harmless) -> None:
   for name in sorted(before.keys() | now.keys()):
     if name not in harmless and before.get(name) != now.get(name):
       raise UserError(
-          f'workdir {str(folder)!r} holds a run with {name} = {before.get(name)!r} and not '
-          f'{now.get(name)!r}; give another --workdir'
+        f'workdir {str(folder)!r} holds a run with {name} = {before.get(name)!r} and not '
+        f'{now.get(name)!r}; give another --workdir'
       )
 
 

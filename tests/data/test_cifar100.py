@@ -34,8 +34,9 @@ def test_round_trip(tmp_path, cifar_archive):
   members = cifar_members()
   for split, arrays in ('train', dataset.train), ('test', dataset.test):
     assert arrays.images.dtype == np.uint8 and arrays.labels.dtype == np.int32
-    found = {(label, image.tobytes())
-             for label, image in zip(arrays.labels, arrays.images, strict=True)}
+    found = {
+      (label, image.tobytes()) for label, image in zip(arrays.labels, arrays.images, strict=True)
+    }
     assert found == pixels(members, split) and len(arrays) == len(found)
   spec = dataset.spec
   assert spec.class_names == ('fine_0', 'fine_1', 'fine_2', 'fine_3')
@@ -58,9 +59,13 @@ def test_it_is_what_the_official_builder_declares_and_opens(tmp_path, make_offic
   ours = Cifar100(data_dir=str(directory))
   assert type(official) is tfds.image_classification.Cifar100 and official.is_prepared()
   assert (ours.name, ours.version, ours.data_dir) == (
-    official.name, official.version, official.data_dir)
-  assert repr(ours.info.features) == repr(tfds.image_classification.Cifar100(
-    data_dir=tmp_path / 'empty').info.features)
+    official.name,
+    official.version,
+    official.data_dir,
+  )
+  assert repr(ours.info.features) == repr(
+    tfds.image_classification.Cifar100(data_dir=tmp_path / 'empty').info.features
+  )
   assert official.info.features['coarse_label'].int2str(3) == 'coarse_3'
 
   for split, arrays in ('train', dataset.train), ('test', dataset.test):
@@ -68,7 +73,8 @@ def test_it_is_what_the_official_builder_declares_and_opens(tmp_path, make_offic
     # TFDS orders by the hash of the key, which officially is the record's place in its file.
     order = sorted(range(len(examples)), key=Hasher(split).hash_key)
     assert [example['id'].decode() for example in examples] == [
-      f'{split}_{index:05d}' for index in order]
+      f'{split}_{index:05d}' for index in order
+    ]
     np.testing.assert_array_equal([example['label'] for example in examples], arrays.labels)
     np.testing.assert_array_equal([example['image'] for example in examples], arrays.images)
 
@@ -89,20 +95,24 @@ def without(name):
 def replaced(name, change):
   def apply(members):
     members[f'{PREFIX}/{name}'] = change(members[f'{PREFIX}/{name}'])
+
   return apply
 
 
-@pytest.mark.parametrize('spoil, message', [
-  (without('test.bin'), 'it has no cifar-100-binary/test.bin'),
-  (without('fine_label_names.txt'), 'it has no cifar-100-binary/fine_label_names.txt'),
-  (replaced('train.bin', lambda data: data[:-1]), 'train.bin has 36,887 bytes, not some whole'),
-  (replaced('test.bin', lambda data: b''), 'test.bin has 0 bytes'),
-  (replaced('test.bin', lambda data: data[:1] + b'\x04' + data[2:]), 'label 4, but 4 are named'),
-  (replaced('train.bin', lambda data: b'\x63' + data[1:]), 'coarse_label 99, but 2 are named'),
-  (replaced('fine_label_names.txt', lambda data: b'\n \n'), 'empty or names a class twice'),
-  (replaced('fine_label_names.txt', lambda data: b'a\na\nb\nc'), 'empty or names a class twice'),
-  (replaced('coarse_label_names.txt', lambda data: b'\xff\xfe'), 'not UTF-8'),
-])
+@pytest.mark.parametrize(
+  'spoil, message',
+  [
+    (without('test.bin'), 'it has no cifar-100-binary/test.bin'),
+    (without('fine_label_names.txt'), 'it has no cifar-100-binary/fine_label_names.txt'),
+    (replaced('train.bin', lambda data: data[:-1]), 'train.bin has 36,887 bytes, not some whole'),
+    (replaced('test.bin', lambda data: b''), 'test.bin has 0 bytes'),
+    (replaced('test.bin', lambda data: data[:1] + b'\x04' + data[2:]), 'label 4, but 4 are named'),
+    (replaced('train.bin', lambda data: b'\x63' + data[1:]), 'coarse_label 99, but 2 are named'),
+    (replaced('fine_label_names.txt', lambda data: b'\n \n'), 'empty or names a class twice'),
+    (replaced('fine_label_names.txt', lambda data: b'a\na\nb\nc'), 'empty or names a class twice'),
+    (replaced('coarse_label_names.txt', lambda data: b'\xff\xfe'), 'not UTF-8'),
+  ],
+)
 def test_wrong_contents_are_refused_and_leave_nothing(tmp_path, spoil, message):
   members = cifar_members()
   spoil(members)
@@ -110,13 +120,16 @@ def test_wrong_contents_are_refused_and_leave_nothing(tmp_path, spoil, message):
   refused(tmp_path, archive, message)
 
 
-@pytest.mark.parametrize('damage', [
-  lambda whole: b'',
-  lambda whole: b'hello',
-  lambda whole: whole[:len(whole) // 2],
-  lambda whole: whole[:-5000],
-  lambda whole: whole[:3000] + bytes(100) + whole[3100:],
-])
+@pytest.mark.parametrize(
+  'damage',
+  [
+    lambda whole: b'',
+    lambda whole: b'hello',
+    lambda whole: whole[: len(whole) // 2],
+    lambda whole: whole[:-5000],
+    lambda whole: whole[:3000] + bytes(100) + whole[3100:],
+  ],
+)
 def test_a_damaged_file_is_refused_and_leaves_nothing(tmp_path, cifar_archive, damage):
   cifar_archive.write_bytes(damage(cifar_archive.read_bytes()))
   refused(tmp_path, cifar_archive, 'truncated, damaged or of another format')
@@ -162,8 +175,20 @@ def refused(tmp_path, archive, message):
 def test_real_photographs(tmp_path, shared):
   archive = tmp_path / 'tin100.tar.gz'
   subprocess.run(
-    [sys.executable, shared / 'tools/make_cifar100_archive.py', archive, '--classes', '3',
-     '--train-per-class', '20', '--test-per-class', '10'], check=True, capture_output=True)
+    [
+      sys.executable,
+      shared / 'tools/make_cifar100_archive.py',
+      archive,
+      '--classes',
+      '3',
+      '--train-per-class',
+      '20',
+      '--test-per-class',
+      '10',
+    ],
+    check=True,
+    capture_output=True,
+  )
   dataset = load(tmp_path / 'tfds', archive, verify=False)
   assert np.bincount(dataset.train.labels).tolist() == [20] * 3
   assert np.bincount(dataset.test.labels).tolist() == [10] * 3

@@ -17,8 +17,19 @@ def dataset():
   images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
   train = Arrays(images, labels)
   spec = DatasetSpec(
-    name='toy', format='toy', archive='', source='made up', class_names=('a', 'b', 'c', 'd'), labels=labels,
-    image_shape=(1, 1, 1), mean=(0.5,), std=(0.5,), padding=0, flip=False, fingerprint='')
+    name='toy',
+    format='toy',
+    archive='',
+    source='made up',
+    class_names=('a', 'b', 'c', 'd'),
+    labels=labels,
+    image_shape=(1, 1, 1),
+    mean=(0.5,),
+    std=(0.5,),
+    padding=0,
+    flip=False,
+    fingerprint='',
+  )
   return Dataset(spec, train, test=train.take(np.arange(3)))
 
 

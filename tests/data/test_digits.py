@@ -34,8 +34,10 @@ def test_counts_and_types(digits):
 
 def test_the_test_split_is_the_end_of_the_file(directory, digits):
   builder = Digits(data_dir=directory)
-  ids = [int(example['id']) for example in builder.as_data_source(
-    'test', decoders={'image': tfds.decode.SkipDecoding()})]
+  ids = [
+    int(example['id'])
+    for example in builder.as_data_source('test', decoders={'image': tfds.decode.SkipDecoding()})
+  ]
   assert sorted(ids) == list(range(1297, 1797))
   original = load_digits()
   expected = np.rint(original.images[ids] * 255 / 16)

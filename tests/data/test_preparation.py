@@ -59,8 +59,9 @@ def test_it_is_found_in_the_manual_folder(directory, manual, cifar_archive, make
   assert load(directory).spec.name == 'cifar100'
 
 
-def test_the_default_directory_is_the_one_of_tfds(directory, manual, cifar_archive, make_official,
-                                                  monkeypatch):
+def test_the_default_directory_is_the_one_of_tfds(
+  directory, manual, cifar_archive, make_official, monkeypatch
+):
   make_official(cifar_archive)
   shutil.copy(cifar_archive, manual)
   monkeypatch.setenv('TFDS_DATA_DIR', str(directory))
@@ -95,13 +96,16 @@ def test_two_archives_of_one_name_are_two_datasets(directory, tmp_path):
   assert specs[0].name != specs[1].name and specs[0].fingerprint != specs[1].fingerprint
 
 
-@pytest.mark.parametrize('file, name', [
-  ('tin100-20.tar.gz', 'unverified_tin100_20_1a2b3c4d'),
-  ('My Own (2).ZIP', 'unverified_my_own_2_1a2b3c4d'),
-  ('v1.5.tgz', 'unverified_v1_5_1a2b3c4d'),
-  ('数.zip', 'unverified_1a2b3c4d'),
-  ('a' * 99, f'unverified_{"a" * 40}_1a2b3c4d'),
-])
+@pytest.mark.parametrize(
+  'file, name',
+  [
+    ('tin100-20.tar.gz', 'unverified_tin100_20_1a2b3c4d'),
+    ('My Own (2).ZIP', 'unverified_my_own_2_1a2b3c4d'),
+    ('v1.5.tgz', 'unverified_v1_5_1a2b3c4d'),
+    ('数.zip', 'unverified_1a2b3c4d'),
+    ('a' * 99, f'unverified_{"a" * 40}_1a2b3c4d'),
+  ],
+)
 def test_the_name_of_an_unverified_archive(tmp_path, file, name):
   assert unverified_name(tmp_path / file, '1a2b3c4d' * 8) == name
 
@@ -114,8 +118,9 @@ def test_what_is_prepared_needs_no_archive(directory, cifar_archive, make_offici
     assert load(directory, archive=archive).spec.fingerprint == first.spec.fingerprint
 
 
-def test_another_archive_is_not_passed_over_for_what_is_prepared(directory, tmp_path, cifar_archive,
-                                                                 make_official):
+def test_another_archive_is_not_passed_over_for_what_is_prepared(
+  directory, tmp_path, cifar_archive, make_official
+):
   make_official(cifar_archive)
   load(directory, archive=str(cifar_archive))
   other = write_tar(tmp_path / 'other.tar.gz', cifar_members(seed=1))
@@ -186,8 +191,11 @@ def served(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     servers.append(server)
     [info] = Cifar100.url_infos.values()
-    monkeypatch.setattr(Cifar100, 'url_infos', {
-      f'http://127.0.0.1:{server.server_port}/cifar-100-binary.tar.gz': info})
+    monkeypatch.setattr(
+      Cifar100,
+      'url_infos',
+      {f'http://127.0.0.1:{server.server_port}/cifar-100-binary.tar.gz': info},
+    )
     if official:
       path = tmp_path / 'served.tar.gz'
       path.write_bytes(content)
@@ -231,12 +239,16 @@ def test_a_file_that_the_server_does_not_have_is_refused(directory, served):
   assert 'cannot be reached (HTTPError)' in refusal(directory)
 
 
-@pytest.mark.parametrize('failure', [
-  OSError(errno.ENOSPC, 'No space left on device'),
-  RuntimeError('write() failed: No space left on device; writing x\n=== Source Location Trace'),
-])
-def test_a_full_disk_ends_in_one_line_and_loses_nothing(directory, cifar_archive, monkeypatch,
-                                                        failure):
+@pytest.mark.parametrize(
+  'failure',
+  [
+    OSError(errno.ENOSPC, 'No space left on device'),
+    RuntimeError('write() failed: No space left on device; writing x\n=== Source Location Trace'),
+  ],
+)
+def test_a_full_disk_ends_in_one_line_and_loses_nothing(
+  directory, cifar_archive, monkeypatch, failure
+):
   def fail(self):
     raise failure
 

@@ -25,8 +25,7 @@ def masked(payload):
 
 def frame(payload):
   length = struct.pack('<Q', len(payload))
-  return (length + struct.pack('<I', masked(length)) + payload
-          + struct.pack('<I', masked(payload)))
+  return length + struct.pack('<I', masked(length)) + payload + struct.pack('<I', masked(payload))
 
 
 def test_the_checksum_is_the_published_one():
@@ -45,14 +44,17 @@ def test_records_of_any_length_come_back(tmp_path):
   assert list(records.tfrecord(str(file))) == payloads
 
 
-@pytest.mark.parametrize('damage, message', [
-  (lambda whole: whole[:-1], 'ends within'),
-  (lambda whole: whole[:-30], 'ends within'),
-  (lambda whole: whole + b'\0', 'ends within'),
-  (lambda whole: b'\xff' * 8 + whole[8:], 'ends within'),
-  (lambda whole: whole[:20] + bytes([whole[20] ^ 1]) + whole[21:], 'checksum'),
-  (lambda whole: whole[:9] + bytes([whole[9] ^ 1]) + whole[10:], 'checksum'),
-])
+@pytest.mark.parametrize(
+  'damage, message',
+  [
+    (lambda whole: whole[:-1], 'ends within'),
+    (lambda whole: whole[:-30], 'ends within'),
+    (lambda whole: whole + b'\0', 'ends within'),
+    (lambda whole: b'\xff' * 8 + whole[8:], 'ends within'),
+    (lambda whole: whole[:20] + bytes([whole[20] ^ 1]) + whole[21:], 'checksum'),
+    (lambda whole: whole[:9] + bytes([whole[9] ^ 1]) + whole[10:], 'checksum'),
+  ],
+)
 def test_damage_is_noticed(tmp_path, damage, message):
   file = tmp_path / 'x.tfrecord'
   file.write_bytes(damage(frame(b'some bytes') + frame(b'some other bytes')))
@@ -102,13 +104,22 @@ def double(file):
 def drop_one(file):
   content = file.read_bytes()
   [length] = struct.unpack_from('<Q', content)
-  file.write_bytes(content[length + 16:])
+  file.write_bytes(content[length + 16 :])
 
 
-@pytest.mark.parametrize('folder, damage', [
-  ('a', cut), ('a', empty), ('a', lambda file: file.unlink()),
-  ('t', cut), ('t', empty), ('t', lambda file: file.unlink()), ('t', double), ('t', drop_one),
-])
+@pytest.mark.parametrize(
+  'folder, damage',
+  [
+    ('a', cut),
+    ('a', empty),
+    ('a', lambda file: file.unlink()),
+    ('t', cut),
+    ('t', empty),
+    ('t', lambda file: file.unlink()),
+    ('t', double),
+    ('t', drop_one),
+  ],
+)
 def test_a_damaged_prepared_file_is_named_with_the_remedy(prepared, tmp_path, folder, damage):
   del prepared
   [file] = (tmp_path / folder / 'digits/1.0.0').glob('digits-train.*')
@@ -120,12 +131,15 @@ def test_a_damaged_prepared_file_is_named_with_the_remedy(prepared, tmp_path, fo
   assert f'delete the folder {file.parent} and run again' in message
 
 
-@pytest.mark.parametrize('damage', [
-  lambda folder: (folder / 'dataset_info.json').unlink(),
-  lambda folder: (folder / 'dataset_info.json').write_text('{"name": "dig'),
-  lambda folder: (folder / 'dataset_info.json').write_text('{"version": "9.9.9"}'),
-  lambda folder: (folder / 'dataset_info.json').write_text('{"version": "1.0.0"}'),
-])
+@pytest.mark.parametrize(
+  'damage',
+  [
+    lambda folder: (folder / 'dataset_info.json').unlink(),
+    lambda folder: (folder / 'dataset_info.json').write_text('{"name": "dig'),
+    lambda folder: (folder / 'dataset_info.json').write_text('{"version": "9.9.9"}'),
+    lambda folder: (folder / 'dataset_info.json').write_text('{"version": "1.0.0"}'),
+  ],
+)
 def test_a_damaged_info_is_named_with_the_remedy(prepared, tmp_path, damage):
   _, folder = prepared
   damage(folder)

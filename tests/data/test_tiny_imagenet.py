@@ -30,7 +30,8 @@ def official(tmp_path, tiny_archive, make_official):
 def examples(tmp_path, split):
   """The stored examples of the prepared dataset, in the order of the files."""
   source = TinyImagenet(data_dir=str(tmp_path / 'tfds')).as_data_source(
-    split, decoders={'image': tfds.decode.SkipDecoding()})
+    split, decoders={'image': tfds.decode.SkipDecoding()}
+  )
   return list(source)
 
 
@@ -82,12 +83,14 @@ def test_an_archive_of_ones_own_has_its_own_classes(tmp_path, tiny_archive):
 def annotated(line):
   def apply(members):
     members[f'{ROOT}/val/val_annotations.txt'] = line
+
   return apply
 
 
 def image(content):
   def apply(members):
     members[f'{ROOT}/train/n01/images/n01_1.JPEG'] = content
+
   return apply
 
 
@@ -95,6 +98,7 @@ def without(text):
   def apply(members):
     for name in [name for name in members if text in name]:
       del members[name]
+
   return apply
 
 
@@ -105,30 +109,36 @@ def renamed(members):
 RANDOM = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize('spoil, message', [
-  (without('wnids.txt'), f'it has no {ROOT}/wnids.txt'),
-  (without('val_annotations.txt'), f'it has no {ROOT}/val/val_annotations.txt'),
-  (without('/train/'), 'it has no train images'),
-  (without('/val/images'), 'it has no validation images'),
-  (renamed, 'has the label n03, which wnids.txt does not name'),
-  (annotated(b'val_0.JPEG\tn01\n'), 'val_1.JPEG has the label None'),
-  (image(b'no jpeg'), 'n01_1.JPEG is not a whole JPEG'),
-  (image(jpeg(RANDOM)[:-200]), 'n01_1.JPEG is not a whole JPEG'),
-  (image(jpeg(RANDOM, size=(32, 64))), 'n01_1.JPEG is 32x64 pixels, not 64x64'),
-  (image(bytes(2**19)), 'n01_1.JPEG declares 524,288 bytes'),
-])
+@pytest.mark.parametrize(
+  'spoil, message',
+  [
+    (without('wnids.txt'), f'it has no {ROOT}/wnids.txt'),
+    (without('val_annotations.txt'), f'it has no {ROOT}/val/val_annotations.txt'),
+    (without('/train/'), 'it has no train images'),
+    (without('/val/images'), 'it has no validation images'),
+    (renamed, 'has the label n03, which wnids.txt does not name'),
+    (annotated(b'val_0.JPEG\tn01\n'), 'val_1.JPEG has the label None'),
+    (image(b'no jpeg'), 'n01_1.JPEG is not a whole JPEG'),
+    (image(jpeg(RANDOM)[:-200]), 'n01_1.JPEG is not a whole JPEG'),
+    (image(jpeg(RANDOM, size=(32, 64))), 'n01_1.JPEG is 32x64 pixels, not 64x64'),
+    (image(bytes(2**19)), 'n01_1.JPEG declares 524,288 bytes'),
+  ],
+)
 def test_wrong_contents_are_refused_and_leave_nothing(tmp_path, spoil, message):
   members = tiny_members()
   spoil(members)
   refused(tmp_path, write_zip(tmp_path / 'bad.zip', members), message)
 
 
-@pytest.mark.parametrize('damage', [
-  lambda whole: b'',
-  lambda whole: b'hello',
-  lambda whole: whole[:-1000],
-  lambda whole: whole[:5000] + bytes(50) + whole[5050:],
-])
+@pytest.mark.parametrize(
+  'damage',
+  [
+    lambda whole: b'',
+    lambda whole: b'hello',
+    lambda whole: whole[:-1000],
+    lambda whole: whole[:5000] + bytes(50) + whole[5050:],
+  ],
+)
 def test_a_damaged_file_is_refused_and_leaves_nothing(tmp_path, tiny_archive, damage):
   tiny_archive.write_bytes(damage(tiny_archive.read_bytes()))
   refused(tmp_path, tiny_archive, 'truncated, damaged or of another format')
@@ -155,8 +165,11 @@ def test_real_images(tmp_path, shared):
   assert np.bincount(dataset.test.labels).tolist() == [5] * 200
   grey = (dataset.train.images == dataset.train.images[..., :1]).all((1, 2, 3))
   with zipfile.ZipFile(archive) as zipped:
-    modes = [Image.open(io.BytesIO(zipped.read(name))).mode
-             for name in zipped.namelist() if '/train/' in name and name.endswith('.JPEG')]
+    modes = [
+      Image.open(io.BytesIO(zipped.read(name))).mode
+      for name in zipped.namelist()
+      if '/train/' in name and name.endswith('.JPEG')
+    ]
   assert modes.count('L') == 49 and grey.sum() >= 49
   # Close to the published statistics of the whole set.
   np.testing.assert_allclose(dataset.spec.mean, (0.4802, 0.4481, 0.3975), atol=0.01)

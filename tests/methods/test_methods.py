@@ -18,7 +18,7 @@ from pidkd_jax.training.recipe import Numbers
 
 # Every method with its defaults, and variants that are other programs.
 VARIANTS = {name: (name, {}) for name in methods.names()} | {
-    'learned': ('pidkd', {'integration': 'learned'})
+  'learned': ('pidkd', {'integration': 'learned'})
 }
 # No weight decay: what moves is moved by the loss.
 NUMBERS = Numbers(learning_rate=0.05, weight_decay=0.0)
@@ -153,8 +153,11 @@ def test_what_is_deployed_is_a_network_like_any_other(label, cohort, trained, ba
   assert logits.shape == (4, 3) and np.all(np.isfinite(logits))
   # Of the student it keeps what was trained.
   held = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(network.variables)}
-  student = {key: tree['student'] for key, tree in trained[f'{label}-0'].variables.items()
-             if 'student' in tree}
+  student = {
+    key: tree['student']
+    for key, tree in trained[f'{label}-0'].variables.items()
+    if 'student' in tree
+  }
   assert held >= {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(student)}
 
 
@@ -168,9 +171,7 @@ def test_shapes_will_do_for_what_is_deployed(label, cohort, initial):
   assert jax.tree.map(jnp.shape, found.variables) == jax.tree.map(jnp.shape, expected.variables)
 
 
-@pytest.mark.parametrize(
-    'name', [name for name in methods.names() if not bare(name).needs_teacher]
-)
+@pytest.mark.parametrize('name', [name for name in methods.names() if not bare(name).needs_teacher])
 def test_what_needs_no_teacher_ignores_it(name, make, batches, teacher, initial):
   apply = jax.jit(functools.partial(make(name).apply, method='loss', mutable=['batch_stats']))
   variables = initial[f'{name}-0'].variables
@@ -190,10 +191,10 @@ def test_numbers_are_traced_and_the_rest_is_not(name):
 
 
 DEFAULTS = {
-    'scratch': {},
-    'kd': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0},
-    'simkd': {'factor': 2, 'weight': 1.0},
-    'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'weight': 1.0},
+  'scratch': {},
+  'kd': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0},
+  'simkd': {'factor': 2, 'weight': 1.0},
+  'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'weight': 1.0},
 }
 
 
@@ -230,9 +231,9 @@ def test_kd_by_hand(make, batches, teacher, initial):
   run = jax.jit(functools.partial(method.apply, method='loss', mutable=['batch_stats']))
   terms, _ = run(variables, batch, seen, epoch=jnp.int32(0))
   student = {name: tree['student'] for name, tree in variables.items()}
-  logits, _ = jax.jit(
-      functools.partial(method.student.apply, train=True, mutable=['batch_stats'])
-  )(student, batch.image)
+  logits, _ = jax.jit(functools.partial(method.student.apply, train=True, mutable=['batch_stats']))(
+    student, batch.image
+  )
 
   def probabilities(logits, temperature):
     e = np.exp(np.asarray(logits, np.float64) / temperature)
@@ -242,5 +243,5 @@ def test_kd_by_hand(make, batches, teacher, initial):
   np.testing.assert_allclose(terms['cross_entropy'], -2 * np.log(own), rtol=1e-4)
   p, q = probabilities(seen.logits, 3), probabilities(logits, 3)
   np.testing.assert_allclose(
-      terms['soft_target'], 0.5 * 9 * np.sum(p * np.log(p / q), axis=1), rtol=1e-3, atol=1e-6
+    terms['soft_target'], 0.5 * 9 * np.sum(p * np.log(p / q), axis=1), rtol=1e-3, atol=1e-6
   )

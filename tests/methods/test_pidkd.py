@@ -41,6 +41,20 @@ class Raw(Strided):
   rectified = False
 
 
+class PreActivation(Strided):
+  """Its stage is a raw sum, which its head activates."""
+
+  def trunk(self, image, train):
+    raw = self.conv(image, train)
+    return (raw,), (raw,)
+
+  def head(self, last, train=False):
+    return jax.nn.relu(last)
+
+  def distillation_map(self, last, train=False):
+    return self.head(last, train)
+
+
 def make_network(fill, model, side):
   shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
   return Network(fill(shapes), model)
@@ -69,11 +83,11 @@ def part(variables, name):
 
 
 CASES = {  # student's stride, teacher's, side of the image, common side of the maps
-    'larger': (1, 2, 8, 4),
-    'smaller': (2, 1, 8, 4),
-    'equal': (2, 2, 8, 4),
-    'larger, not dividing': (1, 2, 9, 5),
-    'smaller, not dividing': (2, 1, 9, 5),
+  'larger': (1, 2, 8, 4),
+  'smaller': (2, 1, 8, 4),
+  'equal': (2, 2, 8, 4),
+  'larger, not dividing': (1, 2, 9, 5),
+  'smaller, not dividing': (2, 1, 9, 5),
 }
 
 
@@ -83,10 +97,16 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
   student_stride, teacher_stride, side, common = CASES[case]
   batch = make_batch(side)
   teacher = make_network(fill, Strided(3, stride=teacher_stride, channels=6), side)
-  student = Strided(3, stride=student_stride, channels=5)
+  student = PreActivation(3, stride=student_stride, channels=5)
   method = make_method(
-      dataset, teacher, student, batch, weight=2.5, factor=3, num_projectors=3,
-      integration=integration,
+    dataset,
+    teacher,
+    student,
+    batch,
+    weight=2.5,
+    factor=3,
+    num_projectors=3,
+    integration=integration,
   )
   variables = initial(fill, method, batch, teacher)
   own = part(variables, 'student')
@@ -97,38 +117,38 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
     weights = np.exp(logits) / np.exp(logits).sum()
 
   def integrated(train):
-    [z_s], _ = student.apply(
-        own, batch.image, train=train, method='stages', mutable=['batch_stats']
+    [raw], _ = student.apply(
+      own, batch.image, train=train, method='stages', mutable=['batch_stats']
     )
     outputs, _ = stack.apply(
-        part(variables, 'projectors'),
-        layers.average_to(z_s, (common, common)),
-        train=train,
-        method='outputs',
-        mutable=['batch_stats'],
+      part(variables, 'projectors'),
+      layers.average_to(jax.nn.relu(raw), (common, common)),
+      train=train,
+      method='outputs',
+      mutable=['batch_stats'],
     )
     return np.tensordot(weights, outputs, axes=1)
 
   seen = observe(teacher, batch)
   terms, _ = jax.jit(functools.partial(method.apply, method='loss', mutable=['batch_stats']))(
-      variables, batch, seen, epoch=jnp.int32(0)
+    variables, batch, seen, epoch=jnp.int32(0)
   )
   z = integrated(train=True)
   z_t = np.asarray(layers.average_to(seen.features.target, (common, common)))
   assert z.shape == z_t.shape == (4, common, common, 6)
   assert terms.keys() == {'feature'}
   np.testing.assert_allclose(
-      terms['feature'], 2.5 * np.mean((z - z_t) ** 2, axis=(1, 2, 3)), rtol=1e-4
+    terms['feature'], 2.5 * np.mean((z - z_t) ** 2, axis=(1, 2, 3)), rtol=1e-4
   )
 
   network = method.deployed(variables, teacher)
   classifier = teacher.variables['params']['classifier']['linear']
   pooled = integrated(train=False).mean(axis=(1, 2))
   np.testing.assert_allclose(
-      jax.jit(network.model.apply)(network.variables, batch.image),
-      pooled @ classifier['kernel'] + classifier['bias'],
-      rtol=1e-4,
-      atol=1e-5,
+    jax.jit(network.model.apply)(network.variables, batch.image),
+    pooled @ classifier['kernel'] + classifier['bias'],
+    rtol=1e-4,
+    atol=1e-5,
   )
 
 
@@ -151,9 +171,9 @@ def test_only_what_inference_needs_is_deployed(fill, dataset):
   network = method.deployed(variables, teacher)
   params = network.variables['params']
   assert {name: set(tree) for name, tree in params.items()} == {
-      'student': {'conv'},
-      'projectors': {'projectors'},
-      'teacher': {'classifier'},
+    'student': {'conv'},
+    'projectors': {'projectors'},
+    'teacher': {'classifier'},
   }
   assert params['teacher']['classifier'] == teacher.variables['params']['classifier']
   assert set(network.variables['batch_stats']) == {'student', 'projectors'}
@@ -183,14 +203,14 @@ def test_simkd_is_pidkd_with_one_projector(assemble, train):
 
 
 @pytest.mark.parametrize(
-    'chosen, said',
-    [
-        ({'num_projectors': 0}, 'num_projectors is 0'),
-        ({'num_projectors': -2}, 'num_projectors is -2'),
-        ({'factor': 0}, 'factor is 0; .* allows 1 to 12'),
-        ({'factor': 13}, 'factor is 13; .* allows 1 to 12'),
-        ({'integration': 'meen'}, "unknown integration 'meen'; did you mean 'mean'"),
-    ],
+  'chosen, said',
+  [
+    ({'num_projectors': 0}, 'num_projectors is 0'),
+    ({'num_projectors': -2}, 'num_projectors is -2'),
+    ({'factor': 0}, 'factor is 0; .* allows 1 to 12'),
+    ({'factor': 13}, 'factor is 13; .* allows 1 to 12'),
+    ({'integration': 'meen'}, "unknown integration 'meen'; did you mean 'mean'"),
+  ],
 )
 def test_impossible_projectors_are_refused(chosen, said, assemble, batches):
   cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', chosen, Numbers(), 0))

@@ -19,26 +19,26 @@ from pidkd_jax.types import Network
 
 # Parameters and multiply-adds at 100 classes and 32x32, as the community's networks have them.
 COSTS = {
-    'resnet8': (83892, 12507392),
-    'resnet14': (181108, 26663168),
-    'resnet20': (278324, 40818944),
-    'resnet32': (472756, 69130496),
-    'resnet38': (569972, 83286272),
-    'resnet44': (667188, 97442048),
-    'resnet56': (861620, 125753600),
-    'resnet110': (1736564, 253155584),
-    'resnet116': (1833780, 267311360),
-    'resnet14x2': (703732, 101118464),
-    'resnet38x2': (2255604, 327610880),
-    'resnet110x2': (6911220, 1007088128),
-    'resnet8x4': (1233540, 177071104),
-    'resnet14x4': (2783620, 403563520),
-    'resnet32x4': (7433860, 1083040768),
-    'resnet38x4': (8983940, 1309533184),
-    'wrn_16_1': (180916, 26663168),
-    'wrn_16_2': (703284, 101118464),
-    'wrn_40_1': (569780, 83286272),
-    'wrn_40_2': (2255156, 327610880),
+  'resnet8': (83892, 12507392),
+  'resnet14': (181108, 26663168),
+  'resnet20': (278324, 40818944),
+  'resnet32': (472756, 69130496),
+  'resnet38': (569972, 83286272),
+  'resnet44': (667188, 97442048),
+  'resnet56': (861620, 125753600),
+  'resnet110': (1736564, 253155584),
+  'resnet116': (1833780, 267311360),
+  'resnet14x2': (703732, 101118464),
+  'resnet38x2': (2255604, 327610880),
+  'resnet110x2': (6911220, 1007088128),
+  'resnet8x4': (1233540, 177071104),
+  'resnet14x4': (2783620, 403563520),
+  'resnet32x4': (7433860, 1083040768),
+  'resnet38x4': (8983940, 1309533184),
+  'wrn_16_1': (180916, 26663168),
+  'wrn_16_2': (703284, 101118464),
+  'wrn_40_1': (569780, 83286272),
+  'wrn_40_2': (2255156, 327610880),
 }
 # Deep networks take seconds to trace and repeat the blocks of these.
 SHALLOW = [name for name in models.names() if COSTS.get(name, (0, 0))[0] < 3e5]
@@ -52,14 +52,14 @@ def image(size, batch=1):
 def shapes(model, size=32, method=None):
   """The variables that initialisation creates for a method, as shapes."""
   return jax.eval_shape(
-      functools.partial(model.init, method=method), jax.random.key(0), image(size)
+    functools.partial(model.init, method=method), jax.random.key(0), image(size)
   )
 
 
 @functools.cache
 def encoded(model, size):
   return jax.eval_shape(
-      functools.partial(model.apply, method='encode'), shapes(model, size), image(size, batch=2)
+    functools.partial(model.apply, method='encode'), shapes(model, size), image(size, batch=2)
   )
 
 
@@ -131,19 +131,17 @@ def test_described_as_json_it_is_built_again(name):
 @pytest.mark.parametrize('student', [None, 'wrn_16_1'])
 def test_a_distilled_network_too_is_built_again_even_as_a_student(student):
   distilled = Distilled(
-      num_classes=7,
-      student=models.create('resnet8', num_classes=7),
-      teacher=models.create('wrn_40_2', num_classes=7),
-      num_projectors=3,
-      factor=2,
-      integration='learned',
-      target=(8, 8, 128),
-      target_rectified=True,
+    num_classes=7,
+    student=models.create('resnet8', num_classes=7),
+    teacher=models.create('wrn_40_2', num_classes=7),
+    num_projectors=3,
+    factor=2,
+    integration='learned',
+    target=(8, 8, 128),
+    target_rectified=True,
   )
   if student:  # As the teacher of another.
-    distilled = distilled.clone(
-        student=models.create(student, num_classes=7), teacher=distilled
-    )
+    distilled = distilled.clone(student=models.create(student, num_classes=7), teacher=distilled)
   assert models.build(json.loads(json.dumps(models.describe(distilled)))) == distilled
 
 
@@ -162,8 +160,8 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 
 @pytest.mark.parametrize(
-    'model',
-    [ResNet(num_classes=2, depth=9, widths=(1, 1, 1, 1)), WRN(num_classes=2, depth=14, factor=1)],
+  'model',
+  [ResNet(num_classes=2, depth=9, widths=(1, 1, 1, 1)), WRN(num_classes=2, depth=14, factor=1)],
 )
 def test_a_depth_that_is_none_of_the_family_is_refused(model):
   with pytest.raises(ValueError, match=f'not {model.depth}'):
@@ -185,7 +183,7 @@ def test_features_hang_together(network, images):
   model = network.model
   features = jax.jit(network.encode)(images)
   np.testing.assert_allclose(
-      features.pooled, np.mean(features.target, axis=(1, 2)), rtol=1e-5, atol=1e-6
+    features.pooled, np.mean(features.target, axis=(1, 2)), rtol=1e-5, atol=1e-6
   )
   assert np.min(features.target) >= 0 and model.rectified and features.rectified
   if isinstance(model, ResNet):
@@ -196,27 +194,23 @@ def test_features_hang_together(network, images):
   else:
     assert all(np.min(stage) < 0 for stage in features.stages)
   np.testing.assert_allclose(
-      jax.jit(model.apply)(network.variables, images),
-      network.classify(features.pooled),
-      rtol=1e-5,
-      atol=1e-6,
+    jax.jit(model.apply)(network.variables, images),
+    network.classify(features.pooled),
+    rtol=1e-5,
+    atol=1e-6,
   )
 
 
 def test_a_student_distils_from_an_activated_map(network, images):
   """Pre-activation stages end in a raw sum: norm and ReLU come before the projector."""
   features = jax.jit(network.encode)(images)
-  found = network.model.apply(
-      network.variables, features.stages[-1], method='distillation_map'
-  )
+  found = network.model.apply(network.variables, features.stages[-1], method='distillation_map')
   np.testing.assert_allclose(found, features.target, rtol=1e-5, atol=1e-6)
   assert np.min(found) >= 0
 
 
 def test_training_uses_and_updates_the_statistics_of_the_batch(network, images):
-  run = jax.jit(
-      functools.partial(network.model.apply, train=True, mutable=['batch_stats'])
-  )
+  run = jax.jit(functools.partial(network.model.apply, train=True, mutable=['batch_stats']))
   logits, changed = run(network.variables, images)
   before = traverse_util.flatten_dict(network.variables['batch_stats'])
   after = traverse_util.flatten_dict(changed['batch_stats'])

@@ -32,11 +32,11 @@ def trace(state):
 
 def test_a_member_is_the_same_alone_and_in_company(assemble, train):
   company = [
-      member('scratch', 0),
-      member('kd', 0),
-      member('kd', 1),
-      member('kd', 0, Numbers(0.2, 0.0), label='fast'),
-      member('pidkd', 0),
+    member('scratch', 0),
+    member('kd', 0),
+    member('kd', 1),
+    member('kd', 0, Numbers(0.2, 0.0), label='fast'),
+    member('pidkd', 0),
   ]
   together = train(assemble(*company), range(3))
   assert len(together) == 5
@@ -51,8 +51,8 @@ def test_trials_and_numbers_share_one_compiled_update(assemble, train):
   train(assemble(*(member('kd', trial) for trial in range(5)), optimizer=optimizer), range(3))
   assert _update._cache_size() == before + 1
   others = (
-      member('kd', 0, Numbers(0.2, 0.01), label='fast'),
-      member('kd', 0, label='heavy', weight=7.0, temperature=2.0),
+    member('kd', 0, Numbers(0.2, 0.01), label='fast'),
+    member('kd', 0, label='heavy', weight=7.0, temperature=2.0),
   )
   cohort = assemble(*others, seed=1, optimizer=optimizer)
   train(cohort, range(2))
@@ -69,10 +69,10 @@ def test_numbers_act_though_they_are_traced(assemble, train):
   """One step on the same batch: the gradients differ by the weight, the moves by the rate."""
   none = Numbers(0.05, 0.0)
   cohort = assemble(
-      member('simkd', 0, none, label='plain'),
-      member('simkd', 0, none, label='heavy', weight=3.0),
-      member('simkd', 0, Numbers(0.1, 0.0), label='fast'),
-      member('simkd', 0, Numbers(0.05, 0.5), label='decayed'),
+    member('simkd', 0, none, label='plain'),
+    member('simkd', 0, none, label='heavy', weight=3.0),
+    member('simkd', 0, Numbers(0.1, 0.0), label='fast'),
+    member('simkd', 0, Numbers(0.05, 0.5), label='decayed'),
   )
   initial = train(cohort, [])
   states = train(cohort, [0], initial)
@@ -82,18 +82,21 @@ def test_numbers_act_though_they_are_traced(assemble, train):
     trees = [trace(states[name]) for name in names]
     jax.tree.map(relation, start, *trees)
 
-  close = dict(rtol=1e-3, atol=1e-7)
+  close = dict(rtol=1e-3, atol=1e-6)
   check(lambda _, g, heavy: np.testing.assert_allclose(heavy, 3 * g, **close), 'plain-0', 'heavy-0')
   check(lambda _, g, fast: np.testing.assert_array_equal(fast, g), 'plain-0', 'fast-0')
   # PyTorch's weight decay joins the gradient, on every parameter, norms included.
   check(
-      lambda p, g, decayed: np.testing.assert_allclose(decayed, g + 0.5 * p, rtol=1e-5, atol=1e-7),
-      'plain-0', 'decayed-0',
+    lambda p, g, decayed: np.testing.assert_allclose(decayed, g + 0.5 * p, rtol=1e-5, atol=1e-7),
+    'plain-0',
+    'decayed-0',
   )
   for name, rate in (('plain-0', 0.05), ('heavy-0', 0.05), ('fast-0', 0.1), ('decayed-0', 0.05)):
     jax.tree.map(
-        lambda p, v, after: np.testing.assert_allclose(after, p - rate * v, rtol=1e-5, atol=1e-7),
-        start, trace(states[name]), states[name].params,
+      lambda p, v, after: np.testing.assert_allclose(after, p - rate * v, rtol=1e-5, atol=1e-7),
+      start,
+      trace(states[name]),
+      states[name].params,
     )
 
 
@@ -117,9 +120,7 @@ def test_sums_add_up_each_term_and_their_total(assemble, batches, train):
   three = train(cohort, range(3))['kd-0'].sums
   assert three.keys() == {'cross_entropy', 'soft_target', 'loss'}
   for sums in (one, three):
-    np.testing.assert_allclose(
-        sums['loss'], sums['cross_entropy'] + sums['soft_target'], rtol=1e-5
-    )
+    np.testing.assert_allclose(sums['loss'], sums['cross_entropy'] + sums['soft_target'], rtol=1e-5)
   assert all(three[name] > one[name] > 0 for name in one)
 
 
@@ -131,7 +132,8 @@ def test_the_first_step_that_is_not_finite_is_remembered(assemble, batches, trai
   states['scratch-0'] = cohort.update('scratch-0', states['scratch-0'], broken, None, jnp.int32(5))
   states = train(cohort, [6, 7], states)
   assert {name: int(state.bad_step) for name, state in states.items()} == {
-      'scratch-0': 5, 'kd-0': -1,
+    'scratch-0': 5,
+    'kd-0': -1,
   }
 
 
@@ -164,21 +166,19 @@ def test_the_teacher_is_observed_in_inference_mode(batches, teacher):
   single = observe(teacher, jax.tree.map(lambda leaf: leaf[:1], batches[0]))
   # Its view of an image does not depend on the others.
   np.testing.assert_allclose(seen.logits[:1], single.logits, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(seen.features.pooled[:1], single.features.pooled, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(
-      seen.features.pooled[:1], single.features.pooled, rtol=1e-4, atol=1e-5
-  )
-  np.testing.assert_allclose(
-      seen.logits, teacher.classify(seen.features.pooled), rtol=1e-4, atol=1e-5
+    seen.logits, teacher.classify(seen.features.pooled), rtol=1e-4, atol=1e-5
   )
 
 
 @pytest.mark.parametrize(
-    'wrong, said',
-    [
-        (member('pidk'), "unknown method 'pidk'"),
-        (member('kd', wieght=2.0), "unknown hyper-parameter of kd 'wieght'; did you mean 'weight'"),
-        (member('kd', student='resnet9'), "unknown model 'resnet9'"),
-    ],
+  'wrong, said',
+  [
+    (member('pidk'), "unknown method 'pidk'"),
+    (member('kd', wieght=2.0), "unknown hyper-parameter of kd 'wieght'; did you mean 'weight'"),
+    (member('kd', student='resnet9'), "unknown model 'resnet9'"),
+  ],
 )
 def test_a_member_of_unknown_names_is_refused(wrong, said, assemble):
   with pytest.raises(UserError, match=said):
@@ -201,15 +201,17 @@ class Probe(Method):
 
   needs_teacher = False
 
+  def setup(self):
+    self.count = self.variable('bank', 'count', lambda: jnp.float32(0))
+
   def loss(self, batch, teacher, *, epoch):
-    count = self.variable('bank', 'count', lambda: jnp.float32(0))
     if not self.is_initializing():
-      count.value += 1
+      self.count.value += 1
     noise = jax.random.normal(self.make_rng('method'))
     return {
-        'epoch': epoch.astype(jnp.float32),
-        'noise': noise,
-        'move': batch.image[:, 0, 0, 0] * self.student(),
+      'epoch': epoch.astype(jnp.float32),
+      'noise': noise,
+      'move': batch.image[:, 0, 0, 0] * self.student(),
     }
 
 
@@ -217,19 +219,22 @@ class Probe(Method):
 def probe(dataset, batches):
   """A function that runs some steps of two probes and returns the terms of the last."""
   cohort = Cohort(
-      teacher=None,
-      numbers={name: {'learning_rate': jnp.float32(0.1), 'weight_decay': jnp.float32(0)}
-               for name in 'ab'},
-      keys={name: jax.random.key(i) for i, name in enumerate('ab')},
-      methods=tuple((name, Probe(Point(), None, dataset)) for name in 'ab'),
-      optimizer=Optimizer(4, (), 0.1, 0.9),
+    teacher=None,
+    numbers={
+      name: {'learning_rate': jnp.float32(0.1), 'weight_decay': jnp.float32(0)} for name in 'ab'
+    },
+    keys={name: jax.random.key(i) for i, name in enumerate('ab')},
+    methods=tuple((name, Probe(Point(), None, dataset)) for name in 'ab'),
+    optimizer=Optimizer(4, (), 0.1, 0.9),
   )
 
   def run(*steps):
     states = cohort.init(batches[0])
     for step in steps:
-      states = {name: state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
-                for name, state in states.items()}
+      states = {
+        name: state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
+        for name, state in states.items()
+      }
       states = cohort.step(states, batches[0], jnp.int32(step))
     return states
 

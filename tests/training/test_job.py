@@ -7,8 +7,8 @@ import signal
 import numpy as np
 import pytest
 
-from pidkd_jax import bundle, config as configuration
-from pidkd_jax import data
+from pidkd_jax import bundle, data
+from pidkd_jax import config as configuration
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.training import job, journal
@@ -62,8 +62,8 @@ def variables(folder, member='pidkd-0'):
 def figures(folder):
   """The journal's rows without what is timed."""
   return [
-      {name: value for name, value in row.items() if 'seconds' not in name}
-      for row in journal.read(folder)
+    {name: value for name, value in row.items() if 'seconds' not in name}
+    for row in journal.read(folder)
   ]
 
 
@@ -92,13 +92,12 @@ def test_a_run_leaves_what_the_user_needs(config, whole):
 def test_the_bundle_gives_the_same_numbers_again(config, whole):
   loaded = bundle.load(whole(config) / 'bundles' / 'pidkd-0')
   card = loaded.card
-  teacher = bundle.load(
-      next((whole(config).parent / 'teachers').iterdir()) / 'bundles' / 'teacher'
-  )
+  teacher = bundle.load(next((whole(config).parent / 'teachers').iterdir()) / 'bundles' / 'teacher')
   dataset = data.load('digits', directory=config.data.dir)
-  again = evaluate(
-      loaded.network, dataset.test, card['dataset']['mean'], card['dataset']['std'], teacher.network
-  )
+  stats = card['dataset']
+  [again] = evaluate(
+    {'': loaded.network}, dataset.test, stats['mean'], stats['std'], teacher.network
+  ).values()
   assert again == {name: card['results'][name] for name in again}
   assert again.keys() >= {'top1', 'top5', 'agreement', 'alignment_error', 'calibration_error'}
   # The result is the last epoch's, whichever was best on the test images.
@@ -180,7 +179,7 @@ def test_trials_and_methods_make_one_cohort(config, whole, home):
   c.total_epochs = 1
   report = job.main(c, str(home / 'cohort'))
   assert {row['member'] for row in journal.read(home / 'cohort')} == {
-      f'{label}-{trial}' for label in ('pidkd', 'scratch', 'kd') for trial in (0, 1)
+    f'{label}-{trial}' for label in ('pidkd', 'scratch', 'kd') for trial in (0, 1)
   }
   assert report.count('(2 trials)') == 3 and '±' in report
 
@@ -217,8 +216,11 @@ def half_written(folder):
 
 
 @pytest.mark.parametrize(
-    ('damage', 'message'),
-    [(other_classes, 'for the 3 classes of digits and not for the 10'), (half_written, 'half-written')],
+  ('damage', 'message'),
+  [
+    (other_classes, 'for the 3 classes of digits and not for the 10'),
+    (half_written, 'half-written'),
+  ],
 )
 def test_a_teacher_that_does_not_fit_is_refused(config, whole, home, damage, message):
   loaded = bundle.load(whole(config) / 'bundles' / 'pidkd-0')
@@ -232,25 +234,25 @@ def test_a_teacher_that_does_not_fit_is_refused(config, whole, home, damage, mes
 
 
 @pytest.mark.parametrize(
-    ('field', 'value', 'message'),
-    [
-        ('student', 'resnet88', "unknown model 'resnet88'; did you mean 'resnet8'"),
-        ('teacher.model', 'wrn_16_3', "unknown model 'wrn_16_3'; did you mean 'wrn_16_"),
-        ('data.name', 'digts', "unknown dataset 'digts'; did you mean 'digits'"),
-        ('method.integration', 'men', "unknown integration 'men'; did you mean 'mean'"),
-        ('method.num_projectors', 0, 'num_projectors is 0'),
-        ('method.factor', 1000, 'factor is 1000; the target map of 64 channels'),
-        ('batch_size', 0, 'batch_size is 0'),
-        ('batch_size', 1298, 'batch_size is 1298; the training split of 1297 images'),
-        ('total_epochs', 0, 'total_epochs is 0'),
-        ('learning_rate', 0.0, 'learning_rate is 0.0; it must be greater than 0'),
-        ('trials', 0, 'trials is 0'),
-        ('drops', (1.5,), r'drops is \(1.5,\)'),
-        ('data.holdout', 1.0, 'holdout is 1.0'),
-        ('data.archive', '/nowhere/x.tar.gz', 'digits needs no archive'),
-        ('data.dir', 'gs://bucket/data', 'gs://bucket/data; stage it to a local folder'),
-        ('teacher.bundle', '/nowhere', "bundle '/nowhere' does not exist"),
-    ],
+  ('field', 'value', 'message'),
+  [
+    ('student', 'resnet88', "unknown model 'resnet88'; did you mean 'resnet8'"),
+    ('teacher.model', 'wrn_16_3', "unknown model 'wrn_16_3'; did you mean 'wrn_16_"),
+    ('data.name', 'digts', "unknown dataset 'digts'; did you mean 'digits'"),
+    ('method.integration', 'men', "unknown integration 'men'; did you mean 'mean'"),
+    ('method.num_projectors', 0, 'num_projectors is 0'),
+    ('method.factor', 1000, 'factor is 1000; the target map of 64 channels'),
+    ('batch_size', 0, 'batch_size is 0'),
+    ('batch_size', 1298, 'batch_size is 1298; the training split of 1297 images'),
+    ('total_epochs', 0, 'total_epochs is 0'),
+    ('learning_rate', 0.0, 'learning_rate is 0.0; it must be greater than 0'),
+    ('trials', 0, 'trials is 0'),
+    ('drops', (1.5,), r'drops is \(1.5,\)'),
+    ('data.holdout', 1.0, 'holdout is 1.0'),
+    ('data.archive', '/nowhere/x.tar.gz', 'digits needs no archive'),
+    ('data.dir', 'gs://bucket/data', 'gs://bucket/data; stage it to a local folder'),
+    ('teacher.bundle', '/nowhere', "bundle '/nowhere' does not exist"),
+  ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(config, home, field, value, message):
   group, _, name = field.rpartition('.')

@@ -1,6 +1,9 @@
 import json
+import struct
+import time
 
 import pytest
+from tensorboardX.proto import event_pb2
 
 from pidkd_jax.training import journal
 from pidkd_jax.training.journal import Journal
@@ -8,7 +11,6 @@ from pidkd_jax.training.journal import Journal
 
 def row(step, member='kd-0', **figures):
   return {'step': step, 'epoch': step // 10, 'member': member, 'train_loss': 0.5, **figures}
-
 
 
 @pytest.fixture
@@ -72,5 +74,36 @@ def test_a_line_cut_short_by_a_kill_is_dropped(workdir, tail):
     json.loads(line)
 
 
-def test_tensorboard_gets_its_events(workdir):
-  assert list((workdir / 'tensorboard').iterdir())
+def events(workdir):
+  """TensorBoard's files: (step, tag, value) of each figure, and the steps where runs go on."""
+  figures, starts = [], []
+  for path in (workdir / 'tensorboard').iterdir():
+    data = path.read_bytes()
+    while data:  # A record: its length, a checksum of that, itself, a checksum of it.
+      [length] = struct.unpack('<Q', data[:8])
+      event = event_pb2.Event.FromString(data[12 : 12 + length])
+      data = data[16 + length :]
+      figures += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+      if event.HasField('session_log'):
+        starts.append(event.step)
+  return figures, starts
+
+
+def test_tensorboard_gets_the_figures_and_not_the_counts(workdir):
+  figures, starts = events(workdir)
+  assert figures == [(step, f'{member}/train_loss', 0.5) for step, member in ALL]
+  assert starts == []
+
+
+def test_tensorboard_is_told_what_a_resume_makes_void(workdir, monkeypatch):
+  later = time.time() + 60
+  monkeypatch.setattr(time, 'time', lambda: later)
+  resumed = Journal(workdir, 20)
+  resumed.write([row(30, test_top1=0.25)])
+  resumed.close()
+  figures, starts = events(workdir)
+  assert starts == [21]
+  # What was written before stays where it was.
+  expected = [(step, f'{member}/train_loss', 0.5) for step, member in ALL]
+  expected += [(30, 'kd-0/train_loss', 0.5), (30, 'kd-0/test_top1', 0.25)]
+  assert sorted(figures) == sorted(expected)

@@ -33,9 +33,7 @@ def test_the_published_recipe_drops_after_150_180_and_210_epochs():
   rates = jax.vmap(found.rate)
   for epochs, before, after in ((150, 1, 0.1), (180, 0.1, 0.01), (210, 0.01, 0.001)):
     first = epochs * 781  # The first step of the next epoch, counted from 0.
-    np.testing.assert_allclose(
-        rates(jnp.array([first - 1, first])), [before, after], rtol=1e-5
-    )
+    np.testing.assert_allclose(rates(jnp.array([first - 1, first])), [before, after], rtol=1e-5)
   np.testing.assert_allclose(rates(jnp.array([0, 240 * 781 - 1])), [1, 0.001], rtol=1e-5)
 
 

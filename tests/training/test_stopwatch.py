@@ -57,8 +57,8 @@ def test_samples_are_scaled_to_the_epoch(clock, work):
   assert states == {'a': 2, 'b': 12}
   clock.now += 1
   assert watch.lap(40) == {
-      'a': {'wall_seconds': 21, 'seconds': 80, 'teacher_seconds': 200},
-      'b': {'wall_seconds': 21, 'seconds': 120, 'teacher_seconds': 200},
+    'a': {'wall_seconds': 21, 'seconds': 80, 'teacher_seconds': 200},
+    'b': {'wall_seconds': 21, 'seconds': 120, 'teacher_seconds': 200},
   }
   # The next epoch begins anew.
   clock.now += 9  # Evaluation.

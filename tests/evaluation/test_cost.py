@@ -1,0 +1,100 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from pidkd_jax.distilled import Distilled
+from pidkd_jax.evaluation.cost import Cost, cost, multiply_adds, parameters
+from pidkd_jax.models.resnet import ResNet
+from pidkd_jax.types import Network
+
+
+def of(layer, *shape):
+  """Multiply-adds of one layer, by shapes alone."""
+  x = jax.ShapeDtypeStruct(shape, jnp.float32)
+  variables = jax.eval_shape(layer.init, jax.random.key(0), x)
+  return multiply_adds(layer.apply, variables, x)
+
+
+@pytest.mark.parametrize(
+  'layer, shape, expected',
+  [
+    (nn.Conv(7, (3, 3)), (1, 8, 8, 5), 8 * 8 * 7 * 9 * 5),
+    (nn.Conv(7, (3, 3), strides=2, padding=1), (1, 8, 8, 5), 4 * 4 * 7 * 9 * 5),
+    (nn.Conv(7, (1, 1)), (2, 8, 8, 5), 2 * 8 * 8 * 7 * 5),
+    (nn.Conv(6, (3, 3), feature_group_count=6), (1, 8, 8, 6), 8 * 8 * 6 * 9),
+    (nn.Conv(6, (3, 3), feature_group_count=2), (1, 8, 8, 4), 8 * 8 * 6 * 9 * 2),
+    (nn.Dense(10), (1, 64), 640),
+    (nn.BatchNorm(use_running_average=True), (1, 8, 8, 5), 0),
+  ],
+)
+def test_layers_by_hand(layer, shape, expected):
+  assert of(layer, *shape) == expected
+
+
+def test_products_of_batches_of_matrices():
+  a, b = jnp.zeros((5, 2, 3)), jnp.zeros((5, 3, 4))
+  assert multiply_adds(jnp.matmul, a, b) == 5 * 2 * 3 * 4
+
+
+def test_what_is_compiled_inside_counts_too():
+  inner = jax.jit(jnp.matmul)
+  assert multiply_adds(lambda a, b: inner(a, b).sum(), jnp.zeros((2, 3)), jnp.zeros((3, 4))) == 24
+
+
+def test_parameters_are_counted_from_arrays_or_shapes():
+  shape = jax.ShapeDtypeStruct((4,), jnp.float32)
+  tree = {'a': np.zeros((2, 3)), 'b': {'c': shape}, 'd': np.ones(())}
+  assert parameters(tree) == 6 + 4 + 1
+
+
+def test_a_network_by_hand(teacher):
+  found = cost(teacher, (8, 8, 3))
+  weights = 9 * (3 * 4 + 4 * 4 + 4 * 4 + 4 * 8 + 8 * 8 + 8 * 12 + 12 * 12) + 4 * 8 + 8 * 12
+  norms = 2 * (4 + 2 * 4 + 3 * 8 + 3 * 12)
+  assert found.parameters == weights + norms + (12 + 1) * 3
+  multiplied = (
+    64 * 9 * (3 * 4 + 4 * 4 + 4 * 4)
+    + 16 * (9 * (4 * 8 + 8 * 8) + 4 * 8)
+    + 4 * (9 * (8 * 12 + 12 * 12) + 8 * 12)
+    + 12 * 3
+  )
+  assert found.multiply_adds == multiplied
+  # Shapes will do.
+  shapes = jax.eval_shape(lambda: teacher.variables)
+  assert cost(Network(shapes, teacher.model), (8, 8, 3)) == found
+
+
+def test_what_is_shared_is_deployed_once_and_the_teachers_encoder_not_at_all(teacher):
+  """Encoder, q projectors and the teacher's classifier, as the literature counts them."""
+  student = ResNet(num_classes=3, depth=8, widths=(4, 4, 4, 4))
+  distilled = Distilled(
+    num_classes=3,
+    student=student,
+    teacher=teacher.model,
+    num_projectors=3,
+    factor=2,
+    integration='mean',
+    target=(2, 2, 12),
+    target_rectified=True,
+  )
+  image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
+
+  def of(model, method=None):
+    shapes = jax.eval_shape(functools.partial(model.init, method=method), jax.random.key(0), image)
+    return Network(shapes, model)
+
+  found = cost(of(distilled), (8, 8, 3))
+  encoder = parameters(of(student, 'encode').variables['params'])
+  projector = 4 * 6 + 9 * 6**2 + 6 * 12 + 4 * 6 + 2 * 12
+  assert found.parameters == encoder + 3 * projector + 12 * 3 + 3
+  encoding = cost(of(student), (8, 8, 3)).multiply_adds - 4 * 3
+  projecting = 3 * 2 * 2 * (4 * 6 + 9 * 6**2 + 6 * 12)
+  assert found.multiply_adds == encoding + projecting + 12 * 3
+
+
+def test_a_cost_reads_well():
+  assert str(Cost(1234567, 89)) == '1,234,567 parameters, 89 multiply-adds'
