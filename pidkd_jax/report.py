@@ -9,9 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pidkd_jax.training.journal import Row
-
 Card = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)

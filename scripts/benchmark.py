@@ -60,29 +60,30 @@ def _measure():
   batch = stream.batch(order, jnp.int32(0))
   fused = _STEPS_PER_CALL.value or (1 if jax.default_backend() == 'cpu' else _STEPS.value)
 
-  def train(states):
+  def train(states, steps):
     if fused > 1:
-      for first in range(0, _STEPS.value, fused):
+      for first in range(0, steps, fused):
         states = cohorts.scan(cohort, states, stream, order, jnp.int32(first), fused)
       return states
-    for step in range(_STEPS.value):
+    for step in range(steps):
       step = jnp.int32(step)
       states = cohort.step(states, stream.batch(order, step), step)
     return states
 
-  compile_seconds = {}
+  first_call = {}
   for kind in ('cold', 'warm'):
     jax.clear_caches()
     states = jax.block_until_ready(cohort.init(batch))
     started = time.monotonic()
-    states = jax.block_until_ready(train(states))
-    compile_seconds[kind] = time.monotonic() - started
+    states = jax.block_until_ready(train(states, 1))
+    first_call[kind] = time.monotonic() - started
 
   training = []
-  for _ in range(_ROUNDS.value):
+  for _ in range(_ROUNDS.value + 1):
     started = time.monotonic()
-    states = jax.block_until_ready(train(states))
+    states = jax.block_until_ready(train(states, _STEPS.value))
     training.append(time.monotonic() - started)
+  del training[0]
 
   def observe():
     for _ in range(_STEPS.value):
@@ -105,18 +106,17 @@ def _measure():
     f'{fused} step(s) a call'
   )
   print(', '.join(f'{key} {value}' for key, value in workdir.environment().items()))
-  print(f'\n| {"":<22} | images/s | slowest - fastest round | ms a step |')
+  print(f'\n| {"":<22} | images/s | slowest - fastest round | ms a batch |')
   print('|---|---|---|---|')
   for title, images, seconds in rows:
     speeds = sorted(images / s for s in seconds)
-    step = f'{1000 * statistics.median(seconds) / _STEPS.value:.1f}' if images == count else ''
+    batch_seconds = statistics.median(seconds) * _BATCH_SIZE.value / images
     print(
       f'| {title:<22} | {statistics.median(speeds):,.0f} '
-      f'| {speeds[0]:,.0f} - {speeds[-1]:,.0f} | {step} |'
+      f'| {speeds[0]:,.0f} - {speeds[-1]:,.0f} | {1000 * batch_seconds:.1f} |'
     )
-  steady = statistics.median(training)
-  for kind, seconds in compile_seconds.items():
-    print(f'compilation of the training step, {kind}: {seconds - steady:.1f} s')
+  for kind, seconds in first_call.items():
+    print(f'first call of the training step, {kind} cache: {seconds:.1f} s')
   print(f'peak memory: {_peak_memory() / 2**20:,.0f} MiB')
 
 
