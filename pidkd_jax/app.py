@@ -5,7 +5,6 @@ from pidkd_jax import host
 host.tune_allocator()
 
 # pylint: disable=g-import-not-at-top,wrong-import-position
-import errno
 import sys
 from collections.abc import Callable, Sequence
 
@@ -37,7 +36,7 @@ def _parse(args: Sequence[str]) -> list[str]:
   except AttributeError as error:
     # An unknown field: ml_collections wraps the KeyError that has the text.
     _fail(f'no such field in --config: {getattr(error.args[0], "args", error.args)[0]}', 2)
-  except (TypeError, ValueError, OSError) as error:
+  except (TypeError, ValueError, OSError, SyntaxError, NameError, ImportError) as error:
     # ml_collections tells a long story; what happened stands at its end.
     _fail(f'--config: {str(error).strip().splitlines()[-1]}', 2)
   if len(rest) > 1:
@@ -51,15 +50,13 @@ def _guarded(main: Callable[[], None]) -> None:
   try:
     main()
   except KeyboardInterrupt:
-    _fail('stopped before there was anything to save', 130)
+    _fail('stopped; what is saved stays, and the same command goes on from there', 130)
   except Stopped as stopped:
     _fail(stopped, stopped.status)
   except UserError as error:
     _fail(error, 1)
   except OSError as error:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-      raise
-    _fail(f'{error.strerror}: {error.filename or "the run cannot write"}', 1)
+    _fail(f'{error.strerror or error}: {error.filename or "the run cannot write"}', 1)
 
 
 def _fail(message: object, status: int) -> None:

@@ -28,6 +28,10 @@ from pidkd_jax.types import Network
 _VARIABLES, _CARD, _MANIFEST = 'variables.npz', 'card.json', 'manifest.json'
 
 
+# What every card says of the data that its network is for.
+_DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
+
+
 @dataclasses.dataclass(frozen=True)
 class Bundle:
   """A loaded bundle.
@@ -35,7 +39,8 @@ class Bundle:
   Attributes:
     network: ready to run.
     card: what card.json holds; `card['model']` describes the network.
-    digest: SHA-256 (hex) of the manifest, and so of everything.
+    digest: SHA-256 (hex) of what the network computes: its variables, description and
+      normalisation; not of how long its training took.
     folder: where it lies.
   """
 
@@ -51,7 +56,7 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
   Args:
     folder: of the bundle.
     network: its description joins the card as 'model'.
-    card: JSON values; needs 'dataset' with 'image_shape', from which loading knows the shapes.
+    card: JSON values; needs 'dataset' with name, class_names, image_shape, mean and std.
   """
   part, old = (folder.with_name(folder.name + end) for end in ('.partial', '.old'))
   shutil.rmtree(part, ignore_errors=True)
@@ -82,18 +87,26 @@ def load(folder: pathlib.Path) -> Bundle:
     path = folder / name
     if not path.is_file() or manifest.get(name) != _sha256(path):
       state = 'altered' if path.is_file() else 'missing'
-      raise UserError(f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again')
+      raise UserError(
+        f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again, or '
+        'remove it and make it anew'
+      )
   card = _read_json(folder / _CARD)
   try:
     model = models.build(card['model'])
-    image = jax.ShapeDtypeStruct((1, *card['dataset']['image_shape']), jnp.float32)
+    dataset = {name: card['dataset'][name] for name in _DATASET}
+    image = jax.ShapeDtypeStruct((1, *dataset['image_shape']), jnp.float32)
     expected = jax.eval_shape(model.init, jax.random.key(0), image)
     variables = _read_variables(folder / _VARIABLES, expected)
-  except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+  except KeyError as error:
+    raise UserError(f'bundle {str(folder)!r}: {_CARD} lacks {error}') from error
+  except (TypeError, ValueError, zipfile.BadZipFile) as error:
     raise UserError(
       f'bundle {str(folder)!r} is not one that this version reads: {error}'.replace('\n', ' ')
     ) from error
-  return Bundle(Network(variables, model), card, _sha256(manifest_path), folder)
+  identity = [manifest[_VARIABLES], card['model'], dataset['mean'], dataset['std']]
+  digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+  return Bundle(Network(variables, model), card, digest, folder)
 
 
 def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
@@ -115,7 +128,7 @@ def _sha256(path: pathlib.Path) -> str:
 
 
 def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
-  path.write_text(json.dumps(value, indent=2) + '\n')
+  path.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The fields of the main job with their defaults, and the checks that need no data."""
 
 import dataclasses
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -82,6 +84,8 @@ _BOUNDS = (
   ('batch_size', 1, True),
   ('learning_rate', 0, False),
   ('weight_decay', 0, True),
+  ('momentum', 0, True),
+  ('drop_factor', 0, True),
   ('trials', 1, True),
   ('eval_every', 1, True),
   ('checkpoint_seconds', 0, True),
@@ -100,6 +104,14 @@ _BOUNDS = (
 
 def check(config: ConfigDict) -> None:
   """Raises UserError for a number out of its bounds, with the field's name and the bound."""
+  for field, value in _numbers(config):
+    if not math.isfinite(value):
+      raise UserError(f'{field} is {value}; a finite number is needed')
+  for field in ('seed', 'teacher.seed'):
+    if get(config, field) >= 2**32:
+      raise UserError(f'{field} is {get(config, field)}; it must be below 2**32')
+  if config.data.flip not in (-1, 0, 1):
+    raise UserError(f"data.flip is {config.data.flip}; it is 1, 0, or -1 for the dataset's own")
   for field, least, allowed in _BOUNDS:
     value = get(config, field)
     if not (value >= least if allowed else value > least):
@@ -108,8 +120,17 @@ def check(config: ConfigDict) -> None:
       )
   if config.data.holdout >= 1:
     raise UserError(f'data.holdout is {config.data.holdout}; a share below 1 is needed')
-  if any(not 0 < drop <= 1 for drop in config.drops):
+  if any(not isinstance(drop, float | int) or not 0 < drop <= 1 for drop in config.drops):
     raise UserError(f'drops is {tuple(config.drops)}; fractions of the training are needed, 0 to 1')
+
+
+def _numbers(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, float]]:
+  """Every float in a configuration with its dotted name."""
+  for name, value in config.items():
+    if isinstance(value, ConfigDict):
+      yield from _numbers(value, f'{prefix}{name}.')
+    elif isinstance(value, float):
+      yield prefix + name, value
 
 
 def get(config: ConfigDict, field: str) -> Any:

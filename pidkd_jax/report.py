@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 Card = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -32,7 +33,7 @@ _COLUMNS = (
   Column('cross-entropy', ('results', 'cross_entropy'), 1, 4),
   Column('ECE (%)', ('results', 'calibration_error'), 100),
   Column('alignment error', ('results', 'alignment_error'), 1, 4),
-  Column('time (s)', ('training', 'seconds'), 1, 0),
+  Column('own updates (s)', ('training', 'seconds'), 1, 0),
   Column('best on test (optimistic, %)', ('results', 'best_on_test', 'top1'), 100),
 )
 
@@ -49,7 +50,15 @@ def report(cards: Sequence[tuple[str, Card]]) -> str:
   lines = [
     f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.',
     f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, seed '
-    f'{training["seed"]}; the network is that of the {training["selection"]}.',
+    f'{training["seed"]}, momentum {recipe["momentum"]}, learning rate times '
+    f'{recipe["drop_factor"]} after {list(recipe["drops"])} of them, crop padding '
+    f'{training["padding"]}, flips {training["flip"]}.',
+    f'Selection: {training["selection"]}'
+    + (f' ({training["holdout"]} of the training images)' if training['holdout'] else '')
+    + '; epoch '
+    + ', '.join(sorted({str(card['training']['epoch']) for _, card in cards[1:]}))
+    + '.',
+    f'Teacher: {(training["teacher"] or {}).get("folder", "none")}.',
     *_settings(cards),
     _time(training),
     'Made with ' + ', '.join(f'{name} {value}' for name, value in environment.items()) + '.',
@@ -61,7 +70,9 @@ def _settings(cards: Sequence[tuple[str, Card]]) -> list[str]:
   """A line a label with its learning rate, weight decay and hyper-parameters."""
   found = {}
   for label, card in cards:
-    member = card['training']['member']
+    member = card.get('training', {}).get('member')
+    if member is None:  # A teacher from elsewhere.
+      continue
     settings = member['numbers'] | member['hyperparameters']
     values = ', '.join(f'{name} {value}' for name, value in settings.items())
     found[label] = f'{label}: {values}.'
@@ -70,12 +81,12 @@ def _settings(cards: Sequence[tuple[str, Card]]) -> list[str]:
 
 def _time(training: Mapping[str, Any]) -> str:
   text = (
-    f'{training["members"]} trained together in {training["wall_seconds"]:.0f} s, '
+    f'a cohort of {training["members"]} trained in {training["wall_seconds"]:.0f} s, '
     'compilation included'
   )
   if 'seconds' in training:
     text += (
-      "; the column has each member's own updates, from a sample of steps; the teacher's "
+      "; each member's own updates are estimated from a sample of steps; the teacher's "
       f'forward passes, once for all of them, took {training["teacher_seconds"]:.0f} s'
     )
   return f'Time: {text}.'
@@ -156,6 +167,7 @@ def curves(
         alpha=0.2,
       )
     axes.set(xlabel='epoch', ylabel=name, yscale=kind)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
   figure.savefig(path, dpi=120)

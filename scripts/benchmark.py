@@ -42,7 +42,7 @@ _NUM_CLASSES = flags.DEFINE_integer('num_classes', 100, 'Of teacher and student.
 _STEPS = flags.DEFINE_integer('steps', 10, 'In a round.', lower_bound=1)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Timed, after one that is not.', lower_bound=1)
 _STEPS_PER_CALL = flags.DEFINE_integer(
-  'steps_per_call', 0, 'Steps in one compiled call; 0: 1 on CPU, --steps elsewhere.'
+  'steps_per_call', 0, 'Steps in one compiled call; 0: 1 on CPU, --steps elsewhere.', lower_bound=0
 )
 
 
@@ -59,11 +59,13 @@ def _measure():
   order = stream.order(jnp.int32(0))
   batch = stream.batch(order, jnp.int32(0))
   fused = _STEPS_PER_CALL.value or (1 if jax.default_backend() == 'cpu' else _STEPS.value)
+  fused = min(fused, _STEPS.value)
 
   def train(states, steps):
     if fused > 1:
       for first in range(0, steps, fused):
-        states = cohorts.scan(cohort, states, stream, order, jnp.int32(first), fused)
+        count = min(fused, steps - first)
+        states = cohorts.scan(cohort, states, stream, order, jnp.int32(first), count)
       return states
     for step in range(steps):
       step = jnp.int32(step)
@@ -75,7 +77,7 @@ def _measure():
     jax.clear_caches()
     states = jax.block_until_ready(cohort.init(batch))
     started = time.monotonic()
-    states = jax.block_until_ready(train(states, 1))
+    states = jax.block_until_ready(train(states, fused))
     first_call[kind] = time.monotonic() - started
 
   training = []
@@ -101,7 +103,7 @@ def _measure():
   rows.append(('evaluation', len(whole), _rounds(lambda: inference.logits(network, split))))
 
   print(
-    f'{_TEACHER.value} -> {_STUDENT.value}, {_METHOD.value} {" ".join(_SET.value)}, '
+    f'{_TEACHER.value} -> {_STUDENT.value}, {" ".join([_METHOD.value, *_SET.value])}, '
     f'batch {_BATCH_SIZE.value}, {_IMAGE_SIZE.value}x{_IMAGE_SIZE.value}, float32, '
     f'{fused} step(s) a call'
   )

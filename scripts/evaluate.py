@@ -47,14 +47,14 @@ def main():
   ).values()
   print(f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}')
   for name, value in found.items():
-    before = card['results'].get(name)
+    before = card.get('results', {}).get(name)
     remark = 'as in the card' if value == before else f'in the card: {before}'
     print(f'  {name:<18} {value!r:<24} {remark}')
 
 
 def _teacher(card):
   """The teacher that agreement is measured with, or None, saying so."""
-  known = card['training']['teacher']
+  known = card.get('training', {}).get('teacher')
   if known is None and not _TEACHER.value:
     return None
   try:

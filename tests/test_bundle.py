@@ -16,7 +16,14 @@ from pidkd_jax.errors import UserError
 from pidkd_jax.models.wrn import WRN
 from pidkd_jax.types import Network
 
-CARD = {'dataset': {'name': 'toy', 'image_shape': (8, 8, 3)}, 'results': {'top1': 1 / 3}}
+DATASET = {
+  'name': 'toy',
+  'class_names': ['a', 'b', 'c'],
+  'image_shape': [8, 8, 3],
+  'mean': [0.5] * 3,
+  'std': [0.25] * 3,
+}
+CARD = {'dataset': DATASET, 'results': {'top1': 1 / 3}}
 FILES = ('variables.npz', 'card.json', 'manifest.json')
 
 
@@ -60,7 +67,7 @@ def test_a_network_comes_back_bit_for_bit(saved, teacher):
   found = bundle.load(saved)
   assert_same(found.network, teacher)
   assert found.card['results'] == CARD['results']
-  assert found.card['dataset'] == {'name': 'toy', 'image_shape': [8, 8, 3]}
+  assert found.card['dataset'] == DATASET
   assert found.folder == saved
   assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
 
@@ -82,15 +89,16 @@ def test_a_distilled_network_comes_back_too(teacher, fill, tmp_path):
   assert_same(bundle.load(tmp_path / 'student').network, network)
 
 
-def test_the_digest_stands_for_everything(saved, teacher, tmp_path):
+def test_the_digest_stands_for_what_the_network_computes(saved, teacher, tmp_path):
   digests = {bundle.load(saved).digest}
-  bundle.save(tmp_path / 'same', teacher, CARD)
+  # How long its training took is no part of a teacher.
+  bundle.save(tmp_path / 'same', teacher, CARD | {'results': {}})
   digests.add(bundle.load(tmp_path / 'same').digest)
   assert len(digests) == 1
   changed = jax.tree.map(lambda leaf: leaf + 1, teacher.variables)
   bundle.save(tmp_path / 'other', teacher.replace(variables=changed), CARD)
   digests.add(bundle.load(tmp_path / 'other').digest)
-  bundle.save(tmp_path / 'card', teacher, CARD | {'results': {}})
+  bundle.save(tmp_path / 'card', teacher, {'dataset': DATASET | {'mean': [0.4] * 3}})
   digests.add(bundle.load(tmp_path / 'card').digest)
   assert len(digests) == 3
 

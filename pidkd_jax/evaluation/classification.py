@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import log_softmax
 
+from pidkd_jax.errors import UserError
+
 
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
   """Share of examples whose label is among the k largest logits; of equals the first counts.
@@ -48,7 +50,13 @@ def agreement(logits: np.ndarray, teacher: np.ndarray) -> float:
 def measures(
   logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None
 ) -> dict[str, float]:
-  """All measures of a split by name; agreement where the teacher's logits [N, K] are given."""
+  """All measures of a split by name; agreement where the teacher's logits [N, K] are given.
+
+  Raises:
+    UserError: the logits are not finite, as those of a network that diverged.
+  """
+  if not np.isfinite(logits).all():
+    raise UserError('a network gives logits that are not finite; try a lower learning rate')
   found = {
     'top1': top_k(logits, labels, 1),
     'top5': top_k(logits, labels, 5),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pidkd_jax import registry
-from pidkd_jax.errors import unknown
+from pidkd_jax.errors import UserError, unknown
 from pidkd_jax.method import Method, hyperparameters
 
 
@@ -33,10 +33,13 @@ def create(name: str, **hyperparameters_: Any) -> Callable[..., Method]:
   """A method with its hyper-parameters set, still to be given student, target and dataset.
 
   Raises:
-    UserError: no such method or hyper-parameter.
+    UserError: no such method or hyper-parameter, or a value of another type.
   """
   known = defaults(name)
-  for key in hyperparameters_:
+  for key, value in hyperparameters_.items():
     if key not in known:
       raise unknown(f'hyper-parameter of {name}', key, known)
+    kind = type(known[key])
+    if not isinstance(value, (int, float) if kind is float else kind):
+      raise UserError(f'{key} of {name} is {value!r}; {kind.__name__} is needed')
   return functools.partial(_find(name), **hyperparameters_)

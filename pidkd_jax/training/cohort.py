@@ -181,7 +181,9 @@ def assemble(
 def _numbers(method: Method) -> dict[str, Any]:
   """A method's hyper-parameters that are traced."""
   fields = hyperparameters(type(method))
-  return {name: getattr(method, name) for name, field in fields.items() if field.type is float}
+  return {
+    name: getattr(method, name) for name, field in fields.items() if field.type in (float, 'float')
+  }
 
 
 def _fill(method: Method, numbers: Mapping[str, jax.Array]) -> Method:
@@ -247,7 +249,7 @@ def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> Sta
       teacher,
       epoch=step // optimizer.steps_per_epoch,
       method='loss',
-      mutable=DenyList('params'),
+      mutable=DenyList(['params', 'intermediates']),
       rngs=rngs,
     )
     terms = {name: jnp.mean(term) for name, term in terms.items()}

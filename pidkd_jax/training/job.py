@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -74,7 +75,7 @@ def main(config: ConfigDict, folder: str) -> str:
     run.rehearse(plan, dataset, _untrained(config.teacher.model, spec))
     workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
     kept = _trained(config, dataset, home, pace)
-  cards = run.execute(plan, dataset, kept, home, config.method.name, pace)
+  cards = run.execute(plan, dataset, kept, home, 'students', pace)
   return _report(home, dataset, kept, cards)
 
 
@@ -93,7 +94,14 @@ def _recipe(config: ConfigDict) -> Recipe:
   return Recipe(**{field.name: config[field.name] for field in dataclasses.fields(Recipe)})
 
 
-def _plan(config, members, recipe, seed, spec) -> run.Plan:
+def _plan(
+  config: ConfigDict, members: tuple[Member, ...], recipe: Recipe, seed: int, spec: DatasetSpec
+) -> run.Plan:
+  if config.data.padding > min(spec.image_shape[:2]):
+    raise UserError(
+      f'data.padding is {config.data.padding}, more than the {spec.image_shape[:2]} images of '
+      f'{spec.name}; the recipe has {spec.padding}'
+    )
   return run.Plan(
     members=members,
     recipe=recipe,
@@ -183,5 +191,7 @@ def _report(
   return text
 
 
-def _name(card) -> str:
-  return card['training']['member']['student']
+def _name(card: Mapping[str, Any]) -> str:
+  """The trained architecture; of a teacher from elsewhere only the family may be known."""
+  member = card.get('training', {}).get('member')
+  return member['student'] if member else card['model']['family']

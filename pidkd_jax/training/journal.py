@@ -10,18 +10,29 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
+from pidkd_jax.errors import UserError
+
 Row = dict[str, Any]
 
 
 def read(workdir: pathlib.Path) -> list[Row]:
-  """The rows of a run's metrics.jsonl in their order; a line cut short by a kill is left out."""
+  """The rows of a run's metrics.jsonl in their order; a last line cut short by a kill is left out.
+
+  Raises:
+    UserError: another line is damaged.
+  """
   path = workdir / 'metrics.jsonl'
+  lines = path.read_text(errors='replace').splitlines() if path.exists() else []
   rows = []
-  for line in path.read_text().splitlines() if path.exists() else ():
+  for number, line in enumerate(lines, start=1):
     try:
-      rows.append(json.loads(line))
-    except ValueError:
-      break
+      row = json.loads(line)
+      rows.append({**row, 'step': int(row['step'])})
+    except (ValueError, TypeError, KeyError) as error:
+      if number < len(lines):
+        raise UserError(
+          f'{str(path)!r} is damaged at line {number}; mend it, or remove the run to start over'
+        ) from error
   return rows
 
 

@@ -29,7 +29,7 @@ _SHOW_SECONDS = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """How a run is carried out; changes nothing in its result.
+  """How a run is carried out.
 
   Attributes:
     title: stands before the progress.
@@ -38,7 +38,8 @@ class Settings:
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     checkpoint_seconds: least time between two checkpoints; the end is always saved.
     steps_per_call: training steps in one compiled call; 0 is 1 on CPU, where a convolution's
-      gradient in a loop body is 80 times slower, and 50 elsewhere.
+      gradient in a loop body is 80 times slower, and 50 elsewhere. It moves results within
+      rounding.
   """
 
   title: str
@@ -184,6 +185,8 @@ class _Training:
           self._save()
       self._save()
       self._checkpoints.wait()
+      if interruption.signal is not None:  # It came while the end was being saved.
+        self._stop(interruption)
     finally:
       self._progress.close()
       self._journal.close()
@@ -251,8 +254,8 @@ class _Training:
         self._checkpoints.wait()
         raise UserError(
           f'the loss of {name} is not finite at step {bad} '
-          f'(epoch {bad // self._stream.steps_per_epoch + 1}); the last good checkpoint is kept; '
-          'try a lower learning_rate, in another workdir'
+          f'(epoch {bad // self._stream.steps_per_epoch + 1}); checkpoints from before it are '
+          'kept; try a lower learning rate, in another workdir'
         )
 
   def _save(self) -> None:

@@ -13,6 +13,7 @@ from pidkd_jax import bundle
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.cost import cost, parameters
 from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.training import cohort as cohorts
@@ -23,6 +24,9 @@ from pidkd_jax.training.recipe import Recipe
 from pidkd_jax.types import Arrays, Network
 
 logger = logging.getLogger(__name__)
+
+# One hold-out for all seeds, so that no teacher trains on what selects its students.
+_HOLD_OUT_SEED = 0
 
 # What a card keeps of a DatasetSpec.
 _DATASET_FIELDS = (
@@ -43,7 +47,7 @@ class Plan:
   Attributes:
     members: with distinct names.
     recipe: what they share.
-    seed: of data order and augmentation, of the hold-out, and with a trial's number of weights.
+    seed: of data order and augmentation, and with a trial's number of weights.
     padding: pixels of zero padding for the random crop.
     flip: whether training images are mirrored at random.
     holdout: share of the training split that picks each member's epoch; 0 for the last epoch.
@@ -85,7 +89,7 @@ class _Stage:
 def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> _Stage:
   rest, held = dataset, None
   if plan.holdout:
-    rest, held = dataset.hold_out(plan.holdout, plan.seed)
+    rest, held = dataset.hold_out(plan.holdout, _HOLD_OUT_SEED)
   recipe = optimizer(plan.recipe, len(rest.train))
   stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
   stream = batches.stream(
@@ -166,11 +170,13 @@ def execute(
 ) -> dict[str, dict[str, Any]]:
   """Trains a plan's cohort and saves each member's bundle under `folder`/bundles.
 
+  A run that is complete is left as it is: its bundles keep the versions they were made with.
+
   Returns:
     {member: card}.
 
   Raises:
-    Stopped, UserError: as `loop.train`.
+    Stopped, UserError: as `loop.train`; also if another process is at work in the folder.
   """
   inputs = {
     'dataset': dataset.spec.name,
@@ -178,7 +184,20 @@ def execute(
     'teacher': teacher and teacher.digest,
   }
   workdir.claim(folder, 'inputs.json', inputs)
+  with workdir.held(folder):
+    bundles = {member.name: folder / 'bundles' / member.name for member in plan.members}
+    if all(path.exists() for path in bundles.values()):
+      return {name: dict(bundle.load(path).card) for name, path in bundles.items()}
+    return _train(plan, dataset, teacher, folder, title, pace)
+
+
+def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, Any]]:
   workdir.write_json(folder / 'versions.json', workdir.environment())
+  if teacher and plan.holdout and teacher.card.get('training', {}).get('holdout') != plan.holdout:
+    logger.warning(
+      'the teacher was trained with another hold-out or none: it may have seen the images that '
+      'select its students'
+    )
   # A student sees what its teacher sees.
   statistics = teacher.card['dataset'] if teacher else dataclasses.asdict(dataset.spec)
   mean, std = tuple(statistics['mean']), tuple(statistics['std'])
@@ -212,6 +231,8 @@ def execute(
     teacher and teacher.network,
   )
   rows = journal.read(folder)
+  if {row['member'] for row in rows} != {member.name for member in plan.members}:
+    raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')
   cards = {}
   for member in plan.members:
     outcome = outcomes[member.name]

@@ -27,7 +27,8 @@ class Stopwatch:
 
   def _clear(self) -> None:
     self._samples = 0
-    self._parts = dict.fromkeys(['teacher', *self._members], 0.0)
+    self._observed = 0.0
+    self._parts = dict.fromkeys(self._members, 0.0)
 
   def start(self) -> None:
     """Begins a stretch of training."""
@@ -43,17 +44,13 @@ class Stopwatch:
     """`cohort.step`, part by part."""
     jax.block_until_ready((states, batch))
     self._samples += 1
-    teacher = self._timed('teacher', observe, cohort.teacher, batch)
-    return {
-      name: self._timed(name, cohort.update, name, states[name], batch, teacher, step)
-      for name in self._members
-    }
-
-  def _timed(self, part, function, *args):
-    started = time.monotonic()
-    result = jax.block_until_ready(function(*args))
-    self._parts[part] += time.monotonic() - started
-    return result
+    teacher, self._observed = _timed(self._observed, observe, cohort.teacher, batch)
+    after = {}
+    for name in self._members:
+      after[name], self._parts[name] = _timed(
+        self._parts[name], cohort.update, name, states[name], batch, teacher, step
+      )
+    return after
 
   def lap(self, steps: int) -> dict[str, dict[str, float]]:
     """Ends an epoch of so many steps; seconds by member.
@@ -66,10 +63,10 @@ class Stopwatch:
     wall = {'wall_seconds': self._before + time.monotonic() - self._started}
     laps = dict.fromkeys(self._members, wall)
     if self._samples:
-      times = {name: part * steps / self._samples for name, part in self._parts.items()}
+      scale = steps / self._samples
       laps = {
-        name: wall | {'seconds': times[name], 'teacher_seconds': times['teacher']}
-        for name in self._members
+        name: wall | {'seconds': part * scale, 'teacher_seconds': self._observed * scale}
+        for name, part in self._parts.items()
       }
     self._clear()
     self._before = 0.0
@@ -78,7 +75,20 @@ class Stopwatch:
   def notes(self) -> dict[str, Any]:
     """What a checkpoint must keep to go on within an epoch."""
     before = self._before + time.monotonic() - self._started
-    return {'before': before, 'samples': self._samples, 'parts': self._parts}
+    return {
+      'before': before,
+      'samples': self._samples,
+      'observed': self._observed,
+      'parts': self._parts,
+    }
 
   def restore(self, notes: Mapping[str, Any]) -> None:
-    self._before, self._samples, self._parts = notes['before'], notes['samples'], notes['parts']
+    self._before, self._samples = notes['before'], notes['samples']
+    self._observed, self._parts = notes['observed'], notes['parts']
+
+
+def _timed(before, function, *args):
+  """What a function returns, and the seconds it took on top of those before."""
+  started = time.monotonic()
+  result = jax.block_until_ready(function(*args))
+  return result, before + time.monotonic() - started

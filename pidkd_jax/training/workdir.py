@@ -1,10 +1,12 @@
 """A run's folder: what it holds besides figures and checkpoints, and whose it is."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from importlib import metadata
 from typing import Any
 
@@ -48,9 +50,28 @@ def claim(
       raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
     write_json(path, content)
   except OSError as error:
-    raise UserError(f'workdir {str(folder)!r} cannot be written: {error.strerror}') from error
+    raise UserError(
+      f'workdir {str(folder)!r} cannot be written: {error.strerror}; give another --workdir'
+    ) from error
   except ValueError as error:
     raise UserError(f'{str(path)!r} is damaged: {error}; give another workdir') from error
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path) -> Iterator[None]:
+  """Keeps a run's folder for this process; the lock goes with the process, however it ends.
+
+  Raises:
+    UserError: another process is at work there.
+  """
+  with (folder / 'lock').open('w') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f'another run is at work in {str(folder)!r}; wait until it is done, or give another folder'
+      ) from error
+    yield
 
 
 def local(name: str, path: str) -> pathlib.Path:
@@ -61,6 +82,8 @@ def local(name: str, path: str) -> pathlib.Path:
   """
   if not path:
     raise UserError(f'no {name} was given; name a folder')
+  if path.startswith('-'):
+    raise UserError(f'{name} {path!r} looks like a flag; name a folder')
   if '://' in path:
     raise UserError(
       f'{name} {path!r} is not on a local disk; train in a local folder and copy it afterwards'
@@ -91,6 +114,8 @@ def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
 
 
 def _check_same(folder, before, now, harmless) -> None:
+  if not isinstance(before, dict):
+    raise ValueError('it holds no JSON object')
   # Through JSON, where a tuple is a list.
   before, now = _flat(before), _flat(json.loads(json.dumps(now)))
   for name in sorted(before.keys() | now.keys()):

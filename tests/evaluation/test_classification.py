@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation import classification
 
 
@@ -114,3 +115,9 @@ def test_all_measures(teacher):
   assert all(type(value) is float for value in found.values())
   assert (found['top1'], found['top5']) == (2 / 3, 1.0)
   assert found.get('agreement', 1.0) == 1.0
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_network_that_diverged_is_no_perfect_one(value):
+  with pytest.raises(UserError, match='not finite'):
+    classification.measures(np.full((5, 10), value), np.arange(5), None)

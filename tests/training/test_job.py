@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -11,7 +12,7 @@ from pidkd_jax import bundle, data
 from pidkd_jax import config as configuration
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.training import job, journal
+from pidkd_jax.training import job, journal, workdir
 from pidkd_jax.training.progress import Progress
 
 
@@ -135,6 +136,25 @@ def test_a_finished_run_is_reported_again_and_not_trained_again(config, whole, m
   assert job.main(config, str(folder)) == before
 
 
+def test_two_runs_in_one_folder_are_refused(config, whole):
+  folder = whole(config)
+  with workdir.held(folder), pytest.raises(UserError, match='another run is at work'):
+    # flock is per open file, so that it also holds within one process.
+    job.main(config, str(folder))
+
+
+def test_damaged_figures_are_found_and_left_alone(config, whole, home):
+  folder = home / 'damaged'
+  shutil.copytree(whole(config), folder)
+  shutil.rmtree(folder / 'bundles')
+  figures = folder / 'metrics.jsonl'
+  for text, message in (('GARBAGE\n{"step": 10}\n', 'line 1'), ('', 'has lost its metrics')):
+    figures.write_text(text)
+    with pytest.raises(UserError, match=message):
+      job.main(config, str(folder))
+    assert figures.read_text() == text
+
+
 def test_the_holdout_selects_and_the_test_images_do_not(config, home):
   config.data.holdout = 0.2
   config.total_epochs = 3
@@ -247,6 +267,13 @@ def test_a_teacher_that_does_not_fit_is_refused(config, whole, home, damage, mes
     ('total_epochs', 0, 'total_epochs is 0'),
     ('learning_rate', 0.0, 'learning_rate is 0.0; it must be greater than 0'),
     ('trials', 0, 'trials is 0'),
+    ('seed', 2**32, 'seed is 4294967296; it must be below'),
+    ('momentum', float('nan'), 'momentum is nan; a finite number'),
+    ('method.weight', float('inf'), 'method.weight is inf; a finite number'),
+    ('drop_factor', -1.0, 'drop_factor is -1.0'),
+    ('drops', ('a',), r"drops is \('a',\)"),
+    ('data.flip', 7, 'data.flip is 7'),
+    ('data.padding', 100, 'data.padding is 100'),
     ('drops', (1.5,), r'drops is \(1.5,\)'),
     ('data.holdout', 1.0, 'holdout is 1.0'),
     ('data.archive', '/nowhere/x.tar.gz', 'digits needs no archive'),
