@@ -116,8 +116,8 @@ class DatasetSpec:
     std: per-channel standard deviation, likewise.
     padding: pixels of zero padding for the random crop in training.
     flip: whether training flips images at random (digits and letters must not be).
-    fingerprint: SHA-256 (hex) of the training and test arrays, so that a run can be repeated
-      on the same data and a teacher from other data is recognised.
+    fingerprint: SHA-256 (hex) of the training and test arrays, by which a run that
+      goes on, and an evaluation, make sure that they see the same data.
   """
 
   name: str
