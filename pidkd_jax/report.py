@@ -67,7 +67,7 @@ def report(cards: Sequence[tuple[str, Card]]) -> str:
 
 
 def _settings(cards: Sequence[tuple[str, Card]]) -> list[str]:
-  """A line a label with its learning rate, weight decay and hyper-parameters."""
+  """A line a label with its epochs, learning rate, weight decay and hyper-parameters."""
   found = {}
   for label, card in cards:
     member = card.get('training', {}).get('member')
@@ -75,7 +75,8 @@ def _settings(cards: Sequence[tuple[str, Card]]) -> list[str]:
       continue
     settings = member['numbers'] | member['hyperparameters']
     values = ', '.join(f'{name} {value}' for name, value in settings.items())
-    found[label] = f'{label}: {values}.'
+    epochs = card['training']['recipe']['total_epochs']
+    found[label] = f'{label}: {epochs} epochs, {values}.'
   return list(found.values())
 
 
