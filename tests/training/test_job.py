@@ -13,6 +13,7 @@ from pidkd_jax import config as configuration
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.training import job, journal, workdir
+from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.progress import Progress
 
 
@@ -126,6 +127,24 @@ def test_a_stopped_run_goes_on_to_the_same_result(config, whole, home, monkeypat
   assert not (folder / 'bundles').exists()
   job.main(config, str(folder))
   assert len(steps) == 20  # Nothing was trained twice.
+  assert_same_result(folder, whole(config))
+
+
+def test_a_signal_while_the_end_is_saved_is_not_lost(config, whole, home, monkeypatch):
+  folder = home / 'late'
+  whole(config)
+  wait = Checkpoints.wait
+
+  def wait_and_stop(self):
+    patch.undo()  # Once: a second signal would end the process as ever.
+    os.kill(os.getpid(), signal.SIGTERM)
+    wait(self)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(Checkpoints, 'wait', wait_and_stop)
+    with pytest.raises(Stopped, match='step 20 of 20'):
+      job.main(config, str(folder))
+  job.main(config, str(folder))
   assert_same_result(folder, whole(config))
 
 
