@@ -7,9 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.nn.initializers import Initializer
+
+from pidkd_jax import convolution
 
 # He et al. 2015, arXiv:1502.01852, in the fan-out form that the CIFAR recipes use.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+# U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what PyTorch gives a convolution if nobody says otherwise.
+uniform_fan_in = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
 def _uniform_fan_in(fan_in: int):
@@ -42,20 +47,37 @@ def conv(
   features: int,
   size: int,
   stride: int = 1,
-  name: str | None = None,
+  *,
+  groups: int = 1,
+  bias: bool = False,
+  padding: int | None = None,
   convolution: Callable[..., jax.Array] | None = None,
+  init: Initializer = he_normal_fan_out,
+  name: str | None = None,
 ) -> nn.Conv:
   """Convolution without bias, padded by size // 2 on each side (PyTorch's alignment).
 
   'SAME' would pad a strided convolution on an even map by (0, 1) and not (1, 1).
+
+  Args:
+    features: output channels.
+    size: side of the square kernel.
+    stride: in both directions.
+    groups: 1, or as many as input channels (depthwise), or for 1x1 any number.
+    bias: whether it has one.
+    padding: on each side; size // 2 if None.
+    convolution: a formulation of pidkd_jax.convolution.
+    init: of the kernel.
+    name: of the module.
   """
   return nn.Conv(
     features,
     (size, size),
     strides=stride,
-    padding=size // 2,
-    use_bias=False,
-    kernel_init=he_normal_fan_out,
+    padding=size // 2 if padding is None else padding,
+    feature_group_count=groups,
+    use_bias=bias,
+    kernel_init=init,
     conv_general_dilated=convolution,
     name=name,
   )
@@ -64,48 +86,40 @@ def conv(
 class ConvNorm(nn.Module):
   """Convolution and BatchNorm; in inference the norm folds into the convolution.
 
-  Attributes:
-    features: output channels.
-    size: side of the square kernel.
-    stride: in both directions.
-    convolution: the formulation, with the signature of `lax.conv_general_dilated` (the default).
+  Attributes: as `conv` has them.
   """
 
   features: int
   size: int
   stride: int = 1
+  groups: int = 1
+  bias: bool = False
+  padding: int | None = None
   convolution: Callable[..., jax.Array] | None = None
+  init: Initializer = he_normal_fan_out
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    x = conv(self.features, self.size, self.stride, 'conv', self.convolution)(x)
+    x = conv(
+      self.features,
+      self.size,
+      self.stride,
+      groups=self.groups,
+      bias=self.bias,
+      padding=self.padding,
+      convolution=self.convolution,
+      init=self.init,
+      name='conv',
+    )(x)
     return batch_norm(train, 'norm')(x)
 
 
-def conv_by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
-  """A stride-1 convolution as one matrix product over patches.
+def shuffle(x: jax.Array, groups: int) -> jax.Array:
+  """Channel shuffle: channel j of group i becomes channel i of group j, [B, H, W, C] -> same.
 
-  Under `vmap` over kernels a convolution becomes a grouped one, which XLA runs several times
-  slower on CPU; a matrix product becomes a batched matrix product. Serves as
-  `nn.Conv(conv_general_dilated=...)`.
-
-  Args:
-    x: [B, H, W, C].
-    kernel: [h, w, C, M].
-    strides: must be 1.
-    padding: ((top, bottom), (left, right)).
-
-  Returns:
-    [B, H', W', M].
+  Source: ShuffleNet, Zhang et al. 2018, arXiv:1707.01083, Sec. 3.1.
   """
-  if any(s != 1 for s in strides):
-    raise ValueError(f'conv_by_dot is for stride 1, not {strides}')
-  height, width, channels, features = kernel.shape
-  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-  rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
-  patches = [x[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)]
-  patches = jnp.concatenate(patches, axis=-1)
-  return patches @ kernel.reshape(height * width * channels, features)
+  return x.reshape(*x.shape[:3], groups, -1).swapaxes(3, 4).reshape(x.shape)
 
 
 class Projector(nn.Module):
@@ -127,7 +141,7 @@ class Projector(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """[B, H, W, C_s] -> [B, H, W, C_t]."""
     hidden = self.features // self.factor
-    layer = functools.partial(ConvNorm, convolution=conv_by_dot)
+    layer = functools.partial(ConvNorm, convolution=convolution.by_dot)
     x = nn.relu(layer(hidden, 1, name='reduce')(x, train))
     x = nn.relu(layer(hidden, 3, name='transform')(x, train))
     x = layer(self.features, 1, name='expand')(x, train)

@@ -1,76 +1,107 @@
-"""PyTorch state dicts of the community's checkpoints as Flax variables; needs numpy only.
+"""PyTorch checkpoints of the community as networks of ours.
 
-Key names: RepDistiller, mdistiller and SimKD share them for these families.
+`convert` and `distilled` need numpy only; `read` needs PyTorch, an extra of this package.
 """
 
-import re
-from collections.abc import Mapping
+import dataclasses
+import pathlib
+import pickle
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax import models
+from pidkd_jax import models, torch_names
+from pidkd_jax.distilled import Distilled
 from pidkd_jax.errors import UserError
-from pidkd_jax.types import Variables
+from pidkd_jax.layers import Projector
+from pidkd_jax.model import Model
+from pidkd_jax.types import Network, Variables
 
-# A variable's name in Flax -> in PyTorch.
-_LEAVES = {
-  'kernel': 'weight',
-  'scale': 'weight',
-  'bias': 'bias',
-  'mean': 'running_mean',
-  'var': 'running_var',
-}
-
-# Family -> (pattern of a module's path in Flax, its name in PyTorch). Stages count from 1 in both,
-# blocks from 1 in Flax and from 0 in PyTorch.
-_MODULES = {
-  'ResNet': (
-    (r'stem/conv', 'conv1'),
-    (r'stem/norm', 'bn1'),
-    (r'stage(\d+)_block(\d+)/first/conv', 'layer{stage}.{block}.conv1'),
-    (r'stage(\d+)_block(\d+)/first/norm', 'layer{stage}.{block}.bn1'),
-    (r'stage(\d+)_block(\d+)/second/conv', 'layer{stage}.{block}.conv2'),
-    (r'stage(\d+)_block(\d+)/second/norm', 'layer{stage}.{block}.bn2'),
-    (r'stage(\d+)_block(\d+)/shortcut/conv', 'layer{stage}.{block}.downsample.0'),
-    (r'stage(\d+)_block(\d+)/shortcut/norm', 'layer{stage}.{block}.downsample.1'),
-    (r'classifier/linear', 'fc'),
-  ),
-  'WRN': (
-    (r'stem', 'conv1'),
-    (r'stage(\d+)_block(\d+)/norm1', 'block{stage}.layer.{block}.bn1'),
-    (r'stage(\d+)_block(\d+)/conv1', 'block{stage}.layer.{block}.conv1'),
-    (r'stage(\d+)_block(\d+)/norm2', 'block{stage}.layer.{block}.bn2'),
-    (r'stage(\d+)_block(\d+)/conv2', 'block{stage}.layer.{block}.conv2'),
-    (r'stage(\d+)_block(\d+)/shortcut', 'block{stage}.layer.{block}.convShortcut'),
-    (r'norm', 'bn1'),
-    (r'classifier/linear', 'fc'),
-  ),
-}
+StateDict = Mapping[str, np.ndarray]
+_Path = tuple[str, ...]
 
 
-def _key(family: str, path: tuple[str, ...]) -> str:
-  """The PyTorch key of a Flax variable (collection, module, ..., name)."""
-  _, *modules, leaf = path
-  for pattern, name in _MODULES[family]:
-    match = re.fullmatch(pattern, '/'.join(modules))
-    if match:
-      if match.groups():
-        stage, block = map(int, match.groups())
-        name = name.format(stage=stage, block=block - 1)
-      return f'{name}.{_LEAVES[leaf]}'
-  raise LookupError(f'{family} has no PyTorch name for {"/".join(modules)}')
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+  """What a PyTorch file holds of a network.
+
+  Attributes:
+    model: the network's state dict, without the prefix of DataParallel.
+    projector: the state dict of SimKD's projector, or None.
+  """
+
+  model: StateDict
+  projector: StateDict | None
 
 
-def _to_flax(value: np.ndarray) -> np.ndarray:
-  """OIHW -> HWIO, [out, in] -> [in, out], vectors as they are; float32."""
-  axes = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}.get(value.ndim)
-  return np.ascontiguousarray(value.transpose(axes), np.float32)
+def read(path: pathlib.Path) -> Checkpoint:
+  """Reads a checkpoint of RepDistiller, mdistiller or SimKD; runs nothing that it contains.
+
+  The state dict lies under 'model' or 'state_dict' or is the file itself; what else is there
+  (the optimizer's state, the best accuracy) is left out.
+
+  Raises:
+    UserError: PyTorch is not installed; the file is missing, damaged, holds objects beyond tensors
+      and numbers, or no state dict.
+  """
+  try:
+    import torch
+  except ImportError as error:
+    raise UserError(
+      f"reading {str(path)!r} needs PyTorch: pip install 'pidkd_jax[torch]' (or pip install torch)"
+    ) from error
+  if not path.is_file():
+    raise UserError(f'checkpoint {str(path)!r} is not there; give the path of a PyTorch file')
+  # Some save their best accuracy as a number of numpy, which is harmless.
+  harmless = [np.dtype, np._core.multiarray.scalar, *map(type, map(np.dtype, 'fdil'))]
+  try:
+    with torch.serialization.safe_globals(harmless):
+      content = torch.load(path, map_location='cpu', weights_only=True)
+  except pickle.UnpicklingError as error:
+    what = str(error).partition('GLOBAL ')[2].split()[:1]
+    raise UserError(
+      f'checkpoint {str(path)!r} is not loaded: it '
+      + (f'names code ({what[0]})' if what else 'holds more than tensors')
+      + ', which could do anything; save the tensors alone: torch.save(model.state_dict(), ...)'
+    ) from error
+  except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    raise UserError(f'{str(path)!r} is damaged or no PyTorch file: {reason[:200]}') from error
+  if not isinstance(content, Mapping):
+    raise UserError(f'{str(path)!r} holds a {type(content).__name__} and no state dict')
+  states = [content[name] for name in ('model', 'state_dict') if name in content]
+  projector = content.get('proj')
+  return Checkpoint(
+    _arrays(path, states[0] if states else content),
+    None if projector is None else _arrays(path, projector),
+  )
 
 
-def convert(state_dict: Mapping[str, np.ndarray], model: str) -> Variables:
+def _arrays(path: pathlib.Path, state: Any) -> StateDict:
+  """A state dict of tensors as numpy arrays."""
+  if not isinstance(state, Mapping) or not state:
+    raise UserError(f'{str(path)!r} holds no state dict where one is expected')
+  strange = [str(key) for key, value in state.items() if not hasattr(value, 'numpy')]
+  if strange:
+    raise UserError(
+      f'{str(path)!r} holds no state dict: {", ".join(strange[:3])} is no tensor; it is looked for '
+      "under 'model' and 'state_dict', and the file itself may be one"
+    )
+  # By way of float: numpy has no bfloat16.
+  arrays = {
+    key: (value.float() if value.is_floating_point() else value).numpy()
+    for key, value in state.items()
+  }
+  if all(key.startswith('module.') for key in arrays):
+    arrays = {key.removeprefix('module.'): value for key, value in arrays.items()}
+  return arrays
+
+
+def convert(state_dict: StateDict, model: str) -> Variables:
   """A PyTorch state dict as the variables of `models.create(model, ...)`.
 
   Args:
@@ -82,35 +113,166 @@ def convert(state_dict: Mapping[str, np.ndarray], model: str) -> Variables:
     {'params': ..., 'batch_stats': ...}, float32.
 
   Raises:
-    UserError: unknown model, or keys that are missing, surplus or misshapen, with their names.
+    UserError: unknown model, or keys that are missing, surplus or misshapen, with their names and
+      with the model that the state dict looks like.
   """
-  given = {
+  return network(state_dict, model).variables
+
+
+def network(state_dict: StateDict, model: str) -> Network:
+  """The same with the model that they belong to."""
+  given = _weights(state_dict)
+  made, expected = _expected(given, model)
+  converted, wrong = _fit(given, type(made).__name__, expected)
+  if wrong:
+    raise UserError(f'the state dict does not fit {model!r} ({_likeness(given)}): {wrong}')
+  return Network(traverse_util.unflatten_dict(converted), made)
+
+
+def distilled(
+  checkpoint: Checkpoint, model: str, teacher: Network, image_shape: tuple[int, int, int]
+) -> Network:
+  """A student of SimKD (arXiv:2203.14001) with its projector and its teacher's classifier.
+
+  Args:
+    checkpoint: of the student, with its projector.
+    model: the student's name.
+    teacher: whose features the projector was trained on.
+    image_shape: (H, W, C) of the training.
+
+  Raises:
+    UserError: as `convert`; also if the projector does not lead to this teacher.
+  """
+  whole = network(checkpoint.model, model)
+  given = _weights(checkpoint.projector)
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  target = jax.eval_shape(Network.encode, teacher, image)
+  channels = target.target.shape[-1]
+  first = given.get('transfer.0.weight')
+  if first is None or first.ndim != 4 or not 0 < len(first) <= channels:
+    raise UserError(
+      "the checkpoint's 'proj' is no projector of SimKD onto "
+      f'{channels} channels: its transfer.0.weight is '
+      + ('not there' if first is None else f'of shape {list(first.shape)}')
+    )
+  factor = channels // len(first)
+  made = Distilled(
+    num_classes=teacher.model.num_classes,
+    student=whole.model.clone(num_classes=teacher.model.num_classes),
+    teacher=teacher.model,
+    num_projectors=1,
+    factor=factor,
+    integration='mean',
+    target=target.target.shape[1:],
+    target_rectified=target.rectified,
+  )
+  shapes = jax.eval_shape(made.init, jax.random.key(0), image)
+  expected = traverse_util.flatten_dict(shapes)
+  stack = {path: leaf for path, leaf in expected.items() if path[1] == 'projectors'}
+  single = {
+    _inside(path): jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for path, leaf in stack.items()
+  }
+  projector, wrong = _fit(given, Projector.__name__, single)
+  if wrong:
+    raise UserError(
+      f"the checkpoint's projector does not lead from {model!r} to this teacher: {wrong}"
+    )
+  parts = {
+    **{path: projector[_inside(path)][None] for path in stack},
+    **_prefixed('student', whole.variables),
+    **_prefixed('teacher', teacher.variables),
+  }
+  # Of student and teacher what is deployed: not the one's classifier, not the other's encoder.
+  return Network(traverse_util.unflatten_dict({path: parts[path] for path in expected}), made)
+
+
+def _inside(path: _Path) -> _Path:
+  """A variable of the stack -> of one projector: without the stack's two modules."""
+  return path[0], *path[3:]
+
+
+def _prefixed(module: str, variables: Variables) -> dict[_Path, Any]:
+  flat = traverse_util.flatten_dict(variables)
+  return {(collection, module, *rest): value for (collection, *rest), value in flat.items()}
+
+
+def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
+  return {
     key: np.asarray(value)
     for key, value in state_dict.items()
     if not key.endswith('num_batches_tracked')
   }
-  classes = given['fc.weight'].shape[0] if np.ndim(given.get('fc.weight')) == 2 else 1
-  network = models.create(model, num_classes=classes)
+
+
+def _expected(given: StateDict, name: str) -> tuple[Model, dict[_Path, jax.ShapeDtypeStruct]]:
+  """The network called `name`, with as many classes as are given, and its variables' shapes."""
+  family = type(models.create(name, num_classes=1)).__name__
+  classifier = torch_names.key(family, ('params', 'classifier', 'linear', 'kernel'))
+  num_classes = given[classifier].shape[0] if np.ndim(given.get(classifier)) > 1 else 1
+  made = models.create(name, num_classes=num_classes)
   image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  expected = traverse_util.flatten_dict(jax.eval_shape(network.init, jax.random.key(0), image))
-  keys = {_key(type(network).__name__, path): path for path in expected}
-  converted = {keys[key]: _to_flax(given[key]) for key in keys.keys() & given.keys()}
+  return made, traverse_util.flatten_dict(jax.eval_shape(made.init, jax.random.key(0), image))
+
+
+def _fit(
+  given: StateDict, family: str, expected: Mapping[_Path, jax.ShapeDtypeStruct]
+) -> tuple[dict[_Path, np.ndarray], str]:
+  """The values for the expected variables, and what is wrong with them ('' if nothing is)."""
+  keys = {torch_names.key(family, path): path for path in expected}
+  converted = {
+    keys[key]: _to_flax(given[key], len(expected[keys[key]].shape))
+    for key in keys.keys() & given.keys()
+  }
   wrong = {
-    'missing': sorted(keys.keys() - given.keys()),
-    'surplus': sorted(given.keys() - keys.keys()),
-    'misshapen': sorted(
+    'missing': keys.keys() - given.keys(),
+    'surplus': given.keys() - keys.keys(),
+    'misshapen': {
       f'{key} {list(given[key].shape)}'
       for key, path in keys.items()
       if path in converted and converted[path].shape != expected[path].shape
-    ),
+    },
   }
-  if any(wrong.values()):
-    raise UserError(
-      f'the state dict does not fit {model!r}: '
-      + '; '.join(
-        f'{what}: {", ".join(names[:5])}{", ..." if len(names) > 5 else ""}'
-        for what, names in wrong.items()
-        if names
-      )
-    )
-  return traverse_util.unflatten_dict(converted)
+  return converted, '; '.join(f'{what}: {_listed(names)}' for what, names in wrong.items() if names)
+
+
+def _listed(names: Iterable[str]) -> str:
+  names = sorted(names)
+  return ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
+
+
+def _to_flax(value: np.ndarray, ndim: int) -> np.ndarray:
+  """OIHW -> HWIO, [out, in] -> [in, out], vectors as they are; float32."""
+  if value.ndim == 4 and ndim == 2 and value.shape[2:] == (1, 1):
+    value = value[:, :, 0, 0]  # A classifier that is a 1x1 convolution.
+  axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim, range(value.ndim))
+  return np.ascontiguousarray(value.transpose(*axes), np.float32)
+
+
+def _likeness(given: StateDict) -> str:
+  """Says which of all models shares the most entries of a state dict, name and shape."""
+  entries = {(key, _essential(value.shape)) for key, value in given.items()}
+  shares = {}
+  for name in models.names():
+    made, expected = _expected(given, name)
+    family = type(made).__name__
+    theirs = {
+      (torch_names.key(family, path), _essential(_to_torch(leaf.shape)))
+      for path, leaf in expected.items()
+    }
+    shares[name] = len(entries & theirs) / len(entries | theirs)
+  best = max(shares, key=shares.get)
+  if shares[best] == 1:
+    return f'it is that of {best!r}'
+  if shares[best] > 0.5:
+    return f'it looks most like {best!r}, of which it has {shares[best]:.0%}'
+  return 'it looks like none of the networks here'
+
+
+def _to_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
+  axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(shape), range(len(shape)))
+  return tuple(shape[axis] for axis in axes)
+
+
+def _essential(shape: tuple[int, ...]) -> tuple[int, ...]:
+  """A shape without a kernel's spatial ones: a classifier may be a 1x1 convolution."""
+  return shape[:2] if shape[2:] == (1, 1) else shape

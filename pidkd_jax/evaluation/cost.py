@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from pidkd_jax import convolution
 from pidkd_jax.types import Network
 
 
@@ -37,7 +38,9 @@ def multiply_adds(function, *args) -> int:
 def _of_jaxpr(jaxpr) -> int:
   total = 0
   for equation in jaxpr.eqns:
-    total += _OPERATIONS.get(equation.primitive.name, lambda _: 0)(equation)
+    # A compiled function has a name of its own.
+    name = equation.params.get('name', equation.primitive.name)
+    total += _OPERATIONS.get(name, lambda _: 0)(equation)
     for inner in core.jaxprs_in_params(equation.params):
       total += _of_jaxpr(inner)
   return total
@@ -55,7 +58,15 @@ def _of_product(equation) -> int:
   return math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
 
 
-_OPERATIONS = {'conv_general_dilated': _of_convolution, 'dot_general': _of_product}
+def _of_depthwise(equation) -> int:
+  return math.prod(equation.outvars[0].aval.shape) * math.prod(equation.invars[1].aval.shape[-4:-2])
+
+
+_OPERATIONS = {
+  'conv_general_dilated': _of_convolution,
+  'dot_general': _of_product,
+  convolution.depthwise.__name__: _of_depthwise,
+}
 
 
 def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:

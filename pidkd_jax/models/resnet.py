@@ -11,7 +11,7 @@ import jax
 from flax import linen as nn
 
 from pidkd_jax.layers import Classifier, ConvNorm
-from pidkd_jax.model import Model
+from pidkd_jax.staged import Staged
 
 
 class BasicBlock(nn.Module):
@@ -30,7 +30,7 @@ class BasicBlock(nn.Module):
     return nn.relu(y), y
 
 
-class ResNet(Model):
+class ResNet(Staged):
   """CIFAR ResNet of depth 6n + 2.
 
   Attributes:
@@ -53,20 +53,6 @@ class ResNet(Model):
       for stage, (width, stride) in enumerate(zip(self.widths[1:], (1, 2, 2), strict=True), start=1)
     ]
     self.classifier = Classifier(self.num_classes)
-
-  def trunk(self, image, train):
-    preactivation = self.stem(image, train)
-    x = nn.relu(preactivation)
-    maps, preactivations = [x], [preactivation]
-    for blocks in self.blocks:
-      for block in blocks:
-        x, preactivation = block(x, train)
-      maps.append(x)
-      preactivations.append(preactivation)
-    return tuple(maps), tuple(preactivations)
-
-  def classify(self, pooled):
-    return self.classifier(pooled)
 
 
 _WIDTHS = {'': (16, 16, 32, 64), 'x2': (16, 32, 64, 128), 'x4': (32, 64, 128, 256)}

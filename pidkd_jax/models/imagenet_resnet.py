@@ -1,0 +1,65 @@
+"""ResNet-18 and ResNet-50 with a 3x3 stem and no pooling behind it, for small images.
+
+Source: He et al. 2016, arXiv:1512.03385, Table 1, with the stride of a bottleneck in its 3x3
+convolution, as mdistiller has them.
+"""
+
+import functools
+
+import jax
+from flax import linen as nn
+
+from pidkd_jax.layers import Classifier, ConvNorm
+from pidkd_jax.models.resnet import BasicBlock
+from pidkd_jax.staged import Staged
+
+
+class Bottleneck(nn.Module):
+  """1x1, 3x3 and 1x1 convolution with a shortcut; the sum after and before its ReLU."""
+
+  features: int
+  stride: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    hidden = self.features // 4
+    y = nn.relu(ConvNorm(hidden, 1, name='first')(x, train))
+    y = nn.relu(ConvNorm(hidden, 3, self.stride, name='second')(y, train))
+    y = ConvNorm(self.features, 1, name='third')(y, train)
+    if self.stride > 1 or x.shape[-1] != self.features:
+      x = ConvNorm(self.features, 1, self.stride, name='shortcut')(x, train)
+    y = y + x
+    return nn.relu(y), y
+
+
+class ImageNetResNet(Staged):
+  """ResNet of four stages.
+
+  Attributes:
+    blocks_per_stage: of the four stages.
+    bottleneck: whether blocks are bottlenecks, with four times the channels.
+  """
+
+  blocks_per_stage: tuple[int, int, int, int]
+  bottleneck: bool
+
+  def setup(self):
+    block = Bottleneck if self.bottleneck else BasicBlock
+    expansion = 4 if self.bottleneck else 1
+    self.stem = ConvNorm(64, 3)
+    self.blocks = [
+      [
+        block(width * expansion, stride if i == 0 else 1, name=f'stage{stage}_block{i + 1}')
+        for i in range(count)
+      ]
+      for stage, (width, stride, count) in enumerate(
+        zip((64, 128, 256, 512), (1, 2, 2, 2), self.blocks_per_stage, strict=True), start=1
+      )
+    ]
+    self.classifier = Classifier(self.num_classes)
+
+
+MODELS = {
+  'ResNet18': functools.partial(ImageNetResNet, blocks_per_stage=(2, 2, 2, 2), bottleneck=False),
+  'ResNet50': functools.partial(ImageNetResNet, blocks_per_stage=(3, 4, 6, 3), bottleneck=True),
+}

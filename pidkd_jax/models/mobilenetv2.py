@@ -1,0 +1,114 @@
+"""MobileNetV2 for small images: stages that end in a linear bottleneck, and a last 1x1 convolution.
+
+Source: Sandler et al. 2018, arXiv:1801.04381, Table 2, with strides for small images. A student
+distils from the last bottleneck; the last convolution is its head.
+"""
+
+import functools
+
+import jax
+from flax import linen as nn
+
+from pidkd_jax.convolution import depthwise_by_shift
+from pidkd_jax.layers import Classifier, ConvNorm
+from pidkd_jax.staged import Staged
+
+# (expansion, channels, blocks) of the seven rows of Table 2.
+_ROWS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
+_HEAD = 1280
+
+
+class InvertedResidual(nn.Module):
+  """1x1 to the expanded width, depthwise 3x3, linear 1x1; a shortcut where the shape is kept."""
+
+  features: int
+  expansion: int
+  stride: int
+  bias: bool
+  clipped: bool
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    activation = nn.relu6 if self.clipped else nn.relu
+    layer = functools.partial(ConvNorm, bias=self.bias)
+    hidden = x.shape[-1] * self.expansion
+    y = activation(layer(hidden, 1, name='expand')(x, train))
+    depthwise = layer(
+      hidden, 3, self.stride, groups=hidden, convolution=depthwise_by_shift, name='depthwise'
+    )
+    y = activation(depthwise(y, train))
+    y = layer(self.features, 1, name='project')(y, train)
+    if self.stride == 1 and x.shape[-1] == self.features:
+      y = x + y
+    return y, y
+
+
+class MobileNetV2(Staged):
+  """MobileNetV2 as RepDistiller, mdistiller and SimKD have it for 32x32.
+
+  Attributes:
+    width: times the published channels; the head keeps its 1280.
+  """
+
+  width: float
+
+  # The stride of each row, and the rows of each stage.
+  strides = (1, 1, 2, 2, 1, 2, 1)
+  stages_of_rows = ((1, 2), (3,), (4, 5), (6, 7))
+  bias = False
+  clipped = False
+
+  def activation(self, x):
+    return nn.relu6(x) if self.clipped else nn.relu(x)
+
+  def make_stem(self) -> ConvNorm:
+    return ConvNorm(self._channels(32), 3, stride=2)
+
+  def setup(self):
+    self.stem = self.make_stem()
+    self.blocks = [
+      [block for row in rows for block in self._row(row)] for rows in self.stages_of_rows
+    ]
+    self.last = ConvNorm(_HEAD, 1, bias=self.bias)
+    self.classifier = Classifier(self.num_classes)
+
+  def _channels(self, published: int) -> int:
+    return int(published * self.width)
+
+  def _row(self, row: int) -> list[InvertedResidual]:
+    expansion, channels, count = _ROWS[row - 1]
+    return [
+      InvertedResidual(
+        self._channels(channels),
+        expansion,
+        self.strides[row - 1] if block == 1 else 1,
+        self.bias,
+        self.clipped,
+        name=f'row{row}_block{block}',
+      )
+      for block in range(1, count + 1)
+    ]
+
+  def head(self, last, train=False):
+    return self.activation(self.last(last, train))
+
+
+class MobileNetV2TinyImageNet(MobileNetV2):
+  """mdistiller's MobileNetV2 for Tiny-ImageNet: a padded 1x1 stem, biases, and ReLU6."""
+
+  width: float = 1.0
+
+  strides = (1, 2, 2, 2, 1, 1, 1)
+  stages_of_rows = ((1, 2), (3,), (4,), (5, 6, 7))
+  bias = True
+  clipped = True
+
+  def make_stem(self):
+    return ConvNorm(self._channels(32), 1, bias=True, padding=1)
+
+
+MODELS = {
+  'MobileNetV2': functools.partial(MobileNetV2, width=0.5),
+  'MobileNetV2_1_0': functools.partial(MobileNetV2, width=1.0),
+  'MobileNetV2_TinyImageNet': functools.partial(MobileNetV2TinyImageNet),
+}

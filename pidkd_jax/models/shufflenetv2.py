@@ -1,0 +1,86 @@
+"""ShuffleNetV2 for small images: channel splits, and a last 1x1 convolution.
+
+Source: Ma et al. 2018, arXiv:1807.11164, Table 5, with a 1x1 stem of stride 1, as RepDistiller,
+mdistiller and SimKD have it. A student distils from the last stage; the last convolution is its
+head.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from pidkd_jax.convolution import depthwise_by_shift
+from pidkd_jax.layers import Classifier, ConvNorm, shuffle, uniform_fan_in
+from pidkd_jax.staged import Staged
+
+# The published code leaves initialisation to PyTorch.
+_ConvNorm = functools.partial(ConvNorm, init=uniform_fan_in)
+
+
+def _depthwise(features: int, stride: int, name: str) -> ConvNorm:
+  return _ConvNorm(features, 3, stride, groups=features, convolution=depthwise_by_shift, name=name)
+
+
+class SplitUnit(nn.Module):
+  """Half of the channels pass, half go through 1x1, depthwise 3x3, 1x1; then a shuffle."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    passed, y = jnp.split(x, 2, axis=-1)
+    half = y.shape[-1]
+    y = nn.relu(_ConvNorm(half, 1, name='first')(y, train))
+    y = _depthwise(half, 1, name='depthwise')(y, train)
+    y = _ConvNorm(half, 1, name='second')(y, train)
+    # What passed is activated already.
+    return tuple(shuffle(jnp.concatenate([passed, z], axis=-1), 2) for z in (nn.relu(y), y))
+
+
+class DownUnit(nn.Module):
+  """Two strided branches over all channels, joined and shuffled."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    half = self.features // 2
+    left = _depthwise(x.shape[-1], 2, name='left_depthwise')(x, train)
+    left = _ConvNorm(half, 1, name='left')(left, train)
+    right = nn.relu(_ConvNorm(half, 1, name='right_first')(x, train))
+    right = _depthwise(half, 2, name='right_depthwise')(right, train)
+    right = _ConvNorm(half, 1, name='right_second')(right, train)
+    y = shuffle(jnp.concatenate([left, right], axis=-1), 2)
+    return nn.relu(y), y
+
+
+class ShuffleNetV2(Staged):
+  """ShuffleNetV2.
+
+  Attributes:
+    widths: channels of the three stages and of the head.
+  """
+
+  widths: tuple[int, int, int, int]
+
+  def setup(self):
+    *widths, head = self.widths
+    self.stem = _ConvNorm(24, 1)
+    self.blocks = [
+      [
+        DownUnit(width, name=f'stage{stage}_down'),
+        *(SplitUnit(name=f'stage{stage}_block{block}') for block in range(1, count + 1)),
+      ]
+      for stage, (width, count) in enumerate(zip(widths, (3, 7, 3), strict=True), start=1)
+    ]
+    self.last = _ConvNorm(head, 1)
+    self.classifier = Classifier(self.num_classes)
+
+  def head(self, last, train=False):
+    return nn.relu(self.last(last, train))
+
+
+MODELS = {
+  'ShuffleV2': functools.partial(ShuffleNetV2, widths=(116, 232, 464, 1024)),
+  'ShuffleV2_1_5': functools.partial(ShuffleNetV2, widths=(176, 352, 704, 1024)),
+}

@@ -1,0 +1,64 @@
+"""VGG with BatchNorm for small images.
+
+Source: Simonyan and Zisserman 2015, arXiv:1409.1556, Table 1, with a spatial mean and one linear
+layer in place of the three, as RepDistiller and SimKD have it.
+"""
+
+import functools
+
+from flax import linen as nn
+
+from pidkd_jax.layers import Classifier, ConvNorm
+from pidkd_jax.model import Model
+
+_WIDTHS = (64, 128, 256, 512, 512)
+
+
+class VGG(Model):
+  """Five blocks of 3x3 convolutions with pooling between them.
+
+  Attributes:
+    layers: convolutions in each of the five blocks.
+  """
+
+  layers: tuple[int, int, int, int, int]
+
+  def setup(self):
+    self.blocks = [
+      [
+        # The published ones have a bias before the norm too.
+        ConvNorm(width, 3, bias=True, name=f'block{block}_layer{layer}')
+        for layer in range(1, count + 1)
+      ]
+      for block, (width, count) in enumerate(zip(_WIDTHS, self.layers, strict=True), start=1)
+    ]
+    self.classifier = Classifier(self.num_classes)
+
+  def trunk(self, image, train):
+    # From 64x64 on the last block too is behind a pooling.
+    pooled_blocks = 4 if image.shape[1] >= 64 else 3
+    x, maps, preactivations = image, [], []
+    for index, block in enumerate(self.blocks):
+      if 1 <= index <= pooled_blocks:
+        x = nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
+      for layer in block:
+        preactivation = layer(x, train)
+        x = nn.relu(preactivation)
+      maps.append(x)
+      preactivations.append(preactivation)
+    return tuple(maps), tuple(preactivations)
+
+  def classify(self, pooled):
+    return self.classifier(pooled)
+
+
+MODELS = {
+  name: functools.partial(VGG, layers=layers)
+  for name, layers in {
+    'vgg8': (1, 1, 1, 1, 1),
+    'vgg11': (1, 1, 2, 2, 2),
+    'vgg13': (2, 2, 2, 2, 2),
+    'vgg16': (2, 2, 3, 3, 3),
+    'vgg19': (2, 2, 4, 4, 4),
+  }.items()
+}

@@ -1,0 +1,168 @@
+"""What the community's PyTorch code calls the modules of each family.
+
+Key names: RepDistiller, mdistiller and SimKD share them, as far as each has the family.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+# The part of a module's path in Flax that holds numbers -> what it is called in PyTorch, and
+# the modules within it. A ConvNorm has two names there, its convolution's and its norm's.
+_Names = Mapping[str, str | tuple[str, str]]
+_Group = tuple[str, Callable[..., str], _Names]
+
+
+def _whole(names: _Names) -> _Group:
+  return '', lambda: '', names
+
+
+def _layers(names: _Names) -> _Group:
+  return r'stage(\d+)_block(\d+)/', lambda stage, block: f'layer{stage}.{block - 1}.', names
+
+
+_BASIC = {'first': ('conv1', 'bn1'), 'second': ('conv2', 'bn2')}
+_INVERTED_RESIDUAL = {'expand': ('0', '1'), 'depthwise': ('3', '4'), 'project': ('6', '7')}
+
+_FAMILIES: Mapping[str, tuple[_Group, ...]] = {
+  'ResNet': (
+    _whole({'stem': ('conv1', 'bn1'), 'classifier/linear': 'fc'}),
+    _layers(_BASIC | {'shortcut': ('downsample.0', 'downsample.1')}),
+  ),
+  'ImageNetResNet': (
+    _whole({'stem': ('conv1', 'bn1'), 'classifier/linear': 'linear'}),
+    _layers(_BASIC | {'third': ('conv3', 'bn3'), 'shortcut': ('shortcut.0', 'shortcut.1')}),
+  ),
+  'WRN': (
+    _whole({'stem': 'conv1', 'norm': 'bn1', 'classifier/linear': 'fc'}),
+    (
+      r'stage(\d+)_block(\d+)/',
+      lambda stage, block: f'block{stage}.layer.{block - 1}.',
+      {
+        'norm1': 'bn1',
+        'conv1': 'conv1',
+        'norm2': 'bn2',
+        'conv2': 'conv2',
+        'shortcut': 'convShortcut',
+      },
+    ),
+  ),
+  'VGG': (
+    _whole({'classifier/linear': 'classifier'}),
+    # Each layer is a convolution, a norm and an activation, which has a number too.
+    (
+      r'block(\d+)_layer(\d+)/conv',
+      lambda block, layer: f'block{block - 1}.{3 * (layer - 1)}',
+      {'': ''},
+    ),
+    (
+      r'block(\d+)_layer(\d+)/norm',
+      lambda block, layer: f'block{block - 1}.{3 * (layer - 1) + 1}',
+      {'': ''},
+    ),
+  ),
+  'MobileNetV2': (
+    _whole(
+      {
+        'stem': ('conv1.0', 'conv1.1'),
+        'last': ('conv2.0', 'conv2.1'),
+        'classifier/linear': 'classifier.0',
+      }
+    ),
+    (
+      r'row(\d+)_block(\d+)/',
+      lambda row, block: f'blocks.{row - 1}.{block - 1}.conv.',
+      _INVERTED_RESIDUAL,
+    ),
+  ),
+  'MobileNetV2TinyImageNet': (
+    _whole(
+      {
+        'stem': ('pre.0', 'pre.1'),
+        'last': ('conv1.0', 'conv1.1'),
+        'classifier/linear': 'conv2',
+      }
+    ),
+    # Rows of one block have no number for it.
+    (r'row([17])_block1/', lambda row: f'stage{row}.residual.', _INVERTED_RESIDUAL),
+    (
+      r'row(\d+)_block(\d+)/',
+      lambda row, block: f'stage{row}.{block - 1}.residual.',
+      _INVERTED_RESIDUAL,
+    ),
+  ),
+  'ShuffleNetV1': (
+    _whole({'stem': ('conv1', 'bn1'), 'classifier/linear': 'linear'}),
+    _layers(
+      {'reduce': ('conv1', 'bn1'), 'depthwise': ('conv2', 'bn2'), 'expand': ('conv3', 'bn3')}
+    ),
+  ),
+  'ShuffleNetV2': (
+    _whole({'stem': ('conv1', 'bn1'), 'last': ('conv2', 'bn2'), 'classifier/linear': 'linear'}),
+    (
+      r'stage(\d+)_down/',
+      lambda stage: f'layer{stage}.0.',
+      {
+        'left_depthwise': ('conv1', 'bn1'),
+        'left': ('conv2', 'bn2'),
+        'right_first': ('conv3', 'bn3'),
+        'right_depthwise': ('conv4', 'bn4'),
+        'right_second': ('conv5', 'bn5'),
+      },
+    ),
+    # The down unit has number 0.
+    (
+      r'stage(\d+)_block(\d+)/',
+      lambda stage, block: f'layer{stage}.{block}.',
+      {'first': ('conv1', 'bn1'), 'depthwise': ('conv2', 'bn2'), 'second': ('conv3', 'bn3')},
+    ),
+  ),
+  # SimKD's projector (arXiv:2203.14001), where PyTorch's stack of q = 1 has no leading axis.
+  'Projector': (
+    _whole(
+      {
+        'reduce': ('transfer.0', 'transfer.1'),
+        'transform': ('transfer.3', 'transfer.4'),
+        'expand': ('transfer.6', 'transfer.7'),
+      }
+    ),
+  ),
+}
+
+_LEAVES = {
+  'kernel': 'weight',
+  'scale': 'weight',
+  'bias': 'bias',
+  'mean': 'running_mean',
+  'var': 'running_var',
+}
+
+
+def key(family: str, path: tuple[str, ...]) -> str:
+  """The key in a PyTorch state dict of a variable of ours.
+
+  Args:
+    family: name of the network's class.
+    path: (collection, module, ..., name).
+
+  Raises:
+    LookupError: the family, or the module in it, has no name here.
+  """
+  _, *modules, leaf = path
+  module = '/'.join(modules)
+  for pattern, prefix, names in _FAMILIES[family]:
+    if match := re.match(pattern, module):
+      name = _flat(names).get(module[match.end() :])
+      if name is not None:
+        return f'{prefix(*map(int, match.groups()))}{name}.{_LEAVES[leaf]}'
+  raise LookupError(f'{family} has no PyTorch name for {module}')
+
+
+def _flat(names: _Names) -> dict[str, str]:
+  """The same with the two parts of each ConvNorm."""
+  found = {}
+  for module, name in names.items():
+    if isinstance(name, tuple):
+      found |= dict(zip((f'{module}/conv', f'{module}/norm'), name, strict=True))
+    else:
+      found[module] = name
+  return found

@@ -1,0 +1,1 @@
+"""Independent PyTorch counterparts that the Flax networks and methods are tested against."""

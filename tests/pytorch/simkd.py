@@ -1,0 +1,92 @@
+"""SimKD in PyTorch, as plain as it can be: Chen et al. 2022, arXiv:2203.14001."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.pytorch.networks import Network
+
+
+class Projector(nn.Module):
+  """1x1, 3x3 and 1x1 convolution, each with BatchNorm and ReLU: [B, C_s, H, W] -> [B, C_t, H, W].
+
+  Sec. 3.2; the hidden width is C_t // factor.
+  """
+
+  def __init__(self, student_channels: int, teacher_channels: int, factor: int):
+    super().__init__()
+    hidden = teacher_channels // factor
+    layers = []
+    for cin, cout, size in (
+      (student_channels, hidden, 1),
+      (hidden, hidden, 3),
+      (hidden, teacher_channels, 1),
+    ):
+      layers += [
+        nn.Conv2d(cin, cout, size, padding=size // 2, bias=False),
+        nn.BatchNorm2d(cout),
+        nn.ReLU(),
+      ]
+    self.transfer = nn.Sequential(*layers)
+
+  def forward(self, x: Tensor) -> Tensor:
+    return self.transfer(x)
+
+
+def project(
+  student: Network, projector: Projector, teacher: Network, x: Tensor
+) -> tuple[Tensor, Tensor]:
+  """Image [B, 3, H, W] -> (projected map, teacher's target map), both [B, C_t, h, w].
+
+  Before the projector the larger of the two maps is average-pooled to the smaller.
+  """
+  with torch.no_grad():
+    target = teacher.features(x)[1]
+  found = student.distillation_map(x)
+  size = [min(sides) for sides in zip(found.shape[2:], target.shape[2:], strict=True)]
+  return projector(F.adaptive_avg_pool2d(found, size)), F.adaptive_avg_pool2d(target, size)
+
+
+def train(
+  student: Network,
+  projector: Projector,
+  teacher: Network,
+  batches: Iterable[Tensor],
+  learning_rate: float,
+  momentum: float,
+  weight_decay: float,
+) -> list[float]:
+  """One SGD step per batch of images [B, 3, H, W], on student and projector in place.
+
+  What the loss does not reach (the student's own classifier) stays as it is, undecayed.
+
+  Returns:
+    The loss before each step.
+  """
+  teacher.eval()
+  student.train()
+  projector.train()
+  optimizer = torch.optim.SGD(
+    [*student.parameters(), *projector.parameters()],
+    lr=learning_rate,
+    momentum=momentum,
+    weight_decay=weight_decay,
+  )
+  losses = []
+  for images in batches:
+    loss = F.mse_loss(*project(student, projector, teacher, images))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+  return losses
+
+
+@torch.no_grad()
+def predict(student: Network, projector: Projector, teacher: Network, x: Tensor) -> Tensor:
+  """Image [B, 3, H, W] -> logits [B, K] by the teacher's classifier, in inference mode."""
+  for module in (student, projector, teacher):
+    module.eval()
+  return teacher.classify(project(student, projector, teacher, x)[0].mean((2, 3)))
