@@ -5,6 +5,7 @@ from pidkd_jax import host
 host.tune_allocator()
 
 # pylint: disable=g-import-not-at-top,wrong-import-position
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -21,6 +22,8 @@ def run(main: Callable[[], None]) -> None:
   Exit status: 0; 1 for what the user can mend; 2 for the command line; 143 or 130 for a run
   stopped by SIGTERM or Ctrl-C that the same command goes on with.
   """
+  # Networks of the user's own are found where he starts, whatever folder the script lies in.
+  sys.path.append(os.getcwd())
   app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 

@@ -4,7 +4,8 @@
     card.json        the network's description, dataset, training, cost and results
     manifest.json    SHA-256 of the two, written last
 
-Loading checks every byte and builds networks of this package only.
+Loading checks every byte and builds networks of this package, and of the user's own those that he
+names himself.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import json
 import pathlib
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -23,13 +24,15 @@ from flax import traverse_util
 
 from pidkd_jax import models
 from pidkd_jax.errors import UserError
-from pidkd_jax.types import Network
+from pidkd_jax.types import DatasetSpec, Network
 
 _VARIABLES, _CARD, _MANIFEST = 'variables.npz', 'card.json', 'manifest.json'
 
 
-# What every card says of the data that its network is for.
+# What every card says of the data that its network is for; name and class_names may be null.
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
+# What it keeps of a DatasetSpec where there is one.
+_SPEC = ('name', 'format', 'archive', 'source', 'fingerprint', 'class_names', 'image_shape')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,21 @@ class Bundle:
   card: Mapping[str, Any]
   digest: str
   folder: pathlib.Path
+
+  def reference(self) -> dict[str, Any]:
+    """How the card of a student names this bundle as its teacher's."""
+    return {
+      'digest': self.digest,
+      'model': self.card['model'],
+      'folder': str(self.folder.resolve()),
+    }
+
+
+def dataset_facts(
+  spec: DatasetSpec, mean: tuple[float, ...], std: tuple[float, ...]
+) -> dict[str, Any]:
+  """What a card says of the data, and of the normalisation that the network was trained with."""
+  return {**{name: getattr(spec, name) for name in _SPEC}, 'mean': mean, 'std': std}
 
 
 def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
@@ -72,8 +90,12 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
   shutil.rmtree(old, ignore_errors=True)
 
 
-def load(folder: pathlib.Path) -> Bundle:
-  """Reads a bundle and checks every byte; builds registered networks only.
+def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
+  """Reads a bundle and checks every byte; nothing in it can name code to import.
+
+  Args:
+    folder: of the bundle.
+    own: the classes of networks of the user's own that it may hold (`models.families`).
 
   Raises:
     UserError: the folder is missing, incomplete, altered, or of no network known here.
@@ -93,11 +115,13 @@ def load(folder: pathlib.Path) -> Bundle:
       )
   card = _read_json(folder / _CARD)
   try:
-    model = models.build(card['model'])
+    model = models.build(card['model'], own)
     dataset = {name: card['dataset'][name] for name in _DATASET}
     image = jax.ShapeDtypeStruct((1, *dataset['image_shape']), jnp.float32)
     expected = jax.eval_shape(model.init, jax.random.key(0), image)
     variables = _read_variables(folder / _VARIABLES, expected)
+  except UserError as error:
+    raise UserError(f'bundle {str(folder)!r}: {error}') from error
   except KeyError as error:
     raise UserError(f'bundle {str(folder)!r}: {_CARD} lacks {error}') from error
   except (TypeError, ValueError, zipfile.BadZipFile) as error:

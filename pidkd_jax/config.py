@@ -2,26 +2,33 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from pidkd_jax import methods
 from pidkd_jax.errors import UserError
+from pidkd_jax.pairs import Pair, find
 from pidkd_jax.training.recipe import Numbers, Recipe
 
+_METHOD = 'pidkd'
 
-def default(arg: str) -> ConfigDict:
-  """The main job's configuration; a file in configs/ fills in dataset, networks and length.
+
+def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
+  """The main job's configuration; a file in configs/ fills in dataset and length.
 
   Args:
-    arg: method names separated by commas: the first is `method`, the others are trained
-      beside it in the same cohort, for comparison, and lie under `compare`.
+    arg: '[TEACHER-STUDENT][:][METHOD,...]', a pair and methods. The first method (pidkd if none
+      is named) is `method`, the others are trained beside it in the same cohort, for comparison,
+      and lie under `compare`.
+    pairs: those that may be named; the first is taken if none is. Without any, the file that calls
+      this sets `student` and `teacher.model`.
 
   Returns:
     Fields, by group:
-      student, method.*, compare.METHOD.*: what is trained, with each method's hyper-parameters.
+      student, method.*, compare.METHOD.*: what is trained, with each method's hyper-parameters;
+        `student` and `teacher.model` also take 'module:Class', a network of your own.
       total_epochs, batch_size, momentum, drops, drop_factor, learning_rate, weight_decay: how.
       seed: of data order and augmentation, and with the trial's number of the weights.
       trials: members per method that differ only in their seed.
@@ -37,14 +44,15 @@ def default(arg: str) -> ConfigDict:
       data.padding, .flip: augmentation; -1 leaves it to the dataset.
 
   Raises:
-    UserError: an unknown method, or one named twice.
+    UserError: an unknown pair or method, or a method named twice.
   """
-  names = [name.strip() for name in arg.split(',')]
+  pair, chosen = _parse(arg, pairs or {})
+  names = [name.strip() for name in chosen.split(',')]
   if len(set(names)) < len(names):
     raise UserError(f'methods {arg!r}: one is named twice; give trials for several seeds of one')
   recipe = dataclasses.asdict(Recipe())
   numbers = dataclasses.asdict(Numbers())
-  return ConfigDict(
+  config = ConfigDict(
     {
       'student': '',
       'method': {'name': names[0], **methods.defaults(names[0])},
@@ -76,6 +84,24 @@ def default(arg: str) -> ConfigDict:
       },
     }
   )
+  if pair:
+    config.student = pair.student
+    config.teacher.model = pair.teacher
+    config.learning_rate = pair.learning_rate
+    for fields in (config.method, *config.compare.values()):
+      if 'num_projectors' in fields:  # What has one projector by definition keeps its own size.
+        fields.num_projectors, fields.factor = pair.num_projectors, pair.factor
+  return config
+
+
+def _parse(arg: str, pairs: Mapping[str, Pair]) -> tuple[Pair | None, str]:
+  """The pair and the methods that an argument names."""
+  first, _, rest = arg.partition(':')
+  if not pairs:
+    return None, arg or _METHOD
+  if '-' in first:  # As no method's name has.
+    return find(pairs, first.strip()), rest or _METHOD
+  return next(iter(pairs.values())), (rest if not first else arg) or _METHOD
 
 
 # (field, least value, whether that value itself is allowed)

@@ -10,8 +10,10 @@ from pidkd_jax.types import Features
 class Model(nn.Module):
   """A classifier of images in three parts: `stages`, `head`, `classify`.
 
-  A caller runs only the parts that it needs, and initialisation creates the parameters of
-  only those parts; so submodules are defined in `setup`. Any image size and class count will do.
+  A family defines `classify` and `stages`, or `trunk` in place of `stages` where it can tell maps
+  from what they were before their activation. A caller runs only the parts that it needs, and
+  initialisation creates the parameters of only those parts; so submodules are defined in `setup`.
+  Any image size and class count will do.
 
   Attributes:
     num_classes: K.
@@ -28,6 +30,8 @@ class Model(nn.Module):
   def trunk(self, image: jax.Array, train: bool) -> tuple[tuple, tuple]:
     """The stem's and each stage's map, and the same before their last activation.
 
+    By default the maps stand for both.
+
     Args:
       image: float [B, H, W, C], normalised.
       train: whether BatchNorm uses (and updates from) the batch's statistics.
@@ -35,7 +39,8 @@ class Model(nn.Module):
     Returns:
       (maps, preactivations), two tuples of [B, H_i, W_i, C_i].
     """
-    raise NotImplementedError
+    maps = tuple(self.stages(image, train))
+    return maps, maps
 
   def stages(self, image: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
     """The stem's and each stage's map, [B, H_i, W_i, C_i]."""

@@ -68,7 +68,7 @@ def read(path: pathlib.Path) -> Checkpoint:
       + (f'names code ({what[0]})' if what else 'holds more than tensors')
       + ', which could do anything; save the tensors alone: torch.save(model.state_dict(), ...)'
     ) from error
-  except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+  except Exception as error:  # What is no PyTorch file fails in as many ways as there are files.
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     raise UserError(f'{str(path)!r} is damaged or no PyTorch file: {reason[:200]}') from error
   if not isinstance(content, Mapping):
@@ -206,6 +206,11 @@ def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
 
 def _expected(given: StateDict, name: str) -> tuple[Model, dict[_Path, jax.ShapeDtypeStruct]]:
   """The network called `name`, with as many classes as are given, and its variables' shapes."""
+  if ':' in name:
+    raise UserError(
+      f'{name!r} is not of this package, so its PyTorch names are not known; make its variables '
+      'yourself and save them with pidkd_jax.bundle.save'
+    )
   family = type(models.create(name, num_classes=1)).__name__
   classifier = torch_names.key(family, ('params', 'classifier', 'linear', 'kernel'))
   num_classes = given[classifier].shape[0] if np.ndim(given.get(classifier)) > 1 else 1

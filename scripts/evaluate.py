@@ -1,13 +1,15 @@
 """Evaluates a bundle on its dataset's test images and compares with the bundle's card.
 
 python scripts/evaluate.py --bundle runs/digits/bundles/pidkd-0
+
+--data, --archive and --verify name other data than the card does, e.g. for an imported network.
 """
 
 from pidkd_jax import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 
-from pidkd_jax import bundle, data
+from pidkd_jax import bundle, data, models
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.training import workdir
@@ -17,27 +19,29 @@ _TEACHER = flags.DEFINE_string(
   'teacher', '', "Folder of its teacher's bundle; by default where the card says it lay."
 )
 _DATA_DIR = flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS's own.")
+_DATA = flags.DEFINE_string('data', '', 'Dataset; by default the one that the card names.')
 _ARCHIVE = flags.DEFINE_string(
   'archive', '', "The dataset's archive; by default where the card says it lay."
+)
+_VERIFY = flags.DEFINE_bool(
+  'verify', None, 'Whether the archive must be the official one; by default as in the card.'
+)
+_MODEL = flags.DEFINE_multi_string(
+  'model', [], 'A network of your own in the bundle, as package.module:Class; repeatable.'
 )
 
 
 def main():
-  judged = bundle.load(workdir.local('--bundle', _BUNDLE.value))
+  own = models.families(*_MODEL.value)
+  judged = bundle.load(workdir.local('--bundle', _BUNDLE.value), own)
   card = judged.card
-  dataset = data.load(
-    card['dataset']['format'],
-    directory=_DATA_DIR.value,
-    archive=_ARCHIVE.value or card['dataset']['archive'],
-    verify=card['dataset']['name'] == card['dataset']['format'],
-  )
-  if dataset.spec.fingerprint != card['dataset']['fingerprint']:
+  dataset = _dataset(card['dataset'])
+  if dataset.spec.num_classes != judged.network.model.num_classes:
     raise UserError(
-      f'{dataset.spec.name} is not the data that the bundle was evaluated on '
-      f'({card["dataset"]["name"]}, fingerprint {card["dataset"]["fingerprint"][:8]}...); '
-      'give its archive with --archive'
+      f'{_BUNDLE.value!r} has {judged.network.model.num_classes} classes and {dataset.spec.name} '
+      f'has {dataset.spec.num_classes}; --data says another dataset'
     )
-  teacher = _teacher(card)
+  teacher = _teacher(card, own)
   [found] = evaluate(
     {'bundle': judged.network},
     dataset.test,
@@ -48,17 +52,41 @@ def main():
   print(f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}')
   for name, value in found.items():
     before = card.get('results', {}).get(name)
-    remark = 'as in the card' if value == before else f'in the card: {before}'
+    remark = 'as in the card' if value == before else f'in the card: {before}' if before else ''
     print(f'  {name:<18} {value!r:<24} {remark}')
 
 
-def _teacher(card):
+def _dataset(known):
+  """The data that the card names, or what the user names in its place."""
+  name = _DATA.value or known.get('format')
+  if not name:
+    raise UserError(f'{_BUNDLE.value!r} does not say which data it is for; say it with --data')
+  same = name == known.get('format')
+  verify = _VERIFY.value
+  if verify is None:
+    verify = not same or known['name'] == known['format']
+  dataset = data.load(
+    name,
+    directory=_DATA_DIR.value,
+    archive=_ARCHIVE.value or (known['archive'] if same else ''),
+    verify=verify,
+  )
+  if same and dataset.spec.fingerprint != known['fingerprint']:
+    raise UserError(
+      f'{dataset.spec.name} is not the data that the bundle was evaluated on '
+      f'({known["name"]}, fingerprint {known["fingerprint"][:8]}...); '
+      'give its archive with --archive'
+    )
+  return dataset
+
+
+def _teacher(card, own):
   """The teacher that agreement is measured with, or None, saying so."""
   known = card.get('training', {}).get('teacher')
   if known is None and not _TEACHER.value:
     return None
   try:
-    teacher = bundle.load(workdir.local('--teacher', _TEACHER.value or known['folder']))
+    teacher = bundle.load(workdir.local('--teacher', _TEACHER.value or known['folder']), own)
   except UserError as error:
     if _TEACHER.value:
       raise

@@ -14,12 +14,22 @@ from pidkd_jax.data.preparation import prepare
 from pidkd_jax.errors import UserError
 from pidkd_jax.types import DatasetSpec
 
-__all__ = ['Dataset', 'load', 'names']
+__all__ = ['Dataset', 'load', 'names', 'published']
 
 
 def names() -> list[str]:
   """The datasets that can be loaded."""
   return list(registry.discover('pidkd_jax.data', 'DATASETS'))
+
+
+def published(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+  """The published mean and standard deviation of the official images, if there are any.
+
+  Raises:
+    UserError: no such dataset.
+  """
+  source = registry.find('dataset', 'pidkd_jax.data', 'DATASETS', name)
+  return None if source.mean is None else (source.mean, source.std)
 
 
 def load(name: str, *, directory: str = '', archive: str = '', verify: bool = True) -> Dataset:

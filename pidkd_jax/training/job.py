@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -68,7 +68,8 @@ def main(config: ConfigDict, folder: str) -> str:
   plan = _plan(config, _members(config), _recipe(config), config.seed, spec)
   # Whatever is wrong comes out before anything is written or trained.
   if config.teacher.bundle:
-    kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset)
+    own = models.families(config.student, config.teacher.model)
+    kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
     run.rehearse(plan, dataset, kept.network)
     workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
   else:
@@ -138,7 +139,7 @@ def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
     logger.info('teacher: trained now, to be kept in %s', trained)
     workdir.claim(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
     run.execute(plan, dataset, None, folder, 'teacher', pace)
-  return _load_teacher(trained, dataset)
+  return _load_teacher(trained, dataset, models.families(fields.model))
 
 
 def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
@@ -148,21 +149,32 @@ def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
     del recipe['eval_every']
   whole = json.dumps([recipe, dataset.spec.fingerprint], sort_keys=True)
   digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-  return (
-    f'{dataset.spec.name}-{plan.members[0].student}-seed{plan.seed}'
-    f'-{plan.recipe.total_epochs}epochs-{digest}'
-  )
+  network = plan.members[0].student.replace(':', '.')
+  return f'{dataset.spec.name}-{network}-seed{plan.seed}-{plan.recipe.total_epochs}epochs-{digest}'
 
 
-def _load_teacher(folder: pathlib.Path, dataset: Dataset) -> Bundle:
+def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]) -> Bundle:
   """Loads a bundle and makes sure that it was trained for these data."""
-  loaded = bundle.load(folder)
+  loaded = bundle.load(folder, own)
   theirs, ours = loaded.card['dataset'], dataset.spec
-  if tuple(theirs['class_names']) != ours.class_names or theirs['name'] != ours.name:
+  known = theirs['class_names'] is not None
+  num_classes = len(theirs['class_names']) if known else loaded.network.model.num_classes
+  if (
+    num_classes != ours.num_classes
+    or tuple(theirs['image_shape']) != ours.image_shape
+    or (known and (tuple(theirs['class_names']), theirs['name']) != (ours.class_names, ours.name))
+  ):
     raise UserError(
-      f'teacher bundle {str(folder)!r} is for the {len(theirs["class_names"])} classes of '
-      f'{theirs["name"]} and not for the {ours.num_classes} of {ours.name}; '
+      f'teacher bundle {str(folder)!r} is for the {num_classes} classes of '
+      f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
+      f'{ours.num_classes} of {ours.name} at {list(ours.image_shape)}; '
       'give another teacher.bundle, or none to train one'
+    )
+  if not known:
+    logger.warning(
+      'the teacher does not say which classes it knows; they are taken to be those of %s in its '
+      'order',
+      ours.name,
     )
   return loaded
 
@@ -192,6 +204,5 @@ def _report(
 
 
 def _name(card: Mapping[str, Any]) -> str:
-  """The trained architecture; of a teacher from elsewhere only the family may be known."""
-  member = card.get('training', {}).get('member')
-  return member['student'] if member else card['model']['family']
+  """The trained architecture; of a bundle from elsewhere only the family may be known."""
+  return card.get('network') or card['model']['family']

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from clu import parameter_overview
 
-from pidkd_jax import bundle
+from pidkd_jax import bundle, models
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
@@ -27,17 +27,6 @@ logger = logging.getLogger(__name__)
 
 # One hold-out for all seeds, so that no teacher trains on what selects its students.
 _HOLD_OUT_SEED = 0
-
-# What a card keeps of a DatasetSpec.
-_DATASET_FIELDS = (
-  'name',
-  'format',
-  'archive',
-  'source',
-  'fingerprint',
-  'class_names',
-  'image_shape',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +134,7 @@ def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> None:
   budget = cost(teacher, image_shape)
   logger.info('teacher: %s', budget)
   for label, network in networks.items():
+    models.describe(network.model)  # What cannot be saved is not worth training.
     found = cost(network, image_shape)
     parts = ', '.join(
       f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
@@ -187,7 +177,9 @@ def execute(
   with workdir.held(folder):
     bundles = {member.name: folder / 'bundles' / member.name for member in plan.members}
     if all(path.exists() for path in bundles.values()):
-      return {name: dict(bundle.load(path).card) for name, path in bundles.items()}
+      own = models.families(*(member.student for member in plan.members))
+      own |= models.families(teacher.network.model) if teacher else set()
+      return {name: dict(bundle.load(path, own).card) for name, path in bundles.items()}
     return _train(plan, dataset, teacher, folder, title, pace)
 
 
@@ -241,16 +233,13 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
       results[member.name]['best_on_test'] = _best(own)
     cards[member.name] = {
       'label': member.label,
-      'dataset': {
-        **{name: getattr(dataset.spec, name) for name in _DATASET_FIELDS},
-        'mean': mean,
-        'std': std,
-      },
+      'network': member.student,
+      'dataset': bundle.dataset_facts(dataset.spec, mean, std),
       'training': {
         **dataclasses.asdict(plan),
         'members': len(plan.members),
         'member': dataclasses.asdict(member),
-        'teacher': teacher and _reference(teacher),
+        'teacher': teacher and teacher.reference(),
         'epoch': outcome.epoch,
         'selection': 'last epoch' if stage.held is None else 'best epoch on the hold-out',
         **_seconds(own),
@@ -261,14 +250,6 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
     }
     bundle.save(folder / 'bundles' / member.name, outcome.network, cards[member.name])
   return cards
-
-
-def _reference(teacher: Bundle) -> dict[str, Any]:
-  return {
-    'digest': teacher.digest,
-    'model': teacher.card['model'],
-    'folder': str(teacher.folder.resolve()),
-  }
 
 
 def _seconds(rows: list[journal.Row]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """SimKD in PyTorch, as plain as it can be: Chen et al. 2022, arXiv:2203.14001."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -57,10 +57,21 @@ def train(
   learning_rate: float,
   momentum: float,
   weight_decay: float,
+  drops: Sequence[int] = (),
 ) -> list[float]:
   """One SGD step per batch of images [B, 3, H, W], on student and projector in place.
 
   What the loss does not reach (the student's own classifier) stays as it is, undecayed.
+
+  Args:
+    student: trained.
+    projector: trained.
+    teacher: in inference mode.
+    batches: of images.
+    learning_rate: of the first step.
+    momentum: of SGD.
+    weight_decay: likewise.
+    drops: the steps, counted from 0, from which on the learning rate is x 0.1.
 
   Returns:
     The loss before each step.
@@ -74,12 +85,14 @@ def train(
     momentum=momentum,
     weight_decay=weight_decay,
   )
+  schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
   losses = []
   for images in batches:
     loss = F.mse_loss(*project(student, projector, teacher, images))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+    schedule.step()
     losses.append(loss.item())
   return losses
 
