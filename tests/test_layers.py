@@ -134,7 +134,6 @@ def subclasses(cls):
   return found.union(*map(subclasses, found))
 
 
-@pytest.mark.xfail(strict=True, reason='ConvNorm(...).init is the initializer of its kernel')
 def test_no_field_hides_what_every_module_has():
   """Linen would take a field called `init` without a word."""
   assert models.names() and methods.names()  # Imports them all.
@@ -154,7 +153,7 @@ def test_no_field_hides_what_every_module_has():
 )
 def test_uniform_initial_weights_lie_within_the_root_of_the_fan_in(size, groups, inputs, fan_in):
   """PyTorch's own: of a grouped convolution the fan-in is one group's."""
-  made = layers.ConvNorm(640, size, groups=groups, init=layers.uniform_fan_in)
+  made = layers.ConvNorm(640, size, groups=groups, kernel_init=layers.uniform_fan_in)
   params = initial(made, jnp.zeros((1, 4, 4, inputs)))['params']
   kernel = np.asarray(params['conv']['kernel'])
   assert kernel.shape == (size, size, inputs // groups, 640)

@@ -106,8 +106,15 @@ def shapes(model, size=32, method=as_teacher):
 
 
 @jax.jit
+def run(network, images):
+  """All in one compilation: the features, and the logits in two ways."""
+  features = network.encode(images)
+  logits = network.model.apply(network.variables, images)
+  return features, network.classify(features.pooled), logits
+
+
 def encoded(network, images):
-  return network.encode(images)
+  return run(network, images)[0]
 
 
 def modules(variables):
@@ -312,19 +319,18 @@ def family(network):
 
 
 def test_features_hang_together(network, images):
-  features = encoded(network, images)
+  features, classified, logits = run(network, images)
   np.testing.assert_allclose(
     features.pooled, np.mean(features.target, axis=(1, 2)), rtol=1e-5, atol=1e-6
   )
   assert np.min(features.target) >= 0 and network.model.rectified and features.rectified
   if family(network) not in HEADS:
     np.testing.assert_array_equal(features.target, features.stages[-1])
-  np.testing.assert_allclose(
-    jax.jit(network.model.apply)(network.variables, images),
-    network.classify(features.pooled),
-    rtol=1e-4,
-    atol=1e-5,
+  np.testing.assert_allclose(logits, classified, rtol=1e-4, atol=1e-5)
+  kernel, bias = (
+    network.variables['params']['classifier']['linear'][k] for k in ('kernel', 'bias')
   )
+  np.testing.assert_allclose(logits, features.pooled @ kernel + bias, rtol=1e-4, atol=1e-5)
 
 
 def test_a_map_is_the_activation_of_what_stood_before_it(network, images):

@@ -120,7 +120,12 @@ def random_state(shapes):
 
 @pytest.fixture(scope='module')
 def torch():
-  return pytest.importorskip('torch', reason="compares with PyTorch: pip install '.[test]'")
+  torch = pytest.importorskip('torch', reason="compares with PyTorch: pip install '.[test]'")
+  # Its threads wait for one another, for long where other tests have the cores.
+  threads = torch.get_num_threads()
+  torch.set_num_threads(1)
+  yield torch
+  torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope='module')
@@ -166,11 +171,12 @@ def test_pytorch_has_the_entries_of_the_community(name, torch, networks, referen
   'name, size',
   [(name, 64 if 'TinyImageNet' in name else 32) for name in models.names()]
   # An odd size tells apart what an even one does not; VGG pools once more from 64 on.
-  + [(name, 35) for name in SMALL.values()]
-  + [('vgg8', 63), ('vgg8', 64), ('ResNet50', 35)],
+  + [(name, 35) for name in (*SMALL.values(), 'ResNet50') if name not in ('vgg8', 'ResNet18')]
+  + [('vgg8', 63), ('vgg8', 64)],
 )
 def test_agrees_with_pytorch(name, size, torch, networks):
-  theirs = networks.create(name, num_classes=5)
+  # As many classes as the golden outputs have: some are compiled already.
+  theirs = networks.create(name, num_classes=100)
   ours = torch_import.network(randomise(torch, theirs), name)
   image = random_image(size)
   with torch.no_grad():
@@ -550,8 +556,8 @@ CONTENTS = {
   'nothing': (lambda w: {}, 'holds no state dict'),
   'an empty model': (lambda w: {'model': {}}, 'holds no state dict'),
   'a name for a model': (lambda w: {'model': 'resnet8', 'state_dict': w}, 'holds no state dict'),
-  'no tensors': (lambda w: {'model': {'epoch': 3}}, 'epoch is no tensor'),
-  'weights elsewhere': (lambda w: {'epoch': 3, 'net': w}, 'epoch, net is no tensor'),
+  'no tensors': (lambda w: {'model': {'epoch': 3}}, 'epoch is no dense tensor'),
+  'weights elsewhere': (lambda w: {'epoch': 3, 'net': w}, 'epoch, net is no dense tensor'),
   'a projector that is none': (lambda w: {'model': w, 'proj': [1]}, 'holds no state dict'),
 }
 
@@ -562,17 +568,14 @@ def test_a_file_without_a_state_dict_is_refused(content, saved, weights):
   assert said in refusal(saved(make(weights)))
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason='keys are taken for texts')
 def test_keys_that_are_no_texts_are_refused(saved, weights):
   assert 'holds no state dict' in refusal(saved({0: weights['conv1.weight']}))
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason='its numpy() raises')
 def test_sparse_tensors_are_refused(saved, weights):
   refusal(saved({'conv1.weight': weights['conv1.weight'].to_sparse()}))
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason='numpy() wants detach()')
 def test_parameters_are_read_as_tensors_are(torch, saved, weights):
   """What `state_dict(keep_vars=True)` holds."""
   state = {'conv1.weight': torch.nn.Parameter(weights['conv1.weight'])}
