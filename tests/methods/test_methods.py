@@ -192,7 +192,17 @@ def test_numbers_are_traced_and_the_rest_is_not(name):
 
 DEFAULTS = {
   'scratch': {},
-  'kd': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0},
+  # SimKD's scripts, RepDistiller's, mdistiller's.
+  'kd_1_1': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False},
+  'kd_01_09': {'weight': 0.9, 'label_weight': 0.1, 'temperature': 4.0, 'standardize': False},
+  'dkd': {
+    'alpha': 1.0,
+    'beta': 8.0,
+    'label_weight': 1.0,
+    'temperature': 4.0,
+    'warmup': 20.0,
+    'standardize': False,
+  },
   'simkd': {'factor': 2, 'weight': 1.0},
   'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'weight': 1.0},
 }
@@ -216,32 +226,8 @@ def test_unknown_names_are_answered_with_the_nearest():
     methods.create('pidk')
   with pytest.raises(UserError, match="unknown method 'scrach'; did you mean 'scratch'"):
     methods.defaults('scrach')
-  with pytest.raises(UserError, match="of kd 'temprature'; did you mean 'temperature'"):
-    methods.create('kd', temprature=2.0)
+  with pytest.raises(UserError, match="of kd_1_1 'temprature'; did you mean 'temperature'"):
+    methods.create('kd_1_1', temprature=2.0)
   # SimKD is one projector by definition.
   with pytest.raises(UserError, match="unknown hyper-parameter of simkd 'num_projectors'"):
     methods.create('simkd', num_projectors=2)
-
-
-def test_kd_by_hand(make, batches, teacher, initial):
-  variables = initial['kd-0'].variables
-  method = make('kd', weight=0.5, label_weight=2.0, temperature=3.0)
-  batch = batches[1]
-  seen = observe(teacher, batch)
-  run = jax.jit(functools.partial(method.apply, method='loss', mutable=['batch_stats']))
-  terms, _ = run(variables, batch, seen, epoch=jnp.int32(0))
-  student = {name: tree['student'] for name, tree in variables.items()}
-  logits, _ = jax.jit(functools.partial(method.student.apply, train=True, mutable=['batch_stats']))(
-    student, batch.image
-  )
-
-  def probabilities(logits, temperature):
-    e = np.exp(np.asarray(logits, np.float64) / temperature)
-    return e / e.sum(axis=1, keepdims=True)
-
-  own = probabilities(logits, 1)[np.arange(4), batch.label]
-  np.testing.assert_allclose(terms['cross_entropy'], -2 * np.log(own), rtol=1e-4)
-  p, q = probabilities(seen.logits, 3), probabilities(logits, 3)
-  np.testing.assert_allclose(
-    terms['soft_target'], 0.5 * 9 * np.sum(p * np.log(p / q), axis=1), rtol=1e-3, atol=1e-6
-  )
