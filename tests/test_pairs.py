@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax import config, models, pairs
+from pidkd_jax import config, methods, models, pairs
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.cost import parameters
 from pidkd_jax.training import cohort as cohorts
@@ -128,12 +128,13 @@ def test_mobile_and_shuffle_students_train_at_a_fifth_of_the_rate(data, name):
 
 
 def test_a_pair_is_taken_by_name():
-  c = config.default('ResNet50-MobileNetV2:pidkd,simkd,kd_1_1', pairs.CIFAR100)
+  c = config.default('ResNet50-MobileNetV2:pidkd,simkd,kd_1_1,pefd', pairs.CIFAR100)
   assert (c.student, c.teacher.model) == ('MobileNetV2', 'ResNet50')
   assert (c.learning_rate, c.teacher.learning_rate) == (0.01, 0.05)
   assert (c.method.name, c.method.num_projectors, c.method.factor) == ('pidkd', 3, 4)
-  # One projector of SimKD's own size.
-  assert set(c.compare) == {'simkd', 'kd_1_1'} and c.compare.simkd.factor == 2
+  # One projector of SimKD's own size; PEFD's are of another kind.
+  assert set(c.compare) == {'simkd', 'kd_1_1', 'pefd'} and c.compare.simkd.factor == 2
+  assert c.compare.pefd.to_dict() == methods.defaults('pefd')
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ class DKD(Method):
   """Divergence of the true class against all others, and of the others among themselves.
 
   Attributes:
-    alpha: of the true class against the others (TCKD); 1, Sec. 4.1.
-    beta: of the others among themselves (NCKD); 8 for resnet32x4 -> resnet8x4. The authors choose it
+    alpha: of the true class against the others (TCKD); 1 in mdistiller, which is authors' code.
+    beta: of the others among themselves (NCKD); 8 for resnet32x4 -> resnet8x4. Authors choose it
       by pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2 (mdistiller's configs).
-    label_weight: of the cross-entropy; 1 in mdistiller.
+    label_weight: of the cross-entropy; 1 likewise.
     temperature: 4 likewise.
     warmup: epochs in which alpha and beta rise linearly to their full size; 20 of 240 likewise.
     standardize: whether both logits are standardised first (arXiv:2403.01427). Its authors' script
@@ -49,7 +49,7 @@ class DKD(Method):
 def decoupled(
   logits: jax.Array, teacher: jax.Array, label: jax.Array, temperature: float
 ) -> tuple[jax.Array, jax.Array]:
-  """TCKD and NCKD of eqs. 4 and 5, each times the square of the temperature, in nats.
+  """TCKD and NCKD (Sec. 3), each times the square of the temperature, in nats.
 
   Args:
     logits: [B, K], the student's.

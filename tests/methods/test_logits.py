@@ -98,7 +98,7 @@ def test_dkd_by_hand(temperature):
 
 
 def test_the_two_parts_make_up_the_divergence():
-  """Eq. 7: KL = TCKD + (1 - p of the true class in the teacher) NCKD."""
+  """KL = TCKD + (1 - p of the true class in the teacher) NCKD, Sec. 3 of the paper."""
   student, teacher = jnp.asarray(STUDENT, jnp.float32), jnp.asarray(TEACHER, jnp.float32)
   tckd, nckd = decoupled(student, teacher, jnp.asarray(LABEL), 2.0)
   rest = 1 - softmax(TEACHER / 2)[np.arange(len(LABEL)), LABEL]

@@ -190,8 +190,20 @@ def test_numbers_are_traced_and_the_rest_is_not(name):
     assert type(field.default) is field.type
 
 
+# As SimKD's scripts have it.
+HARNESS = {'label_weight': 1.0, 'divergence_weight': 1.0, 'temperature': 4.0}
 DEFAULTS = {
   'scratch': {},
+  # SimKD's scripts; RepDistiller's and mdistiller's where SimKD has no such method.
+  'fitnet': HARNESS | {'weight': 100.0, 'hint_layer': 1},
+  'at': HARNESS | {'weight': 1000.0},
+  'sp': HARNESS | {'weight': 3000.0},
+  'vid': HARNESS | {'weight': 1.0, 'initial_variance': 5.0},
+  'srrl': HARNESS | {'weight': 1.0},
+  'rkd': HARNESS | {'distance_weight': 25.0, 'angle_weight': 50.0},
+  'pkt': HARNESS | {'weight': 30000.0},
+  # Authors' scripts, without KD beside it.
+  'pefd': HARNESS | {'divergence_weight': 0.0, 'weight': 25.0, 'num_projectors': 3},
   # SimKD's scripts, RepDistiller's, mdistiller's.
   'kd_1_1': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False},
   'kd_01_09': {'weight': 0.9, 'label_weight': 0.1, 'temperature': 4.0, 'standardize': False},
