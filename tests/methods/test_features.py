@@ -114,9 +114,10 @@ def test_the_harness_weighs_labels_divergence_and_terms(assemble, batches, teach
 
 
 def test_what_repdistiller_leaves_out_has_weight_zero():
-  for name in ('fitnet', 'at', 'sp', 'vid', 'rkd', 'pkt', 'srrl'):
+  for name in ('fitnet', 'at', 'sp', 'vid', 'rkd', 'pkt', 'crd', 'srrl', 'semckd'):
     assert methods.defaults(name)['divergence_weight'] == 1.0
-  assert methods.defaults('pefd')['divergence_weight'] == 0.0
+  for name in ('pefd', 'reviewkd'):
+    assert methods.defaults(name)['divergence_weight'] == 0.0
 
 
 # --- without parameters
@@ -268,6 +269,101 @@ def test_srrl_by_pytorch(rectified):
   )
 
 
+# --- across stages
+
+
+def dense(params, x):
+  return x @ torch.tensor(np.asarray(params['kernel'], np.float64)) + torch.tensor(
+    np.asarray(params['bias'], np.float64)
+  )
+
+
+def norm(x):
+  return F.batch_norm(x, None, None, training=True)
+
+
+def test_semckd_by_pytorch():
+  terms, variables = run('semckd', weight=3.0, attention_temperature=0.5)
+  params = variables['params']
+  ours, theirs = ([tensor(x) for x in made.stages[1:]] for made in (STUDENT, TEACHER))
+
+  def embedding(x, name):
+    gram = x.permute(0, 2, 3, 1).flatten(1) @ x.permute(0, 2, 3, 1).flatten(1).T
+    made = dense(params[name]['out'], F.relu(dense(params[name]['hidden'], gram)))
+    return F.normalize(made)
+
+  queries = torch.stack([embedding(x, f'query_{i}') for i, x in enumerate(ours, 1)], dim=1)
+  keys = torch.stack([embedding(x, f'key_{j}') for j, x in enumerate(theirs, 1)], dim=1)
+  assert queries.shape == (BATCH, 4, 2) and keys.shape == (BATCH, 3, 2)
+  attention = torch.softmax(queries @ keys.transpose(1, 2) / 0.5, dim=2)
+  expected = torch.zeros(BATCH, dtype=torch.float64)
+  for i, s in enumerate(ours, 1):
+    for j, t in enumerate(theirs, 1):
+      size = min(s.shape[-1], t.shape[-1])
+      x, t = F.adaptive_avg_pool2d(s, size), F.adaptive_avg_pool2d(t, size)
+      layers = params[f'regressor_{i}_{j}']
+      x = F.relu(norm(F.conv2d(x, kernel(layers['reduce']['conv']['kernel']))))
+      x = F.relu(norm(F.conv2d(x, kernel(layers['transform']['conv']['kernel']), padding=1)))
+      assert x.shape[1] == 2 * t.shape[1]
+      x = F.conv2d(x, kernel(layers['expand']['kernel']))
+      expected += attention[:, i - 1, j - 1] * ((x - t) ** 2).mean(dim=(1, 2, 3)) / 4
+  np.testing.assert_allclose(terms['feature'], 3 * expected, rtol=1e-3)
+  made = {name.split('_')[0] for name in params}
+  assert made == {'query', 'key', 'regressor'} and len(params) == 4 + 3 + 12
+
+
+def test_semckd_has_nothing_to_choose_from_a_single_stage():
+  _, variables = run('semckd', teacher=features((8, 4), (4, 5), pooled=10))
+  assert variables['params'].keys() == {f'regressor_{i}_1' for i in (1, 2, 3, 4)}
+
+
+def hcl(x, target):
+  """Hierarchical context loss, as the paper has it, for square maps."""
+  sides = [x.shape[-1]] + [side for side in (4, 2, 1) if side < x.shape[-1]]
+  shares = [0.5**i for i in range(len(sides))]
+  errors = [
+    ((F.adaptive_avg_pool2d(x, side) - F.adaptive_avg_pool2d(target, side)) ** 2).mean()
+    for side in sides
+  ]
+  return sum(share * error for share, error in zip(shares, errors)) / sum(shares)
+
+
+@pytest.mark.parametrize('width', [512, 4])
+def test_reviewkd_by_pytorch(width):
+  """The student's last stage has no partner; sizes are 8, 4, 2 and 1 against 4, 4, 4 and 1."""
+  terms, variables = run('reviewkd', width=width)
+  params = variables['params']
+  ours = [tensor(x) for x in STUDENT.stages[1:4]] + [tensor(STUDENT.pooled)[:, :, None, None]]
+  theirs = [tensor(x) for x in TEACHER.preactivations[1:]]
+  theirs += [tensor(TEACHER.pooled)[:, :, None, None]]
+  assert params.keys() == {'level1', 'level2', 'level3', 'level4'}
+
+  def resize(x, side):
+    if x.shape[-1] > side:
+      return F.adaptive_avg_pool2d(x, side)
+    return F.interpolate(x, (side, side), mode='nearest')
+
+  expected, later = 0.0, None
+  for level in (4, 3, 2, 1):
+    layers, x, target = params[f'level{level}'], ours[level - 1], theirs[level - 1]
+    x = norm(F.conv2d(x, kernel(layers['reduce']['conv']['kernel'])))
+    assert x.shape[1] == min(width, 5)
+    if later is not None:
+      later = resize(later, x.shape[-1])
+      gates = F.conv2d(torch.cat([x, later], dim=1), kernel(layers['gates']['kernel'])).sigmoid()
+      x = x * gates[:, :1] + later * gates[:, 1:]
+    later = resize(x, target.shape[-1])
+    made = norm(F.conv2d(later, kernel(layers['expand']['conv']['kernel']), padding=1))
+    expected += hcl(made, target)
+  np.testing.assert_allclose(mean(terms['review']), 5 * expected, rtol=1e-3)
+
+
+def test_reviewkd_warms_up():
+  full = run('reviewkd')[0]['review']
+  np.testing.assert_allclose(run('reviewkd', epoch=0)[0]['review'], full / 20, rtol=1e-5)
+  np.testing.assert_allclose(run('reviewkd', epoch=9)[0]['review'], full / 2, rtol=1e-5)
+
+
 # --- what float32 must bear
 
 
@@ -278,13 +374,13 @@ def everywhere(value):
 
 LARGE = jax.tree.map(lambda x: 1e4 * x, STUDENT)
 SMALL = jax.tree.map(lambda x: 1e-10 * x, STUDENT)
-ALL = ['fitnet', 'at', 'sp', 'pkt', 'rkd', 'vid', 'pefd', 'srrl']
+ALL = ['fitnet', 'at', 'sp', 'pkt', 'rkd', 'vid', 'pefd', 'srrl', 'crd', 'semckd', 'reviewkd']
 
 
 @pytest.mark.parametrize('name', ALL)
-def test_gradients_are_finite(name):
+def test_gradients_are_finite(name, dataset):
   """With features that vanish, do not differ or are far from the teacher's, if it has any."""
-  method = methods.create(name)(student=None, target=None, dataset=None)
+  method = methods.create(name)(student=None, target=None, dataset=dataset)
   batch = Batch(None, jnp.asarray(LABEL, jnp.int32), jnp.arange(BATCH, dtype=jnp.int32))
   rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
 

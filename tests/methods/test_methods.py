@@ -202,7 +202,17 @@ DEFAULTS = {
   'srrl': HARNESS | {'weight': 1.0},
   'rkd': HARNESS | {'distance_weight': 25.0, 'angle_weight': 50.0},
   'pkt': HARNESS | {'weight': 30000.0},
+  'crd': HARNESS
+  | {
+    'weight': 0.8,
+    'dimension': 128,
+    'num_negatives': 16384,
+    'contrast_temperature': 0.07,
+    'momentum': 0.5,
+  },
+  'semckd': HARNESS | {'weight': 400.0, 'attention_temperature': 1.0},
   # Authors' scripts, without KD beside it.
+  'reviewkd': HARNESS | {'divergence_weight': 0.0, 'weight': 5.0, 'warmup': 20.0, 'width': 512},
   'pefd': HARNESS | {'divergence_weight': 0.0, 'weight': 25.0, 'num_projectors': 3},
   # SimKD's scripts, RepDistiller's, mdistiller's.
   'kd_1_1': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False},
