@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.errors import UserError, at_least_one
 from pidkd_jax.harness import Harness
 from pidkd_jax.layers import l2_normalize, linear
 
 
 class CRD(Harness):
   """A network's embedding of an image tells the other network's from those of other classes.
+
+  The memory of all N examples is 2 N D numbers, 51 MB for CIFAR-100, on device and in checkpoints.
 
   Attributes:
     weight: of both sides' losses; 0.8 in SimKD, RepDistiller and mdistiller.
@@ -34,6 +36,7 @@ class CRD(Harness):
   @nn.compact
   def terms(self, features, teacher, batch, epoch):
     del epoch
+    at_least_one(dimension=self.dimension, num_negatives=self.num_negatives)
     labels = self.dataset.labels
     drawn = negatives(self.make_rng('method'), labels, batch.label, self.num_negatives)
     index = jnp.concatenate([batch.index[:, None], drawn], axis=1)

@@ -7,7 +7,7 @@ the student keeps its own classifier.
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.errors import at_least_one
 from pidkd_jax.harness import Harness
 from pidkd_jax.layers import l2_normalize, linear
 
@@ -28,8 +28,7 @@ class PEFD(Harness):
   @nn.compact
   def terms(self, features, teacher, batch, epoch):
     del batch, epoch
-    if self.num_projectors < 1:
-      raise UserError(f'num_projectors is {self.num_projectors}; at least 1 is needed')
+    at_least_one(num_projectors=self.num_projectors)
     target = teacher.features.pooled
     stack = nn.vmap(
       nn.Dense,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax import losses
+from pidkd_jax.errors import at_least_one
 from pidkd_jax.harness import Harness
 from pidkd_jax.layers import ConvNorm, average_to, conv, uniform_fan_in
 
@@ -38,6 +39,7 @@ class ReviewKD(Harness):
   @nn.compact
   def terms(self, features, teacher, batch, epoch):
     del batch
+    at_least_one(width=self.width)
     width = min(self.width, features.pooled.shape[-1])
     target = teacher.features
     pairs = [

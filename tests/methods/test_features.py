@@ -48,7 +48,7 @@ class Classify:
 
 
 def view(teacher):
-  return Teacher(Classify(), teacher, teacher.pooled @ KERNEL)
+  return Teacher(Classify(), teacher, teacher.pooled @ KERNEL[: teacher.pooled.shape[-1]])
 
 
 def run(name, student=STUDENT, teacher=TEACHER, dataset=None, epoch=1000, **chosen):
@@ -56,10 +56,12 @@ def run(name, student=STUDENT, teacher=TEACHER, dataset=None, epoch=1000, **chos
   method = methods.create(name, **chosen)(student=None, target=None, dataset=dataset)
   batch = Batch(None, jnp.asarray(LABEL, jnp.int32), jnp.arange(BATCH, dtype=jnp.int32))
   rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
-  terms, variables = method.init_with_output(
-    rngs, student, view(teacher), batch, jnp.int32(epoch), method='terms'
-  )
-  return terms, variables
+
+  @jax.jit
+  def terms(student, teacher, epoch):
+    return method.init_with_output(rngs, student, view(teacher), batch, epoch, method='terms')
+
+  return terms(student, teacher, jnp.int32(epoch))
 
 
 def tensor(x):
@@ -250,9 +252,18 @@ def test_pefd_by_hand():
   np.testing.assert_allclose(terms['direction'], 25 * (1 - np.array(cosine)), rtol=1e-4)
 
 
-def test_pefd_needs_a_projector():
-  with pytest.raises(UserError, match='num_projectors is 0'):
-    run('pefd', num_projectors=0)
+@pytest.mark.parametrize(
+  'name, count',
+  [
+    ('pefd', 'num_projectors'),
+    ('reviewkd', 'width'),
+    ('crd', 'dimension'),
+    ('crd', 'num_negatives'),
+  ],
+)
+def test_counts_are_at_least_one(name, count, dataset):
+  with pytest.raises(UserError, match=f'{count} is 0; at least 1 is needed'):
+    run(name, dataset=dataset, **{count: 0})
 
 
 @pytest.mark.parametrize('rectified', [True, False])
@@ -283,9 +294,10 @@ def norm(x):
 
 
 def test_semckd_by_pytorch():
-  terms, variables = run('semckd', weight=3.0, attention_temperature=0.5)
+  few = features((8, 3), (8, 4), (2, 7), (2, 8), seed=3), features((8, 4), (4, 5), (2, 6), seed=4)
+  terms, variables = run('semckd', *few, weight=3.0, attention_temperature=0.5)
   params = variables['params']
-  ours, theirs = ([tensor(x) for x in made.stages[1:]] for made in (STUDENT, TEACHER))
+  ours, theirs = ([tensor(x) for x in made.stages[1:]] for made in few)
 
   def embedding(x, name):
     gram = x.permute(0, 2, 3, 1).flatten(1) @ x.permute(0, 2, 3, 1).flatten(1).T
@@ -294,7 +306,7 @@ def test_semckd_by_pytorch():
 
   queries = torch.stack([embedding(x, f'query_{i}') for i, x in enumerate(ours, 1)], dim=1)
   keys = torch.stack([embedding(x, f'key_{j}') for j, x in enumerate(theirs, 1)], dim=1)
-  assert queries.shape == (BATCH, 4, 2) and keys.shape == (BATCH, 3, 2)
+  assert queries.shape == (BATCH, 3, 2) and keys.shape == (BATCH, 2, 2)
   attention = torch.softmax(queries @ keys.transpose(1, 2) / 0.5, dim=2)
   expected = torch.zeros(BATCH, dtype=torch.float64)
   for i, s in enumerate(ours, 1):
@@ -306,10 +318,10 @@ def test_semckd_by_pytorch():
       x = F.relu(norm(F.conv2d(x, kernel(layers['transform']['conv']['kernel']), padding=1)))
       assert x.shape[1] == 2 * t.shape[1]
       x = F.conv2d(x, kernel(layers['expand']['kernel']))
-      expected += attention[:, i - 1, j - 1] * ((x - t) ** 2).mean(dim=(1, 2, 3)) / 4
+      expected += attention[:, i - 1, j - 1] * ((x - t) ** 2).mean(dim=(1, 2, 3)) / 3
   np.testing.assert_allclose(terms['feature'], 3 * expected, rtol=1e-3)
   made = {name.split('_')[0] for name in params}
-  assert made == {'query', 'key', 'regressor'} and len(params) == 4 + 3 + 12
+  assert made == {'query', 'key', 'regressor'} and len(params) == 3 + 2 + 6
 
 
 def test_semckd_has_nothing_to_choose_from_a_single_stage():

@@ -26,7 +26,7 @@ NUMBERS = Numbers(learning_rate=0.05, weight_decay=0.0)
 
 def member(label, trial=0):
   method, chosen = VARIANTS[label]
-  return Member(label, 'resnet8', method, chosen, NUMBERS, trial)
+  return Member(label, 'plain:Plain', method, chosen, NUMBERS, trial)
 
 
 def bare(name):
@@ -56,7 +56,7 @@ def make(dataset, teacher):
 
   def make(name, **chosen):
     target = jax.eval_shape(teacher.encode, jnp.zeros((4, 8, 8, 3)))
-    student = models.create('resnet8', num_classes=dataset.num_classes)
+    student = models.create('plain:Plain', num_classes=dataset.num_classes)
     return methods.create(name, **chosen)(student=student, target=target, dataset=dataset)
 
   return make
@@ -128,6 +128,11 @@ def test_the_teacher_is_bit_identical_after_ten_steps(cohort, initial, train, te
   before = jax.tree.map(np.array, teacher.variables)
   train(cohort, range(10), initial)
   assert_same(cohort.teacher.variables, before)
+
+
+@pytest.mark.parametrize('label', VARIANTS)
+def test_it_is_the_same_alone_and_in_company(label, trained, assemble, train):
+  assert_same(train(assemble(member(label)), range(3))[f'{label}-0'], trained[f'{label}-0'])
 
 
 def test_restored_it_goes_on_as_if_it_had_not_stopped(cohort, initial, train, tmp_path):
