@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from pidkd_jax import methods
+from pidkd_jax import methods, models
 from pidkd_jax.errors import UserError
 from pidkd_jax.pairs import Pair, find
 from pidkd_jax.training.recipe import Numbers, Recipe
@@ -130,7 +130,14 @@ _BOUNDS = (
 
 
 def check(config: ConfigDict) -> None:
-  """Raises UserError for a number out of its bounds, with the field's name and the bound."""
+  """What can be told without data: names of networks, and numbers out of their bounds.
+
+  Raises:
+    UserError: with the field's name and the bound, or with the nearest name.
+  """
+  models.create(config.student, num_classes=1)
+  if not config.teacher.bundle:
+    models.create(config.teacher.model, num_classes=1)
   for field, value in _numbers(config):
     if not math.isfinite(value):
       raise UserError(f'{field} is {value}; a finite number is needed')

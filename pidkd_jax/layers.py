@@ -60,7 +60,7 @@ def conv(
   bias: bool = False,
   padding: int | None = None,
   convolution: Callable[..., jax.Array] | None = None,
-  init: Initializer = he_normal_fan_out,
+  kernel_init: Initializer = he_normal_fan_out,
   name: str | None = None,
 ) -> nn.Conv:
   """Convolution without bias, padded by size // 2 on each side (PyTorch's alignment).
@@ -75,7 +75,7 @@ def conv(
     bias: whether it has one.
     padding: on each side; size // 2 if None.
     convolution: a formulation of pidkd_jax.convolution.
-    init: of the kernel.
+    kernel_init: its initialiser.
     name: of the module.
   """
   return nn.Conv(
@@ -85,7 +85,7 @@ def conv(
     padding=size // 2 if padding is None else padding,
     feature_group_count=groups,
     use_bias=bias,
-    kernel_init=init,
+    kernel_init=kernel_init,
     conv_general_dilated=convolution,
     name=name,
   )
@@ -104,7 +104,7 @@ class ConvNorm(nn.Module):
   bias: bool = False
   padding: int | None = None
   convolution: Callable[..., jax.Array] | None = None
-  init: Initializer = he_normal_fan_out
+  kernel_init: Initializer = he_normal_fan_out
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -116,7 +116,7 @@ class ConvNorm(nn.Module):
       bias=self.bias,
       padding=self.padding,
       convolution=self.convolution,
-      init=self.init,
+      kernel_init=self.kernel_init,
       name='conv',
     )(x)
     return batch_norm(train, 'norm')(x)

@@ -85,20 +85,25 @@ def _arrays(path: pathlib.Path, state: Any) -> StateDict:
   """A state dict of tensors as numpy arrays."""
   if not isinstance(state, Mapping) or not state:
     raise UserError(f'{str(path)!r} holds no state dict where one is expected')
-  strange = [str(key) for key, value in state.items() if not hasattr(value, 'numpy')]
+  strange = [str(key) for key, value in state.items() if not _is_array(key, value)]
   if strange:
     raise UserError(
-      f'{str(path)!r} holds no state dict: {", ".join(strange[:3])} is no tensor; it is looked for '
-      "under 'model' and 'state_dict', and the file itself may be one"
+      f'{str(path)!r} holds no state dict: {", ".join(strange[:3])} is no dense tensor; what is '
+      "looked for lies under 'model' or 'state_dict', or is the file itself"
     )
   # By way of float: numpy has no bfloat16.
   arrays = {
-    key: (value.float() if value.is_floating_point() else value).numpy()
+    key: (value.float() if value.is_floating_point() else value).detach().numpy()
     for key, value in state.items()
   }
   if all(key.startswith('module.') for key in arrays):
     arrays = {key.removeprefix('module.'): value for key, value in arrays.items()}
   return arrays
+
+
+def _is_array(key: Any, value: Any) -> bool:
+  """Whether an entry is a dense tensor under a text."""
+  return isinstance(key, str) and str(getattr(value, 'layout', None)) == 'torch.strided'
 
 
 def convert(state_dict: StateDict, model: str) -> Variables:

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -5,29 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from jax import lax
 
-from pidkd_jax import layers
+from pidkd_jax import convolution, layers, methods, models
 
 
 def maps(*shape, seed=0):
   return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
-
-
-@pytest.mark.parametrize('size', [1, 3])
-def test_conv_by_dot_is_a_convolution(size):
-  x, kernel = maps(2, 5, 7, 3), maps(size, size, 3, 4, seed=1)
-  padding = ((size // 2, size // 2),) * 2
-  expected = lax.conv_general_dilated(
-    x, kernel, (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-  )
-  found = layers.conv_by_dot(x, kernel, (1, 1), padding)
-  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_conv_by_dot_refuses_strides():
-  with pytest.raises(ValueError, match='stride 1'):
-    layers.conv_by_dot(maps(1, 4, 4, 1), maps(1, 1, 1, 1), (2, 2), ((0, 0), (0, 0)))
 
 
 @pytest.mark.parametrize('size, stride', [(3, 1), (3, 2), (1, 2)])
@@ -45,6 +29,83 @@ def test_convolutions_are_aligned_as_in_pytorch(size, stride, side):
       window = padded[:, stride * i : stride * i + size, stride * j : stride * j + size]
       expected[:, i, j] = np.tensordot(window, np.asarray(kernel), axes=3)
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_each_group_of_outputs_reads_its_group_of_inputs():
+  x, kernel = maps(1, 2, 3, 6), maps(1, 1, 3, 4, seed=1)
+  found = layers.conv(4, 1, groups=2).apply({'params': {'kernel': kernel}}, x)
+  first = np.asarray(x)[..., :3] @ np.asarray(kernel)[0, 0, :, :2]
+  second = np.asarray(x)[..., 3:] @ np.asarray(kernel)[0, 0, :, 2:]
+  np.testing.assert_allclose(found, np.concatenate([first, second], -1), rtol=1e-5, atol=1e-6)
+
+
+def test_a_padded_1x1_convolution_has_its_bias_on_the_border():
+  x, kernel, bias = maps(1, 2, 3, 2), maps(1, 1, 2, 4, seed=1), maps(4, seed=2)
+  made = layers.conv(4, 1, bias=True, padding=1)
+  found = np.array(made.apply({'params': {'kernel': kernel, 'bias': bias}}, x))
+  assert found.shape == (1, 4, 5, 4)
+  inner = np.asarray(x) @ np.asarray(kernel)[0, 0] + np.asarray(bias)
+  np.testing.assert_allclose(found[:, 1:-1, 1:-1], inner, rtol=1e-5, atol=1e-6)
+  found[:, 1:-1, 1:-1] = bias
+  np.testing.assert_array_equal(found, np.broadcast_to(bias, found.shape))
+
+
+def initial(conv_norm, x):
+  return conv_norm.init_with_output(jax.random.key(0), x, train=False)[1]
+
+
+CONV_NORMS = {
+  'plain': dict(features=4, size=3),
+  'strided, with bias': dict(features=4, size=3, stride=2, bias=True),
+  'padded': dict(features=4, size=1, padding=1, bias=True),
+  'grouped': dict(features=9, size=1, groups=3, convolution=convolution.grouped_by_dot),
+  'depthwise': dict(
+    features=6, size=3, stride=2, groups=6, convolution=convolution.depthwise_by_shift
+  ),
+}
+
+
+@pytest.mark.parametrize('case', CONV_NORMS)
+def test_conv_norm_is_a_convolution_and_a_norm(case, fill):
+  """By whatever formulation, of Flax's own parts."""
+  made, x = layers.ConvNorm(**CONV_NORMS[case]), maps(2, 5, 5, 6)
+  variables = fill(jax.eval_shape(functools.partial(initial, made), x))
+  plain = nn.Conv(
+    made.features,
+    (made.size, made.size),
+    made.stride,
+    made.size // 2 if made.padding is None else made.padding,
+    feature_group_count=made.groups,
+    use_bias=made.bias,
+  )
+  assert ('bias' in variables['params']['conv']) == made.bias
+  y = np.asarray(plain.apply({'params': variables['params']['conv']}, x))
+  scale, bias = (variables['params']['norm'][name] for name in ('scale', 'bias'))
+  mean, var = (variables['batch_stats']['norm'][name] for name in ('mean', 'var'))
+  expected = (y - mean) / np.sqrt(var + 1e-5) * scale + bias
+  np.testing.assert_allclose(made.apply(variables, x, train=False), expected, rtol=1e-4, atol=1e-5)
+  trained, changed = made.apply(variables, x, train=True, mutable=['batch_stats'])
+  mean, var = y.mean((0, 1, 2)), y.var((0, 1, 2))
+  expected = (y - mean) / np.sqrt(var + 1e-5) * scale + bias
+  np.testing.assert_allclose(trained, expected, rtol=1e-3, atol=1e-4)
+  np.testing.assert_allclose(
+    changed['batch_stats']['norm']['mean'],
+    0.9 * variables['batch_stats']['norm']['mean'] + 0.1 * mean,
+    rtol=1e-4,
+    atol=1e-5,
+  )
+
+
+@pytest.mark.parametrize(
+  'groups, expected', [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 3, 1, 4, 2, 5]), (3, [0, 2, 4, 1, 3, 5])]
+)
+def test_shuffle_takes_a_channel_of_each_group_in_turn(groups, expected):
+  x = jnp.broadcast_to(jnp.arange(6.0), (2, 3, 4, 6)) + 10 * maps(2, 3, 4, 1)
+  found = layers.shuffle(x, groups)
+  np.testing.assert_array_equal(found, np.asarray(x)[..., expected])
+  # Channel j of group i has become channel i of group j, so as many groups as there were channels
+  # in one bring it back.
+  np.testing.assert_array_equal(layers.shuffle(found, 6 // groups), x)
 
 
 def test_batch_norm_has_the_published_momentum_and_epsilon():
@@ -66,6 +127,52 @@ def test_initial_weights_have_the_published_spread():
   for value in linear.values():
     assert np.abs(value).max() <= 1 / 8
   np.testing.assert_allclose(np.std(linear['kernel']), 1 / 8 / np.sqrt(3), rtol=0.05)
+
+
+def subclasses(cls):
+  found = set(cls.__subclasses__())
+  return found.union(*map(subclasses, found))
+
+
+def test_no_field_hides_what_every_module_has():
+  """Linen would take a field called `init` without a word."""
+  assert models.names() and methods.names()  # Imports them all.
+  ours = [cls for cls in subclasses(nn.Module) if cls.__module__.startswith('pidkd_jax.')]
+  assert layers.ConvNorm in ours
+  hidden = {
+    f'{cls.__name__}.{field.name}'
+    for cls in ours
+    for field in dataclasses.fields(cls)
+    if hasattr(nn.Module, field.name) and field.name not in ('parent', 'name')
+  }
+  assert not hidden
+
+
+@pytest.mark.parametrize(
+  'size, groups, inputs, fan_in', [(3, 1, 8, 72), (1, 4, 64, 16), (3, 64, 64, 9)]
+)
+def test_uniform_initial_weights_lie_within_the_root_of_the_fan_in(size, groups, inputs, fan_in):
+  """PyTorch's own: of a grouped convolution the fan-in is one group's."""
+  made = layers.ConvNorm(640, size, groups=groups, kernel_init=layers.uniform_fan_in)
+  params = initial(made, jnp.zeros((1, 4, 4, inputs)))['params']
+  kernel = np.asarray(params['conv']['kernel'])
+  assert kernel.shape == (size, size, inputs // groups, 640)
+  assert 0.99 * fan_in**-0.5 < np.abs(kernel).max() <= fan_in**-0.5 * (1 + 1e-6)
+  np.testing.assert_allclose(kernel.std(), (3 * fan_in) ** -0.5, rtol=0.03)
+  assert abs(kernel.mean()) < 0.05 * kernel.std()
+
+
+@pytest.mark.parametrize('groups', [4, 512])
+def test_the_fan_out_of_a_grouped_convolution_is_that_of_all_groups(groups):
+  """As PyTorch counts it: output channels times the kernel's area."""
+  made = layers.conv(512, 3, groups=groups)
+  params = made.init(jax.random.key(0), jnp.zeros((1, 4, 4, 512)))['params']
+  np.testing.assert_allclose(np.std(params['kernel']), (2 / (9 * 512)) ** 0.5, rtol=0.03)
+
+
+def test_biases_begin_at_zero():
+  params = layers.conv(4, 1, bias=True).init(jax.random.key(0), jnp.zeros((1, 2, 2, 3)))['params']
+  np.testing.assert_array_equal(params['bias'], np.zeros(4))
 
 
 # --- the projector and its stack

@@ -33,7 +33,7 @@ class FitNet(Harness):
     if not 1 <= self.hint_layer <= len(pairs):
       raise UserError(f'hint_layer is {self.hint_layer}; this pair has 1 to {len(pairs)}')
     guided, hint = match_resolution(*pairs[self.hint_layer - 1])
-    regressor = ConvNorm(hint.shape[-1], 1, init=uniform_fan_in, name='regressor')
+    regressor = ConvNorm(hint.shape[-1], 1, kernel_init=uniform_fan_in, name='regressor')
     guided = nn.relu(regressor(guided, train=True))
     return {'feature': self.weight * losses.mean_squared_error(guided, hint)}
 

@@ -75,7 +75,7 @@ class Fusion(nn.Module):
     x = ConvNorm(self.width, 1, init=_init, name='reduce')(x, train=True)
     if later is not None:
       later = resize(later, x.shape[1:3])
-      gates = conv(2, 1, bias=True, init=uniform_fan_in, name='gates')
+      gates = conv(2, 1, bias=True, kernel_init=uniform_fan_in, name='gates')
       gates = nn.sigmoid(gates(jnp.concatenate([x, later], axis=-1)))
       x = x * gates[..., :1] + later * gates[..., 1:]
     x = resize(x, self.target[:2])

@@ -57,9 +57,9 @@ class Regressor(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     hidden = 2 * self.features
-    x = nn.relu(ConvNorm(hidden, 1, init=uniform_fan_in, name='reduce')(x, train=True))
-    x = nn.relu(ConvNorm(hidden, 3, init=uniform_fan_in, name='transform')(x, train=True))
-    return conv(self.features, 1, init=uniform_fan_in, name='expand')(x)
+    x = nn.relu(ConvNorm(hidden, 1, kernel_init=uniform_fan_in, name='reduce')(x, train=True))
+    x = nn.relu(ConvNorm(hidden, 3, kernel_init=uniform_fan_in, name='transform')(x, train=True))
+    return conv(self.features, 1, kernel_init=uniform_fan_in, name='expand')(x)
 
 
 class Embedding(nn.Module):

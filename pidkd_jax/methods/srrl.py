@@ -27,7 +27,7 @@ class SRRL(Harness):
   def terms(self, features, teacher, batch, epoch):
     del batch, epoch
     target = teacher.features.pooled
-    connector = ConvNorm(target.shape[-1], 1, init=uniform_fan_in, name='connector')
+    connector = ConvNorm(target.shape[-1], 1, kernel_init=uniform_fan_in, name='connector')
     connected = connector(features.pooled[:, None, None], train=True)[:, 0, 0]
     if teacher.features.rectified:
       connected = nn.relu(connected)

@@ -55,7 +55,7 @@ class Gaussian(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[B, H, W, C_s] -> mean [B, H, W, C_t], variance [C_t]."""
-    layer = functools.partial(conv, self.features, 1, init=uniform_fan_in)
+    layer = functools.partial(conv, self.features, 1, kernel_init=uniform_fan_in)
     x = nn.relu(layer(name='conv1')(x))
     x = nn.relu(layer(name='conv2')(x))
     x = layer(name='conv3')(x)

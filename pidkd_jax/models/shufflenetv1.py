@@ -18,7 +18,7 @@ from pidkd_jax.staged import Staged
 _UNITS = (4, 8, 4)
 
 # The published code leaves initialisation to PyTorch.
-_ConvNorm = functools.partial(ConvNorm, init=uniform_fan_in)
+_ConvNorm = functools.partial(ConvNorm, kernel_init=uniform_fan_in)
 
 
 class ShuffleUnit(nn.Module):

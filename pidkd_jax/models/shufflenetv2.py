@@ -16,7 +16,7 @@ from pidkd_jax.layers import Classifier, ConvNorm, shuffle, uniform_fan_in
 from pidkd_jax.staged import Staged
 
 # The published code leaves initialisation to PyTorch.
-_ConvNorm = functools.partial(ConvNorm, init=uniform_fan_in)
+_ConvNorm = functools.partial(ConvNorm, kernel_init=uniform_fan_in)
 
 
 def _depthwise(features: int, stride: int, name: str) -> ConvNorm:

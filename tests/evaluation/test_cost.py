@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from pidkd_jax.convolution import by_dot, depthwise_by_shift, grouped_by_dot
 from pidkd_jax.distilled import Distilled
 from pidkd_jax.evaluation.cost import Cost, cost, multiply_adds, parameters
+from pidkd_jax.layers import conv
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.types import Network
 
@@ -27,12 +29,51 @@ def of(layer, *shape):
     (nn.Conv(7, (1, 1)), (2, 8, 8, 5), 2 * 8 * 8 * 7 * 5),
     (nn.Conv(6, (3, 3), feature_group_count=6), (1, 8, 8, 6), 8 * 8 * 6 * 9),
     (nn.Conv(6, (3, 3), feature_group_count=2), (1, 8, 8, 4), 8 * 8 * 6 * 9 * 2),
+    (conv(6, 3, groups=6, convolution=depthwise_by_shift), (1, 8, 8, 6), 8 * 8 * 6 * 9),
+    (conv(6, 3, 2, groups=6, convolution=depthwise_by_shift), (2, 7, 8, 6), 2 * 4 * 4 * 6 * 9),
+    (conv(6, 1, groups=2, convolution=grouped_by_dot), (1, 8, 8, 4), 8 * 8 * 6 * 2),
+    (conv(6, 3, convolution=by_dot), (1, 8, 8, 4), 8 * 8 * 6 * 9 * 4),
+    (conv(6, 1, padding=1, bias=True), (1, 8, 8, 4), 10 * 10 * 6 * 4),
     (nn.Dense(10), (1, 64), 640),
     (nn.BatchNorm(use_running_average=True), (1, 8, 8, 5), 0),
   ],
 )
 def test_layers_by_hand(layer, shape, expected):
   assert of(layer, *shape) == expected
+
+
+# A 3x2 kernel on a 4x5 map of 6 channels, not padded, at stride (1, 2): 2x2 outputs.
+DEPTHWISE = 2 * 2 * 6 * 3 * 2
+
+
+def shifted(x, kernel):
+  return depthwise_by_shift(x, kernel, (1, 2), ((0, 0), (0, 0)))
+
+
+def test_a_depthwise_convolution_is_counted_wherever_it_is_compiled():
+  x, kernel = jnp.zeros((3, 4, 5, 6)), jnp.zeros((3, 2, 1, 6))
+  kernels = jnp.zeros((7, *kernel.shape))
+  for function in (
+    shifted,
+    jax.jit(shifted),
+    lambda x, kernel: 2 * jax.jit(shifted)(x, kernel),
+  ):
+    assert multiply_adds(function, x, kernel) == 3 * DEPTHWISE
+    # One map and many kernels, many of both, and many maps of one kernel.
+    assert multiply_adds(jax.vmap(function, (None, 0)), x, kernels) == 7 * 3 * DEPTHWISE
+    assert multiply_adds(jax.vmap(function), x[:, None], kernels[:3]) == 3 * DEPTHWISE
+    assert multiply_adds(jax.vmap(function, (0, None)), x[:, None], kernel) == 3 * DEPTHWISE
+
+
+@pytest.mark.parametrize('groups, channels', [(1, 6), (2, 6), (3, 6)])
+def test_a_grouped_product_is_counted_over_many_kernels_too(groups, channels):
+  def grouped(x, kernel):
+    return grouped_by_dot(x, kernel, (1, 1), ((0, 0), (0, 0)), feature_group_count=groups)
+
+  x, kernels = jnp.zeros((2, 4, 5, channels)), jnp.zeros((7, 1, 1, channels // groups, 12))
+  assert multiply_adds(grouped, x, kernels[0]) == 2 * 4 * 5 * 12 * channels // groups
+  found = multiply_adds(jax.vmap(grouped, (None, 0)), x, kernels)
+  assert found == 7 * 2 * 4 * 5 * 12 * channels // groups
 
 
 def test_products_of_batches_of_matrices():

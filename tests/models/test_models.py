@@ -7,119 +7,250 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax import traverse_util
 
-from pidkd_jax import models
+from pidkd_jax import layers, models
 from pidkd_jax.distilled import Distilled
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.models.wrn import WRN
 from pidkd_jax.types import Network
+from tests.families import SMALL
 
-# Parameters and multiply-adds at 100 classes and 32x32, as the community's networks have them.
+# Parameters and multiply-adds at 100 classes and 32x32, as the community's networks have them;
+# of the one for Tiny-ImageNet at 200 classes and 64x64.
 COSTS = {
-  'resnet8': (83892, 12507392),
+  'resnet110': (1736564, 253155584),
+  'resnet110x2': (6911220, 1007088128),
+  'resnet116': (1833780, 267311360),
   'resnet14': (181108, 26663168),
+  'resnet14x2': (703732, 101118464),
+  'resnet14x4': (2783620, 403563520),
   'resnet20': (278324, 40818944),
   'resnet32': (472756, 69130496),
+  'resnet32x4': (7433860, 1083040768),
   'resnet38': (569972, 83286272),
+  'resnet38x2': (2255604, 327610880),
+  'resnet38x4': (8983940, 1309533184),
   'resnet44': (667188, 97442048),
   'resnet56': (861620, 125753600),
-  'resnet110': (1736564, 253155584),
-  'resnet116': (1833780, 267311360),
-  'resnet14x2': (703732, 101118464),
-  'resnet38x2': (2255604, 327610880),
-  'resnet110x2': (6911220, 1007088128),
+  'resnet8': (83892, 12507392),
   'resnet8x4': (1233540, 177071104),
-  'resnet14x4': (2783620, 403563520),
-  'resnet32x4': (7433860, 1083040768),
-  'resnet38x4': (8983940, 1309533184),
+  'ResNet18': (11220132, 555468800),
+  'ResNet50': (23705252, 1298014208),
   'wrn_16_1': (180916, 26663168),
   'wrn_16_2': (703284, 101118464),
   'wrn_40_1': (569780, 83286272),
   'wrn_40_2': (2255156, 327610880),
+  'vgg11': (9277284, 209438720),
+  'vgg13': (9462180, 284936192),
+  'vgg16': (14774436, 398182400),
+  'vgg19': (20086692, 511428608),
+  'vgg8': (3965028, 96192512),
+  'MobileNetV2': (812836, 6523648),
+  'MobileNetV2_1_0': (2353060, 22381056),
+  'MobileNetV2_TinyImageNet': (2497480, 215708992),
+  'ShuffleV1': (949258, 38691456),
+  'ShuffleV2': (1355528, 44504448),
+  'ShuffleV2_1_5': (2580548, 93762048),
 }
-# Deep networks take seconds to trace and repeat the blocks of these.
-SHALLOW = [name for name in models.names() if COSTS.get(name, (0, 0))[0] < 3e5]
+TINY = 'MobileNetV2_TinyImageNet'
+# What a family has beyond its stages and its classifier.
+HEADS = {
+  'WRN': {'norm'},
+  'MobileNetV2': {'last'},
+  'MobileNetV2TinyImageNet': {'last'},
+  'ShuffleNetV2': {'last'},
+}
+# Families of which each map is the ReLU of what stood before it.
+RECTIFIED = ('ResNet', 'ImageNetResNet', 'VGG', 'ShuffleNetV1', 'ShuffleNetV2')
+
+
+def setting(name):
+  """(number of classes, side of the image) that a network is published for."""
+  return (200, 64) if name == TINY else (100, 32)
 
 
 def image(size, batch=1):
   return jax.ShapeDtypeStruct((batch, size, size, 3), jnp.float32)
 
 
-@functools.cache
-def shapes(model, size=32, method=None):
-  """The variables that initialisation creates for a method, as shapes."""
-  return jax.eval_shape(
-    functools.partial(model.init, method=method), jax.random.key(0), image(size)
-  )
+def as_teacher(model, image):
+  features = model.encode(image)
+  return features, model.classify(features.pooled)
+
+
+def as_student(model, image):
+  return model.distillation_map(model.stages(image)[-1])
+
+
+def stages(model, image):
+  return model.stages(image)
+
+
+def encode(model, image):
+  return model.encode(image)
 
 
 @functools.cache
-def encoded(model, size):
-  return jax.eval_shape(
-    functools.partial(model.apply, method='encode'), shapes(model, size), image(size, batch=2)
-  )
+def traced(model, size, method=as_teacher):
+  """What a method makes of two images and the variables that it needs, as shapes."""
+  init = functools.partial(model.init_with_output, method=method)
+  return jax.eval_shape(init, jax.random.key(0), image(size, 2))
+
+
+def shapes(model, size=32, method=as_teacher):
+  return traced(model, size, method)[1]
+
+
+@jax.jit
+def run(network, images):
+  """All in one compilation: the features, and the logits in two ways."""
+  features = network.encode(images)
+  logits = network.model.apply(network.variables, images)
+  return features, network.classify(features.pooled), logits
+
+
+def encoded(network, images):
+  return run(network, images)[0]
 
 
 def modules(variables):
   return set(variables['params'])
 
 
+def flat(variables):
+  return {path: leaf.shape for path, leaf in traverse_util.flatten_dict(variables, sep='/').items()}
+
+
+def sides(maps):
+  return [m.shape[1:3] for m in maps]
+
+
+def test_there_is_a_small_network_of_every_family():
+  families = {name: type(models.create(name, num_classes=2)).__name__ for name in models.names()}
+  assert SMALL.keys() == set(families.values())
+  assert {families[name]: name for name in SMALL.values()} == SMALL
+
+
+def test_the_table_of_costs_has_every_network():
+  assert COSTS.keys() == set(models.names())
+
+
 @pytest.mark.parametrize('name', COSTS)
 def test_costs_what_the_literature_says(name):
-  model = models.create(name, num_classes=100)
-  found = cost(Network(shapes(model), model), (32, 32, 3))
+  num_classes, size = setting(name)
+  model = models.create(name, num_classes=num_classes)
+  found = cost(Network(shapes(model, size), model), (size, size, 3))
   assert (found.parameters, found.multiply_adds) == COSTS[name]
 
 
-def test_the_table_of_costs_is_the_references(reference):
-  entries = json.loads((reference / 'models.json').read_text())
-  for name in models.names():
-    entry = entries[name]
-    assert (entry['num_classes'], entry['image_size']) == (100, 32)
-    assert COSTS[name] == (entry['params'], entry['macs'])
+@pytest.mark.parametrize('name', models.names())
+def test_the_tables_here_are_the_references(name, reference):
+  entry = json.loads((reference / 'models.json').read_text())[name]
+  assert setting(name) == (entry['num_classes'], entry['image_size'])
+  assert COSTS[name] == (entry['params'], entry['macs'])
 
 
 @pytest.mark.parametrize('name', models.names())
 def test_has_the_feature_maps_of_the_reference(name, reference):
   entry = json.loads((reference / 'models.json').read_text())[name]
-  features = encoded(models.create(name, num_classes=100), 32)
-  maps = [[c, h, w] for _, h, w, c in (stage.shape for stage in features.stages)]
-  assert [*maps, [features.pooled.shape[1]]] == entry['features']
+  model = models.create(name, num_classes=entry['num_classes'])
+  features, _ = traced(model, entry['image_size'])[0]
+  maps = [*features.stages, features.pooled]
+  expected = entry['features']
+  if name == TINY:
+    # mdistiller lists the map after the last 1x1 convolution, which is the head here, in place of
+    # the last stage's, and the mean of it with two axes of one.
+    assert features.stages[-1].shape[1:] == (9, 9, 320)
+    maps = [*features.stages[:-1], features.target, features.pooled]
+    assert expected[-1] == [1280, 1, 1]
+    expected = [*expected[:-1], [1280]]
+  assert [[m.shape[-1], *m.shape[1:-1]] for m in maps] == expected
 
 
-@pytest.mark.parametrize('name', SHALLOW)
-@pytest.mark.parametrize('size, num_classes', [(16, 2), (64, 200)])
-def test_takes_any_image_size_and_number_of_classes(name, size, num_classes):
-  model = models.create(name, num_classes=num_classes)
-  variables = shapes(model, size)
-  logits = jax.eval_shape(model.apply, variables, image(size, batch=3))
-  assert logits.shape == (3, num_classes) and logits.dtype == jnp.float32
-  features = encoded(model, size)
-  assert features.target.shape[-1:] == features.pooled.shape[-1:]
-  assert [m.shape for m in features.preactivations] == [m.shape for m in features.stages]
-  # The size changes maps and no parameters.
-  assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, shapes(model, 32))
+@pytest.mark.parametrize('name', models.names())
+def test_teaches_and_studies_at_any_image_size(name):
+  model = models.create(name, num_classes=100)
+  family = type(model).__name__
+  sizes = (32, 64) if name not in SMALL.values() else (16, 33, 32, 64)
+  whole = flat(shapes(model))
+  for size in sizes:
+    (features, logits), variables = traced(model, size)
+    assert logits.shape == (2, 100) and logits.dtype == jnp.float32
+    assert features.pooled.shape == (2, features.target.shape[-1])
+    assert [m.shape for m in features.preactivations] == [m.shape for m in features.stages]
+    assert all(m.shape[0] == 2 and min(m.shape) > 0 for m in features.stages)
+    found, used = traced(model, size, as_student)
+    assert found.shape == features.stages[-1].shape
+    # The size changes maps and no parameters, and the student's are the teacher's.
+    assert flat(variables) == whole
+    assert flat(used).items() <= whole.items()
+    unused = {'classifier'} | (HEADS.get(family, set()) & {'last'})
+    assert modules(variables) - modules(used) == unused
 
 
-@pytest.mark.parametrize('name', SHALLOW)
-def test_creates_only_what_the_called_method_needs(name):
-  model = models.create(name, num_classes=5)
+@pytest.mark.parametrize('name', SMALL.values())
+def test_the_number_of_classes_is_the_classifiers_alone(name):
+  two, many = (flat(shapes(models.create(name, num_classes=k))) for k in (2, 100))
+  differing = {path for path in two if two[path] != many[path]}
+  assert two.keys() == many.keys() and len(differing) == 2
+  assert all(path.startswith('params/classifier/') for path in differing)
+  assert all(two[path][-1] == 2 and many[path][-1] == 100 for path in differing)
+
+
+@pytest.mark.parametrize('name', [name for name in models.names() if name.startswith('vgg')])
+def test_vgg_pools_once_more_from_64_on(name):
+  model = models.create(name, num_classes=100)
+  for size, expected in {
+    32: [32, 16, 8, 4, 4],
+    63: [63, 31, 15, 7, 7],
+    64: [64, 32, 16, 8, 4],
+  }.items():
+    features, _ = traced(model, size)[0]
+    assert sides(features.stages) == [(side, side) for side in expected]
+
+
+@pytest.mark.parametrize('family', SMALL)
+def test_creates_only_what_the_called_method_needs(family):
+  model = models.create(SMALL[family], num_classes=5)
   everything = modules(shapes(model))
-  assert modules(shapes(model, method='encode')) == everything - {'classifier'}
-  stages = modules(shapes(model, method='stages'))
-  assert stages <= everything - {'classifier'}
-  channels = encoded(model, 32).pooled.shape[-1]
+  head = HEADS.get(family, set())
+  assert head | {'classifier'} < everything
+  assert modules(shapes(model, method=encode)) == everything - {'classifier'}
+  assert modules(shapes(model, method=stages)) == everything - {'classifier'} - head
+  channels = traced(model, 32)[0][0].pooled.shape[-1]
   pooled = jax.ShapeDtypeStruct((1, channels), jnp.float32)
   classify = functools.partial(model.init, method='classify')
   assert modules(jax.eval_shape(classify, jax.random.key(0), pooled)) == {'classifier'}
 
 
-def test_the_head_of_a_wide_resnet_is_not_part_of_its_stages():
-  model = models.create('wrn_16_1', num_classes=5)
-  assert modules(shapes(model)) - modules(shapes(model, method='stages')) == {'norm', 'classifier'}
+@pytest.mark.parametrize('family', SMALL)
+def test_a_deployed_student_holds_neither_its_classifier_nor_its_last_convolution(family):
+  student = models.create(SMALL[family], num_classes=5)
+  teacher = models.create(SMALL['ShuffleNetV2'], num_classes=5)
+  (features, _), whole = traced(teacher, 32)
+  deployed = Distilled(
+    num_classes=5,
+    student=student,
+    teacher=teacher,
+    num_projectors=2,
+    factor=8,
+    integration='mean',
+    target=features.target.shape[1:],
+    target_rectified=True,
+  )
+  (found, logits), variables = traced(deployed, 32)
+  assert logits.shape == (2, 5)
+  assert found.target.shape[1:3] == min(
+    features.target.shape[1:3], traced(student, 32, as_student)[0].shape[1:3]
+  )
+  assert flat(variables['params']['student']) == flat(shapes(student, method=as_student)['params'])
+  assert variables['params']['teacher'].keys() == {'classifier'}
+  assert flat(variables['params']['teacher']['classifier']) == flat(whole['params']['classifier'])
+  assert variables['batch_stats'].keys() == {'student', 'projectors'}
 
 
 @pytest.mark.parametrize('name', models.names())
@@ -168,45 +299,66 @@ def test_a_depth_that_is_none_of_the_family_is_refused(model):
     shapes(model)
 
 
-@pytest.fixture(scope='module', params=['resnet8', 'wrn_16_1'])
+@pytest.fixture(scope='module', params=SMALL)
 def network(request, fill):
-  model = models.create(request.param, num_classes=3)
-  return Network(fill(shapes(model, 8)), model)
+  model = models.create(SMALL[request.param], num_classes=3)
+  return Network(fill(shapes(model)), model)
 
 
 @pytest.fixture(scope='module')
 def images():
-  return jnp.asarray(np.random.default_rng(1).normal(size=(2, 8, 8, 3)), jnp.float32)
+  return jnp.asarray(np.random.default_rng(1).normal(size=(2, 16, 16, 3)), jnp.float32)
+
+
+def activation(network, x):
+  return nn.relu6(x) if getattr(network.model, 'clipped', False) else nn.relu(x)
+
+
+def family(network):
+  return type(network.model).__name__
 
 
 def test_features_hang_together(network, images):
-  model = network.model
-  features = jax.jit(network.encode)(images)
+  features, classified, logits = run(network, images)
   np.testing.assert_allclose(
     features.pooled, np.mean(features.target, axis=(1, 2)), rtol=1e-5, atol=1e-6
   )
-  assert np.min(features.target) >= 0 and model.rectified and features.rectified
-  if isinstance(model, ResNet):
-    for stage, before in zip(features.stages, features.preactivations, strict=True):
-      np.testing.assert_array_equal(stage, np.maximum(before, 0))
-      assert np.min(before) < 0
+  assert np.min(features.target) >= 0 and network.model.rectified and features.rectified
+  if family(network) not in HEADS:
     np.testing.assert_array_equal(features.target, features.stages[-1])
-  else:
-    assert all(np.min(stage) < 0 for stage in features.stages)
-  np.testing.assert_allclose(
-    jax.jit(model.apply)(network.variables, images),
-    network.classify(features.pooled),
-    rtol=1e-5,
-    atol=1e-6,
+  np.testing.assert_allclose(logits, classified, rtol=1e-4, atol=1e-5)
+  kernel, bias = (
+    network.variables['params']['classifier']['linear'][k] for k in ('kernel', 'bias')
   )
+  np.testing.assert_allclose(logits, features.pooled @ kernel + bias, rtol=1e-4, atol=1e-5)
 
 
-def test_a_student_distils_from_an_activated_map(network, images):
+def test_a_map_is_the_activation_of_what_stood_before_it(network, images):
+  # Large enough for ReLU6 to clip.
+  features = encoded(network, 10 * images)
+  assert all(np.min(before) < 0 for before in features.preactivations)
+  for i, (after, before) in enumerate(zip(features.stages, features.preactivations, strict=True)):
+    if family(network) in RECTIFIED or (i == 0 and family(network) != 'WRN'):
+      np.testing.assert_array_equal(after, activation(network, before))
+    else:  # A linear bottleneck, or a raw sum.
+      np.testing.assert_array_equal(after, before)
+  if family(network) == 'MobileNetV2TinyImageNet':
+    assert np.max(features.stages[0]) == 6 < np.max(features.preactivations[0])
+
+
+def test_what_a_student_distils_from(network, images):
   """Pre-activation stages end in a raw sum: norm and ReLU come before the projector."""
-  features = jax.jit(network.encode)(images)
-  found = network.model.apply(network.variables, features.stages[-1], method='distillation_map')
-  np.testing.assert_allclose(found, features.target, rtol=1e-5, atol=1e-6)
-  assert np.min(found) >= 0
+  features = encoded(network, images)
+  last = features.stages[-1]
+  found = network.model.apply(network.variables, last, method='distillation_map')
+  if family(network) == 'WRN':
+    norm = {name: tree['norm'] for name, tree in network.variables.items()}
+    scale = norm['params']['scale'] / np.sqrt(norm['batch_stats']['var'] + 1e-5)
+    expected = (last - norm['batch_stats']['mean']) * scale + norm['params']['bias']
+    np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, features.target, rtol=1e-5, atol=1e-6)
+  else:
+    np.testing.assert_array_equal(found, last)
 
 
 def test_training_uses_and_updates_the_statistics_of_the_batch(network, images):
@@ -218,3 +370,21 @@ def test_training_uses_and_updates_the_statistics_of_the_batch(network, images):
   assert all(not np.any(before[path] == after[path]) for path in before)
   other, _ = run(network.variables | {'batch_stats': changed['batch_stats']}, images)
   np.testing.assert_array_equal(logits, other)
+
+
+def test_maps_of_9x9_are_averaged_to_8x8_without_moving_the_mean(fill):
+  """A student and a teacher for Tiny-ImageNet, of which neither size divides the other."""
+  images = jnp.asarray(np.random.default_rng(1).normal(size=(2, 64, 64, 3)), jnp.float32)
+
+  def target(name):
+    model = models.create(name, num_classes=3)
+    return encoded(Network(fill(shapes(model)), model), images).target
+
+  odd, even = target(TINY), target('ShuffleV2')
+  assert odd.shape == (2, 9, 9, 1280) and even.shape == (2, 8, 8, 1024)
+  for pair in ((odd, even), (even, odd)):
+    for before, after in zip(pair, layers.match_resolution(*pair), strict=True):
+      assert after.shape == (2, 8, 8, before.shape[-1])
+      before, after = (np.asarray(m, np.float64).mean((1, 2)) for m in (before, after))
+      assert before.std() > 0.01
+      np.testing.assert_allclose(after, before, rtol=0, atol=1e-6)

@@ -176,7 +176,10 @@ def test_the_teacher_is_observed_in_inference_mode(batches, teacher):
   'wrong, said',
   [
     (member('pidk'), "unknown method 'pidk'"),
-    (member('kd_1_1', wieght=2.0), "unknown hyper-parameter of kd_1_1 'wieght'; did you mean 'weight'"),
+    (
+      member('kd_1_1', wieght=2.0),
+      "unknown hyper-parameter of kd_1_1 'wieght'; did you mean 'weight'",
+    ),
     (member('kd_1_1', student='resnet9'), "unknown model 'resnet9'"),
   ],
 )

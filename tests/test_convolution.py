@@ -1,0 +1,121 @@
+"""Each formulation is `lax.conv_general_dilated` once more, with its gradients."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from pidkd_jax import convolution
+
+SIDES = [(6, 6), (7, 7), (5, 8)]
+
+
+def maps(*shape, seed=0):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def general(x, kernel, strides, padding, feature_group_count=1):
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    strides,
+    padding,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=feature_group_count,
+  )
+
+
+def assert_is_the_convolution(formulation, x, kernel, **settings):
+  """Compares the values, and both gradients for the same random cotangent."""
+
+  @functools.partial(jax.jit, static_argnums=0)
+  def run(function, x, kernel):
+    y, pull = jax.vjp(functools.partial(function, **settings), x, kernel)
+    return y, pull(maps(*y.shape, seed=2))
+
+  found, expected = run(formulation, x, kernel), run(general, x, kernel)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+
+
+@pytest.mark.parametrize('sides', SIDES)
+@pytest.mark.parametrize(
+  'size, padding',
+  [
+    ((1, 1), ((0, 0), (0, 0))),
+    ((3, 3), ((1, 1), (1, 1))),
+    ((3, 2), ((2, 0), (0, 1))),
+    ((3, 3), ((0, 0), (0, 0))),
+  ],
+)
+def test_by_dot(sides, size, padding):
+  x, kernel = maps(2, *sides, 3), maps(*size, 3, 4, seed=1)
+  assert_is_the_convolution(convolution.by_dot, x, kernel, strides=(1, 1), padding=padding)
+
+
+@pytest.mark.parametrize('strides', [(2, 2), (1, 2), (2, 1)])
+def test_by_dot_refuses_strides(strides):
+  with pytest.raises(ValueError, match='stride 1'):
+    convolution.by_dot(maps(1, 4, 4, 1), maps(1, 1, 1, 1), strides, ((0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize('sides', SIDES)
+@pytest.mark.parametrize('groups, inputs, outputs', [(1, 3, 4), (2, 6, 4), (3, 6, 9), (4, 4, 4)])
+def test_grouped_by_dot(sides, groups, inputs, outputs):
+  x, kernel = maps(2, *sides, inputs), maps(1, 1, inputs // groups, outputs, seed=1)
+  assert_is_the_convolution(
+    convolution.grouped_by_dot,
+    x,
+    kernel,
+    strides=(1, 1),
+    padding=((0, 0), (0, 0)),
+    feature_group_count=groups,
+  )
+
+
+@pytest.mark.parametrize(
+  'size, strides, padding',
+  [
+    ((3, 3), (1, 1), ((0, 0), (0, 0))),
+    ((1, 2), (1, 1), ((0, 0), (0, 0))),
+    ((1, 1), (2, 2), ((0, 0), (0, 0))),
+    ((1, 1), (1, 1), ((1, 1), (1, 1))),
+    ((1, 1), (1, 1), ((0, 0), (0, 1))),
+  ],
+)
+def test_grouped_by_dot_refuses_what_is_not_pointwise(size, strides, padding):
+  with pytest.raises(ValueError, match='1x1, of stride 1 and without padding'):
+    convolution.grouped_by_dot(
+      maps(1, 4, 4, 4), maps(*size, 2, 4), strides, padding, feature_group_count=2
+    )
+
+
+@pytest.mark.parametrize('sides', SIDES)
+@pytest.mark.parametrize(
+  'size, strides, padding',
+  [
+    ((3, 3), (1, 1), ((1, 1), (1, 1))),
+    ((3, 3), (2, 2), ((1, 1), (1, 1))),
+    ((3, 2), (2, 1), ((2, 0), (0, 1))),
+    ((5, 5), (2, 3), ((2, 2), (2, 2))),
+    ((3, 3), (2, 2), ((0, 0), (0, 0))),
+  ],
+)
+def test_depthwise_by_shift(sides, size, strides, padding):
+  x, kernel = maps(2, *sides, 4), maps(*size, 1, 4, seed=1)
+  assert_is_the_convolution(
+    convolution.depthwise_by_shift,
+    x,
+    kernel,
+    strides=strides,
+    padding=padding,
+    feature_group_count=4,
+  )
+
+
+@pytest.mark.parametrize('kernel', [(3, 3, 2, 4), (3, 3, 1, 8), (3, 3, 1, 2), (3, 3, 4, 4)])
+def test_depthwise_by_shift_refuses_other_kernels(kernel):
+  with pytest.raises(ValueError, match='not depthwise on 4 channels'):
+    convolution.depthwise_by_shift(maps(1, 4, 4, 4), maps(*kernel), (1, 1), ((1, 1), (1, 1)))
