@@ -72,14 +72,14 @@ class Fusion(nn.Module):
       x: [B, h, w, c], the student's map.
       later: [B, H', W', width], the fused map of the stage after; None for the last.
     """
-    x = ConvNorm(self.width, 1, init=_init, name='reduce')(x, train=True)
+    x = ConvNorm(self.width, 1, kernel_init=_init, name='reduce')(x, train=True)
     if later is not None:
       later = resize(later, x.shape[1:3])
       gates = conv(2, 1, bias=True, kernel_init=uniform_fan_in, name='gates')
       gates = nn.sigmoid(gates(jnp.concatenate([x, later], axis=-1)))
       x = x * gates[..., :1] + later * gates[..., 1:]
     x = resize(x, self.target[:2])
-    return ConvNorm(self.target[-1], 3, init=_init, name='expand')(x, train=True), x
+    return ConvNorm(self.target[-1], 3, kernel_init=_init, name='expand')(x, train=True), x
 
 
 def resize(x: jax.Array, size: tuple[int, int]) -> jax.Array:
