@@ -74,12 +74,12 @@ def depthwise_by_shift(x: jax.Array, kernel: jax.Array, strides, padding, **_) -
   """
   if kernel.shape[2] != 1 or kernel.shape[3] != x.shape[-1]:
     raise ValueError(f'a kernel {list(kernel.shape)} is not depthwise on {x.shape[-1]} channels')
-  return depthwise(jnp.pad(x, ((0, 0), *padding, (0, 0))), kernel, tuple(strides))
+  return depthwise_of_padded(jnp.pad(x, ((0, 0), *padding, (0, 0))), kernel, tuple(strides))
 
 
 # Compiled under a name of its own, by which `evaluation.cost` knows it in a larger program.
 @functools.partial(jax.jit, static_argnames='strides')
-def depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
+def depthwise_of_padded(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
   """`depthwise_by_shift` of a map that is padded already."""
   (height, width), (down, right) = kernel.shape[:2], strides
   rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1

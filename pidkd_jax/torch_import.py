@@ -85,25 +85,23 @@ def _arrays(path: pathlib.Path, state: Any) -> StateDict:
   """A state dict of tensors as numpy arrays."""
   if not isinstance(state, Mapping) or not state:
     raise UserError(f'{str(path)!r} holds no state dict where one is expected')
-  strange = [str(key) for key, value in state.items() if not _is_array(key, value)]
+  arrays, strange = {}, []
+  for key, value in state.items():
+    try:
+      # By way of float: numpy has no bfloat16.
+      value = value.float() if value.is_floating_point() else value
+      arrays[key] = value.detach().numpy()
+    except (AttributeError, TypeError, RuntimeError, NotImplementedError):
+      strange.append(str(key))
+  strange += [str(key) for key in arrays if not isinstance(key, str)]
   if strange:
     raise UserError(
       f'{str(path)!r} holds no state dict: {", ".join(strange[:3])} is no dense tensor; what is '
       "looked for lies under 'model' or 'state_dict', or is the file itself"
     )
-  # By way of float: numpy has no bfloat16.
-  arrays = {
-    key: (value.float() if value.is_floating_point() else value).detach().numpy()
-    for key, value in state.items()
-  }
   if all(key.startswith('module.') for key in arrays):
     arrays = {key.removeprefix('module.'): value for key, value in arrays.items()}
   return arrays
-
-
-def _is_array(key: Any, value: Any) -> bool:
-  """Whether an entry is a dense tensor under a text."""
-  return isinstance(key, str) and str(getattr(value, 'layout', None)) == 'torch.strided'
 
 
 def convert(state_dict: StateDict, model: str) -> Variables:
@@ -148,6 +146,8 @@ def distilled(
   Raises:
     UserError: as `convert`; also if the projector does not lead to this teacher.
   """
+  if checkpoint.projector is None:
+    raise UserError("the checkpoint has no 'proj', so it is no student of SimKD")
   whole = network(checkpoint.model, model)
   given = _weights(checkpoint.projector)
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -274,7 +274,7 @@ def _likeness(given: StateDict) -> str:
   if shares[best] == 1:
     return f'it is that of {best!r}'
   if shares[best] > 0.5:
-    return f'it looks most like {best!r}, of which it has {shares[best]:.0%}'
+    return f'it looks most like {best!r}, with {shares[best]:.0%} of all entries alike'
   return 'it looks like none of the networks here'
 
 

@@ -38,12 +38,19 @@ def multiply_adds(function, *args) -> int:
 def _of_jaxpr(jaxpr) -> int:
   total = 0
   for equation in jaxpr.eqns:
-    # A compiled function has a name of its own.
-    name = equation.params.get('name', equation.primitive.name)
-    total += _OPERATIONS.get(name, lambda _: 0)(equation)
-    for inner in core.jaxprs_in_params(equation.params):
-      total += _of_jaxpr(inner)
+    inner = list(core.jaxprs_in_params(equation.params))
+    if equation.params.get('name') == convolution.depthwise_of_padded.__name__:
+      total += sum(map(_of_shifts, inner))
+      continue
+    total += _OPERATIONS.get(equation.primitive.name, lambda _: 0)(equation)
+    total += sum(map(_of_jaxpr, inner))
   return total
+
+
+def _of_shifts(jaxpr) -> int:
+  """Of a sum of shifted maps, each times its tap of the kernel."""
+  products = (equation for equation in jaxpr.eqns if equation.primitive.name == 'mul')
+  return sum(math.prod(equation.outvars[0].aval.shape) for equation in products)
 
 
 def _of_convolution(equation) -> int:
@@ -58,15 +65,7 @@ def _of_product(equation) -> int:
   return math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
 
 
-def _of_depthwise(equation) -> int:
-  return math.prod(equation.outvars[0].aval.shape) * math.prod(equation.invars[1].aval.shape[-4:-2])
-
-
-_OPERATIONS = {
-  'conv_general_dilated': _of_convolution,
-  'dot_general': _of_product,
-  convolution.depthwise.__name__: _of_depthwise,
-}
+_OPERATIONS = {'conv_general_dilated': _of_convolution, 'dot_general': _of_product}
 
 
 def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:

@@ -65,6 +65,19 @@ def test_a_depthwise_convolution_is_counted_wherever_it_is_compiled():
     assert multiply_adds(jax.vmap(function, (0, None)), x[:, None], kernel) == 3 * DEPTHWISE
 
 
+def test_a_depthwise_convolution_is_counted_over_any_axis_of_kernels():
+  x, kernels = jnp.zeros((3, 4, 5, 6)), jnp.zeros((3, 2, 1, 6, 7))
+  assert multiply_adds(jax.vmap(shifted, (None, -1)), x, kernels) == 7 * 3 * DEPTHWISE
+
+
+def test_a_function_of_the_users_is_not_taken_for_it():
+  @jax.jit
+  def depthwise(x, kernel):
+    return shifted(x, kernel)
+
+  assert multiply_adds(depthwise, jnp.zeros((3, 4, 5, 6)), jnp.zeros((3, 2, 1, 6))) == 3 * DEPTHWISE
+
+
 @pytest.mark.parametrize('groups, channels', [(1, 6), (2, 6), (3, 6)])
 def test_a_grouped_product_is_counted_over_many_kernels_too(groups, channels):
   def grouped(x, kernel):

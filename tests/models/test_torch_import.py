@@ -315,7 +315,8 @@ def test_keys_that_do_not_fit_are_named(few):
   found, _, problems = message(state, 'resnet8').partition('): ')
   # 45 of its 47 entries are there, and of 50 in all: three are not its own.
   assert found == (
-    "the state dict does not fit 'resnet8' (it looks most like 'resnet8', of which it has 90%"
+    "the state dict does not fit 'resnet8' "
+    "(it looks most like 'resnet8', with 90% of all entries alike"
   )
   assert problems.split('; ') == [
     'missing: layer2.0.bn2.running_var',
@@ -572,8 +573,10 @@ def test_keys_that_are_no_texts_are_refused(saved, weights):
   assert 'holds no state dict' in refusal(saved({0: weights['conv1.weight']}))
 
 
-def test_sparse_tensors_are_refused(saved, weights):
-  refusal(saved({'conv1.weight': weights['conv1.weight'].to_sparse()}))
+def test_tensors_that_are_no_arrays_are_refused(saved, weights):
+  weight = weights['conv1.weight']
+  for odd in (weight.to_sparse(), weight.to('meta')):
+    assert 'conv1.weight is no dense tensor' in refusal(saved({'conv1.weight': odd}))
 
 
 def test_parameters_are_read_as_tensors_are(torch, saved, weights):
