@@ -76,7 +76,7 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
     network: its description joins the card as 'model'.
     card: JSON values; needs 'dataset' with name, class_names, image_shape, mean and std.
   """
-  part, old = (folder.with_name(folder.name + end) for end in ('.partial', '.old'))
+  part, old = (folder.with_name(f'.{folder.name}{end}') for end in ('.partial', '.old'))
   shutil.rmtree(part, ignore_errors=True)
   part.mkdir(parents=True)
   flat = traverse_util.flatten_dict(network.variables, sep='/')

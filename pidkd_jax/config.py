@@ -98,6 +98,11 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
 def _parse(arg: str, pairs: Mapping[str, Pair]) -> tuple[Pair | None, str]:
   """The pair and the methods that an argument names."""
   first, _, rest = arg.partition(':')
+  if not pairs and '-' in first:
+    raise UserError(
+      f'{first!r}: there are no pairs for these data; give --config.student and '
+      '--config.teacher.model'
+    )
   if not pairs:
     return None, arg or _METHOD
   if '-' in first:  # As no method's name has.

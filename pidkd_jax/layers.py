@@ -63,7 +63,7 @@ def conv(
   kernel_init: Initializer = he_normal_fan_out,
   name: str | None = None,
 ) -> nn.Conv:
-  """Convolution without bias, padded by size // 2 on each side (PyTorch's alignment).
+  """Convolution, padded by size // 2 on each side (PyTorch's alignment) and without bias.
 
   'SAME' would pad a strided convolution on an even map by (0, 1) and not (1, 1).
 
@@ -71,7 +71,7 @@ def conv(
     features: output channels.
     size: side of the square kernel.
     stride: in both directions.
-    groups: 1, or as many as input channels (depthwise), or for 1x1 any number.
+    groups: of the channels.
     bias: whether it has one.
     padding: on each side; size // 2 if None.
     convolution: a formulation of pidkd_jax.convolution.
@@ -92,7 +92,7 @@ def conv(
 
 
 class ConvNorm(nn.Module):
-  """Convolution and BatchNorm; in inference the norm folds into the convolution.
+  """Convolution and BatchNorm; in inference the two are one affine map.
 
   Attributes: as `conv` has them.
   """

@@ -3,6 +3,7 @@
 `convert` and `distilled` need numpy only; `read` needs PyTorch, an extra of this package.
 """
 
+import argparse
 import dataclasses
 import pathlib
 import pickle
@@ -56,8 +57,16 @@ def read(path: pathlib.Path) -> Checkpoint:
     ) from error
   if not path.is_file():
     raise UserError(f'checkpoint {str(path)!r} is not there; give the path of a PyTorch file')
-  # Some save their best accuracy as a number of numpy, which is harmless.
-  harmless = [np.dtype, np._core.multiarray.scalar, *map(type, map(np.dtype, 'fdil'))]
+  # Beside the weights some save their options and, as a number of numpy, their best accuracy: both
+  # harmless. Files written under numpy 1 have another name for such a number.
+  scalar = np._core.multiarray.scalar
+  harmless = [
+    argparse.Namespace,
+    np.dtype,
+    scalar,
+    (scalar, 'numpy.core.multiarray.scalar'),
+    *map(type, map(np.dtype, 'fdil')),
+  ]
   try:
     with torch.serialization.safe_globals(harmless):
       content = torch.load(path, map_location='cpu', weights_only=True)
@@ -66,11 +75,14 @@ def read(path: pathlib.Path) -> Checkpoint:
     raise UserError(
       f'checkpoint {str(path)!r} is not loaded: it '
       + (f'names code ({what[0]})' if what else 'holds more than tensors')
-      + ', which could do anything; save the tensors alone: torch.save(model.state_dict(), ...)'
+      + ', which could do anything; where you trust it, save its tensors alone: '
+      "torch.save(torch.load(FILE, weights_only=False)['model'], NEW)"
     ) from error
   except Exception as error:  # What is no PyTorch file fails in as many ways as there are files.
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    raise UserError(f'{str(path)!r} is damaged or no PyTorch file: {reason[:200]}') from error
+    reason = ' '.join(str(error).split())[:100]
+    raise UserError(
+      f'{str(path)!r} is damaged or no PyTorch file ({type(error).__name__}: {reason})'
+    ) from error
   if not isinstance(content, Mapping):
     raise UserError(f'{str(path)!r} holds a {type(content).__name__} and no state dict')
   states = [content[name] for name in ('model', 'state_dict') if name in content]
@@ -99,8 +111,14 @@ def _arrays(path: pathlib.Path, state: Any) -> StateDict:
       f'{str(path)!r} holds no state dict: {", ".join(strange[:3])} is no dense tensor; what is '
       "looked for lies under 'model' or 'state_dict', or is the file itself"
     )
-  if all(key.startswith('module.') for key in arrays):
-    arrays = {key.removeprefix('module.'): value for key, value in arrays.items()}
+  for prefix in ('module.', '_orig_mod.'):  # Of DataParallel and of torch.compile.
+    if all(key.startswith(prefix) for key in arrays):
+      arrays = {key.removeprefix(prefix): value for key, value in arrays.items()}
+  if {key.partition('.')[0] for key in arrays} >= {'student', 'teacher'}:
+    raise UserError(
+      f"{str(path)!r} holds a whole distillation (student.*, teacher.*); mdistiller's files of the "
+      'student alone are called student_best and student_latest'
+    )
   return arrays
 
 
@@ -123,12 +141,13 @@ def convert(state_dict: StateDict, model: str) -> Variables:
 
 
 def network(state_dict: StateDict, model: str) -> Network:
-  """The same with the model that they belong to."""
+  """A PyTorch state dict as a network: `convert`, and the model that the variables are for."""
   given = _weights(state_dict)
   made, expected = _expected(given, model)
   converted, wrong = _fit(given, type(made).__name__, expected)
   if wrong:
     raise UserError(f'the state dict does not fit {model!r} ({_likeness(given)}): {wrong}')
+  _check_finite(converted)
   return Network(traverse_util.unflatten_dict(converted), made)
 
 
@@ -182,6 +201,7 @@ def distilled(
     raise UserError(
       f"the checkpoint's projector does not lead from {model!r} to this teacher: {wrong}"
     )
+  _check_finite(projector)
   parts = {
     **{path: projector[_inside(path)][None] for path in stack},
     **_prefixed('student', whole.variables),
@@ -189,6 +209,14 @@ def distilled(
   }
   # Of student and teacher what is deployed: not the one's classifier, not the other's encoder.
   return Network(traverse_util.unflatten_dict({path: parts[path] for path in expected}), made)
+
+
+def _check_finite(values: Mapping[_Path, np.ndarray]) -> None:
+  broken = ['/'.join(path[1:]) for path, value in values.items() if not np.isfinite(value).all()]
+  if broken:
+    raise UserError(
+      f'the state dict holds values that are not finite, in {_listed(broken)}; take an earlier one'
+    )
 
 
 def _inside(path: _Path) -> _Path:

@@ -26,20 +26,22 @@ _ARCHIVE = flags.DEFINE_string(
 _VERIFY = flags.DEFINE_bool(
   'verify', None, 'Whether the archive must be the official one; by default as in the card.'
 )
-_MODEL = flags.DEFINE_multi_string(
-  'model', [], 'A network of your own in the bundle, as package.module:Class; repeatable.'
+_OWN = flags.DEFINE_multi_string(
+  'own', [], 'A network of your own in the bundle, as package.module:Class; repeatable.'
 )
 
 
 def main():
-  own = models.families(*_MODEL.value)
+  own = models.families(*_OWN.value)
   judged = bundle.load(workdir.local('--bundle', _BUNDLE.value), own)
   card = judged.card
   dataset = _dataset(card['dataset'])
-  if dataset.spec.num_classes != judged.network.model.num_classes:
+  spec, shape = dataset.spec, tuple(card['dataset']['image_shape'])
+  if (spec.num_classes, spec.image_shape) != (judged.network.model.num_classes, shape):
     raise UserError(
-      f'{_BUNDLE.value!r} has {judged.network.model.num_classes} classes and {dataset.spec.name} '
-      f'has {dataset.spec.num_classes}; --data says another dataset'
+      f'{_BUNDLE.value!r} is for {judged.network.model.num_classes} classes of {list(shape)} '
+      f'images and {spec.name} has {spec.num_classes} of {list(spec.image_shape)}; --data says '
+      'another'
     )
   teacher = _teacher(card, own)
   [found] = evaluate(
@@ -52,8 +54,8 @@ def main():
   print(f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}')
   for name, value in found.items():
     before = card.get('results', {}).get(name)
-    remark = 'as in the card' if value == before else f'in the card: {before}' if before else ''
-    print(f'  {name:<18} {value!r:<24} {remark}')
+    remark = 'as in the card' if value == before else f'in the card: {before}'
+    print(f'  {name:<18} {value!r:<24} {remark if before is not None else ""}'.rstrip())
 
 
 def _dataset(known):

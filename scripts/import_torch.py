@@ -17,7 +17,7 @@ import math
 
 from absl import flags
 
-from pidkd_jax import bundle, data, torch_import
+from pidkd_jax import bundle, data, models, torch_import
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate
@@ -29,6 +29,9 @@ _OUT = flags.DEFINE_string('out', '', 'Folder of the bundle.')
 _TEACHER = flags.DEFINE_string(
   'teacher', '', "Bundle of a SimKD student's teacher, whose classifier it shares."
 )
+_OWN = flags.DEFINE_multi_string(
+  'own', [], 'A network of your own in the teacher, as package.module:Class; repeatable.'
+)
 _DATA = flags.DEFINE_string('data', '', 'Dataset that it was trained for; it is evaluated there.')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS's own.")
 _ARCHIVE = flags.DEFINE_string('archive', '', "The dataset's archive.")
@@ -37,7 +40,10 @@ _IMAGE_SIZE = flags.DEFINE_integer(
   'image_size', 32, 'Side of its images; --data knows better.', lower_bound=8
 )
 _MEAN = flags.DEFINE_list(
-  'mean', None, "Per-channel mean that it was trained with; by default that of --data's literature."
+  'mean',
+  None,
+  "Per-channel mean of pixels in [0, 1] that it was trained with; by default --teacher's, that of "
+  "--data's literature, or for 100 classes CIFAR-100's.",
 )
 _STD = flags.DEFINE_list('std', None, 'Standard deviation, likewise.')
 
@@ -45,14 +51,24 @@ _STD = flags.DEFINE_list('std', None, 'Standard deviation, likewise.')
 def main():
   if not _CHECKPOINT.value:
     raise UserError('no --checkpoint was given; name a PyTorch file')
-  if not _MODEL.value:
+  if not _MODEL.value or _MODEL.value.startswith('-'):
     raise UserError('no --model was given; e.g. --model resnet32x4')
+  models.create(_MODEL.value, num_classes=1)  # A misspelt name comes out before anything is read.
   path = workdir.local('--checkpoint', _CHECKPOINT.value)
   out = workdir.local('--out', _OUT.value)
   if out.exists():
     raise UserError(f'--out {str(out)!r} is there already; give another folder, or remove it')
+  try:
+    out.parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(
+      f'--out {str(out)!r} cannot be written: {error.strerror}; give another folder'
+    ) from error
   checkpoint = torch_import.read(path)
-  teacher = bundle.load(workdir.local('--teacher', _TEACHER.value)) if _TEACHER.value else None
+  teacher = None
+  if _TEACHER.value:
+    own = models.families(*_OWN.value)
+    teacher = bundle.load(workdir.local('--teacher', _TEACHER.value), own)
   dataset = None
   if _DATA.value:
     dataset = data.load(
@@ -145,8 +161,8 @@ def _numbers(flag, values, count):
     numbers = ()
   if len(numbers) != count or not all(map(math.isfinite, numbers)):
     raise UserError(f'{flag}={",".join(values)} is not {count} numbers, e.g. 0.5071,0.4867,0.4408')
-  if flag == '--std' and min(numbers) <= 0:
-    raise UserError(f'{flag}={",".join(values)}: a standard deviation is greater than 0')
+  if not all(0 <= number <= 1 for number in numbers) or (flag == '--std' and not min(numbers)):
+    raise UserError(f'{flag}={",".join(values)} is of pixels in [0, 1]; divide those of 0 to 255')
   return numbers
 
 

@@ -1,6 +1,6 @@
 """Distils a student from a teacher: the main job.
 
-python scripts/main.py --config configs/cifar100.py[:method,...] --workdir DIR
+python scripts/main.py --config configs/cifar100.py[:TEACHER-STUDENT][:method,...] --workdir DIR
 """
 
 from pidkd_jax import app  # First: it sets the process up before JAX is imported.
@@ -11,7 +11,9 @@ from ml_collections import config_flags
 from pidkd_jax.errors import UserError
 from pidkd_jax.training import job
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'File, with methods after a colon.')
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'File; a pair and methods may follow after colons.'
+)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run; the same one goes on with it.')
 
 

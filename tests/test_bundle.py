@@ -105,7 +105,7 @@ def test_the_digest_stands_for_what_the_network_computes(saved, teacher, tmp_pat
 
 def test_saving_over_an_old_one_replaces_it_whole(folder, teacher):
   (folder / 'notes.txt').write_text('of the old one')
-  part = folder.with_name('bundle.partial')
+  part = folder.with_name('.bundle.partial')
   part.mkdir()
   (part / 'half-written').write_text('by a run that was killed')
   changed = teacher.replace(variables=jax.tree.map(lambda leaf: leaf + 1, teacher.variables))

@@ -1,5 +1,6 @@
 """scripts/import_torch.py as a user starts it: PyTorch -> bundle -> evaluation and teacher."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -97,7 +98,13 @@ def imported(home, archive, teacher):
   state = {f'module.{key}': value for key, value in teacher.state_dict().items()}
   optimizer = torch.optim.SGD(teacher.parameters(), lr=0.1, momentum=0.9)
   torch.save(
-    {'epoch': 240, 'model': state, 'best_acc': np.float64(79.4), 'opt': optimizer.state_dict()},
+    {
+      'epoch': 240,
+      'model': state,
+      'best_acc': np.float64(79.4),
+      'optimizer': optimizer.state_dict(),
+      'opt': argparse.Namespace(learning_rate=0.1),
+    },
     home / 'teacher.pth',
   )
   done = script(
@@ -193,6 +200,7 @@ def test_without_data_it_says_what_it_does_not_know(imported, home, archive):
     (['--checkpoint=teacher.pth', '--model=resnet14'], "it is that of 'resnet8'"),
     (['--checkpoint=teacher.pth', '--model=resnet8', '--out=teacher'], 'is there already'),
     (['--checkpoint=teacher.pth', '--model=resnet8', '--teacher=teacher'], "has no 'proj'"),
+    (['--checkpoint=teacher.pth', '--model=resnet8', '--mean=125,123,113'], 'divide those of 0 to'),
     (['--checkpoint=teacher.pth', '--model=resnet8', '--data=digits'], 'for colour images'),
   ],
 )

@@ -6,6 +6,8 @@ he gives himself are imported, never one that a file holds.
 
 import dataclasses
 import importlib
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -36,7 +38,14 @@ def create(name: str, *, num_classes: int) -> Model:
   """
   if ':' not in name:
     return registry.find('model', __name__, 'MODELS', name)(num_classes=num_classes)
-  model = _import(name)(num_classes=num_classes)
+  make = _import(name)
+  try:
+    model = make(num_classes=num_classes)
+  except TypeError as error:
+    raise UserError(
+      f'{name!r} cannot be made with num_classes={num_classes} alone ({error}); give its other '
+      'fields defaults, or name a function that fills them in'
+    ) from error
   if not isinstance(model, Model):
     raise UserError(
       f'{name!r} makes a {type(model).__name__}; a network is a subclass of pidkd_jax.model.Model'
@@ -49,18 +58,16 @@ def create(name: str, *, num_classes: int) -> Model:
 
 
 def _import(name: str) -> Callable[..., Model]:
+  if not re.fullmatch(r'\w+(\.\w+)*:\w+', name):
+    raise UserError(f"model {name!r}: a network of one's own is named package.module:Class")
   module_name, _, attribute = name.partition(':')
   try:
     module = importlib.import_module(module_name)
   except ModuleNotFoundError as error:
-    raise UserError(
-      f'model {name!r}: there is no module {error.name!r}; start in the folder that holds it, or '
-      'put that folder into PYTHONPATH'
-    ) from error
-  except (TypeError, ValueError) as error:
-    raise UserError(
-      f"model {name!r}: a network of one's own is named package.module:Class"
-    ) from error
+    remedy = 'start in the folder that holds it, or put that folder into PYTHONPATH'
+    if not f'{module_name}.'.startswith(f'{error.name}.'):
+      remedy = f'{module_name} needs it; install it'
+    raise UserError(f'model {name!r}: there is no module {error.name!r}; {remedy}') from error
   found = getattr(module, attribute, None)
   if found is None:
     raise unknown(f'model of {module_name!r}', attribute, _offered(module))
@@ -88,7 +95,9 @@ def families(*given: Model | str) -> set[Family]:
   for one in given:
     if isinstance(one, str):
       if ':' in one:
-        found |= families(create(one, num_classes=1))
+        made = _import(one)
+        is_class = isinstance(made, type) and issubclass(made, Model)
+        found |= {made} if is_class else families(create(one, num_classes=1))
       continue
     if type(one) not in _families().values():
       found.add(type(one))
@@ -127,7 +136,7 @@ def describe(model: Model) -> dict[str, Any]:
     if not _plain(value) and not isinstance(value, Model):
       raise UserError(
         f'{field.name} of {description["family"]} is {value!r}, which a bundle cannot hold; '
-        'numbers, texts, networks and tuples can be fields of a network'
+        'finite numbers, texts, tuples of these, and networks can be fields of a network'
       )
     description[field.name] = describe(value) if isinstance(value, Model) else value
   return description
@@ -136,7 +145,9 @@ def describe(model: Model) -> dict[str, Any]:
 def _plain(value: Any) -> bool:
   if isinstance(value, tuple):
     return all(map(_plain, value))
-  return value is None or isinstance(value, bool | int | float | str)
+  if isinstance(value, float):
+    return math.isfinite(value)  # JSON has no other.
+  return value is None or isinstance(value, bool | int | str)
 
 
 def build(description: Mapping[str, Any], own: Iterable[Family] = ()) -> Model:
@@ -159,7 +170,8 @@ def _build(description: Mapping[str, Any], known: Mapping[str, Family]) -> Model
   if family not in known and ':' in family:
     raise UserError(
       f'it needs the network {family!r}, which is not of this package and is imported only if you '
-      f'name it yourself: --model={family} (or --config.student, --config.teacher.model)'
+      'name it yourself: by --config.student or --config.teacher.model for the main job, '
+      f'elsewhere by --own={family}'
     )
   if family not in known:
     raise unknown('network family', family, known)

@@ -218,11 +218,16 @@ def _observe(teacher: Network, image: jax.Array) -> tuple[Features, jax.Array]:
   return features, teacher.classify(features.pooled)
 
 
+def _streams(key: jax.Array) -> dict[str, jax.Array]:
+  """Random numbers for the method, and for Dropout in a network of the user's own."""
+  return {'method': key, 'dropout': jax.random.fold_in(key, 1)}
+
+
 @jax.jit(static_argnames=('method', 'optimizer'))
 def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   method = _fill(method, numbers)
   params_key, stream_key = jax.random.split(key)
-  rngs = {'params': params_key, 'method': stream_key}
+  rngs = {'params': params_key, **_streams(stream_key)}
   terms, variables = method.init_with_output(
     rngs, batch, teacher, epoch=jnp.int32(0), method='loss'
   )
@@ -240,7 +245,7 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
 @jax.jit(static_argnames=('method', 'optimizer'), donate_argnames='state')
 def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> State:
   method = _fill(method, numbers)
-  rngs = {'method': jax.random.fold_in(jax.random.split(key)[1], step)}
+  rngs = _streams(jax.random.fold_in(jax.random.split(key)[1], step))
 
   def loss(params):
     terms, collections = method.apply(

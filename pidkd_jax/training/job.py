@@ -71,13 +71,22 @@ def main(config: ConfigDict, folder: str) -> str:
     own = models.families(config.student, config.teacher.model)
     kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
     run.rehearse(plan, dataset, kept.network)
-    workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
+    workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
   else:
     run.rehearse(plan, dataset, _untrained(config.teacher.model, spec))
-    workdir.claim(home, 'config.json', config.to_dict(), _HARMLESS)
+    workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
     kept = _trained(config, dataset, home, pace)
   cards = run.execute(plan, dataset, kept, home, 'students', pace)
   return _report(home, dataset, kept, cards)
+
+
+def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
+  """What the run is: its configuration, and what networks of the user's own are like today."""
+  own = [name for name in (config.student, config.teacher.model) if ':' in name]
+  described = {
+    name: models.describe(models.create(name, num_classes=spec.num_classes)) for name in own
+  }
+  return config.to_dict() | ({'networks': described} if described else {})
 
 
 def _members(config: ConfigDict) -> tuple[Member, ...]:
@@ -147,7 +156,9 @@ def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
   recipe = dataclasses.asdict(plan)
   if not plan.holdout:  # Then evaluations along the way change nothing.
     del recipe['eval_every']
-  whole = json.dumps([recipe, dataset.spec.fingerprint], sort_keys=True)
+  # A network of the user's own may change under the same name.
+  model = models.create(plan.members[0].student, num_classes=dataset.spec.num_classes)
+  whole = json.dumps([recipe, models.describe(model), dataset.spec.fingerprint], sort_keys=True)
   digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
   network = plan.members[0].student.replace(':', '.')
   return f'{dataset.spec.name}-{network}-seed{plan.seed}-{plan.recipe.total_epochs}epochs-{digest}'

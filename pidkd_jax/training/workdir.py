@@ -88,7 +88,10 @@ def local(name: str, path: str) -> pathlib.Path:
     raise UserError(
       f'{name} {path!r} is not on a local disk; train in a local folder and copy it afterwards'
     )
-  return pathlib.Path(path).expanduser()
+  try:
+    return pathlib.Path(path).expanduser()
+  except RuntimeError as error:
+    raise UserError(f'{name} {path!r}: there is no such user; name a folder') from error
 
 
 def environment() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A network that the user wrote: named on the command line, never by a file."""
 
+import functools
 import json
 import os
 import pathlib
@@ -50,8 +51,35 @@ class Callback(Tiny):
   activation: object = nn.relu
 
 
+class Noisy(Tiny):
+  """Dropout, and fields that a bundle cannot hold unless they are set otherwise."""
+
+  bound: float = float('inf')
+
+  def setup(self):
+    super().setup()
+    self.dropout = nn.Dropout(0.5)
+
+  def stages(self, image, train=False):
+    first, second = super().stages(image, train)
+    return first, self.dropout(second, deterministic=not train)
+
+
+class Required(Model):
+  extra: int
+
+  def stages(self, image, train=False):
+    return (image,)
+
+  def classify(self, pooled):
+    return pooled
+
+
 class Bare(Model):
   pass
+
+
+noisy = functools.partial(Noisy, bound=1.0)
 
 
 wide = functools.partial(Tiny, width=16)
@@ -106,7 +134,7 @@ def test_it_is_teacher_and_student_and_loads_only_where_it_is_named(config, home
   report = job.main(config, str(home / 'run'))
   assert f'teacher {TINY}' in report and f'pidkd {TINY}' in report
   folder = home / 'run' / 'bundles' / 'pidkd-0'
-  with pytest.raises(UserError, match='imported only if you name it yourself: --model=' + TINY):
+  with pytest.raises(UserError, match='imported only if you name it yourself: .* --own=' + TINY):
     bundle.load(folder)
   loaded = bundle.load(folder, models.families(TINY))
   # Of the student neither head nor classifier, of the teacher its classifier alone.
@@ -122,8 +150,8 @@ def test_it_is_teacher_and_student_and_loads_only_where_it_is_named(config, home
   # In another process, which knows only what its command line says.
   refused = evaluate(home, f'--bundle={folder}')
   assert refused.returncode == 1 and 'Traceback' not in refused.stderr
-  assert f'--model={TINY}' in refused.stderr.strip().splitlines()[-1]
-  done = evaluate(home, f'--bundle={folder}', f'--model={TINY}')
+  assert f'--own={TINY}' in refused.stderr.strip().splitlines()[-1]
+  done = evaluate(home, f'--bundle={folder}', f'--own={TINY}')
   assert done.returncode == 0, done.stderr
   assert done.stdout.count('as in the card') == 6
 
@@ -169,10 +197,12 @@ def test_a_function_that_makes_one_will_do():
     ('my_package.no_models:Tiny', "there is no module 'my_package.no_models'; start in the folder"),
     ('nowhere:Tiny', "there is no module 'nowhere'"),
     (':Tiny', 'package.module:Class'),
-    ('my_package.my_models:', 'unknown model of'),
+    ('my_package.my_models:', 'package.module:Class'),
     ('my_package.my_models:number', 'is a int; a class or a function is needed'),
     ('my_package.my_models:something', 'makes a str; a network is a subclass of'),
     ('my_package.my_models:Bare', 'lacks stages'),
+    ('my_package.my_models:Required', 'give its other fields defaults'),
+    ('my_package/my_models.py:Tiny', 'package.module:Class'),
   ],
 )
 def test_a_name_that_leads_nowhere_is_one_line(name, message):
@@ -181,8 +211,22 @@ def test_a_name_that_leads_nowhere_is_one_line(name, message):
   assert '\n' not in str(error.value)
 
 
-def test_what_a_bundle_cannot_hold_is_said_before_the_training(config, home):
-  config.student = 'my_package.my_models:Callback'
-  with pytest.raises(UserError, match='activation of my_package.my_models:Callback is .* cannot'):
+@pytest.mark.parametrize(('name', 'field'), [('Callback', 'activation'), ('Noisy', 'bound')])
+def test_what_a_bundle_cannot_hold_is_said_before_the_training(config, home, name, field):
+  config.student = f'my_package.my_models:{name}'
+  with pytest.raises(UserError, match=f'{field} of my_package.my_models:{name} is .* cannot'):
     job.main(config, str(home / 'unsaved'))
   assert not (home / 'unsaved').exists()
+
+
+def test_dropout_draws_anew_and_a_changed_class_is_another_run(config, home, monkeypatch):
+  config.student = config.teacher.model = 'my_package.my_models:noisy'
+  job.main(config, str(home / 'noisy'))
+  [kept] = (home / 'teachers').glob('*noisy*')
+  # The same name, another network: neither the workdir nor the kept teacher is taken for it.
+  module = sys.modules['my_package.my_models']
+  monkeypatch.setattr(module, 'noisy', functools.partial(module.Noisy, bound=2.0))
+  with pytest.raises(UserError, match='bound = 1.0 and not 2.0; give another'):
+    job.main(config, str(home / 'noisy'))
+  job.main(config, str(home / 'other'))
+  assert len(set((home / 'teachers').glob('*noisy*')) - {kept}) == 1
