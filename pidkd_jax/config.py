@@ -89,7 +89,8 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
     config.teacher.model = pair.teacher
     config.learning_rate = pair.learning_rate
     for fields in (config.method, *config.compare.values()):
-      if 'num_projectors' in fields:  # What has one projector by definition keeps its own size.
+      # What has one projector by definition, or of another kind, keeps its own size.
+      if 'num_projectors' in fields and 'factor' in fields:
         fields.num_projectors, fields.factor = pair.num_projectors, pair.factor
   return config
 

@@ -36,3 +36,10 @@ class Stopped(Exception):
   def __init__(self, message: str, status: int):
     super().__init__(message)
     self.status = status
+
+
+def at_least_one(**counts: int) -> None:
+  """Raises UserError for a count below 1, by its name."""
+  for name, count in counts.items():
+    if count < 1:
+      raise UserError(f'{name} is {count}; at least 1 is needed')

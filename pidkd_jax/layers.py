@@ -17,14 +17,23 @@ he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 uniform_fan_in = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
-def _uniform_fan_in(fan_in: int):
-  """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's linear layer, and so the published recipe's."""
+def linear(
+  features: int, fan_in: int, *, dense: Callable[..., nn.Module] = nn.Dense, name: str | None = None
+) -> nn.Module:
+  """Linear layer, [..., fan_in] -> [..., features], initialised as PyTorch's.
+
+  Args:
+    features: outputs.
+    fan_in: inputs, which decide the size of the initial bias too.
+    dense: what makes it, for a transformed nn.Dense.
+    name: of the module.
+  """
 
   def init(key, shape, dtype=jnp.float32):
     bound = fan_in**-0.5
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-  return init
+  return dense(features, kernel_init=init, bias_init=init, name=name)
 
 
 class Classifier(nn.Module):
@@ -34,8 +43,7 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(self, pooled: jax.Array) -> jax.Array:
-    init = _uniform_fan_in(pooled.shape[-1])
-    return nn.Dense(self.num_classes, kernel_init=init, bias_init=init, name='linear')(pooled)
+    return linear(self.num_classes, pooled.shape[-1], name='linear')(pooled)
 
 
 def batch_norm(train: bool, name: str | None = None) -> nn.BatchNorm:
@@ -112,6 +120,15 @@ class ConvNorm(nn.Module):
       name='conv',
     )(x)
     return batch_norm(train, 'norm')(x)
+
+
+def l2_normalize(x: jax.Array) -> jax.Array:
+  """Vectors over their Euclidean length, along the last axis; [..., C] -> same.
+
+  Zero stays zero, and gradients are finite everywhere.
+  """
+  square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+  return x * jax.lax.rsqrt(jnp.maximum(square, 1e-12))
 
 
 def shuffle(x: jax.Array, groups: int) -> jax.Array:

@@ -28,6 +28,27 @@ def soft_target(logits: jax.Array, teacher: jax.Array, temperature: float) -> ja
   return temperature**2 * optax.losses.kl_divergence_with_log_targets(predicted, wanted)
 
 
+def standardize(logits: jax.Array) -> jax.Array:
+  """Logits of mean 0 and sample variance 1 over the classes: [B, K] -> [B, K].
+
+  Source: Sun et al. 2024, arXiv:2403.01427, Alg. 1, with K - 1 in the variance as in authors' code.
+  """
+  centred = logits - jnp.mean(logits, axis=-1, keepdims=True)
+  variance = jnp.sum(jnp.square(centred), axis=-1, keepdims=True) / (logits.shape[-1] - 1)
+  # Equal logits have no spread to divide by, and a root has no gradient at zero.
+  return centred * jax.lax.rsqrt(variance + 1e-12)
+
+
+def warm_up(epoch: jax.Array, epochs: float) -> jax.Array:
+  """A term's share of its weight while it rises linearly to 1 in the first `epochs` epochs.
+
+  Args:
+    epoch: int scalar from 0; the first has a share of 1 / epochs already, as in mdistiller.
+    epochs: 0 for no warm-up.
+  """
+  return jnp.minimum((epoch + 1) / epochs, 1.0)
+
+
 def mean_squared_error(z: jax.Array, target: jax.Array) -> jax.Array:
   """Mean of the squared difference over all but the first axis: [B, ...] twice -> [B]."""
   return jnp.mean(jnp.square(z - target), axis=range(1, z.ndim))

@@ -31,6 +31,16 @@ class Features:
   pooled: jax.Array
   rectified: bool = struct.field(pytree_node=False, default=True)
 
+  @property
+  def maps(self) -> tuple[jax.Array, ...]:
+    """The stages' maps without the stem's (unless it is all), the last as methods compare it.
+
+    That is the target where the head keeps the shape (the final norm and ReLU of pre-activation
+    networks), and the stage itself where it does not (the last convolution of MobileNetV2).
+    """
+    *stages, last = self.stages[1:] or self.stages
+    return (*stages, self.target if self.target.shape == last.shape else last)
+
 
 @struct.dataclass
 class Batch:

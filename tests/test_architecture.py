@@ -16,6 +16,7 @@ PACKAGE = ROOT / 'pidkd_jax'
 NEVER = {
   'pidkd_jax.methods': ('training', 'data', 'models', 'evaluation', 'bundle', 'config'),
   'pidkd_jax.method': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
+  'pidkd_jax.harness': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
   'pidkd_jax.layers': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
   'pidkd_jax.losses': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
   'pidkd_jax.types': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax import config, models, pairs
+from pidkd_jax import config, methods, models, pairs
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.cost import parameters
 from pidkd_jax.training import cohort as cohorts
@@ -128,22 +128,23 @@ def test_mobile_and_shuffle_students_train_at_a_fifth_of_the_rate(data, name):
 
 
 def test_a_pair_is_taken_by_name():
-  c = config.default('ResNet50-MobileNetV2:pidkd,simkd,kd', pairs.CIFAR100)
+  c = config.default('ResNet50-MobileNetV2:pidkd,simkd,kd_1_1,pefd', pairs.CIFAR100)
   assert (c.student, c.teacher.model) == ('MobileNetV2', 'ResNet50')
   assert (c.learning_rate, c.teacher.learning_rate) == (0.01, 0.05)
   assert (c.method.name, c.method.num_projectors, c.method.factor) == ('pidkd', 3, 4)
-  # One projector of SimKD's own size.
-  assert set(c.compare) == {'simkd', 'kd'} and c.compare.simkd.factor == 2
+  # One projector of SimKD's own size; PEFD's are of another kind.
+  assert set(c.compare) == {'simkd', 'kd_1_1', 'pefd'} and c.compare.simkd.factor == 2
+  assert c.compare.pefd.to_dict() == methods.defaults('pefd')
 
 
 @pytest.mark.parametrize(
   ('arg', 'student', 'methods'),
   [
     ('', 'resnet8x4', ['pidkd']),
-    ('kd', 'resnet8x4', ['kd']),
-    ('kd,scratch', 'resnet8x4', ['kd', 'scratch']),
+    ('kd_1_1', 'resnet8x4', ['kd_1_1']),
+    ('kd_1_1,scratch', 'resnet8x4', ['kd_1_1', 'scratch']),
     ('vgg13-vgg8', 'vgg8', ['pidkd']),
-    ('vgg13-vgg8:kd', 'vgg8', ['kd']),
+    ('vgg13-vgg8:kd_1_1', 'vgg8', ['kd_1_1']),
   ],
 )
 def test_pair_and_methods_may_each_be_left_out(arg, student, methods):
@@ -157,7 +158,7 @@ def test_pair_and_methods_may_each_be_left_out(arg, student, methods):
   [
     ('vgg13-vgg9', "unknown pair 'vgg13-vgg9'; did you mean 'vgg13-vgg8'"),
     ('vgg13-vgg8:pidk', "unknown method 'pidk'; did you mean 'pidkd'"),
-    ('vgg13-vgg8:kd:pidkd', "unknown method 'kd:pidkd'"),
+    ('vgg13-vgg8:kd_1_1:pidkd', "unknown method 'kd_1_1:pidkd'"),
   ],
 )
 def test_a_misspelt_argument_says_what_is_nearest(arg, message):

@@ -133,7 +133,7 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
     (['--config=configs/digits.py', '--config.studnet=x'], 'Did you mean "student"'),
     (['--config=configs/digits.py', '--config.method.fctor=2'], 'Did you mean "factor"'),
     (['--config=configs/digits.py', '--config.batch_size=many'], '--config.batch_size=many'),
-    (['--config=configs/digits.py', '--config.method=kd'], 'it is a group'),
+    (['--config=configs/digits.py', '--config.method=kd_1_1'], 'it is a group'),
     (['--config=configs/digits.py', '--wrkdir=x'], 'Did you mean: workdir'),
     (['--config=configs/digits.py', 'stray'], "unknown argument 'stray'"),
     (['--config=configs/digits.py'], 'no workdir was given'),

@@ -1,4 +1,4 @@
-"""Knowledge distillation from the teacher's softened outputs.
+"""Knowledge distillation from the teacher's softened outputs, in both published weightings.
 
 Source: Hinton et al. 2015, arXiv:1503.02531.
 """
@@ -8,25 +8,44 @@ from pidkd_jax.method import Method
 
 
 class KD(Method):
-  """Cross-entropy with the labels and KL divergence from the teacher, both at weight 1.
+  """Cross-entropy with the labels and KL divergence from the teacher.
 
   Attributes:
     weight: of the divergence; 1 in SimKD's scripts (arXiv:2203.14001).
     label_weight: of the cross-entropy; 1 likewise.
     temperature: 4, as all public CIFAR-100 recipes have it.
+    standardize: whether both logits are standardised first (`losses.standardize`). Its authors
+      (arXiv:2403.01427) then weigh 0.1 and 9 at temperature 2.
   """
 
   weight: float = 1.0
   label_weight: float = 1.0
   temperature: float = 4.0
+  standardize: bool = False
 
   def loss(self, batch, teacher, *, epoch):
     del epoch
     logits = self.student(batch.image, train=True)
+    compared = (logits, teacher.logits)
+    if self.standardize:
+      compared = tuple(map(losses.standardize, compared))
     return {
       'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
-      'soft_target': self.weight * losses.soft_target(logits, teacher.logits, self.temperature),
+      'soft_target': self.weight * losses.soft_target(*compared, self.temperature),
     }
 
 
-METHODS = {'kd': KD}
+class ConvexKD(KD):
+  """The same with a convex combination of the two, as RepDistiller (arXiv:1910.10699) weighs them.
+
+  Attributes:
+    weight: 0.9 in the scripts of RepDistiller and mdistiller.
+    label_weight: 0.1 likewise.
+  """
+
+  weight: float = 0.9
+  label_weight: float = 0.1
+
+
+# Each is called by the weights of cross-entropy and divergence with which it is published.
+METHODS = {'kd_1_1': KD, 'kd_01_09': ConvexKD}

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from pidkd_jax import layers, losses
 from pidkd_jax.distilled import Distilled
-from pidkd_jax.errors import UserError, unknown
+from pidkd_jax.errors import UserError, at_least_one, unknown
 from pidkd_jax.method import Method, subtree
 from pidkd_jax.types import Network
 
@@ -29,8 +29,7 @@ class PIDKD(Method):
   weight: float = 1.0
 
   def setup(self):
-    if self.num_projectors < 1:
-      raise UserError(f'num_projectors is {self.num_projectors}; at least 1 is needed')
+    at_least_one(num_projectors=self.num_projectors)
     channels = self.target.target.shape[-1]
     if not 1 <= self.factor <= channels:
       raise UserError(

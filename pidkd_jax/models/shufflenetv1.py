@@ -14,6 +14,9 @@ from pidkd_jax.convolution import depthwise_by_shift, grouped_by_dot
 from pidkd_jax.layers import Classifier, ConvNorm, shuffle, uniform_fan_in
 from pidkd_jax.staged import Staged
 
+# Units in each of the three stages, Table 1.
+_UNITS = (4, 8, 4)
+
 # The published code leaves initialisation to PyTorch.
 _ConvNorm = functools.partial(ConvNorm, kernel_init=uniform_fan_in)
 
@@ -71,7 +74,7 @@ class ShuffleNetV1(Staged):
         )
         for block in range(1, count + 1)
       ]
-      for stage, (width, count) in enumerate(zip(self.widths, (4, 8, 4), strict=True), start=1)
+      for stage, (width, count) in enumerate(zip(self.widths, _UNITS, strict=True), start=1)
     ]
     self.classifier = Classifier(self.num_classes)
 

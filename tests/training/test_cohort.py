@@ -33,9 +33,9 @@ def trace(state):
 def test_a_member_is_the_same_alone_and_in_company(assemble, train):
   company = [
     member('scratch', 0),
-    member('kd', 0),
-    member('kd', 1),
-    member('kd', 0, Numbers(0.2, 0.0), label='fast'),
+    member('kd_1_1', 0),
+    member('kd_1_1', 1),
+    member('kd_1_1', 0, Numbers(0.2, 0.0), label='fast'),
     member('pidkd', 0),
   ]
   together = train(assemble(*company), range(3))
@@ -48,11 +48,11 @@ def test_trials_and_numbers_share_one_compiled_update(assemble, train):
   # A momentum of its own makes this program new to the session.
   optimizer = Optimizer(3, (6,), 0.1, 0.75)
   before = _update._cache_size()
-  train(assemble(*(member('kd', trial) for trial in range(5)), optimizer=optimizer), range(3))
+  train(assemble(*(member('kd_1_1', trial) for trial in range(5)), optimizer=optimizer), range(3))
   assert _update._cache_size() == before + 1
   others = (
-    member('kd', 0, Numbers(0.2, 0.01), label='fast'),
-    member('kd', 0, label='heavy', weight=7.0, temperature=2.0),
+    member('kd_1_1', 0, Numbers(0.2, 0.01), label='fast'),
+    member('kd_1_1', 0, label='heavy', weight=7.0, temperature=2.0),
   )
   cohort = assemble(*others, seed=1, optimizer=optimizer)
   train(cohort, range(2))
@@ -115,9 +115,9 @@ def test_the_learning_rate_drops_within_the_compiled_step(assemble, batches):
 
 
 def test_sums_add_up_each_term_and_their_total(assemble, batches, train):
-  cohort = assemble(member('kd'))
-  one = train(cohort, range(1))['kd-0'].sums
-  three = train(cohort, range(3))['kd-0'].sums
+  cohort = assemble(member('kd_1_1'))
+  one = train(cohort, range(1))['kd_1_1-0'].sums
+  three = train(cohort, range(3))['kd_1_1-0'].sums
   assert three.keys() == {'cross_entropy', 'soft_target', 'loss'}
   for sums in (one, three):
     np.testing.assert_allclose(sums['loss'], sums['cross_entropy'] + sums['soft_target'], rtol=1e-5)
@@ -125,7 +125,7 @@ def test_sums_add_up_each_term_and_their_total(assemble, batches, train):
 
 
 def test_the_first_step_that_is_not_finite_is_remembered(assemble, batches, train):
-  cohort = assemble(member('scratch'), member('kd'))
+  cohort = assemble(member('scratch'), member('kd_1_1'))
   states = train(cohort, range(2))
   assert [int(state.bad_step) for state in states.values()] == [-1, -1]
   broken = batches[0].replace(image=batches[0].image.at[0, 0, 0, 0].set(jnp.nan))
@@ -133,12 +133,12 @@ def test_the_first_step_that_is_not_finite_is_remembered(assemble, batches, trai
   states = train(cohort, [6, 7], states)
   assert {name: int(state.bad_step) for name, state in states.items()} == {
     'scratch-0': 5,
-    'kd-0': -1,
+    'kd_1_1-0': -1,
   }
 
 
 def test_a_member_is_called_by_its_label_and_trial():
-  assert member('kd', 3, label='KD').name == 'KD-3'
+  assert member('kd_1_1', 3, label='KD').name == 'KD-3'
   assert member('scratch', -1, label='teacher').name == 'teacher'
 
 
@@ -156,7 +156,7 @@ def test_the_same_seed_and_trial_give_the_same_start_and_others_another(assemble
 
 def test_the_teacher_is_kept_only_where_a_member_needs_it(assemble, batches, teacher):
   assert assemble(member('scratch'), member('scratch', 1)).teacher is None
-  assert assemble(member('scratch'), member('kd')).teacher is teacher
+  assert assemble(member('scratch'), member('kd_1_1')).teacher is teacher
   assert observe(None, batches[0]) is None
 
 
@@ -176,8 +176,11 @@ def test_the_teacher_is_observed_in_inference_mode(batches, teacher):
   'wrong, said',
   [
     (member('pidk'), "unknown method 'pidk'"),
-    (member('kd', wieght=2.0), "unknown hyper-parameter of kd 'wieght'; did you mean 'weight'"),
-    (member('kd', student='resnet9'), "unknown model 'resnet9'"),
+    (
+      member('kd_1_1', wieght=2.0),
+      "unknown hyper-parameter of kd_1_1 'wieght'; did you mean 'weight'",
+    ),
+    (member('kd_1_1', student='resnet9'), "unknown model 'resnet9'"),
   ],
 )
 def test_a_member_of_unknown_names_is_refused(wrong, said, assemble):

@@ -212,13 +212,13 @@ def test_a_distilled_student_teaches_the_next(config, whole, home):
 
 
 def test_trials_and_methods_make_one_cohort(config, whole, home):
-  c = configuration.default('pidkd,scratch,kd')
+  c = configuration.default('pidkd,scratch,kd_1_1')
   c.update({name: config[name] for name in config if name != 'compare'})
   c.trials = 2
   c.total_epochs = 1
   report = job.main(c, str(home / 'cohort'))
   assert {row['member'] for row in journal.read(home / 'cohort')} == {
-    f'{label}-{trial}' for label in ('pidkd', 'scratch', 'kd') for trial in (0, 1)
+    f'{label}-{trial}' for label in ('pidkd', 'scratch', 'kd_1_1') for trial in (0, 1)
   }
   assert report.count('(2 trials)') == 3 and '±' in report
 

@@ -1,0 +1,46 @@
+"""Feature distillation with an ensemble of projectors that is dropped after training.
+
+Source: Chen et al. 2022, arXiv:2210.15274. Its ensemble is on the pooled feature, and
+the student keeps its own classifier.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from pidkd_jax.errors import at_least_one
+from pidkd_jax.harness import Harness
+from pidkd_jax.layers import l2_normalize, linear
+
+
+class PEFD(Harness):
+  """Angle between the teacher's pooled feature and the mean of q linear projections with ReLU.
+
+  Attributes:
+    weight: of 1 - cosine; 25 in the paper and authors' script.
+    num_projectors: q; 3 likewise.
+    divergence_weight: 0 likewise.
+  """
+
+  weight: float = 25.0
+  num_projectors: int = 3
+  divergence_weight: float = 0.0
+
+  @nn.compact
+  def terms(self, features, teacher, batch, epoch):
+    del batch, epoch
+    at_least_one(num_projectors=self.num_projectors)
+    target = teacher.features.pooled
+    stack = nn.vmap(
+      nn.Dense,
+      in_axes=None,
+      variable_axes={'params': 0},
+      split_rngs={'params': True},
+      axis_size=self.num_projectors,
+    )
+    project = linear(target.shape[-1], features.pooled.shape[-1], dense=stack, name='projectors')
+    projected = jnp.mean(nn.relu(project(features.pooled)), axis=0)
+    cosine = jnp.sum(l2_normalize(projected) * l2_normalize(target), axis=-1)
+    return {'direction': self.weight * (1 - cosine)}
+
+
+METHODS = {'pefd': PEFD}

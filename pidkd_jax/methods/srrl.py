@@ -1,0 +1,41 @@
+"""Softmax regression representation learning: the teacher's classifier reads the student.
+
+Source: Yang et al. 2021, "Knowledge distillation via softmax regression representation learning",
+ICLR. Authors' code connects the last map; SimKD's, whose figures are compared with, its
+spatial mean; we the mean.
+"""
+
+from flax import linen as nn
+
+from pidkd_jax import losses
+from pidkd_jax.harness import Harness
+from pidkd_jax.layers import ConvNorm, uniform_fan_in
+
+
+class SRRL(Harness):
+  """Squared errors of connected features and of what the teacher's classifier makes of them.
+
+  The connector is a linear layer and norm, with a ReLU where the teacher's feature is behind one.
+
+  Attributes:
+    weight: of both errors; 1 in authors' code and SimKD.
+  """
+
+  weight: float = 1.0
+
+  @nn.compact
+  def terms(self, features, teacher, batch, epoch):
+    del batch, epoch
+    target = teacher.features.pooled
+    connector = ConvNorm(target.shape[-1], 1, kernel_init=uniform_fan_in, name='connector')
+    connected = connector(features.pooled[:, None, None], train=True)[:, 0, 0]
+    if teacher.features.rectified:
+      connected = nn.relu(connected)
+    logits = teacher.network.classify(connected)
+    return {
+      'feature': self.weight * losses.mean_squared_error(connected, target),
+      'regression': self.weight * losses.mean_squared_error(logits, teacher.logits),
+    }
+
+
+METHODS = {'srrl': SRRL}

@@ -1,0 +1,67 @@
+"""Variational information distillation: the teacher's maps as Gaussians around a prediction.
+
+Source: Ahn et al. 2019, arXiv:1904.05835. The paper sums over the map; authors' code
+averages; we average.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from pidkd_jax.harness import Harness, paired
+from pidkd_jax.layers import conv, match_resolution, uniform_fan_in
+
+# Softplus of the scale plus this is the variance, as in authors' code.
+_LEAST_VARIANCE = 1e-5
+
+
+class VID(Harness):
+  """Negative log-likelihood of the teacher's maps given the student's, summed over the pairs.
+
+  Attributes:
+    weight: 1 in SimKD, RepDistiller and mdistiller.
+    initial_variance: of every channel; 5 likewise.
+  """
+
+  weight: float = 1.0
+  initial_variance: float = 5.0
+
+  @nn.compact
+  def terms(self, features, teacher, batch, epoch):
+    del batch, epoch
+    total = 0.0
+    for stage, pair in enumerate(paired(features, teacher.features), start=1):
+      student, target = match_resolution(*pair)
+      predict = Gaussian(target.shape[-1], self.initial_variance, name=f'stage{stage}')
+      mean, variance = predict(student)
+      cost = (jnp.square(mean - target) / variance + jnp.log(variance)) / 2
+      total += jnp.mean(cost, axis=(1, 2, 3))
+    return {'likelihood': self.weight * total}
+
+
+class Gaussian(nn.Module):
+  """A mean by three 1x1 convolutions with ReLU between them, and a variance for each channel.
+
+  Attributes:
+    features: C_t, channels of what is predicted.
+    initial_variance: of every channel.
+  """
+
+  features: int
+  initial_variance: float
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """[B, H, W, C_s] -> mean [B, H, W, C_t], variance [C_t]."""
+    layer = functools.partial(conv, self.features, 1, kernel_init=uniform_fan_in)
+    x = nn.relu(layer(name='conv1')(x))
+    x = nn.relu(layer(name='conv2')(x))
+    x = layer(name='conv3')(x)
+    scale = jnp.log(jnp.expm1(self.initial_variance - _LEAST_VARIANCE))
+    scale = self.param('scale', lambda key: jnp.full(self.features, scale, jnp.float32))
+    return x, nn.softplus(scale) + _LEAST_VARIANCE
+
+
+METHODS = {'vid': VID}

@@ -1,0 +1,214 @@
+"""Contrastive representation distillation on a bank of twelve."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pidkd_jax import methods
+from pidkd_jax.errors import UserError
+from pidkd_jax.methods.crd import Side, negatives
+from pidkd_jax.training.checkpoint import Checkpoints
+from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.types import Batch, Features, Teacher
+
+CHOSEN = {'num_negatives': 20, 'dimension': 8}
+
+
+def pooled(*shape, seed):
+  made = jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+  return Features((), (), made[:, None, None], made)
+
+
+@pytest.fixture(scope='module')
+def step(dataset):
+  """A function that gives one batch of three to the method: variables -> terms, variables after.
+
+  Without variables it initialises them.
+  """
+  method = methods.create('crd', weight=2.0, **CHOSEN)(student=None, target=None, dataset=dataset)
+  batch = Batch(None, jnp.array([1, 0, 2]), jnp.array([4, 9, 2]))
+  ours, theirs = pooled(3, 5, seed=1), pooled(3, 7, seed=2)
+  given = ours, Teacher(None, theirs, None), batch, jnp.int32(0)
+
+  def step(variables=None, key=0):
+    rngs = {'method': jax.random.key(key)}
+    if variables is None:
+      rngs['params'] = jax.random.key(7)
+      return method.init_with_output(rngs, *given, method='terms')
+    return method.apply(variables, *given, method='terms', rngs=rngs, mutable=['memory'])
+
+  step.batch, step.features = batch, {'student': ours.pooled, 'teacher': theirs.pooled}
+  return step
+
+
+def bank(variables, side):
+  return np.asarray(variables['memory'][f'{side}_side']['embeddings'], np.float64)
+
+
+def embedded(variables, side, feature):
+  layer = variables['params'][f'{side}_side']['linear']
+  made = np.asarray(feature, np.float64) @ np.asarray(layer['kernel']) + np.asarray(layer['bias'])
+  return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+# --- the loss
+
+
+def test_contrast_by_hand(step, monkeypatch):
+  """As the paper writes it, with the drawn negatives given."""
+  drawn = np.random.default_rng(5).integers(0, 12, (3, 20))
+  monkeypatch.setattr('pidkd_jax.methods.crd.negatives', lambda *_: jnp.asarray(drawn))
+  _, variables = step()
+  terms, after = step(variables)
+  index = np.concatenate([np.asarray(step.batch.index)[:, None], drawn], axis=1)
+  for side, other in (('student', 'teacher'), ('teacher', 'student')):
+    v = embedded(variables, side, step.features[side])
+    h = np.exp(np.einsum('bd,bkd->bk', v, bank(variables, other)[index]) / 0.07)
+    z = h.mean() * 12
+    np.testing.assert_allclose(
+      after['memory'][f'{other}_side']['log_normalizer'], np.log(z), rtol=1e-4
+    )
+    noise = 20 / 12
+    is_true = h / z / (h / z + noise)
+    expected = -np.log(is_true[:, 0]) - np.log(1 - is_true[:, 1:]).sum(axis=1)
+    np.testing.assert_allclose(terms[f'{side}_contrast'], 2 * expected, rtol=1e-3)
+
+
+def test_the_normaliser_is_that_of_the_first_batch(step):
+  _, variables = step()
+  assert np.isneginf(variables['memory']['student_side']['log_normalizer'])
+  memory = [variables['memory']]
+  for key in (1, 2):
+    memory.append(step(variables | {'memory': memory[-1]}, key=key)[1]['memory'])
+  first, second = (made['student_side']['log_normalizer'] for made in memory[1:])
+  assert np.isfinite(first) and first == second
+
+
+def test_the_loss_is_finite_far_from_equilibrium():
+  """Similarities of 1 and -1 at a temperature so small that their exponentials are not."""
+  side = Side(num_examples=4, dimension=2, fan_in=3)
+  variables = side.init(jax.random.key(0), jnp.zeros((2, 3)), method='embed')
+  memory = {'embeddings': jnp.array([[1.0, 0], [-1, 0], [0, 1], [0, 1]]), 'log_normalizer': 0.0}
+
+  def total(v):
+    made = side.apply(
+      variables | {'memory': memory},
+      v,
+      jnp.array([[0, 1, 1], [1, 0, 0]]),
+      0.001,
+      method='contrast',
+      mutable=['memory'],
+    )[0]
+    return made.sum()
+
+  value, gradient = jax.value_and_grad(total)(jnp.array([[1.0, 0], [1, 0]]))
+  assert np.isfinite(value) and np.all(np.isfinite(gradient))
+  # The first is told perfectly; the second is far from itself and at both of its negatives.
+  np.testing.assert_allclose(value, 1000 + 2 * 1000, rtol=1e-2)
+
+
+# --- the memory
+
+
+def test_a_batch_updates_its_own_rows_and_they_keep_their_length(step):
+  _, variables = step()
+  index = np.asarray(step.batch.index)
+  _, after = step(variables)
+  for side in ('student', 'teacher'):
+    before, now = bank(variables, side), bank(after, side)
+    np.testing.assert_allclose(np.linalg.norm(before, axis=1), 1, rtol=1e-5)
+    others = np.setdiff1d(np.arange(12), index)
+    np.testing.assert_array_equal(now[others], before[others])
+    mixed = 0.5 * before[index] + 0.5 * embedded(variables, side, step.features[side])
+    mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+    np.testing.assert_allclose(now[index], mixed, rtol=1e-3, atol=1e-5)
+
+
+def test_no_gradient_flows_into_what_is_remembered(step):
+  _, variables = step()
+
+  def remembered(params):
+    _, after = step(variables | {'params': params})
+    return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(after))
+
+  gradient = jax.grad(remembered)(variables['params'])
+  assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient))
+
+
+def test_the_collection_starts_at_random_and_differs_by_side(step):
+  _, variables = step()
+  assert np.any(bank(variables, 'student') != bank(variables, 'teacher'))
+  assert variables['memory'].keys() == {'student_side', 'teacher_side'}
+
+
+# --- the negatives
+
+
+@pytest.mark.parametrize('labels', [np.arange(12) % 3, np.array([2, 0, 0, 0, 1, 2, 0, 2])])
+def test_negatives_are_of_other_classes_and_each_as_likely(labels):
+  label = jnp.array([0, 1, 2, 0])
+  drawn = np.asarray(negatives(jax.random.key(0), labels, label, 6000))
+  assert drawn.shape == (4, 6000)
+  for row, own in zip(drawn, label):
+    counts = np.bincount(row, minlength=len(labels))
+    assert not np.any(counts[labels == own])
+    others = labels != own
+    np.testing.assert_allclose(counts[others], 6000 / others.sum(), rtol=0.15)
+  # Each image draws for itself.
+  assert np.any(drawn[0] != drawn[3])
+
+
+def test_negatives_come_from_the_methods_random_stream(step, monkeypatch):
+  seen = []
+
+  def record(key, *rest):
+    seen.append(negatives(key, *rest))
+    return seen[-1]
+
+  monkeypatch.setattr('pidkd_jax.methods.crd.negatives', record)
+  _, variables = step()
+  for key in (1, 1, 2):
+    step(variables, key=key)
+  np.testing.assert_array_equal(seen[1], seen[2])
+  assert np.any(seen[1] != seen[3])
+
+
+def test_one_class_has_no_negatives():
+  with pytest.raises(UserError, match='all examples are of one'):
+    negatives(jax.random.key(0), np.zeros(5, int), jnp.array([0]), 3)
+
+
+# --- in training
+
+
+@pytest.fixture(scope='module')
+def cohort(assemble):
+  return assemble(Member('crd', 'resnet8', 'crd', CHOSEN, Numbers(), 0))
+
+
+def test_it_resumes_exactly(cohort, train, tmp_path, batches):
+  three = train(cohort, range(3))
+  memory = three['crd-0'].collections['memory']
+  assert np.isfinite(memory['student_side']['log_normalizer'])
+  checkpoints = Checkpoints(tmp_path)
+  checkpoints.save(3, three, {})
+  checkpoints.wait()
+  checkpoints.close()
+  checkpoints = Checkpoints(tmp_path)
+  _, restored, _ = checkpoints.restore(jax.eval_shape(lambda: three))
+  checkpoints.close()
+  same = functools.partial(jax.tree.map, np.testing.assert_array_equal)
+  same(restored, three)
+  same(train(cohort, range(3, 6), restored), train(cohort, range(6)))
+
+
+def test_initialisation_leaves_the_memory_as_it_starts(cohort, train):
+  memory = train(cohort, [])['crd-0'].collections['memory']
+  assert np.isneginf(memory['student_side']['log_normalizer'])
+  np.testing.assert_allclose(
+    jnp.linalg.norm(memory['teacher_side']['embeddings'], axis=1), 1, rtol=1e-5
+  )

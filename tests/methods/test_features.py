@@ -1,0 +1,409 @@
+"""Methods that compare features, derived once more in float64 or by PyTorch on small arrays."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pidkd_jax import losses, methods, models
+from pidkd_jax.errors import UserError
+from pidkd_jax.methods.rkd import relations
+from pidkd_jax.training.cohort import observe
+from pidkd_jax.types import Batch, Features, Teacher
+
+RNG = np.random.default_rng(0)
+BATCH = 6
+
+
+def features(*shapes, pooled=5, seed=0):
+  """Maps of these (size, channels), the stem's first, and a pooled feature."""
+  rng = np.random.default_rng(seed)
+  maps = tuple(
+    jnp.asarray(np.abs(rng.normal(size=(BATCH, size, size, channels))), jnp.float32)
+    for size, channels in shapes
+  )
+  before = tuple(x - 0.5 for x in maps)
+  target = jnp.asarray(np.abs(rng.normal(size=(BATCH, 2, 2, pooled))), jnp.float32)
+  return Features(maps, before, target, jnp.mean(target, axis=(1, 2)))
+
+
+# Of other resolutions, channels and number: what has no partner takes no part.
+STUDENT = features((8, 3), (8, 4), (4, 6), (2, 7), (2, 8), pooled=5, seed=1)
+TEACHER = features((8, 4), (4, 5), (4, 6), (4, 9), pooled=10, seed=2)
+LABEL = np.arange(BATCH) % 3
+
+
+KERNEL = jnp.asarray(RNG.normal(size=(10, 3)), jnp.float32)
+
+
+class Classify:
+  """In place of the teacher's network: it only classifies."""
+
+  def classify(self, pooled):
+    return pooled @ KERNEL
+
+
+def view(teacher):
+  return Teacher(Classify(), teacher, teacher.pooled @ KERNEL[: teacher.pooled.shape[-1]])
+
+
+def run(name, student=STUDENT, teacher=TEACHER, dataset=None, epoch=1000, **chosen):
+  """The terms of a method on given features, and the variables with which it began."""
+  method = methods.create(name, **chosen)(student=None, target=None, dataset=dataset)
+  batch = Batch(None, jnp.asarray(LABEL, jnp.int32), jnp.arange(BATCH, dtype=jnp.int32))
+  rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
+
+  @jax.jit
+  def terms(student, teacher, epoch):
+    return method.init_with_output(rngs, student, view(teacher), batch, epoch, method='terms')
+
+  return terms(student, teacher, jnp.int32(epoch))
+
+
+def tensor(x):
+  """NHWC to PyTorch's NCHW, in float64."""
+  x = torch.tensor(np.asarray(x, np.float64))
+  return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
+
+
+def kernel(x):
+  return torch.tensor(np.asarray(x, np.float64)).permute(3, 2, 0, 1)
+
+
+def pairs(student=STUDENT, teacher=TEACHER):
+  """Both networks' stages at their common size, by PyTorch."""
+  found = []
+  for s, t in zip(student.stages[1:], teacher.stages[1:]):
+    s, t = tensor(s), tensor(t)
+    size = min(s.shape[-1], t.shape[-1])
+    found.append((F.adaptive_avg_pool2d(s, size), F.adaptive_avg_pool2d(t, size)))
+  return found
+
+
+def mean(term):
+  return float(jnp.mean(term))
+
+
+def test_the_harness_weighs_labels_divergence_and_terms(assemble, batches, teacher):
+  """On a real student; the terms are SP's."""
+  student = models.create('resnet8', num_classes=3)
+  chosen = dict(label_weight=0.5, divergence_weight=3.0, temperature=2.0, weight=7.0)
+  method = methods.create('sp', **chosen)(student=student, target=None, dataset=None)
+  seen = observe(teacher, batches[0])
+  init = jax.jit(functools.partial(method.init_with_output, method='loss'))
+  found, variables = init(jax.random.key(0), batches[0], seen, epoch=jnp.int32(0))
+  assert found.keys() == {'cross_entropy', 'soft_target', 'similarity'}
+  own = {name: tree['student'] for name, tree in variables.items()}
+  assert all(tree.keys() == {'student'} for tree in variables.values())
+
+  def look(own, image):
+    made = student.apply(own, image, train=True, method='encode', mutable=['batch_stats'])[0]
+    return made, student.apply(own, made.pooled, method='classify')
+
+  made, logits = jax.jit(look)(own, batches[0].image)
+  np.testing.assert_allclose(
+    found['cross_entropy'], 0.5 * losses.cross_entropy(logits, batches[0].label), rtol=1e-4
+  )
+  np.testing.assert_allclose(
+    found['soft_target'], 3 * losses.soft_target(logits, seen.logits, 2.0), rtol=1e-4, atol=1e-5
+  )
+  alone = method.apply({}, made, seen, batches[0], 0, method='terms')
+  np.testing.assert_allclose(found['similarity'], alone['similarity'], rtol=1e-3, atol=1e-4)
+
+
+def test_what_repdistiller_leaves_out_has_weight_zero():
+  for name in ('fitnet', 'at', 'sp', 'vid', 'rkd', 'pkt', 'crd', 'srrl', 'semckd'):
+    assert methods.defaults(name)['divergence_weight'] == 1.0
+  for name in ('pefd', 'reviewkd'):
+    assert methods.defaults(name)['divergence_weight'] == 0.0
+
+
+# --- without parameters
+
+
+def test_at_by_pytorch():
+  expected = 0.0
+  for s, t in pairs():
+    q_s, q_t = (F.normalize(x.pow(2).sum(1).flatten(1)) for x in (s, t))
+    expected += ((q_s - q_t) ** 2).mean()
+  terms, variables = run('at')
+  assert terms.keys() == {'attention'} and terms['attention'].shape == (BATCH,)
+  assert variables == {}
+  np.testing.assert_allclose(mean(terms['attention']), 1000 * expected, rtol=1e-4)
+
+
+def test_sp_by_hand():
+  expected = 0.0
+  rows = []
+  for made in (STUDENT, TEACHER):
+    flat = np.asarray(made.stages[-1], np.float64).reshape(BATCH, -1)
+    gram = np.array([[a @ b for b in flat] for a in flat])
+    rows.append(gram / np.sqrt((gram**2).sum(axis=1))[:, None])
+  expected = np.sum((rows[0] - rows[1]) ** 2) / BATCH**2
+  terms, variables = run('sp')
+  assert variables == {}
+  np.testing.assert_allclose(mean(terms['similarity']), 3000 * expected, rtol=1e-4)
+
+
+def test_the_last_map_is_the_target_where_the_head_keeps_the_shape():
+  """The final norm and ReLU of pre-activation networks; not the last convolution of others."""
+  raw = features((8, 4), (4, 6), (2, 5), pooled=5)
+  assert raw.maps == (raw.stages[1], raw.target)
+  other = features((8, 4), (4, 6), (2, 4), pooled=5)
+  assert other.maps == other.stages[1:]
+
+
+def test_pkt_by_hand():
+  rows = []
+  for made in (STUDENT, TEACHER):
+    x = np.asarray(made.pooled, np.float64)
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    similarity = (x @ x.T + 1) / 2
+    rows.append(similarity / similarity.sum(axis=1, keepdims=True))
+  q, p = rows
+  terms, variables = run('pkt', weight=3.0)
+  assert variables == {}
+  # Float32 leaves five digits of a difference of near-equal numbers.
+  np.testing.assert_allclose(mean(terms['neighbours']), 3 * np.mean(p * np.log(p / q)), rtol=5e-3)
+
+
+def huber(x):
+  return np.where(np.abs(x) < 1, x**2 / 2, np.abs(x) - 0.5)
+
+
+def test_rkd_by_hand():
+  distances, angles = [], []
+  for made in (STUDENT, TEACHER):
+    x = np.asarray(made.pooled, np.float64)
+    d = np.array([[np.linalg.norm(a - b) for b in x] for a in x])
+    distances.append(d / d[~np.eye(BATCH, dtype=bool)].mean())
+    angle = np.zeros((BATCH,) * 3)
+    for i, j, k in np.ndindex(*angle.shape):
+      if i not in (j, k):
+        a, b = x[j] - x[i], x[k] - x[i]
+        angle[i, j, k] = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    angles.append(angle)
+  terms, variables = run('rkd')
+  assert variables == {}
+  np.testing.assert_allclose(
+    mean(terms['distance']), 25 * huber(distances[0] - distances[1]).mean(), rtol=1e-4
+  )
+  np.testing.assert_allclose(
+    mean(terms['angle']), 50 * huber(angles[0] - angles[1]).mean(), rtol=1e-4
+  )
+
+
+def test_a_right_angle_and_a_distance_twice_as_long():
+  distance, angle = relations(jnp.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [0.0, 6.0]]))
+  np.testing.assert_allclose(distance[0, 3] / distance[0, 2], 2, rtol=1e-6)
+  np.testing.assert_allclose([angle[0, 1, 2], angle[0, 2, 3]], [0, 1], atol=1e-6)
+  assert not np.any(np.diag(distance)) and not np.any(angle[0, 0])
+
+
+# --- with projectors
+
+
+@pytest.mark.parametrize('layer', [1, 2, 3])
+def test_fitnet_by_pytorch(layer):
+  terms, variables = run('fitnet', hint_layer=layer, weight=2.0)
+  guided, hint = pairs()[layer - 1]
+  weight = kernel(variables['params']['regressor']['conv']['kernel'])
+  x = F.batch_norm(F.conv2d(guided, weight), None, None, training=True)
+  assert terms['feature'].shape == (BATCH,)
+  expected = 2 * F.mse_loss(torch.relu(x), hint)
+  np.testing.assert_allclose(mean(terms['feature']), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize('layer', [0, 4, -1])
+def test_a_hint_layer_that_is_not_there_is_refused(layer):
+  with pytest.raises(UserError, match=f'hint_layer is {layer}; this pair has 1 to 3'):
+    run('fitnet', hint_layer=layer)
+
+
+def test_vid_by_pytorch():
+  terms, variables = run('vid', weight=0.5, initial_variance=3.0)
+  assert set(variables['params']) == {'stage1', 'stage2', 'stage3'}
+  expected = 0.0
+  for stage, (s, t) in enumerate(pairs(), start=1):
+    params = variables['params'][f'stage{stage}']
+    one, two, three = (kernel(params[f'conv{i}']['kernel']) for i in (1, 2, 3))
+    predicted = F.conv2d(F.relu(F.conv2d(F.relu(F.conv2d(s, one)), two)), three)
+    # PyTorch leaves out what does not depend on the prediction.
+    expected += F.gaussian_nll_loss(predicted, t, torch.full_like(t, 3.0))
+  np.testing.assert_allclose(mean(terms['likelihood']), 0.5 * expected, rtol=1e-4)
+
+
+def test_pefd_by_hand():
+  terms, variables = run('pefd')
+  assert set(variables['params']) == {'projectors'}
+  weights, bias = (np.asarray(variables['params']['projectors'][k]) for k in ('kernel', 'bias'))
+  assert weights.shape == (3, 5, 10) and bias.shape == (3, 10)
+  # PyTorch's initial range, and three different projectors.
+  assert 0.9 * 5**-0.5 < np.abs(weights).max() <= 5**-0.5 and len(np.unique(bias)) == 30
+  projected = np.zeros((BATCH, 10))
+  for w, b in zip(weights, bias):
+    projected += np.maximum(np.asarray(STUDENT.pooled, np.float64) @ w + b, 0) / 3
+  target = np.asarray(TEACHER.pooled, np.float64)
+  cosine = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(projected, target)]
+  np.testing.assert_allclose(terms['direction'], 25 * (1 - np.array(cosine)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+  'name, count',
+  [
+    ('pefd', 'num_projectors'),
+    ('reviewkd', 'width'),
+    ('crd', 'dimension'),
+    ('crd', 'num_negatives'),
+  ],
+)
+def test_counts_are_at_least_one(name, count, dataset):
+  with pytest.raises(UserError, match=f'{count} is 0; at least 1 is needed'):
+    run(name, dataset=dataset, **{count: 0})
+
+
+@pytest.mark.parametrize('rectified', [True, False])
+def test_srrl_by_pytorch(rectified):
+  teacher = TEACHER.replace(rectified=rectified)
+  terms, variables = run('srrl', teacher=teacher, weight=2.0)
+  weight = kernel(variables['params']['connector']['conv']['kernel'])
+  x = F.batch_norm(tensor(STUDENT.pooled) @ weight[:, :, 0, 0].T, None, None, training=True)
+  x = torch.relu(x) if rectified else x
+  target, k = tensor(TEACHER.pooled), tensor(KERNEL)
+  np.testing.assert_allclose(mean(terms['feature']), 2 * F.mse_loss(x, target), rtol=1e-4)
+  np.testing.assert_allclose(
+    mean(terms['regression']), 2 * F.mse_loss(x @ k, target @ k), rtol=1e-4
+  )
+
+
+# --- across stages
+
+
+def dense(params, x):
+  return x @ torch.tensor(np.asarray(params['kernel'], np.float64)) + torch.tensor(
+    np.asarray(params['bias'], np.float64)
+  )
+
+
+def norm(x):
+  return F.batch_norm(x, None, None, training=True)
+
+
+def test_semckd_by_pytorch():
+  few = features((8, 3), (8, 4), (2, 7), (2, 8), seed=3), features((8, 4), (4, 5), (2, 6), seed=4)
+  terms, variables = run('semckd', *few, weight=3.0, attention_temperature=0.5)
+  params = variables['params']
+  ours, theirs = ([tensor(x) for x in made.stages[1:]] for made in few)
+
+  def embedding(x, name):
+    gram = x.permute(0, 2, 3, 1).flatten(1) @ x.permute(0, 2, 3, 1).flatten(1).T
+    made = dense(params[name]['out'], F.relu(dense(params[name]['hidden'], gram)))
+    return F.normalize(made)
+
+  queries = torch.stack([embedding(x, f'query_{i}') for i, x in enumerate(ours, 1)], dim=1)
+  keys = torch.stack([embedding(x, f'key_{j}') for j, x in enumerate(theirs, 1)], dim=1)
+  assert queries.shape == (BATCH, 3, 2) and keys.shape == (BATCH, 2, 2)
+  attention = torch.softmax(queries @ keys.transpose(1, 2) / 0.5, dim=2)
+  expected = torch.zeros(BATCH, dtype=torch.float64)
+  for i, s in enumerate(ours, 1):
+    for j, t in enumerate(theirs, 1):
+      size = min(s.shape[-1], t.shape[-1])
+      x, t = F.adaptive_avg_pool2d(s, size), F.adaptive_avg_pool2d(t, size)
+      layers = params[f'regressor_{i}_{j}']
+      x = F.relu(norm(F.conv2d(x, kernel(layers['reduce']['conv']['kernel']))))
+      x = F.relu(norm(F.conv2d(x, kernel(layers['transform']['conv']['kernel']), padding=1)))
+      assert x.shape[1] == 2 * t.shape[1]
+      x = F.conv2d(x, kernel(layers['expand']['kernel']))
+      expected += attention[:, i - 1, j - 1] * ((x - t) ** 2).mean(dim=(1, 2, 3)) / 3
+  np.testing.assert_allclose(terms['feature'], 3 * expected, rtol=1e-3)
+  made = {name.split('_')[0] for name in params}
+  assert made == {'query', 'key', 'regressor'} and len(params) == 3 + 2 + 6
+
+
+def test_semckd_has_nothing_to_choose_from_a_single_stage():
+  _, variables = run('semckd', teacher=features((8, 4), (4, 5), pooled=10))
+  assert variables['params'].keys() == {f'regressor_{i}_1' for i in (1, 2, 3, 4)}
+
+
+def hcl(x, target):
+  """Hierarchical context loss, as the paper has it, for square maps."""
+  sides = [x.shape[-1]] + [side for side in (4, 2, 1) if side < x.shape[-1]]
+  shares = [0.5**i for i in range(len(sides))]
+  errors = [
+    ((F.adaptive_avg_pool2d(x, side) - F.adaptive_avg_pool2d(target, side)) ** 2).mean()
+    for side in sides
+  ]
+  return sum(share * error for share, error in zip(shares, errors)) / sum(shares)
+
+
+@pytest.mark.parametrize('width', [512, 4])
+def test_reviewkd_by_pytorch(width):
+  """The student's last stage has no partner; sizes are 8, 4, 2 and 1 against 4, 4, 4 and 1."""
+  terms, variables = run('reviewkd', width=width)
+  params = variables['params']
+  ours = [tensor(x) for x in STUDENT.stages[1:4]] + [tensor(STUDENT.pooled)[:, :, None, None]]
+  theirs = [tensor(x) for x in TEACHER.preactivations[1:]]
+  theirs += [tensor(TEACHER.pooled)[:, :, None, None]]
+  assert params.keys() == {'level1', 'level2', 'level3', 'level4'}
+
+  def resize(x, side):
+    if x.shape[-1] > side:
+      return F.adaptive_avg_pool2d(x, side)
+    return F.interpolate(x, (side, side), mode='nearest')
+
+  expected, later = 0.0, None
+  for level in (4, 3, 2, 1):
+    layers, x, target = params[f'level{level}'], ours[level - 1], theirs[level - 1]
+    x = norm(F.conv2d(x, kernel(layers['reduce']['conv']['kernel'])))
+    assert x.shape[1] == min(width, 5)
+    if later is not None:
+      later = resize(later, x.shape[-1])
+      gates = F.conv2d(torch.cat([x, later], dim=1), kernel(layers['gates']['kernel'])).sigmoid()
+      x = x * gates[:, :1] + later * gates[:, 1:]
+    later = resize(x, target.shape[-1])
+    made = norm(F.conv2d(later, kernel(layers['expand']['conv']['kernel']), padding=1))
+    expected += hcl(made, target)
+  np.testing.assert_allclose(mean(terms['review']), 5 * expected, rtol=1e-3)
+
+
+def test_reviewkd_warms_up():
+  full = run('reviewkd')[0]['review']
+  np.testing.assert_allclose(run('reviewkd', epoch=0)[0]['review'], full / 20, rtol=1e-5)
+  np.testing.assert_allclose(run('reviewkd', epoch=9)[0]['review'], full / 2, rtol=1e-5)
+
+
+# --- what float32 must bear
+
+
+def everywhere(value):
+  """A student whose features are all alike."""
+  return jax.tree.map(lambda x: jnp.full_like(x, value), STUDENT)
+
+
+LARGE = jax.tree.map(lambda x: 1e4 * x, STUDENT)
+SMALL = jax.tree.map(lambda x: 1e-10 * x, STUDENT)
+ALL = ['fitnet', 'at', 'sp', 'pkt', 'rkd', 'vid', 'pefd', 'srrl', 'crd', 'semckd', 'reviewkd']
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_gradients_are_finite(name, dataset):
+  """With features that vanish, do not differ or are far from the teacher's, if it has any."""
+  method = methods.create(name)(student=None, target=None, dataset=dataset)
+  batch = Batch(None, jnp.asarray(LABEL, jnp.int32), jnp.arange(BATCH, dtype=jnp.int32))
+  rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
+
+  @jax.jit
+  @jax.value_and_grad
+  def total(student, teacher):
+    terms, _ = method.init_with_output(rngs, student, view(teacher), batch, 0, method='terms')
+    return sum(jnp.mean(term) for term in terms.values())
+
+  for student in (STUDENT, everywhere(0.0), everywhere(1.0), LARGE, SMALL):
+    for teacher in (TEACHER, jax.tree.map(jnp.zeros_like, TEACHER)):
+      value, gradient = total(student, teacher)
+      assert np.isfinite(value)
+      assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
