@@ -477,6 +477,16 @@ def test_weights_of_other_precisions_are_read(dtype, torch, saved, weights):
   assert found['conv1.weight'].dtype == np.float32
 
 
+def test_numbers_that_numpy_1_wrote_are_let_through(saved, weights):
+  content = {'model': weights, 'best_acc': np.float64(79.4)}
+  path = saved(content, _use_new_zipfile_serialization=False)
+  written = path.read_bytes()
+  # The name that it had there; in a pickle of protocol 2 a line of text.
+  path.write_bytes(written.replace(b'numpy._core.multiarray\n', b'numpy.core.multiarray\n'))
+  assert path.read_bytes() != written
+  assert_holds(torch_import.read(path).model, weights)
+
+
 def test_the_projector_lies_beside_the_student(saved, weights):
   projector = {'module.transfer.0.weight': 2 * weights['conv1.weight']}
   found = torch_import.read(saved({'model': weights, 'proj': projector}))
