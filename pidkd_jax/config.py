@@ -55,8 +55,8 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
   config = ConfigDict(
     {
       'student': '',
-      'method': {'name': names[0], **methods.defaults(names[0])},
-      'compare': {name: methods.defaults(name) for name in names[1:]},
+      'method': {'name': names[0], **_hyperparameters(names[0], pair)},
+      'compare': {name: _hyperparameters(name, pair) for name in names[1:]},
       **recipe,
       **numbers,
       'seed': 0,
@@ -88,11 +88,89 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
     config.student = pair.student
     config.teacher.model = pair.teacher
     config.learning_rate = pair.learning_rate
-    for fields in (config.method, *config.compare.values()):
-      # What has one projector by definition, or of another kind, keeps its own size.
-      if 'num_projectors' in fields and 'factor' in fields:
-        fields.num_projectors, fields.factor = pair.num_projectors, pair.factor
   return config
+
+
+def _hyperparameters(method: str, pair: Pair | None) -> dict[str, Any]:
+  """A method's defaults, at the pair's size of projectors."""
+  found = methods.defaults(method)
+  # What has one projector by definition, or of another kind, keeps its own size.
+  if pair and found.keys() >= pair.size.keys():
+    found |= pair.size
+  return found
+
+
+# What a row says besides its method's hyper-parameters; 0 and '' mean what all rows have.
+ROW = {'method': '', 'student': '', 'widen': '', 'trials': 0, 'learning_rate': 0.0}
+
+
+def study(arg: str, pairs: Mapping[str, Pair]) -> ConfigDict:
+  """A study's configuration without its cohorts; a file in configs/studies/ adds them.
+
+  Args:
+    arg: 'TEACHER-STUDENT', or '' for the first pair.
+    pairs: those that may be named.
+
+  Returns:
+    The fields of `default` but for `method` and `compare`, and:
+      cohorts.NAME: what is trained in lock step in the folder NAME. Any field of the study may
+        stand there again with the cohort's own value.
+      cohorts.NAME.rows.LABEL: as `row` makes it.
+
+  Raises:
+    UserError: an unknown pair.
+  """
+  config = default(arg and find(pairs, arg).name, pairs)
+  del config.method, config.compare
+  with config.unlocked():
+    config.cohorts = ConfigDict()
+  return config
+
+
+def row(method: str, pair: Pair | None = None, **fields: Any) -> ConfigDict:
+  """One row of a study's table.
+
+  Args:
+    method: its name.
+    pair: whose size of projectors it takes.
+    **fields: hyper-parameters of the method where they are not its defaults, and
+      student: a network, where it is not the study's;
+      widen: the label of a row of the same cohort; the student is widened until it deploys as many
+        parameters as that one;
+      trials: where they are not the study's;
+      learning_rate: likewise.
+
+  Raises:
+    UserError: an unknown method.
+  """
+  return ConfigDict({**ROW, 'method': method, **_hyperparameters(method, pair), **fields})
+
+
+def cohorts(config: ConfigDict) -> dict[str, ConfigDict]:
+  """A study's cohorts by name, each with all the fields that it trains by."""
+  shared = config.to_dict()
+  del shared['cohorts']
+  found = {}
+  for name, own in config.cohorts.items():
+    found[name] = ConfigDict(shared)
+    with found[name].unlocked():
+      found[name].update(own)
+  return found
+
+
+def rows(config: ConfigDict) -> dict[str, dict[str, Any]]:
+  """What is trained in one cohort, by label, each with every field of a row.
+
+  The main job's are its method and what is compared with it.
+  """
+  if 'rows' in config:
+    return {label: fields.to_dict() for label, fields in config.rows.items()}
+  chosen = config.method.to_dict()
+  name = chosen.pop('name')
+  return {
+    label: {**ROW, 'method': label, **fields}
+    for label, fields in {name: chosen, **config.compare.to_dict()}.items()
+  }
 
 
 def _parse(arg: str, pairs: Mapping[str, Pair]) -> tuple[Pair | None, str]:

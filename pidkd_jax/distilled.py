@@ -16,7 +16,7 @@ class Distilled(Model):
     student: gives the distillation map.
     teacher: gives `classify`.
     num_projectors: q.
-    factor: f.
+    hidden: m, the width within each projector.
     integration: a name in `layers.INTEGRATIONS`.
     target: (H_t, W_t, C_t) of the teacher's target map at the training size.
     target_rectified: whether that map is behind a ReLU.
@@ -25,7 +25,7 @@ class Distilled(Model):
   student: Model
   teacher: Model
   num_projectors: int
-  factor: int
+  hidden: int
   integration: str
   target: tuple[int, int, int]
   target_rectified: bool
@@ -35,7 +35,7 @@ class Distilled(Model):
   def setup(self):
     self.projectors = ProjectorStack(
       self.num_projectors,
-      self.factor,
+      self.hidden,
       self.integration,
       features=self.target[-1],
       rectified=self.target_rectified,

@@ -146,21 +146,20 @@ class Projector(nn.Module):
 
   Attributes:
     features: C_t, the target's channels.
-    factor: f; the hidden width m is C_t // f.
+    hidden: m, the width between.
     rectified: whether the last ReLU stands, as the target map is behind one.
   """
 
   features: int
-  factor: int
+  hidden: int
   rectified: bool
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """[B, H, W, C_s] -> [B, H, W, C_t]."""
-    hidden = self.features // self.factor
     layer = functools.partial(ConvNorm, convolution=convolution.by_dot)
-    x = nn.relu(layer(hidden, 1, name='reduce')(x, train))
-    x = nn.relu(layer(hidden, 3, name='transform')(x, train))
+    x = nn.relu(layer(self.hidden, 1, name='reduce')(x, train))
+    x = nn.relu(layer(self.hidden, 3, name='transform')(x, train))
     x = layer(self.features, 1, name='expand')(x, train)
     return nn.relu(x) if self.rectified else x
 
@@ -194,14 +193,14 @@ class ProjectorStack(nn.Module):
 
   Attributes:
     num_projectors: q.
-    factor: f.
+    hidden: m, the width within each.
     integration: a name in INTEGRATIONS.
     features: C_t.
     rectified: whether the target map is behind a ReLU.
   """
 
   num_projectors: int
-  factor: int
+  hidden: int
   integration: str
   features: int
   rectified: bool
@@ -214,7 +213,7 @@ class ProjectorStack(nn.Module):
       split_rngs={'params': True},
       axis_size=self.num_projectors,
     )
-    self.projectors = stack(self.features, self.factor, self.rectified)
+    self.projectors = stack(self.features, self.hidden, self.rectified)
     self.integrate = INTEGRATIONS[self.integration]()
 
   def outputs(self, x: jax.Array, train: bool) -> jax.Array:

@@ -1,6 +1,7 @@
 """The contract of every distillation method."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 from flax import linen as nn
@@ -42,6 +43,10 @@ class Method(nn.Module):
       epoch: int32 scalar from 0, for terms that change with time.
     """
     raise NotImplementedError
+
+  def rates(self) -> Mapping[str, jax.Array | float]:
+    """What multiplies the learning rate of a submodule, by its name; 1 where nothing is said."""
+    return {}
 
   def deployed(self, variables: Variables, teacher: Network | None) -> Network:
     """What a bundle keeps of a training: a network like any other. Called unbound.

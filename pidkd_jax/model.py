@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from pidkd_jax.errors import UserError
 from pidkd_jax.types import Features
 
 
@@ -68,6 +69,17 @@ class Model(nn.Module):
     maps, preactivations = self.trunk(image, train)
     target = self.head(maps[-1], train)
     return Features(maps, preactivations, target, pool(target), self.rectified)
+
+  @nn.nowrap
+  def widened(self, factor: float) -> 'Model':
+    """The same network with `factor` times the channels, rounded.
+
+    Raises:
+      UserError: the family's widths are not free.
+    """
+    raise UserError(
+      f'{type(self).__name__} cannot be widened by {factor}; CIFAR ResNets (resnet8, ...) can'
+    )
 
   def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
     """Image [B, H, W, C] -> logits [B, K]."""

@@ -33,6 +33,11 @@ class Pair:
   def name(self) -> str:
     return f'{self.teacher}-{self.student}'
 
+  @property
+  def size(self) -> dict[str, int]:
+    """The projectors' size as hyper-parameters of a method."""
+    return {'num_projectors': self.num_projectors, 'factor': self.factor}
+
 
 def _light(teacher: str, student: str, **more) -> Pair:
   """A MobileNetV2 or ShuffleNet as the student: the shared recipe trains it more gently."""

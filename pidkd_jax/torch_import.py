@@ -179,13 +179,12 @@ def distilled(
       f'{channels} channels: its transfer.0.weight is '
       + ('not there' if first is None else f'of shape {list(first.shape)}')
     )
-  factor = channels // len(first)
   made = Distilled(
     num_classes=teacher.model.num_classes,
     student=whole.model.clone(num_classes=teacher.model.num_classes),
     teacher=teacher.model,
     num_projectors=1,
-    factor=factor,
+    hidden=len(first),
     integration='mean',
     target=target.target.shape[1:],
     target_rectified=target.rectified,

@@ -78,7 +78,7 @@ def test_a_distilled_network_comes_back_too(teacher, fill, tmp_path):
     student=WRN(num_classes=3, depth=10, factor=1),
     teacher=teacher.model,
     num_projectors=2,
-    factor=3,
+    hidden=4,
     integration='learned',
     target=(2, 2, 12),
     target_rectified=True,

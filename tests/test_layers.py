@@ -208,8 +208,8 @@ def plain_variables(stacked, i):
   }
 
 
-def make_stack(fill, q, integration='mean', rectified=True, factor=2):
-  stack = layers.ProjectorStack(q, factor, integration, features=6, rectified=rectified)
+def make_stack(fill, q, integration='mean', rectified=True, hidden=3):
+  stack = layers.ProjectorStack(q, hidden, integration, features=6, rectified=rectified)
   x = maps(4, 5, 5, 4)
   shapes = jax.eval_shape(functools.partial(stack.init, train=False), jax.random.key(0), x)
   return stack, fill(shapes), x
@@ -244,7 +244,7 @@ def test_the_stack_is_q_independent_projectors(fill, q, rectified, train):
 
 
 def test_the_projectors_start_different():
-  stack = layers.ProjectorStack(3, 2, 'mean', features=6, rectified=True)
+  stack = layers.ProjectorStack(3, 3, 'mean', features=6, rectified=True)
   params = stack.init(jax.random.key(0), maps(1, 2, 2, 4), train=False)['params']['projectors']
   for layer in ('reduce', 'transform', 'expand'):
     kernels = np.asarray(params[layer]['conv']['kernel'])
@@ -256,11 +256,11 @@ def test_the_projectors_start_different():
   [(256, 256, 2, 3), (256, 256, 1, 1), (64, 128, 4, 2), (5, 7, 2, 1), (5, 7, 7, 1)],
 )
 def test_a_projector_has_the_published_number_of_parameters(inputs, outputs, factor, q):
-  stack = layers.ProjectorStack(q, factor, 'mean', features=outputs, rectified=True)
+  m = outputs // factor
+  stack = layers.ProjectorStack(q, m, 'mean', features=outputs, rectified=True)
   shapes = jax.eval_shape(
     functools.partial(stack.init, train=False), jax.random.key(0), jnp.zeros((1, 2, 2, inputs))
   )
-  m = outputs // factor
   expected = inputs * m + 9 * m**2 + m * outputs + 4 * m + 2 * outputs
   assert sum(leaf.size for leaf in jax.tree.leaves(shapes['params'])) == q * expected
 
@@ -268,7 +268,7 @@ def test_a_projector_has_the_published_number_of_parameters(inputs, outputs, fac
 def test_learned_integration_begins_as_the_mean(fill):
   stack, variables, x = make_stack(fill, 3, 'learned')
   variables['params']['integrate']['logits'] = jnp.zeros(3)
-  mean = layers.ProjectorStack(3, 2, 'mean', features=6, rectified=True)
+  mean = layers.ProjectorStack(3, 3, 'mean', features=6, rectified=True)
   projectors = {name: {'projectors': tree['projectors']} for name, tree in variables.items()}
   np.testing.assert_allclose(
     stack.apply(variables, x, train=False), mean.apply(projectors, x, train=False), rtol=1e-5

@@ -1,19 +1,35 @@
 """The figures that stand in a bundle's card and in tables."""
 
+import dataclasses
 from collections.abc import Mapping
+
+import numpy as np
 
 from pidkd_jax.evaluation import classification, inference
 from pidkd_jax.types import Arrays, Network
 
 
-def evaluate(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Judgement:
+  """What a split says of a network.
+
+  Attributes:
+    measures: {measure: value}; shares lie in [0, 1].
+    logits: float32 [N, K] of every image.
+  """
+
+  measures: dict[str, float]
+  logits: np.ndarray
+
+
+def judge(
   networks: Mapping[str, Network],
   arrays: Arrays,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   teacher: Network | None,
-) -> dict[str, dict[str, float]]:
-  """Every measure of some networks over a split.
+) -> dict[str, Judgement]:
+  """Every measure of some networks over a split, and the logits that they come from.
 
   Args:
     networks: to be judged, by name.
@@ -23,16 +39,29 @@ def evaluate(
     teacher: seen once for all; without it agreement and alignment are left out.
 
   Returns:
-    {name: {measure: value}}; shares lie in [0, 1].
+    By the networks' names.
   """
   split = inference.split(arrays, mean, std)
   wanted = None if teacher is None else inference.logits(teacher, split)
-  found = {
-    name: classification.measures(inference.logits(network, split), arrays.labels, wanted)
-    for name, network in networks.items()
-  }
+  found = {}
+  for name, network in networks.items():
+    logits = inference.logits(network, split)
+    measures = classification.measures(logits, arrays.labels, wanted)
+    found[name] = Judgement(measures, logits)
   if teacher is not None:
     aligned = {name: network for name, network in networks.items() if network.model.aligned}
     for name, error in inference.alignment_errors(aligned, teacher, split).items():
-      found[name]['alignment_error'] = error
+      found[name].measures['alignment_error'] = error
   return found
+
+
+def evaluate(
+  networks: Mapping[str, Network],
+  arrays: Arrays,
+  mean: tuple[float, ...],
+  std: tuple[float, ...],
+  teacher: Network | None,
+) -> dict[str, dict[str, float]]:
+  """The measures of `judge` alone, {name: {measure: value}}."""
+  judged = judge(networks, arrays, mean, std, teacher)
+  return {name: judgement.measures for name, judgement in judged.items()}

@@ -66,6 +66,17 @@ def logits(network: Network, data: Split) -> np.ndarray:
 
 
 @jax.jit
+def _pooled(network: Network, image: jax.Array) -> jax.Array:
+  return network.encode(image).pooled
+
+
+def pooled(network: Network, data: Split) -> np.ndarray:
+  """What the classifier reads of every image of a split, float32 [N, C], in its order."""
+  parts = [_pooled(network, image) for image, _ in data.batches()]
+  return np.concatenate([np.asarray(part) for part in parts])[: data.size]
+
+
+@jax.jit
 def _target(network: Network, image: jax.Array) -> jax.Array:
   return network.encode(image).target
 

@@ -4,6 +4,8 @@ Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3. What its abstract leave
 here and listed in the README.
 """
 
+import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax import layers, losses
@@ -20,15 +22,53 @@ class PIDKD(Method):
     num_projectors: q; 3 until a sweep says otherwise for the pair.
     factor: f, the target's channels over a projector's hidden width; 2 is SimKD's best.
     integration: 'mean', or 'learned' convex weights.
+    separate: whether each projector has to imitate the target by itself, and not their mean alone.
     weight: of the squared error, a mean over the map; 1 is SimKD's (arXiv:2203.14001).
+    normalize: whether the error is counted in units of the target's mean square.
+    warmup: epochs in which the weight rises linearly to its full size; 0 for none.
+    projector_rate: what multiplies the learning rate of the projectors.
   """
 
   num_projectors: int = 3
   factor: int = 2
   integration: str = 'mean'
+  separate: bool = False
   weight: float = 1.0
+  normalize: bool = False
+  warmup: float = 0.0
+  projector_rate: float = 1.0
 
-  def setup(self):
+  def rates(self):
+    return {'projectors': self.projector_rate}
+
+  def size(self, inputs: int) -> tuple[int, int]:
+    """Number and hidden width of the projectors, for a map of so many channels."""
+    del inputs
+    return self.num_projectors, self.target.target.shape[-1] // self.factor
+
+  @nn.compact
+  def loss(self, batch, teacher, *, epoch):
+    self._check()
+    last = self.student.stages(batch.image, train=True)[-1]
+    z, target = layers.match_resolution(
+      self.student.distillation_map(last, train=True), teacher.features.target
+    )
+    stack = layers.ProjectorStack(
+      *self.size(z.shape[-1]),
+      self.integration,
+      target.shape[-1],
+      self.target.rectified,
+      name='projectors',
+    )
+    maps = stack.outputs(z, train=True)
+    if not self.separate:
+      maps = stack.integrate(maps)[None]
+    error = jnp.mean(jax.vmap(losses.mean_squared_error, (0, None))(maps, target), axis=0)
+    if self.normalize:
+      error /= jnp.mean(jnp.square(target))
+    return {'feature': self.weight * losses.warm_up(epoch, self.warmup) * error}
+
+  def _check(self) -> None:
     at_least_one(num_projectors=self.num_projectors)
     channels = self.target.target.shape[-1]
     if not 1 <= self.factor <= channels:
@@ -37,34 +77,29 @@ class PIDKD(Method):
       )
     if self.integration not in layers.INTEGRATIONS:
       raise unknown('integration', self.integration, layers.INTEGRATIONS)
-    self.projectors = layers.ProjectorStack(
-      self.num_projectors, self.factor, self.integration, channels, self.target.rectified
-    )
-
-  def loss(self, batch, teacher, *, epoch):
-    del epoch
-    last = self.student.stages(batch.image, train=True)[-1]
-    z, target = layers.match_resolution(
-      self.student.distillation_map(last, train=True), teacher.features.target
-    )
-    z = self.projectors(z, train=True)
-    return {'feature': self.weight * losses.mean_squared_error(z, target)}
+    if self.separate and self.integration != 'mean':
+      raise UserError(
+        f'integration is {self.integration!r} and separate is True; a loss on each projector '
+        "teaches no weights, so take integration='mean'"
+      )
 
   @nn.nowrap
   def deployed(self, variables, teacher):
+    stack = subtree(variables, 'projectors')
+    num_projectors, *_, hidden = stack['params']['projectors']['reduce']['conv']['kernel'].shape
     model = Distilled(
       num_classes=teacher.model.num_classes,
       student=self.student,
       teacher=teacher.model,
-      num_projectors=self.num_projectors,
-      factor=self.factor,
+      num_projectors=num_projectors,
+      hidden=hidden,
       integration=self.integration,
       target=self.target.target.shape[1:],
       target_rectified=self.target.rectified,
     )
     parts = {
       'student': subtree(variables, 'student'),
-      'projectors': subtree(variables, 'projectors'),
+      'projectors': stack,
       'teacher': teacher.classifier(self.target.pooled),
     }
     collections = {name for part in parts.values() for name in part}

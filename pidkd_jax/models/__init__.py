@@ -29,13 +29,17 @@ def create(name: str, *, num_classes: int) -> Model:
 
   Args:
     name: one of `names()`, or 'module:Class' for one that the user wrote. That module is
-      imported, so such a name must come from the user himself.
+      imported, so such a name must come from the user himself. 'NAME*1.5' is the same network
+      with one and a half times the channels (`Model.widened`).
     num_classes: K.
 
   Raises:
     UserError: no such network (says which name is nearest); the module cannot be imported, lacks
       the class, or has another thing under that name.
   """
+  name, times, factor = name.partition('*')
+  if times:
+    return create(name, num_classes=num_classes).widened(_number(name, factor))
   if ':' not in name:
     return registry.find('model', __name__, 'MODELS', name)(num_classes=num_classes)
   make = _import(name)
@@ -55,6 +59,16 @@ def create(name: str, *, num_classes: int) -> Model:
   if not stages or family.classify is Model.classify:
     raise UserError(f'{name!r} lacks {"classify" if stages else "stages"}, which a network defines')
   return model
+
+
+def _number(name: str, factor: str) -> float:
+  try:
+    value = float(factor)
+  except ValueError:
+    value = math.nan
+  if not 0 < value < math.inf:
+    raise UserError(f"model '{name}*{factor}': {factor!r} is no factor; write e.g. {name}*1.5")
+  return value
 
 
 def _import(name: str) -> Callable[..., Model]:

@@ -54,6 +54,10 @@ class ResNet(Staged):
     ]
     self.classifier = Classifier(self.num_classes)
 
+  @nn.nowrap
+  def widened(self, factor):
+    return self.clone(widths=tuple(max(1, round(factor * width)) for width in self.widths))
+
 
 _WIDTHS = {'': (16, 16, 32, 64), 'x2': (16, 32, 64, 128), 'x4': (32, 64, 128, 256)}
 _DEPTHS = {

@@ -126,6 +126,26 @@ class Cohort:
       method, self.optimizer, state, self.numbers[name], self.keys[name], batch, teacher, step
     )
 
+  def memory(self, name: str, state: State, batch: Batch, teacher: Teacher | None) -> int:
+    """Bytes of one member's step as XLA plans it, with what it is given; no second compilation."""
+    method = dict(self.methods)[name]
+    planned = (
+      _update.lower(
+        method,
+        self.optimizer,
+        state,
+        self.numbers[name],
+        self.keys[name],
+        batch,
+        teacher,
+        jnp.int32(0),
+      )
+      .compile()
+      .memory_analysis()
+    )
+    kept = planned.argument_size_in_bytes + planned.output_size_in_bytes
+    return kept - planned.alias_size_in_bytes + planned.temp_size_in_bytes
+
   def network(self, name: str, variables: Variables) -> Network:
     """What a member's bundle keeps of its variables."""
     return dict(self.methods)[name].deployed(variables, self.teacher)
@@ -266,6 +286,8 @@ def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> Sta
     numbers['learning_rate'] * optimizer.rate(step), numbers['weight_decay']
   )
   change, momentum = transform.update(gradient, state.momentum, state.params)
+  for module, rate in method.rates().items():
+    change = change | {module: jax.tree.map(lambda leaf, rate=rate: rate * leaf, change[module])}
   bad = (state.bad_step < 0) & ~jnp.isfinite(terms['loss'])
   return state.replace(
     params=optax.apply_updates(state.params, change),

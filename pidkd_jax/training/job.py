@@ -1,4 +1,4 @@
-"""The main job: a teacher, a cohort of students, their bundles and a report.
+"""The main job: a teacher, a cohort of students, their bundles and a report; a study is several.
 
 The one module of the package that reads a ConfigDict.
 """
@@ -19,9 +19,11 @@ from pidkd_jax import bundle, data, models, report
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.errors import UserError
-from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.training import journal, run, workdir
+from pidkd_jax.errors import UserError, unknown
+from pidkd_jax.evaluation import outputs
+from pidkd_jax.evaluation.cost import cost
+from pidkd_jax.evaluation.evaluate import evaluate, judge
+from pidkd_jax.training import journal, run, widening, workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers, Recipe
 from pidkd_jax.types import DatasetSpec, Network
@@ -47,6 +49,7 @@ def main(config: ConfigDict, folder: str) -> str:
     Stopped: on SIGTERM or SIGINT.
   """
   configuration.check(config)
+  rows = configuration.rows(config)
   home = workdir.local('workdir', folder)
   dataset = data.load(
     config.data.name,
@@ -65,17 +68,17 @@ def main(config: ConfigDict, folder: str) -> str:
     spec.source,
   )
   pace = run.Pace(config.checkpoint_seconds, config.steps_per_call)
-  plan = _plan(config, _members(config), _recipe(config), config.seed, spec)
   # Whatever is wrong comes out before anything is written or trained.
   if config.teacher.bundle:
     own = models.families(config.student, config.teacher.model)
     kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
-    run.rehearse(plan, dataset, kept.network)
+    plan = _rehearsed(config, rows, dataset, kept.network)
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
   else:
-    run.rehearse(plan, dataset, _untrained(config.teacher.model, spec))
+    plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec))
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
     kept = _trained(config, dataset, home, pace)
+  _describe(kept, dataset, home)
   cards = run.execute(plan, dataset, kept, home, 'students', pace)
   return _report(home, dataset, kept, cards)
 
@@ -89,15 +92,58 @@ def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
   return config.to_dict() | ({'networks': described} if described else {})
 
 
-def _members(config: ConfigDict) -> tuple[Member, ...]:
-  chosen = {config.method.name: {k: v for k, v in config.method.items() if k != 'name'}}
-  chosen |= {name: fields.to_dict() for name, fields in config.compare.items()}
-  numbers = Numbers(config.learning_rate, config.weight_decay)
-  return tuple(
-    Member(name, config.student, name, fields, numbers, trial)
-    for name, fields in chosen.items()
-    for trial in range(config.trials)
-  )
+def study(config: ConfigDict, folder: str) -> dict[str, str]:
+  """Runs a study, or goes on with it: its cohorts one after the other.
+
+  Args:
+    config: of `pidkd_jax.config.study`, with cohorts.
+    folder: the study's own; each cohort has one of its name in it.
+
+  Returns:
+    {cohort: its report}.
+
+  Raises:
+    UserError, Stopped: as `main`.
+  """
+  home = workdir.local('workdir', folder)
+  cohorts = configuration.cohorts(config)
+  for cohort in cohorts.values():
+    # One place for all, so that cohorts of one teacher share it.
+    cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
+  return {name: main(cohort, str(home / name)) for name, cohort in cohorts.items()}
+
+
+def _rehearsed(
+  config: ConfigDict, rows: Mapping[str, Mapping[str, Any]], dataset: Dataset, teacher: Network
+) -> run.Plan:
+  """The plan of a cohort, which was put together without training once."""
+  plan = _plan(config, _members(config, rows), _recipe(config), config.seed, dataset.spec)
+  costs = run.rehearse(plan, dataset, teacher)
+  for label, row in rows.items():
+    if row['widen']:
+      if row['widen'] not in costs:
+        raise unknown(f'row for {label} to be as large as', row['widen'], costs)
+      student = widening.widened(plan, dataset, teacher, label, costs[row['widen']].parameters)
+      plan = dataclasses.replace(
+        plan,
+        members=tuple(
+          dataclasses.replace(member, student=student) if member.label == label else member
+          for member in plan.members
+        ),
+      )
+  return plan
+
+
+def _members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
+  members = []
+  for label, row in rows.items():
+    fields = {key: value for key, value in row.items() if key not in configuration.ROW}
+    method = row['method']
+    numbers = Numbers(row['learning_rate'] or config.learning_rate, config.weight_decay)
+    student = row['student'] or config.student
+    for trial in range(row['trials'] or config.trials):
+      members.append(Member(label, student, method, fields, numbers, trial))
+  return tuple(members)
 
 
 def _recipe(config: ConfigDict) -> Recipe:
@@ -188,6 +234,17 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models
       ours.name,
     )
   return loaded
+
+
+def _describe(teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
+  """Leaves in the run's folder what its report says of the teacher."""
+  stats = teacher.card['dataset']
+  given = dataset.test, tuple(stats['mean']), tuple(stats['std'])
+  judged = judge({'teacher': teacher.network}, *given, teacher.network)['teacher']
+  cost_ = dataclasses.asdict(cost(teacher.network, dataset.spec.image_shape))
+  card = {**teacher.card, 'cost': cost_, 'results': judged.measures}
+  workdir.write_json(home / 'teacher.json', card)
+  outputs.save(home / 'outputs' / 'teacher.npz', judged.logits, teacher.network, *given)
 
 
 def _report(

@@ -14,7 +14,7 @@ from pidkd_jax.data.batches import Stream
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation import classification, inference
 from pidkd_jax.training.checkpoint import Checkpoints
-from pidkd_jax.training.cohort import Best, Cohort, State, scan
+from pidkd_jax.training.cohort import Best, Cohort, State, observe, scan
 from pidkd_jax.training.interruption import Interruption
 from pidkd_jax.training.journal import Journal, Row
 from pidkd_jax.training.progress import Progress
@@ -95,10 +95,12 @@ class Outcome:
   Attributes:
     network: what its bundle holds.
     epoch: the epoch, counted from 1, that it is from.
+    training_bytes: memory of its step as XLA plans it; None where several run in one call.
   """
 
   network: Network
   epoch: int
+  training_bytes: int | None
 
 
 def train(
@@ -273,12 +275,23 @@ class _Training:
     )
 
   def outcomes(self) -> dict[str, Outcome]:
-    return {name: self._outcome(name, state) for name, state in self._states.items()}
+    memory = self._memory()
+    found = {}
+    for name, state in self._states.items():
+      variables, epoch = state.variables, self._settings.total_epochs
+      if state.best is not None:
+        variables, epoch = state.best.variables, int(state.best.epoch)
+      found[name] = Outcome(self._cohort.network(name, variables), epoch, memory.get(name))
+    return found
 
-  def _outcome(self, name: str, state: State) -> Outcome:
-    if state.best is None:
-      return Outcome(self._cohort.network(name, state.variables), self._settings.total_epochs)
-    return Outcome(self._cohort.network(name, state.best.variables), int(state.best.epoch))
+  def _memory(self) -> dict[str, int]:
+    if self._settings.chunk > 1:
+      return {}
+    batch = self._stream.batch(self._stream.order(jnp.int32(0)), jnp.int32(0))
+    teacher = observe(self._cohort.teacher, batch)
+    return {
+      name: self._cohort.memory(name, state, batch, teacher) for name, state in self._states.items()
+    }
 
 
 def _figures(rows: list[Row], accuracy: str) -> str:

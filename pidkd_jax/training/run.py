@@ -14,8 +14,9 @@ from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.errors import UserError
-from pidkd_jax.evaluation.cost import cost, parameters
-from pidkd_jax.evaluation.evaluate import evaluate
+from pidkd_jax.evaluation import outputs
+from pidkd_jax.evaluation.cost import Cost, cost, parameters
+from pidkd_jax.evaluation.evaluate import judge
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import journal, loop, workdir
 from pidkd_jax.training.cohort import Cohort, Member
@@ -112,13 +113,23 @@ def _deployed(plan: Plan, stage: _Stage) -> dict[str, Network]:
   }
 
 
-def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> None:
+def costs(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
+  """What each label would deploy at what cost; arguments as `rehearse`'s."""
+  stage = _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std)
+  networks = _deployed(plan, stage)
+  return {label: cost(network, dataset.spec.image_shape) for label, network in networks.items()}
+
+
+def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
   """Puts a plan together without training, and says what it would deploy at what cost.
 
   Args:
     plan: of the students.
     dataset: to train on.
     teacher: arrays or, before it is trained, shapes.
+
+  Returns:
+    {label: cost}.
 
   Raises:
     UserError: whatever in the plan cannot be trained.
@@ -133,21 +144,22 @@ def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> None:
   logger.info('what %s deploys:\n%s', label, overview)
   budget = cost(teacher, image_shape)
   logger.info('teacher: %s', budget)
+  found = {label: cost(network, image_shape) for label, network in networks.items()}
   for label, network in networks.items():
     models.describe(network.model)  # What cannot be saved is not worth training.
-    found = cost(network, image_shape)
     parts = ', '.join(
       f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
     )
-    logger.info('%s: %s%s', label, found, f' ({parts})' if network.model.aligned else '')
-    if found.parameters >= budget.parameters:
+    logger.info('%s: %s%s', label, found[label], f' ({parts})' if network.model.aligned else '')
+    if found[label].parameters >= budget.parameters:
       logger.warning(
         '%s would deploy %s parameters, no fewer than its teacher (%s): '
         'take a smaller student, a larger factor or fewer projectors',
         label,
-        f'{found.parameters:,}',
+        f'{found[label].parameters:,}',
         f'{budget.parameters:,}',
       )
+  return found
 
 
 def execute(
@@ -215,13 +227,8 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
     ),
   )
   networks = _deployed(plan, stage)
-  results = evaluate(
-    {name: outcome.network for name, outcome in outcomes.items()},
-    dataset.test,
-    mean,
-    std,
-    teacher and teacher.network,
-  )
+  judged = {name: outcome.network for name, outcome in outcomes.items()}
+  found = judge(judged, dataset.test, mean, std, teacher and teacher.network)
   rows = journal.read(folder)
   if {row['member'] for row in rows} != {member.name for member in plan.members}:
     raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')
@@ -229,8 +236,9 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
   for member in plan.members:
     outcome = outcomes[member.name]
     own = [row for row in rows if row['member'] == member.name]
+    results = dict(found[member.name].measures)
     if stage.held is None:
-      results[member.name]['best_on_test'] = _best(own)
+      results['best_on_test'] = _best(own)
     cards[member.name] = {
       'label': member.label,
       'network': member.student,
@@ -244,11 +252,24 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
         'selection': 'last epoch' if stage.held is None else 'best epoch on the hold-out',
         **_seconds(own),
       },
-      'cost': dataclasses.asdict(cost(networks[member.label], dataset.spec.image_shape)),
-      'results': results[member.name],
+      'cost': {
+        **dataclasses.asdict(cost(networks[member.label], dataset.spec.image_shape)),
+        'training_bytes': outcome.training_bytes,
+      },
+      'results': results,
       'environment': workdir.environment(),
     }
-    bundle.save(folder / 'bundles' / member.name, outcome.network, cards[member.name])
+    # A run that has its bundles is complete, so they come last.
+    outputs.save(
+      folder / 'outputs' / f'{member.name}.npz',
+      found[member.name].logits,
+      outcome.network,
+      dataset.test,
+      mean,
+      std,
+    )
+  for name, card in cards.items():
+    bundle.save(folder / 'bundles' / name, outcomes[name].network, card)
   return cards
 
 

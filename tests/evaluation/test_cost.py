@@ -130,7 +130,7 @@ def test_what_is_shared_is_deployed_once_and_the_teachers_encoder_not_at_all(tea
     student=student,
     teacher=teacher.model,
     num_projectors=3,
-    factor=2,
+    hidden=6,
     integration='mean',
     target=(2, 2, 12),
     target_rectified=True,

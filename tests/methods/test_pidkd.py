@@ -110,7 +110,7 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
   )
   variables = initial(fill, method, batch, teacher)
   own = part(variables, 'student')
-  stack = ProjectorStack(3, 3, integration, features=6, rectified=True)
+  stack = ProjectorStack(3, 2, integration, features=6, rectified=True)
   weights = np.full(3, 1 / 3)
   if integration == 'learned':
     logits = np.asarray(variables['params']['projectors']['integrate']['logits'], np.float64)

@@ -1,0 +1,44 @@
+"""What a network said of each test image, kept in the run's folder for its report."""
+
+import pathlib
+
+import numpy as np
+from scipy.special import softmax
+
+from pidkd_jax.evaluation import inference
+from pidkd_jax.types import Arrays, Network
+
+# As many as a picture of them can show; of all images they would be larger than the networks.
+_POOLED = 500
+
+
+def save(
+  path: pathlib.Path,
+  logits: np.ndarray,
+  network: Network,
+  arrays: Arrays,
+  mean: tuple[float, ...],
+  std: tuple[float, ...],
+) -> None:
+  """Writes an .npz of
+
+    label: uint16 [N], predicted: uint16 [N], confidence: float32 [N], the prediction's probability,
+    pooled: float16 [M, C], what the classifier reads, of the first M images.
+
+  Args:
+    path: of the file; its folder is made.
+    logits: float32 [N, K] of the split's images.
+    network: that gave them.
+    arrays: the split.
+    mean: per-channel pixel mean that the network was trained with.
+    std: per-channel standard deviation, likewise.
+  """
+  path.parent.mkdir(exist_ok=True)
+  first = inference.split(arrays.take(np.arange(min(_POOLED, len(arrays)))), mean, std)
+  np.savez(
+    path,
+    label=arrays.labels.astype(np.uint16),
+    predicted=logits.argmax(axis=1).astype(np.uint16),
+    confidence=softmax(logits.astype(np.float64), axis=1).max(axis=1).astype(np.float32),
+    pooled=inference.pooled(network, first).astype(np.float16),
+  )
