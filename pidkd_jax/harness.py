@@ -25,18 +25,18 @@ class Harness(Method):
   divergence_weight: float = 1.0
   temperature: float = 4.0
 
-  def loss(self, batch, teacher, *, epoch):
+  def loss(self, batch, teacher, *, progress):
     features = self.student.encode(batch.image, train=True)
     logits = self.student.classify(features.pooled)
     divergence = losses.soft_target(logits, teacher.logits, self.temperature)
     return {
       'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
       'soft_target': self.divergence_weight * divergence,
-      **self.terms(features, teacher, batch, epoch),
+      **self.terms(features, teacher, batch, progress),
     }
 
   def terms(
-    self, features: Features, teacher: Teacher, batch: Batch, epoch: jax.Array
+    self, features: Features, teacher: Teacher, batch: Batch, progress: jax.Array
   ) -> dict[str, jax.Array]:
     """The method's own terms, weighted, each [B] or scalar; `features` are the student's."""
     raise NotImplementedError

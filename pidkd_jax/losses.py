@@ -39,14 +39,16 @@ def standardize(logits: jax.Array) -> jax.Array:
   return centred * jax.lax.rsqrt(variance + 1e-12)
 
 
-def warm_up(epoch: jax.Array, epochs: float) -> jax.Array:
-  """A term's share of its weight while it rises linearly to 1 in the first `epochs` epochs.
+def warm_up(progress: jax.Array, share: float) -> jax.Array:
+  """A term's share of its weight while it rises linearly to 1.
+
+  mdistiller does so epoch by epoch, and counts epochs whatever the training's length.
 
   Args:
-    epoch: int scalar from 0; the first has a share of 1 / epochs already, as in mdistiller.
-    epochs: 0 for no warm-up.
+    progress: scalar in (0, 1], the share of the training that is done.
+    share: of the training in which it rises; 0 for no warm-up.
   """
-  return jnp.minimum((epoch + 1) / epochs, 1.0)
+  return jnp.minimum(progress / jnp.maximum(share, 1e-9), 1.0)
 
 
 def mean_squared_error(z: jax.Array, target: jax.Array) -> jax.Array:

@@ -33,14 +33,15 @@ class Method(nn.Module):
   needs_teacher = True
 
   def loss(
-    self, batch: Batch, teacher: Teacher | None, *, epoch: jax.Array
+    self, batch: Batch, teacher: Teacher | None, *, progress: jax.Array
   ) -> dict[str, jax.Array]:
     """The weighted terms of the loss, each [B] or scalar; their means are added up.
 
     Args:
       batch: of the training split; the student trains on it.
       teacher: its view of the same batch; None only where `needs_teacher` is False.
-      epoch: int32 scalar from 0, for terms that change with time.
+      progress: float32 scalar in (0, 1], the share of the training that this step completes, for
+        terms that change with time.
     """
     raise NotImplementedError
 

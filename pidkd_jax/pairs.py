@@ -88,3 +88,8 @@ def find(pairs: Mapping[str, Pair], name: str) -> Pair:
   if name not in pairs:
     raise unknown('pair', name, pairs)
   return pairs[name]
+
+
+def chosen(pairs: Mapping[str, Pair], arg: str) -> Pair:
+  """The pair that an argument names, or the first one if it is empty."""
+  return find(pairs, arg) if arg else next(iter(pairs.values()))

@@ -21,8 +21,8 @@ class AT(Harness):
 
   weight: float = 1000.0
 
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     pairs = (match_resolution(*pair) for pair in paired(features, teacher.features))
     errors = [losses.mean_squared_error(attention(s), attention(t)) for s, t in pairs]
     return {'attention': self.weight * sum(errors)}

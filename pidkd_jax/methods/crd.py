@@ -34,8 +34,8 @@ class CRD(Harness):
   momentum: float = 0.5
 
   @nn.compact
-  def terms(self, features, teacher, batch, epoch):
-    del epoch
+  def terms(self, features, teacher, batch, progress):
+    del progress
     at_least_one(dimension=self.dimension, num_negatives=self.num_negatives)
     labels = self.dataset.labels
     drawn = negatives(self.make_rng('method'), labels, batch.label, self.num_negatives)

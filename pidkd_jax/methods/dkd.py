@@ -20,7 +20,8 @@ class DKD(Method):
       by pair: 2 for resnet56 -> resnet20, 6 for wrn_40_2 -> wrn_16_2 (mdistiller's configs).
     label_weight: of the cross-entropy; 1 likewise.
     temperature: 4 likewise.
-    warmup: epochs in which alpha and beta rise linearly to their full size; 20 of 240 likewise.
+    warmup: share of the training in which alpha and beta rise linearly to their full size; 20 of
+      240 epochs likewise.
     standardize: whether both logits are standardised first (arXiv:2403.01427). Its authors' script
       then comes to alpha 9 and beta 81 at temperature 4, as it sets KD's temperature and not DKD's.
   """
@@ -29,16 +30,16 @@ class DKD(Method):
   beta: float = 8.0
   label_weight: float = 1.0
   temperature: float = 4.0
-  warmup: float = 20.0
+  warmup: float = 20 / 240
   standardize: bool = False
 
-  def loss(self, batch, teacher, *, epoch):
+  def loss(self, batch, teacher, *, progress):
     logits = self.student(batch.image, train=True)
     compared = (logits, teacher.logits)
     if self.standardize:
       compared = tuple(map(losses.standardize, compared))
     tckd, nckd = decoupled(*compared, batch.label, self.temperature)
-    ramp = losses.warm_up(epoch, self.warmup)
+    ramp = losses.warm_up(progress, self.warmup)
     return {
       'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
       'tckd': ramp * self.alpha * tckd,

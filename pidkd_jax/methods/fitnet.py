@@ -27,8 +27,8 @@ class FitNet(Harness):
   hint_layer: int = 1
 
   @nn.compact
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     pairs = paired(features, teacher.features)
     if not 1 <= self.hint_layer <= len(pairs):
       raise UserError(f'hint_layer is {self.hint_layer}; this pair has 1 to {len(pairs)}')

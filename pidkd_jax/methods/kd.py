@@ -23,8 +23,8 @@ class KD(Method):
   temperature: float = 4.0
   standardize: bool = False
 
-  def loss(self, batch, teacher, *, epoch):
-    del epoch
+  def loss(self, batch, teacher, *, progress):
+    del progress
     logits = self.student(batch.image, train=True)
     compared = (logits, teacher.logits)
     if self.standardize:

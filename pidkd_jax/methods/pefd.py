@@ -26,8 +26,8 @@ class PEFD(Harness):
   divergence_weight: float = 0.0
 
   @nn.compact
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     at_least_one(num_projectors=self.num_projectors)
     target = teacher.features.pooled
     stack = nn.vmap(

@@ -25,7 +25,7 @@ class PIDKD(Method):
     separate: whether each projector has to imitate the target by itself, and not their mean alone.
     weight: of the squared error, a mean over the map; 1 is SimKD's (arXiv:2203.14001).
     normalize: whether the error is counted in units of the target's mean square.
-    warmup: epochs in which the weight rises linearly to its full size; 0 for none.
+    warmup: share of the training in which the weight rises linearly to its full size; 0 for none.
     projector_rate: what multiplies the learning rate of the projectors.
   """
 
@@ -47,7 +47,7 @@ class PIDKD(Method):
     return self.num_projectors, self.target.target.shape[-1] // self.factor
 
   @nn.compact
-  def loss(self, batch, teacher, *, epoch):
+  def loss(self, batch, teacher, *, progress):
     self._check()
     last = self.student.stages(batch.image, train=True)[-1]
     z, target = layers.match_resolution(
@@ -66,7 +66,7 @@ class PIDKD(Method):
     error = jnp.mean(jax.vmap(losses.mean_squared_error, (0, None))(maps, target), axis=0)
     if self.normalize:
       error /= jnp.mean(jnp.square(target))
-    return {'feature': self.weight * losses.warm_up(epoch, self.warmup) * error}
+    return {'feature': self.weight * losses.warm_up(progress, self.warmup) * error}
 
   def _check(self) -> None:
     at_least_one(num_projectors=self.num_projectors)

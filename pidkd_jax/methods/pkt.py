@@ -20,8 +20,8 @@ class PKT(Harness):
 
   weight: float = 30000.0
 
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     p, q = neighbours(teacher.features.pooled), neighbours(features.pooled)
     # What authors' code adds, as a similarity may be zero.
     divergence = p * jnp.log((p + 1e-7) / (q + 1e-7))

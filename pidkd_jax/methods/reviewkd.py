@@ -25,19 +25,19 @@ class ReviewKD(Harness):
   Attributes:
     weight: 5 for most pairs in authors' scripts; 8 for resnet32x4 -> ShuffleV2, 1 for
       resnet110 -> resnet32, 0.6 for resnet56 -> resnet20.
-    warmup: epochs in which the weight rises linearly to its full size; 20 of 240 likewise. Authors'
-      epochs count from 0; ours, as mdistiller's, from 1.
+    warmup: share of the training in which the weight rises linearly to its full size; 20 of 240
+      epochs likewise.
     width: most channels of a fused map; 512 likewise.
     divergence_weight: 0 likewise.
   """
 
   weight: float = 5.0
-  warmup: float = 20.0
+  warmup: float = 20 / 240
   width: int = 512
   divergence_weight: float = 0.0
 
   @nn.compact
-  def terms(self, features, teacher, batch, epoch):
+  def terms(self, features, teacher, batch, progress):
     del batch
     at_least_one(width=self.width)
     width = min(self.width, features.pooled.shape[-1])
@@ -50,7 +50,7 @@ class ReviewKD(Harness):
     for level, (x, wanted) in reversed(list(enumerate(pairs, start=1))):
       x, fused = Fusion(width, wanted.shape[1:], name=f'level{level}')(x, fused)
       total += hierarchical(x, wanted)
-    return {'review': losses.warm_up(epoch, self.warmup) * self.weight * total}
+    return {'review': losses.warm_up(progress, self.warmup) * self.weight * total}
 
 
 class Fusion(nn.Module):

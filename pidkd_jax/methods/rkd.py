@@ -23,8 +23,8 @@ class RKD(Harness):
   distance_weight: float = 25.0
   angle_weight: float = 50.0
 
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     (distance, angle), (distance_t, angle_t) = map(
       relations, (features.pooled, teacher.features.pooled)
     )

@@ -9,8 +9,8 @@ class Scratch(Method):
 
   needs_teacher = False
 
-  def loss(self, batch, teacher, *, epoch):
-    del teacher, epoch
+  def loss(self, batch, teacher, *, progress):
+    del teacher, progress
     logits = self.student(batch.image, train=True)
     return {'cross_entropy': losses.cross_entropy(logits, batch.label)}
 

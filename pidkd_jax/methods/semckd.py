@@ -27,8 +27,8 @@ class SemCKD(Harness):
   attention_temperature: float = 1.0
 
   @nn.compact
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     ours, theirs = features.maps, teacher.features.maps
     errors = [
       [self.error(s, t, f'regressor_{i}_{j}') for j, t in enumerate(theirs, start=1)]

@@ -8,4 +8,4 @@ import functools
 
 from pidkd_jax.methods.pidkd import PIDKD
 
-METHODS = {'simkd': functools.partial(PIDKD, num_projectors=1, integration='mean')}
+METHODS = {'simkd': functools.partial(PIDKD, num_projectors=1, integration='mean', separate=False)}

@@ -22,8 +22,8 @@ class SP(Harness):
 
   weight: float = 3000.0
 
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     difference = similarity(features.maps[-1]) - similarity(teacher.features.maps[-1])
     return {'similarity': self.weight * jnp.mean(jnp.square(difference), axis=-1)}
 

@@ -24,8 +24,8 @@ class SRRL(Harness):
   weight: float = 1.0
 
   @nn.compact
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     target = teacher.features.pooled
     connector = ConvNorm(target.shape[-1], 1, kernel_init=uniform_fan_in, name='connector')
     connected = connector(features.pooled[:, None, None], train=True)[:, 0, 0]

@@ -29,8 +29,8 @@ class VID(Harness):
   initial_variance: float = 5.0
 
   @nn.compact
-  def terms(self, features, teacher, batch, epoch):
-    del batch, epoch
+  def terms(self, features, teacher, batch, progress):
+    del batch, progress
     total = 0.0
     for stage, pair in enumerate(paired(features, teacher.features), start=1):
       student, target = match_resolution(*pair)

@@ -249,7 +249,7 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   params_key, stream_key = jax.random.split(key)
   rngs = {'params': params_key, **_streams(stream_key)}
   terms, variables = method.init_with_output(
-    rngs, batch, teacher, epoch=jnp.int32(0), method='loss'
+    rngs, batch, teacher, progress=jnp.float32(0), method='loss'
   )
   params = variables['params']
   transform = optimizer.transform(numbers['learning_rate'], numbers['weight_decay'])
@@ -272,7 +272,7 @@ def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> Sta
       {'params': params, **state.collections},
       batch,
       teacher,
-      epoch=step // optimizer.steps_per_epoch,
+      progress=optimizer.progress(step),
       method='loss',
       mutable=DenyList(['params', 'intermediates']),
       rngs=rngs,

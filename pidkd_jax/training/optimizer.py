@@ -13,16 +13,20 @@ class Optimizer:
   """A recipe in steps; hashable, so that it is part of a compiled step's identity.
 
   Attributes:
-    steps_per_epoch: full batches in an epoch.
+    total_steps: of the training.
     boundaries: the steps after which the learning rate drops.
     drop_factor: what a drop multiplies it by.
     momentum: of SGD.
   """
 
-  steps_per_epoch: int
+  total_steps: int
   boundaries: tuple[int, ...]
   drop_factor: float
   momentum: float
+
+  def progress(self, step: jax.Array) -> jax.Array:
+    """The share of the training that a step completes, in (0, 1]."""
+    return (step + 1) / self.total_steps
 
   def rate(self, step: jax.Array) -> jax.Array:
     """What multiplies a member's learning rate at a step."""
@@ -48,7 +52,7 @@ def optimizer(recipe: Recipe, num_examples: int) -> Optimizer:
   steps_per_epoch = recipe.steps_per_epoch(num_examples)
   total = recipe.total_epochs * steps_per_epoch
   return Optimizer(
-    steps_per_epoch=steps_per_epoch,
+    total_steps=total,
     boundaries=tuple(round(drop * total) for drop in recipe.drops),
     drop_factor=recipe.drop_factor,
     momentum=recipe.momentum,

@@ -51,17 +51,17 @@ def view(teacher):
   return Teacher(Classify(), teacher, teacher.pooled @ KERNEL[: teacher.pooled.shape[-1]])
 
 
-def run(name, student=STUDENT, teacher=TEACHER, dataset=None, epoch=1000, **chosen):
+def run(name, student=STUDENT, teacher=TEACHER, dataset=None, progress=1.0, **chosen):
   """The terms of a method on given features, and the variables with which it began."""
   method = methods.create(name, **chosen)(student=None, target=None, dataset=dataset)
   batch = Batch(None, jnp.asarray(LABEL, jnp.int32), jnp.arange(BATCH, dtype=jnp.int32))
   rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
 
   @jax.jit
-  def terms(student, teacher, epoch):
-    return method.init_with_output(rngs, student, view(teacher), batch, epoch, method='terms')
+  def terms(student, teacher, progress):
+    return method.init_with_output(rngs, student, view(teacher), batch, progress, method='terms')
 
-  return terms(student, teacher, jnp.int32(epoch))
+  return terms(student, teacher, jnp.float32(progress))
 
 
 def tensor(x):
@@ -95,7 +95,7 @@ def test_the_harness_weighs_labels_divergence_and_terms(assemble, batches, teach
   method = methods.create('sp', **chosen)(student=student, target=None, dataset=None)
   seen = observe(teacher, batches[0])
   init = jax.jit(functools.partial(method.init_with_output, method='loss'))
-  found, variables = init(jax.random.key(0), batches[0], seen, epoch=jnp.int32(0))
+  found, variables = init(jax.random.key(0), batches[0], seen, progress=jnp.float32(1))
   assert found.keys() == {'cross_entropy', 'soft_target', 'similarity'}
   own = {name: tree['student'] for name, tree in variables.items()}
   assert all(tree.keys() == {'student'} for tree in variables.values())
@@ -372,8 +372,8 @@ def test_reviewkd_by_pytorch(width):
 
 def test_reviewkd_warms_up():
   full = run('reviewkd')[0]['review']
-  np.testing.assert_allclose(run('reviewkd', epoch=0)[0]['review'], full / 20, rtol=1e-5)
-  np.testing.assert_allclose(run('reviewkd', epoch=9)[0]['review'], full / 2, rtol=1e-5)
+  np.testing.assert_allclose(run('reviewkd', progress=1 / 240)[0]['review'], full / 20, rtol=1e-5)
+  np.testing.assert_allclose(run('reviewkd', progress=1 / 24)[0]['review'], full / 2, rtol=1e-5)
 
 
 # --- what float32 must bear

@@ -79,7 +79,7 @@ def test_terms_are_one_number_or_one_for_each_example(label, make, batches, teac
   init = functools.partial(make(method, **chosen).init_with_output, method='loss')
   seen = jax.eval_shape(observe, teacher, batches[0])
   rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
-  terms, _ = jax.eval_shape(init, rngs, batches[0], seen, epoch=jnp.int32(0))
+  terms, _ = jax.eval_shape(init, rngs, batches[0], seen, progress=jnp.float32(1))
   assert terms and 'loss' not in terms, "'loss' is the sum's name"
   for name, term in terms.items():
     assert isinstance(name, str)
@@ -182,8 +182,8 @@ def test_what_needs_no_teacher_ignores_it(name, make, batches, teacher, initial)
   variables = initial[f'{name}-0'].variables
   seen = observe(teacher, batches[1])
   rngs = {'method': jax.random.key(0)}
-  alone = apply(variables, batches[1], None, epoch=jnp.int32(0), rngs=rngs)
-  taught = apply(variables, batches[1], seen, epoch=jnp.int32(0), rngs=rngs)
+  alone = apply(variables, batches[1], None, progress=jnp.float32(1), rngs=rngs)
+  taught = apply(variables, batches[1], seen, progress=jnp.float32(1), rngs=rngs)
   assert_same(alone, taught)
 
 
@@ -217,7 +217,7 @@ DEFAULTS = {
   },
   'semckd': HARNESS | {'weight': 400.0, 'attention_temperature': 1.0},
   # Authors' scripts, without KD beside it.
-  'reviewkd': HARNESS | {'divergence_weight': 0.0, 'weight': 5.0, 'warmup': 20.0, 'width': 512},
+  'reviewkd': HARNESS | {'divergence_weight': 0.0, 'weight': 5.0, 'warmup': 20 / 240, 'width': 512},
   'pefd': HARNESS | {'divergence_weight': 0.0, 'weight': 25.0, 'num_projectors': 3},
   # SimKD's scripts, RepDistiller's, mdistiller's.
   'kd_1_1': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False},
@@ -227,7 +227,7 @@ DEFAULTS = {
     'beta': 8.0,
     'label_weight': 1.0,
     'temperature': 4.0,
-    'warmup': 20.0,
+    'warmup': 20 / 240,
     'standardize': False,
   },
   'simkd': {'factor': 2, 'weight': 1.0},

@@ -75,7 +75,7 @@ def initial(fill, method, batch, teacher):
   """Random variables of a method, statistics included."""
   seen = jax.eval_shape(observe, teacher, batch)
   init = functools.partial(method.init, method='loss')
-  return fill(jax.eval_shape(init, jax.random.key(0), batch, seen, epoch=jnp.int32(0)), seed=1)
+  return fill(jax.eval_shape(init, jax.random.key(0), batch, seen, progress=jnp.float32(1)), seed=1)
 
 
 def part(variables, name):
@@ -131,7 +131,7 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
 
   seen = observe(teacher, batch)
   terms, _ = jax.jit(functools.partial(method.apply, method='loss', mutable=['batch_stats']))(
-    variables, batch, seen, epoch=jnp.int32(0)
+    variables, batch, seen, progress=jnp.float32(1)
   )
   z = integrated(train=True)
   z_t = np.asarray(layers.average_to(seen.features.target, (common, common)))

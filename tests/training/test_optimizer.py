@@ -11,7 +11,7 @@ from pidkd_jax.training.recipe import Numbers, Recipe
 
 def test_it_is_sgd_as_pytorch_has_it():
   """d = g + decay * p; v = momentum * v + d; p -= rate * v, and a drop acts on v as a whole."""
-  sgd = Optimizer(steps_per_epoch=2, boundaries=(3,), drop_factor=0.1, momentum=0.9)
+  sgd = Optimizer(total_steps=6, boundaries=(3,), drop_factor=0.1, momentum=0.9)
   curvature, decay, rate = np.array([1.0, 5.0]), 0.01, 0.05
   p = np.array([2.0, -3.0])
   v = np.zeros(2)
@@ -29,7 +29,7 @@ def test_it_is_sgd_as_pytorch_has_it():
 
 def test_the_published_recipe_drops_after_150_180_and_210_epochs():
   found = optimizer(Recipe(), 50_000)
-  assert found.steps_per_epoch == 781
+  assert found.total_steps == 240 * 781
   rates = jax.vmap(found.rate)
   for epochs, before, after in ((150, 1, 0.1), (180, 0.1, 0.01), (210, 0.01, 0.001)):
     first = epochs * 781  # The first step of the next epoch, counted from 0.
@@ -39,7 +39,7 @@ def test_the_published_recipe_drops_after_150_180_and_210_epochs():
 
 def test_two_drops_on_one_step_both_count():
   found = optimizer(Recipe(total_epochs=1, batch_size=4, drops=(0.5, 0.55, 1.0)), 8)
-  assert (found.steps_per_epoch, found.boundaries) == (2, (1, 1, 2))
+  assert (found.total_steps, found.boundaries) == (2, (1, 1, 2))
   np.testing.assert_allclose(jax.vmap(found.rate)(jnp.arange(2)), [1, 0.01], rtol=1e-5)
 
 

@@ -1,0 +1,22 @@
+"""Is it the projectors, or only that more is deployed?
+
+    python scripts/study.py --config configs/studies/capacity.py --workdir runs/capacity
+
+PIDKD against SimKD, against one projector with as many parameters as its stack, and against plain
+students that are widened until they deploy as many parameters, taught by labels alone and by KD.
+A pair whose student cannot be widened ends in one line.
+"""
+
+from pidkd_jax import config, pairs
+
+
+def get_config(arg=''):
+  c = config.study(arg, pairs.CIFAR100)
+  pair = pairs.chosen(pairs.CIFAR100, arg)
+  c.data.name = 'cifar100'
+  c.trials = 3
+  rows = {name: config.row(name, pair) for name in ('pidkd', 'simkd', 'wide', 'scratch', 'kd_1_1')}
+  for name in ('scratch', 'kd_1_1'):
+    rows[f'{name}_widened'] = config.row(name, widen='pidkd')
+  c.cohorts = {'all': {'rows': rows}}
+  return c

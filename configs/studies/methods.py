@@ -1,0 +1,24 @@
+"""All methods on the same batches, each trial from the same student; PIDKD and SimKD with five.
+
+    python scripts/study.py --config configs/studies/methods.py --workdir runs/methods
+
+Another pair: `configs/studies/methods.py:vgg13-vgg8`. Every method has its defaults, which come
+from trainings of 240 epochs; a setting of your own is
+`--config.cohorts.all.rows.fitnet.weight=20`.
+"""
+
+from pidkd_jax import config, methods, pairs
+
+
+def get_config(arg=''):
+  c = config.study(arg, pairs.CIFAR100)
+  pair = pairs.chosen(pairs.CIFAR100, arg)
+  c.data.name = 'cifar100'
+  c.trials = 3
+  rows = {name: config.row(name, pair) for name in methods.names()}
+  for name in ('kd_1_1', 'dkd'):
+    rows[f'{name}_standardized'] = config.row(name, standardize=True)
+  for name in ('pidkd', 'simkd'):
+    rows[name].trials = 5
+  c.cohorts = {'all': {'rows': rows}}
+  return c

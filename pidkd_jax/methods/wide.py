@@ -1,0 +1,28 @@
+"""One projector as large as PIDKD's whole stack: what any gain of several has to be held against.
+
+Source: the projector is SimKD's (arXiv:2203.14001), at the hidden width at which its parameters
+come nearest to those of q projectors of factor f.
+"""
+
+import functools
+
+from pidkd_jax import projector_size
+from pidkd_jax.methods.pidkd import PIDKD
+
+
+class Wide(PIDKD):
+  """PIDKD with one wider projector in the place of the stack.
+
+  Attributes:
+    num_projectors: q of the stack that it equals in size.
+    factor: f of that stack.
+  """
+
+  def size(self, inputs):
+    channels = self.target.target.shape[-1]
+    number, hidden = super().size(inputs)
+    stack = number * projector_size.parameters(inputs, hidden, channels)
+    return 1, projector_size.hidden_of(stack, inputs, channels)
+
+
+METHODS = {'wide': functools.partial(Wide, integration='mean', separate=False)}
