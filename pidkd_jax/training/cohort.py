@@ -126,6 +126,33 @@ class Cohort:
       method, self.optimizer, state, self.numbers[name], self.keys[name], batch, teacher, step
     )
 
+  def loss(
+    self,
+    name: str,
+    params: Any,
+    collections: Variables,
+    batch: Batch,
+    teacher: Teacher | None,
+    step: jax.Array,
+  ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
+    """What one member's step takes the gradient of, by `params`.
+
+    Returns:
+      (loss, (its terms and itself by name, the collections afterwards)).
+    """
+    method = dict(self.methods)[name]
+    return _loss(
+      params,
+      method,
+      self.optimizer,
+      collections,
+      self.numbers[name],
+      self.keys[name],
+      batch,
+      teacher,
+      step,
+    )
+
   def network(self, name: str, variables: Variables) -> Network:
     """What a member's bundle keeps of its variables."""
     return dict(self.methods)[name].deployed(variables, self.teacher)
@@ -242,26 +269,27 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   )
 
 
+def _loss(params, method, optimizer, collections, numbers, key, batch, teacher, step):
+  rngs = _streams(jax.random.fold_in(jax.random.split(key)[1], step))
+  terms, collections = _fill(method, numbers).apply(
+    {'params': params, **collections},
+    batch,
+    teacher,
+    epoch=step // optimizer.steps_per_epoch,
+    method='loss',
+    mutable=DenyList(['params', 'intermediates']),
+    rngs=rngs,
+  )
+  terms = {name: jnp.mean(term) for name, term in terms.items()}
+  total = sum(terms.values())
+  return total, (terms | {'loss': total}, collections)
+
+
 @jax.jit(static_argnames=('method', 'optimizer'), donate_argnames='state')
 def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> State:
-  method = _fill(method, numbers)
-  rngs = _streams(jax.random.fold_in(jax.random.split(key)[1], step))
-
-  def loss(params):
-    terms, collections = method.apply(
-      {'params': params, **state.collections},
-      batch,
-      teacher,
-      epoch=step // optimizer.steps_per_epoch,
-      method='loss',
-      mutable=DenyList(['params', 'intermediates']),
-      rngs=rngs,
-    )
-    terms = {name: jnp.mean(term) for name, term in terms.items()}
-    total = sum(terms.values())
-    return total, (terms | {'loss': total}, collections)
-
-  gradient, (terms, collections) = jax.grad(loss, has_aux=True)(state.params)
+  gradient, (terms, collections) = jax.grad(_loss, has_aux=True)(
+    state.params, method, optimizer, state.collections, numbers, key, batch, teacher, step
+  )
   transform = optimizer.transform(
     numbers['learning_rate'] * optimizer.rate(step), numbers['weight_decay']
   )
