@@ -35,6 +35,8 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       eval_every: epochs between evaluations.
       checkpoint_seconds: least time between checkpoints; the latest two are kept.
       steps_per_call: 0 chooses by platform.
+      memory_gib: what a training may take, 0 for 80% of what is free; a cohort that needs more, by
+        the estimate of `training/memory.py`, is split into several, one after the other.
       teacher.model, .total_epochs, .learning_rate, .weight_decay, .batch_size, .seed: the
         teacher that is trained if there is none; .bundle: a folder that holds one;
         .dir: where trained ones are kept, by default the folder `teachers` beside the workdir.
@@ -64,6 +66,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       'eval_every': 1,
       'checkpoint_seconds': 60.0,
       'steps_per_call': 0,
+      'memory_gib': 0.0,
       'teacher': {
         'model': '',
         'bundle': '',
@@ -200,6 +203,7 @@ _BOUNDS = (
   ('eval_every', 1, True),
   ('checkpoint_seconds', 0, True),
   ('steps_per_call', 0, True),
+  ('memory_gib', 0, True),
   ('seed', 0, True),
   ('teacher.total_epochs', 1, True),
   ('teacher.batch_size', 1, True),
@@ -235,6 +239,10 @@ def check(config: ConfigDict) -> None:
       raise UserError(
         f'{field} is {value}; it must be {"at least" if allowed else "greater than"} {least}'
       )
+  for label, fields in rows(config).items():
+    for field in ('trials', 'learning_rate'):
+      if fields[field] < 0:
+        raise UserError(f'{field} of {label} is {fields[field]}; it must be at least 0')
   if config.data.holdout >= 1:
     raise UserError(f'data.holdout is {config.data.holdout}; a share below 1 is needed')
   if any(not isinstance(drop, float | int) or not 0 < drop <= 1 for drop in config.drops):

@@ -146,6 +146,33 @@ class Cohort:
     kept = planned.argument_size_in_bytes + planned.output_size_in_bytes
     return kept - planned.alias_size_in_bytes + planned.temp_size_in_bytes
 
+  def loss(
+    self,
+    name: str,
+    params: Any,
+    collections: Variables,
+    batch: Batch,
+    teacher: Teacher | None,
+    step: jax.Array,
+  ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
+    """What one member's step takes the gradient of, by `params`.
+
+    Returns:
+      (loss, (its terms and itself by name, the collections afterwards)).
+    """
+    method = dict(self.methods)[name]
+    return _loss(
+      params,
+      method,
+      self.optimizer,
+      collections,
+      self.numbers[name],
+      self.keys[name],
+      batch,
+      teacher,
+      step,
+    )
+
   def network(self, name: str, variables: Variables) -> Network:
     """What a member's bundle keeps of its variables."""
     return dict(self.methods)[name].deployed(variables, self.teacher)
@@ -262,31 +289,32 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   )
 
 
+def _loss(params, method, optimizer, collections, numbers, key, batch, teacher, step):
+  rngs = _streams(jax.random.fold_in(jax.random.split(key)[1], step))
+  terms, collections = _fill(method, numbers).apply(
+    {'params': params, **collections},
+    batch,
+    teacher,
+    progress=optimizer.progress(step),
+    method='loss',
+    mutable=DenyList(['params', 'intermediates']),
+    rngs=rngs,
+  )
+  terms = {name: jnp.mean(term) for name, term in terms.items()}
+  total = sum(terms.values())
+  return total, (terms | {'loss': total}, collections)
+
+
 @jax.jit(static_argnames=('method', 'optimizer'), donate_argnames='state')
 def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> State:
-  method = _fill(method, numbers)
-  rngs = _streams(jax.random.fold_in(jax.random.split(key)[1], step))
-
-  def loss(params):
-    terms, collections = method.apply(
-      {'params': params, **state.collections},
-      batch,
-      teacher,
-      progress=optimizer.progress(step),
-      method='loss',
-      mutable=DenyList(['params', 'intermediates']),
-      rngs=rngs,
-    )
-    terms = {name: jnp.mean(term) for name, term in terms.items()}
-    total = sum(terms.values())
-    return total, (terms | {'loss': total}, collections)
-
-  gradient, (terms, collections) = jax.grad(loss, has_aux=True)(state.params)
+  gradient, (terms, collections) = jax.grad(_loss, has_aux=True)(
+    state.params, method, optimizer, state.collections, numbers, key, batch, teacher, step
+  )
   transform = optimizer.transform(
     numbers['learning_rate'] * optimizer.rate(step), numbers['weight_decay']
   )
   change, momentum = transform.update(gradient, state.momentum, state.params)
-  for module, rate in method.rates().items():
+  for module, rate in _fill(method, numbers).rates().items():
     change = change | {module: jax.tree.map(lambda leaf, rate=rate: rate * leaf, change[module])}
   bad = (state.bad_step < 0) & ~jnp.isfinite(terms['loss'])
   return state.replace(

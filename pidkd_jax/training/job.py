@@ -23,7 +23,7 @@ from pidkd_jax.errors import UserError, unknown
 from pidkd_jax.evaluation import outputs
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate, judge
-from pidkd_jax.training import journal, run, widening, workdir
+from pidkd_jax.training import journal, memory, run, widening, workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers, Recipe
 from pidkd_jax.types import DatasetSpec, Network
@@ -31,7 +31,7 @@ from pidkd_jax.types import DatasetSpec, Network
 logger = logging.getLogger(__name__)
 
 # What may differ when a run is taken up again.
-_HARMLESS = ('checkpoint_seconds', 'data.dir', 'teacher.dir')
+_HARMLESS = ('checkpoint_seconds', 'memory_gib', 'data.dir', 'teacher.dir')
 
 
 def main(config: ConfigDict, folder: str) -> str:
@@ -67,7 +67,11 @@ def main(config: ConfigDict, folder: str) -> str:
     spec.num_classes,
     spec.source,
   )
-  pace = run.Pace(config.checkpoint_seconds, config.steps_per_call)
+  pace = run.Pace(
+    config.checkpoint_seconds,
+    config.steps_per_call,
+    int(config.memory_gib * 2**30) or memory.available(),
+  )
   # Whatever is wrong comes out before anything is written or trained.
   if config.teacher.bundle:
     own = models.families(config.student, config.teacher.model)

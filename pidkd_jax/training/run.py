@@ -1,6 +1,7 @@
 """A whole run: a plan, data and a teacher in, trained bundles out."""
 
 import dataclasses
+import json
 import logging
 import pathlib
 from typing import Any
@@ -18,7 +19,7 @@ from pidkd_jax.evaluation import outputs
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.evaluation.evaluate import judge
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import journal, loop, workdir
+from pidkd_jax.training import journal, loop, memory, workdir
 from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.optimizer import optimizer
 from pidkd_jax.training.recipe import Recipe
@@ -55,10 +56,17 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-  """How a plan is carried out: see `loop.Settings`."""
+  """How a plan is carried out.
+
+  Attributes:
+    checkpoint_seconds: as in `loop.Settings`.
+    steps_per_call: likewise.
+    memory: bytes that a training may take; a cohort that needs more is split (`memory.estimate`).
+  """
 
   checkpoint_seconds: float
   steps_per_call: int
+  memory: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +180,8 @@ def execute(
 ) -> dict[str, dict[str, Any]]:
   """Trains a plan's cohort and saves each member's bundle under `folder`/bundles.
 
-  A run that is complete is left as it is: its bundles keep the versions they were made with.
+  A cohort larger than memory trains in parts, `folder`/part-1 and so on. A run that is complete
+  is left as it is: its bundles keep the versions they were made with.
 
   Returns:
     {member: card}.
@@ -180,6 +189,26 @@ def execute(
   Raises:
     Stopped, UserError: as `loop.train`; also if another process is at work in the folder.
   """
+  parts = _parts(plan, dataset, teacher, folder, pace.memory)
+  if len(parts) == 1:
+    return _whole(plan, dataset, teacher, folder, title, pace)
+  cards = {}
+  for number, names in enumerate(parts, start=1):
+    members = tuple(member for member in plan.members if member.name in names)
+    place = folder / f'part-{number}'
+    place.mkdir(exist_ok=True)
+    cards |= _whole(
+      dataclasses.replace(plan, members=members),
+      dataset,
+      teacher,
+      place,
+      f'{title} {number}/{len(parts)}',
+      pace,
+    )
+  return cards
+
+
+def _whole(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, Any]]:
   inputs = {
     'dataset': dataset.spec.name,
     'fingerprint': dataset.spec.fingerprint,
@@ -195,6 +224,43 @@ def execute(
     return _train(plan, dataset, teacher, folder, title, pace)
 
 
+def _parts(
+  plan: Plan, dataset: Dataset, teacher: Bundle | None, folder: pathlib.Path, budget: int
+) -> list[list[str]]:
+  """The names of the members that train in lock step, by the memory that they need.
+
+  What was once decided stays, so that a run goes on on another machine too: members do not depend
+  on one another, and their results are the same however they are split.
+  """
+  path = folder / 'parts.json'
+  names = [member.name for member in plan.members]
+  if len(names) == 1 or (not path.exists() and (folder / 'checkpoints').exists()):
+    return [names]
+  if not path.exists():
+    stage = _stage(plan, dataset, teacher and teacher.network, *_statistics(dataset, teacher))
+    batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
+    need = memory.estimate(stage.cohort, batch, selects=stage.held is not None)
+    parts = memory.split(plan.members, need.needs, need.shared, budget)
+    logger.info(
+      'memory: about %.0f MiB for %d members, of %.0f MiB%s',
+      need.total / memory.MIB,
+      len(names),
+      budget / memory.MIB,
+      f'; they train in {len(parts)} parts' if len(parts) > 1 else '',
+    )
+    workdir.write_json(path, {'parts': [[member.name for member in part] for part in parts]})
+  parts = json.loads(path.read_text())['parts']
+  if [name for part in parts for name in part] != names:
+    raise UserError(f'{str(path)!r} is of other members; remove the run to start over')
+  return parts
+
+
+def _statistics(dataset: Dataset, teacher: Bundle | None) -> tuple[tuple[float, ...], ...]:
+  """Per-channel mean and standard deviation: a student sees what its teacher sees."""
+  found = teacher.card['dataset'] if teacher else dataclasses.asdict(dataset.spec)
+  return tuple(found['mean']), tuple(found['std'])
+
+
 def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, Any]]:
   workdir.write_json(folder / 'versions.json', workdir.environment())
   if teacher and plan.holdout and teacher.card.get('training', {}).get('holdout') != plan.holdout:
@@ -202,9 +268,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
       'the teacher was trained with another hold-out or none: it may have seen the images that '
       'select its students'
     )
-  # A student sees what its teacher sees.
-  statistics = teacher.card['dataset'] if teacher else dataclasses.asdict(dataset.spec)
-  mean, std = tuple(statistics['mean']), tuple(statistics['std'])
+  mean, std = _statistics(dataset, teacher)
   stage = _stage(plan, dataset, teacher and teacher.network, mean, std)
   outcomes = loop.train(
     stage.cohort,

@@ -1,0 +1,204 @@
+"""How much memory the training of a cohort takes, told by shapes alone, and its split by that.
+
+A cohort holds at once
+
+    shared      the training images, one batch, the teacher and what it sees of a batch
+    state       of every member: parameters, momentum, BatchNorm's statistics, memory banks, and
+                once more the variables of the best epoch where a hold-out picks it; on CPU twice,
+                as a checkpoint that is being written holds a copy in the same memory
+    activation  of one member, the largest: the members' steps run one after another
+
+A member's activation is estimated as what its backward pass keeps of the forward pass (the
+residuals of `jax.vjp`), a gradient for every parameter, and for the largest max-pooling the
+coordinates (one int32 for each axis) of each value of its input, which XLA writes out. Fusion
+keeps less of this and transposition adds to it: over 19 pairs, methods and batch sizes on CPU with
+jax 0.10.2, the estimate was 0.96 to 1.42 times what XLA set aside for the step (`memory_analysis`,
+temporary), 1.20 in the middle; for three projectors under resnet32x4 it was 480 and 392 MiB. Not
+counted are compilation, the program itself and the images that are evaluated: for these, and for
+the error, a part of the free memory is left alone (`SHARE`).
+"""
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from pidkd_jax.errors import UserError
+from pidkd_jax.training.cohort import Cohort, Member, State, observe
+from pidkd_jax.types import Batch, Teacher
+
+MIB = 2**20
+
+# Of the free memory: the rest is for what an estimate leaves out and for its error.
+SHARE = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+  """What a member adds, in bytes: `state` always, `activation` during its own step."""
+
+  state: int
+  activation: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """What a cohort takes, in bytes.
+
+  Attributes:
+    shared: by all members.
+    needs: {member: Need}.
+  """
+
+  shared: int
+  needs: Mapping[str, Need]
+
+  @property
+  def total(self) -> int:
+    return _total(self.shared, self.needs.values())
+
+
+def _total(shared: int, needs: Collection[Need]) -> int:
+  return shared + sum(need.state for need in needs) + max(need.activation for need in needs)
+
+
+def estimate(cohort: Cohort, batch: Batch, *, selects: bool = False) -> Estimate:
+  """What the training of a cohort takes; nothing is compiled and no data are needed.
+
+  Args:
+    cohort: its teacher may be arrays or shapes.
+    batch: a training batch, as arrays or shapes.
+    selects: whether a hold-out picks each member's epoch.
+  """
+  teacher = jax.eval_shape(observe, cohort.teacher, batch)
+  dataset = cohort.methods[0][1].dataset
+  images = dataset.num_examples * math.prod(dataset.image_shape)
+  states = jax.eval_shape(Cohort.init, cohort, batch)
+  copies = 2 if jax.default_backend() == 'cpu' else 1
+  # Trials share their program.
+  activations = {
+    method: activation_bytes(cohort, name, states[name], batch, teacher)
+    for name, method in cohort.methods
+  }
+  return Estimate(
+    shared=images + _bytes((batch, teacher)),
+    needs={
+      name: Need(copies * state_bytes(states[name], selects=selects), activations[method])
+      for name, method in cohort.methods
+    },
+  )
+
+
+def state_bytes(state: State, *, selects: bool = False) -> int:
+  """Of a member's state as arrays or shapes; `selects`: with the variables of its best epoch."""
+  return _bytes(state) + selects * _bytes(state.variables)
+
+
+def activation_bytes(
+  cohort: Cohort, name: str, state: State, batch: Batch, teacher: Teacher | None
+) -> int:
+  """What a member's step takes beside its state, estimated from arrays or shapes."""
+
+  def forward(params, cohort, collections, batch, teacher):
+    def loss(params):
+      return cohort.loss(name, params, collections, batch, teacher, jnp.int32(0))
+
+    _, backward, _ = jax.vjp(loss, params, has_aux=True)
+    return jax.tree.leaves(backward)
+
+  program = jax.make_jaxpr(forward)(state.params, cohort, state.collections, batch, teacher).jaxpr
+  given = {*program.invars, *program.constvars}
+  kept = {
+    variable
+    for variable in program.outvars
+    if not isinstance(variable, core.Literal) and variable not in given
+  }
+  pooled = [
+    equation.invars[0].aval
+    for equation in _equations(program)
+    if equation.primitive.name == 'reduce_window_max'
+  ]
+  return (
+    sum(_size(variable.aval) for variable in kept)
+    + _bytes(state.params)
+    + max((4 * array.ndim * math.prod(array.shape) for array in pooled), default=0)
+  )
+
+
+def _equations(program) -> Iterator:
+  for equation in program.eqns:
+    yield equation
+    for inner in core.jaxprs_in_params(equation.params):
+      yield from _equations(inner)
+
+
+def _bytes(tree) -> int:
+  return sum(map(_size, jax.tree.leaves(tree)))
+
+
+def _size(array) -> int:
+  return math.prod(array.shape) * array.dtype.itemsize
+
+
+def available() -> int:
+  """The bytes that a training may take: `SHARE` of what is free on the device.
+
+  Without a count by the device itself, as on CPU, it is the host's memory that counts.
+  """
+  stats = jax.local_devices()[0].memory_stats() or {}
+  if 'bytes_limit' in stats:
+    return int(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)))
+  return int(SHARE * _free_host())
+
+
+def _free_host(root: pathlib.Path = pathlib.Path('/')) -> int:
+  """Bytes that the host can give without swapping, within what a container is allowed."""
+  try:
+    lines = (root / 'proc' / 'meminfo').read_text().splitlines()
+    [kib] = (line.split()[1] for line in lines if line.startswith('MemAvailable:'))
+    free = 1024 * int(kib)
+  except (OSError, ValueError):
+    # Not Linux: what is free cannot be asked for in a portable way, what there is can.
+    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  try:
+    group = root / 'sys' / 'fs' / 'cgroup'
+    limit, used = (int((group / name).read_text()) for name in ('memory.max', 'memory.current'))
+    return min(free, limit - used)
+  except (OSError, ValueError):  # No container, or one without a limit.
+    return free
+
+
+def split(
+  members: Sequence[Member], needs: Mapping[str, Need], shared: int, budget: int
+) -> list[tuple[Member, ...]]:
+  """The fewest cohorts, in the members' order, of which each fits.
+
+  Args:
+    members: in the order in which they shall train.
+    needs: {member's name: Need}.
+    shared: bytes that every cohort takes beside its members.
+    budget: bytes that a cohort may take.
+
+  Raises:
+    UserError: a member does not fit alone.
+  """
+  parts: list[tuple[Member, ...]] = []
+  for member in members:
+    alone = _total(shared, [needs[member.name]])
+    if alone > budget:
+      raise UserError(
+        f'the training of {member.name} takes about {alone / MIB:,.0f} MiB, and '
+        f'{budget / MIB:,.0f} MiB are free for it; take a smaller batch_size, fewer projectors or '
+        'a larger factor'
+      )
+    longer = (*parts[-1], member) if parts else (member,)
+    if parts and _total(shared, [needs[one.name] for one in longer]) <= budget:
+      parts[-1] = longer
+    else:
+      parts.append((member,))
+  return parts
