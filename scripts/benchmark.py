@@ -2,13 +2,16 @@
 
     python scripts/benchmark.py --teacher resnet32x4 --student resnet8x4 --method pidkd
 
-Images are random, as no figure depends on what they show; each speed is the median of --rounds
-rounds of --steps steps, with the slowest and the fastest round beside it.
+With --trials 5 five trials train as one cohort, and a single run is timed in turn with it: it is
+then said what share of the time of five separate runs the cohort takes. Images are random, as no
+figure depends on what they show; each speed is the median of --rounds rounds of --steps steps,
+with the slowest and the fastest round beside it.
 """
 
 from pidkd_jax import app  # First: it sets the process up before JAX is imported.
 
 import ast
+import pathlib
 import resource
 import statistics
 import tempfile
@@ -18,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from jax.experimental.compilation_cache import compilation_cache
 
 from pidkd_jax import models
 from pidkd_jax.data import batches
@@ -39,6 +43,7 @@ _SET = flags.DEFINE_multi_string(
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Of the training step.', lower_bound=1)
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 32, 'Side of the square images.', lower_bound=8)
 _NUM_CLASSES = flags.DEFINE_integer('num_classes', 100, 'Of teacher and student.', lower_bound=2)
+_TRIALS = flags.DEFINE_integer('trials', 1, 'Members of the cohort.', lower_bound=1)
 _STEPS = flags.DEFINE_integer('steps', 10, 'In a round.', lower_bound=1)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Timed, after one that is not.', lower_bound=1)
 _STEPS_PER_CALL = flags.DEFINE_integer(
@@ -47,21 +52,19 @@ _STEPS_PER_CALL = flags.DEFINE_integer(
 
 
 def main():
-  with tempfile.TemporaryDirectory() as cache:
-    # A cache of its own, so that the first compilation is a cold one.
-    jax.config.update('jax_compilation_cache_dir', cache)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-    _measure()
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  with tempfile.TemporaryDirectory() as caches:
+    _measure(pathlib.Path(caches))
 
 
-def _measure():
-  cohort, stream = _cohort()
+def _measure(caches):
+  cohort, stream = _cohort(_TRIALS.value)
   order = stream.order(jnp.int32(0))
   batch = stream.batch(order, jnp.int32(0))
   fused = _STEPS_PER_CALL.value or (1 if jax.default_backend() == 'cpu' else _STEPS.value)
   fused = min(fused, _STEPS.value)
 
-  def train(states, steps):
+  def train(cohort, states, steps):
     if fused > 1:
       for first in range(0, steps, fused):
         count = min(fused, steps - first)
@@ -72,20 +75,28 @@ def _measure():
       states = cohort.step(states, stream.batch(order, step), step)
     return states
 
-  first_call = {}
-  for kind in ('cold', 'warm'):
-    jax.clear_caches()
-    states = jax.block_until_ready(cohort.init(batch))
-    started = time.monotonic()
-    states = jax.block_until_ready(train(states, fused))
-    first_call[kind] = time.monotonic() - started
+  # The same program, so whoever comes first pays; each begins with a cache of its own.
+  runs = {'training step': cohort}
+  if _TRIALS.value > 1:
+    runs['one run alone'] = _cohort(1)[0]
+  states, first_call = {}, {}
+  for title, run in runs.items():
+    jax.config.update('jax_compilation_cache_dir', str(caches / title))
+    compilation_cache.reset_cache()
+    for kind in ('cold', 'warm'):
+      jax.clear_caches()
+      states[title] = jax.block_until_ready(run.init(batch))
+      started = time.monotonic()
+      states[title] = jax.block_until_ready(train(run, states[title], fused))
+      first_call[f'{title}, {kind} cache'] = time.monotonic() - started
 
-  training = []
+  training = {title: [] for title in runs}
   for _ in range(_ROUNDS.value + 1):
-    started = time.monotonic()
-    states = jax.block_until_ready(train(states, _STEPS.value))
-    training.append(time.monotonic() - started)
-  del training[0]
+    for title, run in runs.items():
+      started = time.monotonic()
+      states[title] = jax.block_until_ready(train(run, states[title], _STEPS.value))
+      training[title].append(time.monotonic() - started)
+  training = {title: seconds[1:] for title, seconds in training.items()}
 
   def observe():
     for _ in range(_STEPS.value):
@@ -93,11 +104,11 @@ def _measure():
     return seen
 
   name = cohort.methods[0][0]
-  network = cohort.network(name, states[name].variables)
+  network = cohort.network(name, states['training step'][name].variables)
   whole = Arrays(np.asarray(stream.images), np.asarray(stream.labels))
   split = inference.split(whole, (0.5,) * 3, (0.25,) * 3)
   count = _STEPS.value * _BATCH_SIZE.value
-  rows = [('training step', count, training)]
+  rows = [(title, count, seconds) for title, seconds in training.items()]
   if cohort.teacher is not None:
     rows.append(("teacher's forward pass", count, _rounds(observe)))
   rows.append(('evaluation', len(whole), _rounds(lambda: inference.logits(network, split))))
@@ -117,12 +128,18 @@ def _measure():
       f'| {title:<22} | {statistics.median(speeds):,.0f} '
       f'| {speeds[0]:,.0f} - {speeds[-1]:,.0f} | {1000 * batch_seconds:.1f} |'
     )
-  for kind, seconds in first_call.items():
-    print(f'first call of the training step, {kind} cache: {seconds:.1f} s')
+  if _TRIALS.value > 1:
+    together, alone = (statistics.median(seconds) for seconds in training.values())
+    print(
+      f'{_TRIALS.value} trials as one cohort take {together / (_TRIALS.value * alone):.2f} of the '
+      f'time of {_TRIALS.value} runs'
+    )
+  for title, seconds in first_call.items():
+    print(f'first call of {title}: {seconds:.1f} s')
   print(f'peak memory: {_peak_memory() / 2**20:,.0f} MiB')
 
 
-def _cohort():
+def _cohort(trials):
   size, classes = _IMAGE_SIZE.value, _NUM_CLASSES.value
   examples = max(2 * inference.BATCH_SIZE, _STEPS.value * _BATCH_SIZE.value)
   random = np.random.default_rng(0)
@@ -147,10 +164,13 @@ def _cohort():
   model = models.create(_TEACHER.value, num_classes=classes)
   image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
   teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
-  member = Member(_METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), Numbers(), 0)
+  members = [
+    Member(_METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), Numbers(), trial)
+    for trial in range(trials)
+  ]
   recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
   cohort = cohorts.assemble(
-    [member],
+    members,
     teacher=teacher,
     dataset=spec,
     image=image,

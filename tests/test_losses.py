@@ -52,6 +52,13 @@ def test_gradients_are_finite_at_extreme_logits(size):
     assert np.isfinite(value) and np.all(np.isfinite(gradient))
 
 
+def test_a_warm_up_rises_to_one_and_stays():
+  shares = [float(losses.warm_up(jnp.float32(x), 0.2)) for x in (0.05, 0.1, 0.2, 0.7, 1.0)]
+  np.testing.assert_allclose(shares, [0.25, 0.5, 1, 1, 1], rtol=1e-6)
+  # None at all, from the first step on.
+  assert float(losses.warm_up(jnp.float32(1e-6), 0.0)) == 1
+
+
 def test_mean_squared_error_averages_all_but_the_batch():
   z = jnp.array([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
   target = jnp.array([[[1.0, 0.0], [0.0, 4.0]], [[2.0, 2.0], [2.0, 2.0]]])

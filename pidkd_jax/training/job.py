@@ -114,6 +114,7 @@ def study(config: ConfigDict, folder: str) -> dict[str, str]:
   for cohort in cohorts.values():
     # One place for all, so that cohorts of one teacher share it.
     cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
+    configuration.check(cohort)
   return {name: main(cohort, str(home / name)) for name, cohort in cohorts.items()}
 
 

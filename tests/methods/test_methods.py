@@ -18,7 +18,8 @@ from pidkd_jax.training.recipe import Numbers
 
 # Every method with its defaults, and variants that are other programs.
 VARIANTS = {name: (name, {}) for name in methods.names()} | {
-  'learned': ('pidkd', {'integration': 'learned'})
+  'learned': ('pidkd', {'integration': 'learned'}),
+  'separate': ('pidkd', {'separate': True}),
 }
 # No weight decay: what moves is moved by the loss.
 NUMBERS = Numbers(learning_rate=0.05, weight_decay=0.0)
@@ -195,6 +196,8 @@ def test_numbers_are_traced_and_the_rest_is_not(name):
     assert type(field.default) is field.type
 
 
+# TODO
+SCALE = {'weight': 1.0, 'normalize': False, 'warmup': 0.0, 'projector_rate': 1.0}
 # As SimKD's scripts have it.
 HARNESS = {'label_weight': 1.0, 'divergence_weight': 1.0, 'temperature': 4.0}
 DEFAULTS = {
@@ -230,8 +233,9 @@ DEFAULTS = {
     'warmup': 20 / 240,
     'standardize': False,
   },
-  'simkd': {'factor': 2, 'weight': 1.0},
-  'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'weight': 1.0},
+  'simkd': {'factor': 2} | SCALE,
+  'wide': {'num_projectors': 3, 'factor': 2} | SCALE,
+  'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'separate': False} | SCALE,
 }
 
 

@@ -152,6 +152,77 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
   )
 
 
+def by_hand(fill, dataset, **chosen):
+  """The feature loss [B] of three projectors, their outputs [3, B, H, W, C] and the target."""
+  batch = make_batch(8)
+  teacher = make_network(fill, Strided(3, stride=2, channels=6), 8)
+  student = Strided(3, stride=2, channels=5)
+  method = make_method(dataset, teacher, student, batch, factor=3, **chosen)
+  variables = initial(fill, method, batch, teacher)
+  seen = observe(teacher, batch)
+  run = functools.partial(method.apply, method='loss', mutable=['batch_stats'])
+  terms, _ = jax.jit(run)(variables, batch, seen, progress=jnp.float32(0.25))
+  [z], _ = student.apply(
+    part(variables, 'student'), batch.image, train=True, method='stages', mutable=['batch_stats']
+  )
+  outputs, _ = ProjectorStack(3, 2, 'mean', features=6, rectified=True).apply(
+    part(variables, 'projectors'), z, train=True, method='outputs', mutable=['batch_stats']
+  )
+  return terms['feature'], np.asarray(outputs, np.float64), np.asarray(seen.features.target)
+
+
+def test_separate_projectors_each_imitate_the_target(fill, dataset):
+  loss, outputs, target = by_hand(fill, dataset, separate=True)
+  expected = np.mean((outputs - target) ** 2, axis=(0, 2, 3, 4))
+  np.testing.assert_allclose(loss, expected, rtol=1e-4)
+  # More than the loss of their mean, by their variance.
+  together, _, _ = by_hand(fill, dataset)
+  variance = outputs.var(axis=0).mean(axis=(1, 2, 3))
+  np.testing.assert_allclose(loss - together, variance, rtol=1e-3)
+
+
+def test_a_normalized_error_is_in_units_of_the_targets_mean_square(fill, dataset):
+  loss, outputs, target = by_hand(fill, dataset, normalize=True, weight=4.0)
+  error = np.mean((outputs.mean(axis=0) - target) ** 2, axis=(1, 2, 3))
+  np.testing.assert_allclose(loss, 4 * error / np.mean(target**2), rtol=1e-4)
+
+
+def test_the_weight_warms_up(fill, dataset):
+  full, _, _ = by_hand(fill, dataset)
+  # A quarter of the training is done.
+  for warmup, share in ((0.5, 0.5), (1.0, 0.25), (0.25, 1.0)):
+    np.testing.assert_allclose(by_hand(fill, dataset, warmup=warmup)[0], share * full, rtol=1e-5)
+
+
+def test_weights_cannot_be_learned_where_no_loss_depends_on_them(assemble, batches):
+  chosen = {'integration': 'learned', 'separate': True}
+  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', chosen, Numbers(), 0))
+  with pytest.raises(UserError, match='separate is True.*take integration'):
+    cohort.init(batches[0])
+
+
+def test_the_wide_projector_is_as_large_as_the_stack(fill, dataset):
+  batch = make_batch(8)
+  teacher = make_network(fill, Strided(3, stride=2, channels=60), 8)
+  student = Strided(3, stride=2, channels=20)
+
+  def deployed(name, **chosen):
+    target = jax.eval_shape(teacher.encode, batch.image)
+    made = methods.create(name, **chosen)(student=student, target=target, dataset=dataset)
+    network = made.deployed(initial(fill, made, batch, teacher), teacher)
+    count = sum(leaf.size for leaf in jax.tree.leaves(network.variables['params']['projectors']))
+    return network.model, count
+
+  for q, f in ((3, 2), (6, 4), (1, 1)):
+    _, stack = deployed('pidkd', num_projectors=q, factor=f)
+    model, wide = deployed('wide', num_projectors=q, factor=f)
+    assert model.num_projectors == 1
+    # Nearer than half of what one more channel would add.
+    step = 9 * (2 * model.hidden + 1) + 20 + 60 + 4
+    assert abs(wide - stack) <= step / 2
+  assert model.hidden == 60
+
+
 @pytest.mark.parametrize('rectified', [True, False])
 def test_the_integrated_map_is_behind_a_relu_where_the_teachers_is(fill, dataset, rectified):
   batch = make_batch(8)

@@ -65,6 +65,27 @@ def test_what_shapes_the_program_is_another_program(assemble):
   assert cohort.methods[0][1] != cohort.methods[1][1]
 
 
+def test_a_submodule_may_learn_at_a_rate_of_its_own(assemble, train):
+  none = Numbers(0.05, 0.0)
+  cohort = assemble(
+    member('pidkd', 0, none, label='plain'),
+    member('pidkd', 0, none, label='fast', projector_rate=3.0),
+  )
+  initial = train(cohort, [])
+  states = train(cohort, [0], initial)
+
+  def moves(label, module):
+    before, after = (tree[f'{label}-0'].params[module] for tree in (initial, states))
+    return jax.tree.map(lambda a, b: a - b, after, before)
+
+  assert_same(moves('plain', 'student'), moves('fast', 'student'))
+  jax.tree.map(
+    lambda plain, fast: np.testing.assert_allclose(fast, 3 * plain, rtol=1e-3, atol=1e-6),
+    moves('plain', 'projectors'),
+    moves('fast', 'projectors'),
+  )
+
+
 def test_numbers_act_though_they_are_traced(assemble, train):
   """One step on the same batch: the gradients differ by the weight, the moves by the rate."""
   none = Numbers(0.05, 0.0)
