@@ -1,10 +1,10 @@
-"""The rivals' own weights: a fifth of the published one, itself, and five times it.
+"""The rivals' own weights: the published one, and five times it.
 
     python scripts/study.py --config configs/studies/weights.py --workdir runs/weights
 
-Three settings a rival, as many as any gets; PIDKD's and SimKD's are studied in scale.py. The
-published values come from trainings of 240 epochs, and a shorter one may want others. Choose on
-other images than those that the comparison in methods.py is judged on.
+The published values come from trainings of 240 epochs, and a shorter one may want more. PIDKD's and
+SimKD's weight is studied in scale.py. Choose on other images than those that the comparison in
+methods.py is judged on.
 """
 
 from pidkd_jax import config, methods, pairs
@@ -33,7 +33,7 @@ def get_config(arg=''):
   rows = {}
   for method, names in WEIGHTS.items():
     published = methods.defaults(method)
-    for times, label in ((0.2, 'fifth'), (1.0, 'published'), (5.0, 'five')):
+    for times, label in ((1.0, 'published'), (5.0, 'five')):
       rows[f'{method}_{label}'] = config.row(
         method, **{name: times * published[name] for name in names}
       )

@@ -1,7 +1,7 @@
 """A cohort: what is trained together, and one step of it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -99,6 +99,17 @@ class Cohort:
   keys: dict[str, jax.Array]
   methods: tuple[tuple[str, Method], ...] = struct.field(pytree_node=False)
   optimizer: Optimizer = struct.field(pytree_node=False)
+
+  def of(self, names: Collection[str]) -> 'Cohort':
+    """The same with some of its members only."""
+    kept = tuple((name, method) for name, method in self.methods if name in names)
+    if len(kept) == len(self.methods):
+      return self
+    return self.replace(
+      methods=kept,
+      numbers={name: self.numbers[name] for name, _ in kept},
+      keys={name: self.keys[name] for name, _ in kept},
+    )
 
   def init(self, batch: Batch) -> dict[str, State]:
     """The members' initial states, for batches like this one."""

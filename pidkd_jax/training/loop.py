@@ -105,19 +105,25 @@ class Outcome:
 
 def train(
   cohort: Cohort, stream: Stream, score: Scoring, workdir: pathlib.Path, settings: Settings
-) -> dict[str, Outcome]:
+) -> tuple[dict[str, Outcome], dict[str, int]]:
   """Trains a cohort to its end, going on from the latest intact checkpoint in `workdir`.
+
+  A member whose loss is no longer finite is left out from then on, as the others do not depend on
+  it.
+
+  Returns:
+    ({member: outcome}, {member: the step at which it diverged}).
 
   Raises:
     Stopped: on SIGTERM or SIGINT, after saving.
-    UserError: a loss is not finite; the last good checkpoint is kept.
+    UserError: no member's loss is finite any more; the last good checkpoint is kept.
   """
   checkpoints = Checkpoints(workdir / 'checkpoints')
   try:
     training = _Training(cohort, stream, score, workdir, settings, checkpoints)
     with Interruption() as interruption:
       training.run(interruption)
-    return training.outcomes()
+    return training.outcomes(), training.diverged
   finally:
     checkpoints.close()
 
@@ -133,6 +139,7 @@ class _Training:
     self._checkpoints = checkpoints
     self._watch = Stopwatch([name for name, _ in cohort.methods])
     self._total = settings.total_epochs * stream.steps_per_epoch
+    self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
     self._journal = Journal(workdir, self._step)
     self._progress = Progress(
@@ -169,6 +176,7 @@ class _Training:
     shown_at = 0.0
     order, order_epoch = None, -1
     try:
+      self._check_finite()
       while self._step < self._total:
         epoch, within = divmod(self._step, self._stream.steps_per_epoch)
         if epoch != order_epoch:
@@ -195,18 +203,22 @@ class _Training:
 
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
+    cohort, states = self._cohort.of(self._finite()), self._finite()
     if self._settings.chunk > 1:
-      self._states = scan(self._cohort, self._states, self._stream, order, step, count)
+      states = scan(cohort, states, self._stream, order, step, count)
     elif self._watch.due(self._step % self._stream.steps_per_epoch):
-      self._states = self._watch.step(
-        self._cohort, self._states, self._stream.batch(order, step), step
-      )
+      states = self._watch.step(cohort, states, self._stream.batch(order, step), step)
     else:
-      self._states = self._cohort.step(self._states, self._stream.batch(order, step), step)
+      states = cohort.step(states, self._stream.batch(order, step), step)
+    self._states |= states
     self._step += count
 
+  def _finite(self) -> dict[str, State]:
+    """The states of the members that have not diverged."""
+    return {name: state for name, state in self._states.items() if name not in self.diverged}
+
   def _show(self, epoch: int, steps: int) -> None:
-    sums = next(iter(self._states.values())).sums
+    sums = next(iter(self._finite().values())).sums
     self._progress.loss(epoch, float(sums['loss']) / steps)
 
   def _end_epoch(self, epoch: int) -> None:
@@ -215,7 +227,7 @@ class _Training:
     seconds = self._watch.lap(steps)
     due = epoch % self._settings.eval_every == 0 or epoch == self._settings.total_epochs
     rows = []
-    for name, state in self._states.items():
+    for name, state in self._finite().items():
       label = self._settings.labels[name]
       row: Row = {'step': self._step, 'epoch': epoch, 'member': name, 'label': label}
       row |= {f'train_{term}': float(value) / steps for term, value in state.sums.items()}
@@ -250,15 +262,22 @@ class _Training:
     return {f'{self._score.name}_{measure}': value for measure, value in found.items()}
 
   def _check_finite(self) -> None:
-    for name, state in self._states.items():
+    for name, state in self._finite().items():
       bad = int(state.bad_step)
-      if bad >= 0:
+      if bad < 0:
+        continue
+      self.diverged[name] = bad
+      what = (
+        f'the loss of {name} is not finite at step {bad} '
+        f'(epoch {bad // self._stream.steps_per_epoch + 1})'
+      )
+      if not self._finite():
         self._checkpoints.wait()
         raise UserError(
-          f'the loss of {name} is not finite at step {bad} '
-          f'(epoch {bad // self._stream.steps_per_epoch + 1}); checkpoints from before it are '
-          'kept; try a lower learning rate, in another workdir'
+          f'{what}; checkpoints from before it are kept; try a lower learning rate, in another '
+          'workdir'
         )
+      logger.warning('%s; it is left out from here on, the others go on', what)
 
   def _save(self) -> None:
     self._check_finite()
@@ -277,7 +296,7 @@ class _Training:
   def outcomes(self) -> dict[str, Outcome]:
     memory = self._memory()
     found = {}
-    for name, state in self._states.items():
+    for name, state in self._finite().items():
       variables, epoch = state.variables, self._settings.total_epochs
       if state.best is not None:
         variables, epoch = state.best.variables, int(state.best.epoch)
@@ -290,7 +309,8 @@ class _Training:
     batch = self._stream.batch(self._stream.order(jnp.int32(0)), jnp.int32(0))
     teacher = observe(self._cohort.teacher, batch)
     return {
-      name: self._cohort.memory(name, state, batch, teacher) for name, state in self._states.items()
+      name: self._cohort.memory(name, state, batch, teacher)
+      for name, state in self._finite().items()
     }
 
 

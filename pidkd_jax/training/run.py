@@ -27,6 +27,9 @@ from pidkd_jax.types import Arrays, Network
 
 logger = logging.getLogger(__name__)
 
+# The step at which each of these members diverged; they have no bundles.
+_DIVERGED = 'diverged.json'
+
 # One hold-out for all seeds, so that no teacher trains on what selects its students.
 _HOLD_OUT_SEED = 0
 
@@ -217,6 +220,10 @@ def _whole(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
   workdir.claim(folder, 'inputs.json', inputs)
   with workdir.held(folder):
     bundles = {member.name: folder / 'bundles' / member.name for member in plan.members}
+    diverged = folder / _DIVERGED
+    if diverged.exists():
+      left_out = json.loads(diverged.read_text())
+      bundles = {name: path for name, path in bundles.items() if name not in left_out}
     if all(path.exists() for path in bundles.values()):
       own = models.families(*(member.student for member in plan.members))
       own |= models.families(teacher.network.model) if teacher else set()
@@ -270,7 +277,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
     )
   mean, std = _statistics(dataset, teacher)
   stage = _stage(plan, dataset, teacher and teacher.network, mean, std)
-  outcomes = loop.train(
+  outcomes, diverged = loop.train(
     stage.cohort,
     stage.stream,
     loop.scoring(
@@ -294,10 +301,12 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
   judged = {name: outcome.network for name, outcome in outcomes.items()}
   found = judge(judged, dataset.test, mean, std, teacher and teacher.network)
   rows = journal.read(folder)
-  if {row['member'] for row in rows} != {member.name for member in plan.members}:
+  if not {row['member'] for row in rows} >= outcomes.keys():
     raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')
+  if diverged:
+    workdir.write_json(folder / _DIVERGED, diverged)
   cards = {}
-  for member in plan.members:
+  for member in (member for member in plan.members if member.name in outcomes):
     outcome = outcomes[member.name]
     own = [row for row in rows if row['member'] == member.name]
     results = dict(found[member.name].measures)

@@ -46,7 +46,7 @@ class Stopwatch:
     self._samples += 1
     teacher, self._observed = _timed(self._observed, observe, cohort.teacher, batch)
     after = {}
-    for name in self._members:
+    for name, _ in cohort.methods:
       after[name], self._parts[name] = _timed(
         self._parts[name], cohort.update, name, states[name], batch, teacher, step
       )

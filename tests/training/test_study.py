@@ -131,6 +131,26 @@ def test_a_cohort_larger_than_memory_is_split_and_comes_to_the_same(config, whol
         np.testing.assert_array_equal(value, theirs[path], err_msg=path)
 
 
+def test_a_member_that_diverges_is_left_out_and_the_others_go_on(config, whole, home, caplog):
+  del config.cohorts['second']
+  config.checkpoint_seconds = 0.0
+  config.cohorts.first.rows.widened.update({'widen': '', 'method': 'scratch'})
+  with config.unlocked():
+    config.cohorts.first.rows.bad = configuration.row('simkd', weight=1e38)
+  job.study(config, str(home / 'diverged'))
+  folder = home / 'diverged' / 'first'
+  [left_out] = json.loads((folder / 'diverged.json').read_text())
+  assert left_out == 'bad-0' and 'the loss of bad-0 is not finite at step' in caplog.text
+  assert not (folder / 'bundles' / 'bad-0').exists()
+  for name in ('pidkd-1', 'scratch-0'):
+    ours, theirs = (
+      variables(home_ / 'bundles' / name) for home_ in (folder, whole(config) / 'first')
+    )
+    for path, value in ours.items():
+      np.testing.assert_array_equal(value, theirs[path], err_msg=path)
+  assert 'bad' not in (folder / 'metrics.jsonl').read_text()
+
+
 def test_a_member_larger_than_memory_is_refused(config, whole, home):
   whole(config)
   config.memory_gib = 0.001
