@@ -119,6 +119,8 @@ def study(arg: str, pairs: Mapping[str, Pair]) -> ConfigDict:
       cohorts.NAME: what is trained in lock step in the folder NAME. Any field of the study may
         stand there again with the cohort's own value.
       cohorts.NAME.rows.LABEL: as `row` makes it.
+      cohorts.NAME.probe.name, .archive, .verify: where it stands, another dataset, on which a
+        linear classifier over each network's frozen features is judged afterwards.
 
   Raises:
     UserError: an unknown pair.

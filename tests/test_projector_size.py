@@ -23,7 +23,7 @@ def test_parameters_are_those_of_the_literature(c_s, c_t, thousands):
 
 @pytest.mark.parametrize('c_s, c_t, factor', [(4, 12, 2), (7, 5, 1), (7, 5, 2)])
 def test_parameters_are_those_of_the_layer(c_s, c_t, factor):
-  layer = Projector(c_t, factor, rectified=True)
+  layer = Projector(c_t, c_t // factor, rectified=True)
   x = jax.ShapeDtypeStruct((1, 2, 2, c_s), jnp.float32)
   variables = jax.eval_shape(lambda key, x: layer.init(key, x, False), jax.random.key(0), x)
   assert parameters(c_s, c_t // factor, c_t) == cost.parameters(variables['params'])

@@ -1,6 +1,6 @@
 """A network over a whole split."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -60,8 +60,12 @@ def _logits(network: Network, image: jax.Array) -> jax.Array:
 
 def logits(network: Network, data: Split) -> np.ndarray:
   """Logits of every image of a split, float32 [N, K], in its order."""
+  return _whole(_logits, network, data)
+
+
+def _whole(function: Callable, network: Network, data: Split) -> np.ndarray:
   # All batches are under way before the first is fetched.
-  parts = [_logits(network, image) for image, _ in data.batches()]
+  parts = [function(network, image) for image, _ in data.batches()]
   return np.concatenate([np.asarray(part) for part in parts])[: data.size]
 
 
@@ -72,8 +76,7 @@ def _pooled(network: Network, image: jax.Array) -> jax.Array:
 
 def pooled(network: Network, data: Split) -> np.ndarray:
   """What the classifier reads of every image of a split, float32 [N, C], in its order."""
-  parts = [_pooled(network, image) for image, _ in data.batches()]
-  return np.concatenate([np.asarray(part) for part in parts])[: data.size]
+  return _whole(_pooled, network, data)
 
 
 @jax.jit

@@ -23,6 +23,7 @@ from pidkd_jax.errors import UserError, unknown
 from pidkd_jax.evaluation import outputs
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate, judge
+from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.training import journal, memory, run, widening, workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers, Recipe
@@ -84,6 +85,8 @@ def main(config: ConfigDict, folder: str) -> str:
     kept = _trained(config, dataset, home, pace)
   _describe(kept, dataset, home)
   cards = run.execute(plan, dataset, kept, home, 'students', pace)
+  if 'probe' in config:
+    _probe(config, kept, home)
   return _report(home, dataset, kept, cards)
 
 
@@ -239,6 +242,39 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models
       ours.name,
     )
   return loaded
+
+
+def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
+  """Judges teacher and students on another dataset, once; probe.json in the run's folder."""
+  path = home / 'probe.json'
+  if path.exists():
+    return
+  other = data.load(
+    config.probe.name,
+    directory=config.data.dir,
+    archive=config.probe.archive,
+    verify=config.probe.verify,
+  )
+  own = models.families(config.student, config.teacher.model, teacher.network.model)
+  found = {}
+  for one in [
+    teacher,
+    *(bundle.load(card.parent, own) for card in sorted(home.rglob('card.json'))),
+  ]:
+    known = one.card['dataset']
+    name = one.folder.name if one is not teacher else 'teacher'
+    found[name] = probe(
+      one.network,
+      other.train,
+      other.test,
+      tuple(known['image_shape']),
+      tuple(known['mean']),
+      tuple(known['std']),
+    )
+    logger.info(
+      '%s: top-1 of a linear classifier on %s %.2f%%', name, other.spec.name, 100 * found[name]
+    )
+  workdir.write_json(path, {other.spec.name: found})
 
 
 def _describe(teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:

@@ -32,7 +32,7 @@ def on_accelerator(monkeypatch):
 
 
 def test_states_are_those_of_the_arrays(assemble, train, batches, on_accelerator):
-  cohort = assemble(member('scratch'), member('crd'), member('pidkd'))
+  cohort = assemble(member('scratch'), member('crd'))
   states = train(cohort, [])
   found = memory.estimate(cohort, batches[0]).needs
   assert {name: need.state for name, need in found.items()} == {

@@ -10,7 +10,7 @@ import pytest
 from pidkd_jax import bundle, pairs
 from pidkd_jax import config as configuration
 from pidkd_jax.errors import UserError
-from pidkd_jax.training import job
+from pidkd_jax.training import job, memory
 from pidkd_jax.training.progress import Progress
 
 STUDIES = sorted((pathlib.Path(__file__).resolve().parents[2] / 'configs' / 'studies').glob('*.py'))
@@ -114,14 +114,13 @@ def test_a_finished_study_is_not_trained_again(config, whole, monkeypatch):
   assert set(job.study(config, str(folder))) == {'first', 'second'}
 
 
-def test_a_cohort_larger_than_memory_is_split_and_comes_to_the_same(config, whole, home):
+def test_a_cohort_in_parts_comes_to_the_same(config, whole, home, monkeypatch):
   del config.cohorts['second']
-  # Room for two members and not for four.
-  config.memory_gib = 0.02
+  monkeypatch.setattr(memory, 'split', lambda members, *_: [members[:3], members[3:]])
   job.study(config, str(home / 'split'))
   folder = home / 'split' / 'first'
   parts = json.loads((folder / 'parts.json').read_text())['parts']
-  assert 1 < len(parts) < 4
+  assert [len(names) for names in parts] == [3, 1]
   for number, names in enumerate(parts, start=1):
     for name in names:
       ours = variables(folder / f'part-{number}' / 'bundles' / name)
@@ -174,6 +173,20 @@ def test_a_mistake_in_a_row_is_one_line(config, whole, home, change, message):
   with pytest.raises(UserError, match=message):
     job.study(config, str(home / 'mistake'))
   assert not (home / 'mistake' / 'first').exists()
+
+
+def test_features_are_probed_on_another_dataset(config, whole, home, monkeypatch):
+  whole(config)
+  del config.cohorts['first']
+  with config.unlocked():
+    # The same digits will do, so that a good probe is known.
+    config.cohorts.second.probe = {'name': 'digits', 'archive': '', 'verify': True}
+  job.study(config, str(home / 'probed'))
+  path = home / 'probed' / 'second' / 'probe.json'
+  found = json.loads(path.read_text())['digits']
+  assert found.keys() == {'teacher', 'scratch-0'} and all(0.8 < v <= 1 for v in found.values())
+  monkeypatch.setattr(job, 'probe', lambda *_: pytest.fail('it probed again'))
+  job.study(config, str(home / 'probed'))
 
 
 @pytest.mark.parametrize('path', STUDIES, ids=lambda path: path.stem)

@@ -1,0 +1,161 @@
+"""A linear classifier on features that stay as they are."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from pidkd_jax import bundle
+from pidkd_jax.errors import UserError
+from pidkd_jax.evaluation.probe import adapt, probe
+from pidkd_jax.model import Model
+from pidkd_jax.types import Arrays, Network
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / 'scripts' / 'probe.py'
+SHAPE, MEAN, STD = (8, 8, 3), (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
+
+
+@pytest.fixture(scope='module')
+def digits():
+  """300 images to learn from and 200 others, 8x8 and gray."""
+  found = load_digits()
+  images = np.rint(found.images * (255 / 16)).astype(np.uint8)[..., None]
+  whole = Arrays(images, found.target.astype(np.int32))
+  return whole.take(np.arange(300)), whole.take(np.arange(300, 500))
+
+
+def test_random_features_know_digits_better_than_chance(teacher, digits):
+  before = jax.tree.map(np.array, teacher.variables)
+  found = probe(teacher, *digits, SHAPE, MEAN, STD)
+  assert 0.4 < found < 1
+  # The same again to the last digit, and the network as it was.
+  assert probe(teacher, *digits, SHAPE, MEAN, STD) == found
+  jax.tree.map(np.testing.assert_array_equal, before, teacher.variables)
+
+
+class Level(Model):
+  """Its features say which level, in steps of 20, its constant images have."""
+
+  blind: bool = False
+
+  def stages(self, image, train=False):
+    del train
+    level = jnp.round(image[..., 0] / 20).astype(jnp.int32)
+    return (jax.nn.one_hot(0 * level if self.blind else level, 6),)
+
+  def classify(self, pooled):
+    return pooled
+
+
+def constant(levels):
+  labels = np.asarray(levels, np.int32)
+  images = np.broadcast_to(20 * labels[:, None, None, None], (len(labels), 4, 4, 3))
+  return Arrays(images.astype(np.uint8), labels)
+
+
+# Pixels stay as they are by these.
+PLAIN = ((0.0,) * 3, (1 / 255,) * 3)
+
+
+@pytest.mark.parametrize('shape', [(4, 4, 3), (8, 2, 3), (2, 2, 1)])
+def test_features_that_are_the_classes_leave_nothing_to_ask(shape):
+  train, test = constant([0, 1, 2, 3, 4, 5] * 3), constant([5, 4, 3, 2, 1, 0, 0])
+  statistics = [of[: shape[2]] for of in PLAIN]
+  assert probe(Network({}, Level(num_classes=6)), train, test, shape, *statistics) == 1
+
+
+def test_features_that_say_nothing_give_the_most_frequent_class():
+  train, test = constant([0, 1, 1, 1, 2]), constant([1, 1, 0, 2])
+  assert probe(Network({}, Level(num_classes=6, blind=True)), train, test, (4, 4, 3), *PLAIN) == 0.5
+
+
+def test_the_networks_own_statistics_are_taken():
+  """At twice the standard deviation the levels 0 and 1, 2 and 3 and so on are one to it."""
+  train, test = constant([1, 2, 5] * 5), constant([1, 2, 5])
+  network = Network({}, Level(num_classes=6))
+  # 1, 2 and 5 halved are 0.5, 1 and 2.5, to the even 0, 1 and 2; shifted by 1: 0, 0.5 and 2.
+  assert probe(network, train, test, (4, 4, 3), (0.0,) * 3, (2 / 255,) * 3) == 1
+  found = probe(network, train, test, (4, 4, 3), (20 / 255,) * 3, (2 / 255,) * 3)
+  assert found == pytest.approx(2 / 3)
+
+
+class Broken(Level):
+  def stages(self, image, train=False):
+    return (image / 0,)
+
+
+def test_features_that_are_not_finite_are_refused():
+  with pytest.raises(UserError, match='not finite'):
+    probe(Network({}, Broken(num_classes=6)), *2 * (constant([1, 2]),), (4, 4, 3), *PLAIN)
+
+
+def images(*rows):
+  return Arrays(np.array(rows, np.uint8), np.zeros(len(rows), np.int32))
+
+
+def test_images_of_the_right_shape_are_left_alone():
+  given = constant([1, 2])
+  assert adapt(given, (4, 4, 3)) is given
+
+
+def test_channels_are_repeated_or_averaged():
+  gray, colour = images([[[7], [9]]]), images([[[1, 2, 6], [10, 20, 30]]])
+  np.testing.assert_array_equal(adapt(gray, (1, 2, 3)).images, [[[[7] * 3, [9] * 3]]])
+  np.testing.assert_array_equal(adapt(colour, (1, 2, 1)).images, [[[[3], [20]]]])
+  with pytest.raises(UserError, match='images of 2 channels cannot be shown to a network for 3'):
+    adapt(images([[[1, 2]]]), (1, 1, 3))
+
+
+def test_sizes_change_by_interpolation():
+  # Places of the wider one in the narrower: -0.25 (its edge), 0.25, 0.75 and 1.25 (its edge).
+  wider = adapt(images([[[0], [100]]]), (1, 4, 1)).images
+  np.testing.assert_array_equal(wider[0, 0, :, 0], [0, 25, 75, 100])
+  # Reduced by two, a pixel weighs its neighbours 1/8, 3/8, 3/8, 1/8; at the edge without the first.
+  narrower = adapt(images([[[0], [0], [0], [160], [0], [0], [0], [0]]]), (1, 4, 1)).images
+  np.testing.assert_array_equal(narrower[0, 0, :, 0], [0, 60, 20, 0])
+  # Both directions, and more images than are resized at once.
+  many = Arrays(np.full((1030, 8, 8, 1), 77, np.uint8), np.arange(1030, dtype=np.int32))
+  found = adapt(many, (3, 5, 3))
+  assert found.images.shape == (1030, 3, 5, 3) and np.all(found.images == 77)
+  np.testing.assert_array_equal(found.labels, many.labels)
+
+
+def run(environment, *arguments):
+  return subprocess.run(
+    [sys.executable, str(SCRIPT), *arguments],
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=False,
+    timeout=300,
+  )
+
+
+def test_the_script_prints_a_row_for_each_bundle(teacher, dataset, tmp_path, pytestconfig):
+  environment = os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
+  facts = bundle.dataset_facts(dataset, MEAN, STD)
+  for name, more in (('one', {'network': 'small'}), ('two', {})):
+    bundle.save(tmp_path / name, teacher, {'dataset': facts, **more})
+  bundles = [f'--bundle={tmp_path / name}' for name in ('one', 'two')]
+  done = run(environment, *bundles, '--data=digits', f'--data_dir={tmp_path / "tfds"}')
+  assert done.returncode == 0, done.stderr
+  rows = [line.split(' | ') for line in done.stdout.splitlines() if str(tmp_path) in line]
+  assert [row[1:3] for row in rows] == [['small', 'toy'], ['ResNet', 'toy']]
+  # One network twice.
+  [first, second] = (float(row[3].rstrip(' |')) for row in rows)
+  assert first == second > 40
+
+  for arguments, message in (
+    (['--data=digits'], 'no bundle was given'),
+    ([*bundles, '--data=digit'], "unknown dataset 'digit'; did you mean 'digits'?"),
+  ):
+    done = run(environment, *arguments)
+    assert done.returncode == 1
+    [line] = done.stderr.strip().splitlines()
+    assert message in line
