@@ -2,8 +2,8 @@
 
     python scripts/study.py --config configs/studies/transfer.py --workdir runs/transfer
 
-`there` trains on CIFAR-100 and is probed on the digits, `back` the other way round. With an archive
-of your own it is named twice: `--config.data.archive=FILE --config.cohorts.back.probe.archive=FILE`.
+`there` trains on CIFAR-100 and is probed on the digits, `back` the other way round. An archive of
+your own is named twice: `--config.data.archive=FILE --config.cohorts.back.probe.archive=FILE`.
 """
 
 from pidkd_jax import config, pairs
