@@ -1,7 +1,8 @@
 """Contrastive representation distillation with a memory bank.
 
-Source: Tian et al. 2020, arXiv:1910.10699, Sec. 3, in the form of authors' code (RepDistiller):
-noise contrastive estimation on both sides with a normaliser that the first batch fixes.
+Source: Tian et al. 2020, arXiv:1910.10699, in the form of authors' code (RepDistiller): noise
+contrastive estimation on both sides with a normaliser that the first batch fixes. They add 1e-7 to
+the denominators, which is nothing to M / N and is left out here.
 """
 
 import jax
@@ -22,7 +23,8 @@ class CRD(Harness):
   Attributes:
     weight: of both sides' losses; 0.8 in SimKD, RepDistiller and mdistiller.
     dimension: D, of the embeddings; 128 likewise.
-    num_negatives: for each image; 16384 likewise, where they are drawn without replacement.
+    num_negatives: M, for each image; 16384 likewise. Authors draw with replacement only where the
+      other classes have fewer images than that; here it is always so, and no M is too large.
     contrast_temperature: of the similarities; 0.07 likewise.
     momentum: what an update leaves of an embedding in the memory; 0.5 likewise.
   """
@@ -38,15 +40,15 @@ class CRD(Harness):
     del progress
     at_least_one(dimension=self.dimension, num_negatives=self.num_negatives)
     labels = self.dataset.labels
-    drawn = negatives(self.make_rng('method'), labels, batch.label, self.num_negatives)
-    index = jnp.concatenate([batch.index[:, None], drawn], axis=1)
+    counts = negatives(self.make_rng('method'), labels, batch.label, self.num_negatives)
+    compared = batch.index, counts, self.contrast_temperature
     ours, theirs = features.pooled, teacher.features.pooled
     student = Side(len(labels), self.dimension, ours.shape[-1], name='student_side')
     teacher = Side(len(labels), self.dimension, theirs.shape[-1], name='teacher_side')
     ours, theirs = student.embed(ours), teacher.embed(theirs)
     terms = {
-      'student_contrast': teacher.contrast(ours, index, self.contrast_temperature),
-      'teacher_contrast': student.contrast(theirs, index, self.contrast_temperature),
+      'student_contrast': teacher.contrast(ours, *compared),
+      'teacher_contrast': student.contrast(theirs, *compared),
     }
     if not self.is_initializing():
       student.update(ours, batch.index, self.momentum)
@@ -81,28 +83,38 @@ class Side(nn.Module):
     """[B, C] -> [B, D], each of length 1."""
     return l2_normalize(self.linear(pooled))
 
-  def contrast(self, other: jax.Array, index: jax.Array, temperature: float) -> jax.Array:
+  def contrast(
+    self, other: jax.Array, index: jax.Array, counts: jax.Array, temperature: float
+  ) -> jax.Array:
     """How badly the other network's embeddings are told from noise by this memory, in nats.
 
     Args:
       other: [B, D].
-      index: int [B, 1 + M], the example itself and M negatives.
+      index: int [B], the examples themselves.
+      counts: [B, N], how often each example is among the M negatives of an image.
       temperature: of the similarities.
 
     Returns:
-      [B], eq. 18: of the example itself, and the sum over the negatives.
+      [B], of the example itself and the sum over the negatives.
     """
-    # All similarities in one product take far less memory than the embeddings of the negatives.
-    similarity = other @ self.memory.value.T / temperature
-    similarity = jnp.take_along_axis(similarity, index, axis=1)
-    mean = jax.nn.logsumexp(jax.lax.stop_gradient(similarity)) - np.log(similarity.size)
-    is_first = jnp.isneginf(self.log_normalizer.value)
-    constant = jnp.where(is_first, mean + np.log(self.num_examples), self.log_normalizer.value)
+    memory = self.memory.value
+    # Gathering M rows each and scattering their gradient back would take longer on CPU.
+    similarity = other @ memory.T / temperature
+    itself = jnp.sum(other * memory[index], axis=-1) / temperature
+    held = self.log_normalizer.value
+
+    def normalizer():
+      weights = counts + jax.nn.one_hot(index, self.num_examples)
+      total = jax.nn.logsumexp(jax.lax.stop_gradient(similarity), b=weights)
+      return total - jnp.log(jnp.sum(weights)) + np.log(self.num_examples)
+
+    constant = jax.lax.cond(jnp.isneginf(held), normalizer, lambda: held)
     if not self.is_initializing():
       self.log_normalizer.value = constant
-    noise = np.log((index.shape[1] - 1) / self.num_examples)
-    odds = similarity - constant - noise
-    return nn.softplus(-odds[:, 0]) + jnp.sum(nn.softplus(odds[:, 1:]), axis=1)
+    # What tells an example from noise at equal odds: M / N, times the normaliser.
+    even = constant + jnp.log(jnp.sum(counts, axis=-1) / self.num_examples)
+    negative = jnp.sum(counts * nn.softplus(similarity - even[:, None]), axis=-1)
+    return nn.softplus(even - itself) + negative
 
   def update(self, own: jax.Array, index: jax.Array, momentum: float) -> None:
     """Moves the rows `index` [B] of the memory towards `own` [B, D]; they keep length 1."""
@@ -120,7 +132,7 @@ def negatives(key: jax.Array, labels: np.ndarray, label: jax.Array, count: int) 
     count: M.
 
   Returns:
-    int [B, M], places in `labels`.
+    float32 [B, N], how often each example was drawn; rows add up to M.
 
   Raises:
     UserError: there is no other class.
@@ -132,7 +144,9 @@ def negatives(key: jax.Array, labels: np.ndarray, label: jax.Array, count: int) 
   first = jnp.asarray(np.cumsum(sizes) - sizes)[label, None]
   # In the order of the classes the own class is one block, which is skipped.
   place = jax.random.randint(key, (len(label), count), 0, len(labels) - size)
-  return order[jnp.where(place < first, place, place + size)]
+  drawn = order[jnp.where(place < first, place, place + size)]
+  rows = jnp.arange(len(label))[:, None]
+  return jnp.zeros((len(label), len(labels))).at[rows, drawn].add(1.0)
 
 
 METHODS = {'crd': CRD}

@@ -23,7 +23,8 @@ class DKD(Method):
     warmup: share of the training in which alpha and beta rise linearly to their full size; 20 of
       240 epochs likewise.
     standardize: whether both logits are standardised first (arXiv:2403.01427). Its authors' script
-      then comes to alpha 9 and beta 81 at temperature 4, as it sets KD's temperature and not DKD's.
+      then takes nine times alpha and beta at temperature 2; in its first version, by two slips, 9
+      and 81 at temperature 4.
   """
 
   alpha: float = 1.0
@@ -50,7 +51,7 @@ class DKD(Method):
 def decoupled(
   logits: jax.Array, teacher: jax.Array, label: jax.Array, temperature: float
 ) -> tuple[jax.Array, jax.Array]:
-  """TCKD and NCKD (Sec. 3), each times the square of the temperature, in nats.
+  """TCKD and NCKD, each times the square of the temperature, in nats.
 
   Args:
     logits: [B, K], the student's.

@@ -1,12 +1,15 @@
 """A hint from the middle of the teacher.
 
-Source: Romero et al. 2015, arXiv:1412.6550, eq. 3. The paper first trains up to the hint alone and
-then distils; RepDistiller, mdistiller and SimKD train with all terms at once, and so do we.
+Source: Romero et al. 2015, arXiv:1412.6550. The paper first trains up to the hint alone and then
+distils; RepDistiller, mdistiller and SimKD train with all terms at once, and so do we.
 """
+
+import functools
 
 from flax import linen as nn
 
 from pidkd_jax import losses
+from pidkd_jax.convolution import by_dot
 from pidkd_jax.errors import UserError
 from pidkd_jax.harness import Harness, paired
 from pidkd_jax.layers import ConvNorm, match_resolution, uniform_fan_in
@@ -15,8 +18,8 @@ from pidkd_jax.layers import ConvNorm, match_resolution, uniform_fan_in
 class FitNet(Harness):
   """Squared error between the teacher's map and a regression from the student's.
 
-  The regressor is a 1x1 convolution, norm and ReLU on maps of equal size. Authors' regressor and
-  SimKD's take the place of the pooling too, by a strided or transposed convolution.
+  The regressor is a 1x1 convolution, norm and ReLU on maps of equal size. The three
+  repositories match the sizes by the regressor too, as a strided or transposed convolution.
 
   Attributes:
     weight: of the squared error, a mean over the map; 100 in all three repositories.
@@ -33,8 +36,8 @@ class FitNet(Harness):
     if not 1 <= self.hint_layer <= len(pairs):
       raise UserError(f'hint_layer is {self.hint_layer}; this pair has 1 to {len(pairs)}')
     guided, hint = match_resolution(*pairs[self.hint_layer - 1])
-    regressor = ConvNorm(hint.shape[-1], 1, kernel_init=uniform_fan_in, name='regressor')
-    guided = nn.relu(regressor(guided, train=True))
+    layer = functools.partial(ConvNorm, kernel_init=uniform_fan_in, convolution=by_dot)
+    guided = nn.relu(layer(hint.shape[-1], 1, name='regressor')(guided, train=True))
     return {'feature': self.weight * losses.mean_squared_error(guided, hint)}
 
 

@@ -1,7 +1,7 @@
 """Relational distillation: distances between images, and the angles that they form.
 
-Source: Park et al. 2019, arXiv:1904.05068, Sec. 3.2. Authors' code averages over all pairs and
-triples, those of an image with itself among them; the paper sums over distinct ones; we average.
+Source: Park et al. 2019, arXiv:1904.05068. The paper sums over distinct pairs and triples;
+authors' code averages over all of them, those of an image with itself too; we average.
 """
 
 import jax

@@ -1,6 +1,6 @@
 """Cross-layer distillation: attention chooses which teacher's stage each student's stage learns.
 
-Source: Chen et al. 2021, arXiv:2012.03236, Sec. 3, and authors' code.
+Source: Chen et al. 2021, arXiv:2012.03236, and authors' code.
 """
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax import losses
+from pidkd_jax.convolution import by_dot
 from pidkd_jax.harness import Harness
 from pidkd_jax.layers import ConvNorm, conv, l2_normalize, linear, match_resolution, uniform_fan_in
 
@@ -20,7 +21,7 @@ class SemCKD(Harness):
 
   Attributes:
     weight: of the mean over the student's stages; 400 in SimKD and authors' scripts.
-    attention_temperature: of the attention; 1 likewise.
+    attention_temperature: divides what the attention is a softmax of; 1 likewise.
   """
 
   weight: float = 400.0
@@ -57,9 +58,11 @@ class Regressor(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     hidden = 2 * self.features
-    x = nn.relu(ConvNorm(hidden, 1, kernel_init=uniform_fan_in, name='reduce')(x, train=True))
+    # With XLA's 1x1 convolutions a step takes 1.8 times as long on CPU.
+    pointwise = {'kernel_init': uniform_fan_in, 'convolution': by_dot}
+    x = nn.relu(ConvNorm(hidden, 1, **pointwise, name='reduce')(x, train=True))
     x = nn.relu(ConvNorm(hidden, 3, kernel_init=uniform_fan_in, name='transform')(x, train=True))
-    return conv(self.features, 1, kernel_init=uniform_fan_in, name='expand')(x)
+    return conv(self.features, 1, **pointwise, name='expand')(x)
 
 
 class Embedding(nn.Module):

@@ -1,7 +1,7 @@
 """Variational information distillation: the teacher's maps as Gaussians around a prediction.
 
-Source: Ahn et al. 2019, arXiv:1904.05835. The paper sums over the map; authors' code
-averages; we average.
+Source: Ahn et al. 2019, arXiv:1904.05835. The paper sums over the map; SimKD, RepDistiller
+and mdistiller average, and so do we.
 """
 
 import functools
@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from pidkd_jax.convolution import by_dot
 from pidkd_jax.harness import Harness, paired
 from pidkd_jax.layers import conv, match_resolution, uniform_fan_in
 
-# Softplus of the scale plus this is the variance, as in authors' code.
+# Softplus of the scale plus this is the variance, as in all three.
 _LEAST_VARIANCE = 1e-5
 
 
@@ -21,8 +22,9 @@ class VID(Harness):
   """Negative log-likelihood of the teacher's maps given the student's, summed over the pairs.
 
   Attributes:
-    weight: 1 in SimKD, RepDistiller and mdistiller.
-    initial_variance: of every channel; 5 likewise.
+    weight: 1 in all three.
+    initial_variance: of every channel; 5 likewise. It is trained; mdistiller leaves it as it
+      starts.
   """
 
   weight: float = 1.0
@@ -55,7 +57,8 @@ class Gaussian(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[B, H, W, C_s] -> mean [B, H, W, C_t], variance [C_t]."""
-    layer = functools.partial(conv, self.features, 1, kernel_init=uniform_fan_in)
+    settings = {'kernel_init': uniform_fan_in, 'convolution': by_dot}
+    layer = functools.partial(conv, self.features, 1, **settings)
     x = nn.relu(layer(name='conv1')(x))
     x = nn.relu(layer(name='conv2')(x))
     x = layer(name='conv3')(x)

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from pidkd_jax import methods
+from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.errors import UserError
 from pidkd_jax.methods.crd import Side, negatives
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, Features, Teacher
+from pidkd_jax.types import Arrays, Batch, Features, Teacher
 
-CHOSEN = {'num_negatives': 20, 'dimension': 8}
+# Of another momentum than 1/2, which would not tell the old from the new.
+CHOSEN = {'num_negatives': 20, 'dimension': 8, 'momentum': 0.7}
 
 
 def pooled(*shape, seed):
@@ -49,6 +51,11 @@ def bank(variables, side):
   return np.asarray(variables['memory'][f'{side}_side']['embeddings'], np.float64)
 
 
+def count(drawn, size):
+  """Places [B, M] as numbers of draws [B, N]."""
+  return np.stack([np.bincount(row, minlength=size) for row in drawn]).astype(np.float32)
+
+
 def embedded(variables, side, feature):
   layer = variables['params'][f'{side}_side']['linear']
   made = np.asarray(feature, np.float64) @ np.asarray(layer['kernel']) + np.asarray(layer['bias'])
@@ -61,7 +68,7 @@ def embedded(variables, side, feature):
 def test_contrast_by_hand(step, monkeypatch):
   """As the paper writes it, with the drawn negatives given."""
   drawn = np.random.default_rng(5).integers(0, 12, (3, 20))
-  monkeypatch.setattr('pidkd_jax.methods.crd.negatives', lambda *_: jnp.asarray(drawn))
+  monkeypatch.setattr('pidkd_jax.methods.crd.negatives', lambda *_: count(drawn, 12))
   _, variables = step()
   terms, after = step(variables)
   index = np.concatenate([np.asarray(step.batch.index)[:, None], drawn], axis=1)
@@ -88,6 +95,23 @@ def test_the_normaliser_is_that_of_the_first_batch(step):
   assert np.isfinite(first) and first == second
 
 
+def test_the_normaliser_is_a_constant_to_the_gradient(step):
+  """Of the batch that fixes it as of any later one."""
+  _, variables = step()
+  fixed = step(variables)[1]['memory']
+  later = {
+    side: memory | {'log_normalizer': fixed[side]['log_normalizer']}
+    for side, memory in variables['memory'].items()
+  }
+
+  def total(params, memory):
+    terms, _ = step({'params': params, 'memory': memory})
+    return sum(jnp.sum(term) for term in terms.values())
+
+  gradients = [jax.grad(total)(variables['params'], m) for m in (variables['memory'], later)]
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), *gradients)
+
+
 def test_the_loss_is_finite_far_from_equilibrium():
   """Similarities of 1 and -1 at a temperature so small that their exponentials are not."""
   side = Side(num_examples=4, dimension=2, fan_in=3)
@@ -98,7 +122,8 @@ def test_the_loss_is_finite_far_from_equilibrium():
     made = side.apply(
       variables | {'memory': memory},
       v,
-      jnp.array([[0, 1, 1], [1, 0, 0]]),
+      jnp.array([0, 1]),
+      count([[1, 1], [0, 0]], 4),
       0.001,
       method='contrast',
       mutable=['memory'],
@@ -123,7 +148,7 @@ def test_a_batch_updates_its_own_rows_and_they_keep_their_length(step):
     np.testing.assert_allclose(np.linalg.norm(before, axis=1), 1, rtol=1e-5)
     others = np.setdiff1d(np.arange(12), index)
     np.testing.assert_array_equal(now[others], before[others])
-    mixed = 0.5 * before[index] + 0.5 * embedded(variables, side, step.features[side])
+    mixed = 0.7 * before[index] + 0.3 * embedded(variables, side, step.features[side])
     mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
     np.testing.assert_allclose(now[index], mixed, rtol=1e-3, atol=1e-5)
 
@@ -152,9 +177,9 @@ def test_the_collection_starts_at_random_and_differs_by_side(step):
 def test_negatives_are_of_other_classes_and_each_as_likely(labels):
   label = jnp.array([0, 1, 2, 0])
   drawn = np.asarray(negatives(jax.random.key(0), labels, label, 6000))
-  assert drawn.shape == (4, 6000)
-  for row, own in zip(drawn, label):
-    counts = np.bincount(row, minlength=len(labels))
+  assert drawn.shape == (4, len(labels))
+  np.testing.assert_array_equal(drawn.sum(axis=1), 6000)
+  for counts, own in zip(drawn, label):
     assert not np.any(counts[labels == own])
     others = labels != own
     np.testing.assert_allclose(counts[others], 6000 / others.sum(), rtol=0.15)
@@ -175,6 +200,30 @@ def test_negatives_come_from_the_methods_random_stream(step, monkeypatch):
     step(variables, key=key)
   np.testing.assert_array_equal(seen[1], seen[2])
   assert np.any(seen[1] != seen[3])
+
+
+def test_a_held_out_image_is_in_no_memory(dataset):
+  """The memory is that of the images which are trained on, and places are counted among them."""
+  images = np.zeros((12, 8, 8, 3), np.uint8)
+  whole = Dataset(dataset, Arrays(images, dataset.labels), Arrays(images[:3], dataset.labels[:3]))
+  rest, _ = whole.hold_out(0.3, seed=0)
+  method = methods.create('crd', **CHOSEN)(student=None, target=None, dataset=rest.spec)
+  place = len(rest.train) - 1
+  batch = Batch(None, jnp.asarray(rest.train.labels[[place]]), jnp.array([place]))
+  given = pooled(1, 5, seed=1), Teacher(None, pooled(1, 7, seed=2), None), batch, jnp.int32(0)
+  variables = method.init(
+    {'params': jax.random.key(0), 'method': jax.random.key(1)}, *given, method='terms'
+  )
+  assert bank(variables, 'student').shape == (len(rest.train), 8) and len(rest.train) == 9
+  rngs = {'method': jax.random.key(2)}
+  _, after = method.apply(variables, *given, method='terms', rngs=rngs, mutable=['memory'])
+  changed = np.any(bank(after, 'teacher') != bank(variables, 'teacher'), axis=1)
+  np.testing.assert_array_equal(np.flatnonzero(changed), [place])
+
+
+def test_more_negatives_than_images_are_drawn_with_replacement():
+  drawn = negatives(jax.random.key(0), np.array([0, 0, 1]), jnp.array([0]), 16384)
+  np.testing.assert_array_equal(drawn, [[0, 0, 16384]])
 
 
 def test_one_class_has_no_negatives():

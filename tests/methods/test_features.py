@@ -197,6 +197,26 @@ def test_rkd_by_hand():
   )
 
 
+def test_far_distances_and_opposite_angles_count_linearly():
+  """One image far from the others, and angles of 0 and 180 degrees: beyond Huber's bend at 1."""
+
+  def line(*places):
+    x = jnp.zeros((BATCH, 5)).at[:, 0].set(jnp.array(places, jnp.float32))
+    return STUDENT.replace(pooled=x)
+
+  ours, theirs = line(0, 1, 2, 3, 4, 30), line(5, 0, 1, 2, 3, 4)
+  d, a = [], []
+  for x in np.array([0, 1, 2, 3, 4, 30]), np.array([5, 0, 1, 2, 3, 4]):
+    distance = np.abs(x[:, None] - x)
+    d.append(distance / distance.sum() * 30)
+    sign = np.sign(x - x[:, None])
+    a.append(sign[:, :, None] * sign[:, None, :])
+  assert np.max(np.abs(d[0] - d[1])) > 1 and np.max(np.abs(a[0] - a[1])) == 2
+  terms, _ = run('rkd', student=ours, teacher=theirs, distance_weight=1.0, angle_weight=1.0)
+  np.testing.assert_allclose(mean(terms['distance']), huber(d[0] - d[1]).mean(), rtol=1e-4)
+  np.testing.assert_allclose(mean(terms['angle']), huber(a[0] - a[1]).mean(), rtol=1e-4)
+
+
 def test_a_right_angle_and_a_distance_twice_as_long():
   distance, angle = relations(jnp.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [0.0, 6.0]]))
   np.testing.assert_allclose(distance[0, 3] / distance[0, 2], 2, rtol=1e-6)
