@@ -9,13 +9,16 @@ from trainings of 240 epochs; a setting of your own is
 
 from pidkd_jax import config, methods, pairs
 
+# What other studies are about: scale.py and capacity.py.
+ELSEWHERE = ('pidkd_published', 'simkd_published', 'wide')
+
 
 def get_config(arg=''):
   c = config.study(arg, pairs.CIFAR100)
   pair = pairs.chosen(pairs.CIFAR100, arg)
   c.data.name = 'cifar100'
   c.trials = 3
-  rows = {name: config.row(name, pair) for name in methods.names()}
+  rows = {name: config.row(name, pair) for name in methods.names() if name not in ELSEWHERE}
   for name in ('kd_1_1', 'dkd'):
     rows[f'{name}_standardized'] = config.row(name, standardize=True)
   for name in ('pidkd', 'simkd'):

@@ -196,8 +196,8 @@ def test_numbers_are_traced_and_the_rest_is_not(name):
     assert type(field.default) is field.type
 
 
-# TODO
-SCALE = {'weight': 1.0, 'normalize': False, 'warmup': 0.0, 'projector_rate': 1.0}
+# As the study `scale` has it.
+SCALE = {'weight': 30.0, 'normalize': True, 'warmup': 0.0, 'projector_rate': 1.0}
 # As SimKD's scripts have it.
 HARNESS = {'label_weight': 1.0, 'divergence_weight': 1.0, 'temperature': 4.0}
 DEFAULTS = {
@@ -234,6 +234,13 @@ DEFAULTS = {
     'standardize': False,
   },
   'simkd': {'factor': 2} | SCALE,
+  'simkd_published': {'factor': 2},
+  'pidkd_published': {
+    'num_projectors': 3,
+    'factor': 2,
+    'integration': 'mean',
+    'separate': False,
+  },
   'wide': {'num_projectors': 3, 'factor': 2} | SCALE,
   'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'separate': False} | SCALE,
 }

@@ -104,6 +104,7 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
     student,
     batch,
     weight=2.5,
+    normalize=False,
     factor=3,
     num_projectors=3,
     integration=integration,
@@ -157,6 +158,7 @@ def by_hand(fill, dataset, **chosen):
   batch = make_batch(8)
   teacher = make_network(fill, Strided(3, stride=2, channels=6), 8)
   student = Strided(3, stride=2, channels=5)
+  chosen = {'weight': 1.0, 'normalize': False} | chosen
   method = make_method(dataset, teacher, student, batch, factor=3, **chosen)
   variables = initial(fill, method, batch, teacher)
   seen = observe(teacher, batch)

@@ -91,7 +91,7 @@ def test_numbers_act_though_they_are_traced(assemble, train):
   none = Numbers(0.05, 0.0)
   cohort = assemble(
     member('simkd', 0, none, label='plain'),
-    member('simkd', 0, none, label='heavy', weight=3.0),
+    member('simkd', 0, none, label='heavy', weight=90.0),
     member('simkd', 0, Numbers(0.1, 0.0), label='fast'),
     member('simkd', 0, Numbers(0.05, 0.5), label='decayed'),
   )

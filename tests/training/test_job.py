@@ -29,7 +29,6 @@ def config(home):
   c.student = 'resnet8'
   c.method.num_projectors = 2
   c.method.factor = 8
-  c.method.weight = 10.0
   c.total_epochs = 2
   c.batch_size = 128
   c.checkpoint_seconds = 0.0

@@ -121,7 +121,7 @@ def put(values, tree):
 
 def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Network]:
   """By the package's own cohort; -> (the loss of each step, what is deployed)."""
-  member = cohorts.Member('simkd', 'resnet8', 'simkd', {}, Numbers(), 0)
+  member = cohorts.Member('simkd', 'resnet8', 'simkd_published', {}, Numbers(), 0)
   cohort = cohorts.assemble(
     [member],
     teacher=cast(teacher, dtype),
