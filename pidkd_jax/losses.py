@@ -21,7 +21,7 @@ def soft_target(logits: jax.Array, teacher: jax.Array, temperature: float) -> ja
   Returns:
     [B].
 
-  Source: Hinton et al. 2015, arXiv:1503.02531, Sec. 2.
+  Source: Hinton et al. 2015, arXiv:1503.02531.
   """
   predicted = jax.nn.log_softmax(logits / temperature)
   wanted = jax.nn.log_softmax(teacher / temperature)
@@ -31,7 +31,8 @@ def soft_target(logits: jax.Array, teacher: jax.Array, temperature: float) -> ja
 def standardize(logits: jax.Array) -> jax.Array:
   """Logits of mean 0 and sample variance 1 over the classes: [B, K] -> [B, K].
 
-  Source: Sun et al. 2024, arXiv:2403.01427, Alg. 1, with K - 1 in the variance as in authors' code.
+  Source: Sun et al. 2024, arXiv:2403.01427, Alg. 1, with K - 1 in the variance as in authors'
+  code.
   """
   centred = logits - jnp.mean(logits, axis=-1, keepdims=True)
   variance = jnp.sum(jnp.square(centred), axis=-1, keepdims=True) / (logits.shape[-1] - 1)

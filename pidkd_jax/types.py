@@ -19,7 +19,8 @@ class Features:
 
   Attributes:
     stages: the stem's and each stage's map, each [B, H, W, C].
-    preactivations: the same maps before their last activation.
+    preactivations: the same maps before their last activation; of raw sums what the next norm makes
+      of them.
     target: [B, H, W, C], the map whose spatial mean the classifier reads.
     pooled: [B, C], that mean.
     rectified: whether `target` is behind a ReLU, so that a projector onto it ends in one.

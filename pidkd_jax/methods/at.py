@@ -1,7 +1,8 @@
 """Attention transfer: where in each map the activations are.
 
-Source: Zagoruyko and Komodakis 2017, arXiv:1612.03928, eq. 2 with p = 2. The paper sums Euclidean
-distances of the attention maps; authors' code averages their squared differences; we average.
+Source: Zagoruyko and Komodakis 2017, arXiv:1612.03928, with sums of squares as maps. The paper adds
+up Euclidean distances of the attention maps; SimKD, RepDistiller and mdistiller average their
+squared differences, and so do we.
 """
 
 import jax

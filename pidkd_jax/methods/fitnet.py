@@ -4,12 +4,9 @@ Source: Romero et al. 2015, arXiv:1412.6550. The paper first trains up to the hi
 distils; RepDistiller, mdistiller and SimKD train with all terms at once, and so do we.
 """
 
-import functools
-
 from flax import linen as nn
 
 from pidkd_jax import losses
-from pidkd_jax.convolution import by_dot
 from pidkd_jax.errors import UserError
 from pidkd_jax.harness import Harness, paired
 from pidkd_jax.layers import ConvNorm, match_resolution, uniform_fan_in
@@ -36,8 +33,8 @@ class FitNet(Harness):
     if not 1 <= self.hint_layer <= len(pairs):
       raise UserError(f'hint_layer is {self.hint_layer}; this pair has 1 to {len(pairs)}')
     guided, hint = match_resolution(*pairs[self.hint_layer - 1])
-    layer = functools.partial(ConvNorm, kernel_init=uniform_fan_in, convolution=by_dot)
-    guided = nn.relu(layer(hint.shape[-1], 1, name='regressor')(guided, train=True))
+    regressor = ConvNorm(hint.shape[-1], 1, kernel_init=uniform_fan_in, name='regressor')
+    guided = nn.relu(regressor(guided, train=True))
     return {'feature': self.weight * losses.mean_squared_error(guided, hint)}
 
 

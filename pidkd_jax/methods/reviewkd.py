@@ -1,6 +1,7 @@
 """Knowledge review: each teacher's stage teaches all later stages of the student too.
 
-Source: Chen et al. 2021, arXiv:2104.09044, Sec. 3, and authors' code.
+Source: Chen et al. 2021, arXiv:2104.09044, and authors' code, whose recipe has batches of 128,
+Nesterov momentum and twice the learning rate; mdistiller has the one that all methods share here.
 """
 
 import jax
@@ -20,7 +21,8 @@ class ReviewKD(Harness):
   """Student's maps fused from the last to the first, each compared with the teacher's in order.
 
   The pooled features come after the last pair of stages, as authors' code has them; teacher's maps
-  are those before their activation, student's those after it.
+  are those before their activation, student's those after it. (Of a student whose stages are raw
+  sums, as WRN's, authors take the sums; ours is `Features.maps` in every method.)
 
   Attributes:
     weight: 5 for most pairs in authors' scripts; 8 for resnet32x4 -> ShuffleV2, 1 for

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax import losses
-from pidkd_jax.convolution import by_dot
 from pidkd_jax.harness import Harness
 from pidkd_jax.layers import ConvNorm, conv, l2_normalize, linear, match_resolution, uniform_fan_in
 
@@ -58,11 +57,9 @@ class Regressor(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     hidden = 2 * self.features
-    # With XLA's 1x1 convolutions a step takes 1.8 times as long on CPU.
-    pointwise = {'kernel_init': uniform_fan_in, 'convolution': by_dot}
-    x = nn.relu(ConvNorm(hidden, 1, **pointwise, name='reduce')(x, train=True))
+    x = nn.relu(ConvNorm(hidden, 1, kernel_init=uniform_fan_in, name='reduce')(x, train=True))
     x = nn.relu(ConvNorm(hidden, 3, kernel_init=uniform_fan_in, name='transform')(x, train=True))
-    return conv(self.features, 1, **pointwise, name='expand')(x)
+    return conv(self.features, 1, kernel_init=uniform_fan_in, name='expand')(x)
 
 
 class Embedding(nn.Module):

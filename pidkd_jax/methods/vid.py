@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax.convolution import by_dot
 from pidkd_jax.harness import Harness, paired
 from pidkd_jax.layers import conv, match_resolution, uniform_fan_in
 
@@ -57,8 +56,7 @@ class Gaussian(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[B, H, W, C_s] -> mean [B, H, W, C_t], variance [C_t]."""
-    settings = {'kernel_init': uniform_fan_in, 'convolution': by_dot}
-    layer = functools.partial(conv, self.features, 1, **settings)
+    layer = functools.partial(conv, self.features, 1, kernel_init=uniform_fan_in)
     x = nn.relu(layer(name='conv1')(x))
     x = nn.relu(layer(name='conv2')(x))
     x = layer(name='conv3')(x)

@@ -10,7 +10,8 @@ import jax
 from flax import linen as nn
 
 from pidkd_jax.layers import Classifier, batch_norm, conv
-from pidkd_jax.model import Model
+from pidkd_jax.model import Model, pool
+from pidkd_jax.types import Features
 
 
 class PreActivationBlock(nn.Module):
@@ -20,18 +21,22 @@ class PreActivationBlock(nn.Module):
   stride: int
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    y = nn.relu(batch_norm(train, 'norm1')(x))
+  def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    """[B, H, W, C] -> its own map, and what the first norm made of `x`."""
+    normed = batch_norm(train, 'norm1')(x)
+    y = nn.relu(normed)
     if self.features != x.shape[-1]:
       # Where the width changes, the shortcut too starts from the activation.
       x = conv(self.features, 1, self.stride, name='shortcut')(y)
     y = conv(self.features, 3, self.stride, name='conv1')(y)
     y = nn.relu(batch_norm(train, 'norm2')(y))
-    return x + conv(self.features, 3, name='conv2')(y)
+    return x + conv(self.features, 3, name='conv2')(y), normed
 
 
 class WRN(Model):
   """Wide ResNet of depth 6n + 4; its stages are raw sums, norm and ReLU are its head.
+
+  A map's preactivation is what the next norm makes of it, as in the ReviewKD authors' code.
 
   Attributes:
     depth: 6n + 4.
@@ -62,15 +67,28 @@ class WRN(Model):
 
   def trunk(self, image, train):
     x = self.stem(image)
-    maps = [x]
-    for blocks in self.blocks:
-      for block in blocks:
-        x = block(x, train)
+    maps, preactivations = [x], []
+    for first, *others in self.blocks:
+      x, normed = first(x, train)
+      preactivations.append(normed)
+      for block in others:
+        x, _ = block(x, train)
       maps.append(x)
-    return tuple(maps), tuple(maps)
+    # The last stage's comes from the head's norm.
+    return tuple(maps), (*preactivations, x)
+
+  def encode(self, image, train=False):
+    maps, (*preactivations, last) = self.trunk(image, train)
+    last = self.normed(last, train)
+    target = nn.relu(last)
+    return Features(maps, (*preactivations, last), target, pool(target), self.rectified)
+
+  def normed(self, last: jax.Array, train: bool) -> jax.Array:
+    """The last stage's map, normed: what stands before its activation."""
+    return self.norm(last, use_running_average=not train)
 
   def head(self, last, train=False):
-    return nn.relu(self.norm(last, use_running_average=not train))
+    return nn.relu(self.normed(last, train))
 
   def distillation_map(self, last, train=False):
     return self.head(last, train)

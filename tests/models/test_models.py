@@ -333,6 +333,9 @@ def test_features_hang_together(network, images):
   np.testing.assert_allclose(logits, features.pooled @ kernel + bias, rtol=1e-4, atol=1e-5)
 
 
+NORM = [('batch_stats', 'mean'), ('batch_stats', 'var'), ('params', 'scale'), ('params', 'bias')]
+
+
 def test_a_map_is_the_activation_of_what_stood_before_it(network, images):
   # Large enough for ReLU6 to clip.
   features = encoded(network, 10 * images)
@@ -340,7 +343,15 @@ def test_a_map_is_the_activation_of_what_stood_before_it(network, images):
   for i, (after, before) in enumerate(zip(features.stages, features.preactivations, strict=True)):
     if family(network) in RECTIFIED or (i == 0 and family(network) != 'WRN'):
       np.testing.assert_array_equal(after, activation(network, before))
-    else:  # A linear bottleneck, or a raw sum.
+    elif family(network) == 'WRN':  # A raw sum, which the next norm takes up.
+      name = f'stage{i + 1}_block1/norm1' if i < 3 else 'norm'
+      mean, var, scale, bias = (
+        traverse_util.flatten_dict(network.variables, sep='/')[f'{group}/{name}/{leaf}']
+        for group, leaf in NORM
+      )
+      expected = (after - mean) / np.sqrt(var + 1e-5) * scale + bias
+      np.testing.assert_allclose(before, expected, rtol=1e-3, atol=1e-4)
+    else:  # A linear bottleneck.
       np.testing.assert_array_equal(after, before)
   if family(network) == 'MobileNetV2TinyImageNet':
     assert np.max(features.stages[0]) == 6 < np.max(features.preactivations[0])
