@@ -20,8 +20,8 @@ _MEASURES = (
   'Means ± sample standard deviations over n trials, of the network that the selection names. '
   'Agreement is the share of test images on which student and teacher predict the same; ECE is '
   'the expected calibration error in 15 bins; the alignment error is the squared distance to the '
-  "teacher's map over its mean square. The best epoch on the test images is optimistic, as they "
-  'picked it.'
+  "teacher's map over that map's own square. The best epoch on the test images is optimistic, as "
+  'they picked it.'
 )
 _COST = (
   "Own updates are a member's forward and backward passes, estimated from a sample of steps; the "

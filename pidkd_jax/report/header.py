@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pidkd_jax.report.runs import Comparison
 
 SHARED = (
-  'Shared by all trials: teacher, data order and augmentation; the same trial starts from the same '
-  "student weights in every method. Not shared: other trials' initial weights, and whatever is "
-  'random in a method.'
+  'Trials share teacher, data order and augmentation, and a trial starts from the same student in '
+  "every method; other initial weights and a method's own randomness are not shared."
 )
 
 

@@ -1,16 +1,17 @@
 """Where names stand in a figure, so that none covers another."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from scipy.optimize import isotonic_regression
 
 from pidkd_jax.report.style import Style
-
-_POINT = 5.0  # Pixels around a point that stay free.
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
@@ -44,8 +45,7 @@ def at_line_ends(
     ends: {label: (x, y) of its last point}.
     looks: of the labels.
   """
-  renderer = FigureCanvasAgg(axes.figure).get_renderer()
-  box = axes.get_window_extent(renderer)
+  renderer, box = _settled(axes)
   points = axes.transData.transform(list(ends.values()))
   size = 9 if len(ends) <= 22 else 7
   gap = size * 1.35 * axes.figure.dpi / 72
@@ -57,7 +57,7 @@ def at_line_ends(
       label,
       xy=point,
       xycoords='data',
-      xytext=(1.07, share),
+      xytext=(1.09, share),
       textcoords='axes fraction',
       fontsize=size,
       color=style.colour,
@@ -69,78 +69,106 @@ def at_line_ends(
         'color': style.colour,
         'linewidth': 0.8,
         'linestyle': style.line,
+        'relpos': (0, 0.5),
         'shrinkA': 1,
         'shrinkB': 2,
       },
     )
 
 
+def _settled(axes: Axes) -> tuple[RendererBase, Bbox]:
+  """A renderer, and the axes' box in pixels."""
+  axes.get_xlim(), axes.get_ylim()  # Until they are asked for, transData has old limits.
+  renderer = FigureCanvasAgg(axes.figure).get_renderer()
+  return renderer, axes.get_window_extent(renderer)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+  """A point with bars of half lengths dx and dy, in the axes' data units."""
+
+  x: float
+  y: float
+  dx: float = 0.0
+  dy: float = 0.0
+
+
 def beside_points(
   axes: Axes,
-  points: Mapping[str, tuple[float, float]],
+  points: Mapping[str, Point],
   looks: Mapping[str, Style],
-  taken: Sequence[Bbox] = (),
+  texts: Sequence[Text] = (),
 ) -> None:
   """Writes each point's name where it covers no other name or point, with a line where it is far.
 
   Args:
     axes: with its final limits, in a figure whose layout is settled.
-    points: {label: (x, y)}.
+    points: {label: its point}.
     looks: of the labels.
-    taken: boxes in pixels that stay free.
+    texts: that stand there already.
   """
-  renderer = FigureCanvasAgg(axes.figure).get_renderer()
-  inside = axes.get_window_extent(renderer)
-  centres = dict(zip(points, axes.transData.transform(list(points.values())), strict=True))
-  dots = {
-    label: Bbox.from_extents(x - _POINT, y - _POINT, x + _POINT, y + _POINT)
-    for label, (x, y) in centres.items()
-  }
-  placed = list(taken)
-  # What is prominent chooses first, then what stands alone has to give way least.
+  renderer, inside = _settled(axes)
+  centres = {k: axes.transData.transform((point.x, point.y)) for k, point in points.items()}
+  dots = [
+    Bbox([centre, centre]).padded(7 if looks[label].prominent else 5)
+    for label, centre in centres.items()
+  ]
+  bars = [bar for point in points.values() for bar in _bars(axes, point)]
+  placed = [text.get_window_extent(renderer) for text in texts]
+  # What is prominent chooses first.
   for label in sorted(points, key=lambda label: (not looks[label].prominent, centres[label][1])):
-    x, y = centres[label]
-    style = looks[label]
-    text = axes.text(0, 0, label, fontsize=9, fontweight=style.weight, color=style.colour)
+    style, centre = looks[label], centres[label]
+    look = {'fontsize': 9, 'fontweight': style.weight, 'color': style.colour}
+    text = axes.text(0, 0, label, **look)
     extent = text.get_window_extent(renderer)
     text.remove()
-    others = placed + [dot for name, dot in dots.items() if name != label]
-    left, bottom = min(
-      _candidates(x, y, extent.width, extent.height),
-      key=lambda place: _badness(place, (x, y), extent, others, inside),
+    box = min(
+      _candidates(centre, extent.width, extent.height),
+      key=lambda box: _badness(box, centre, placed + dots, bars, inside),
     )
-    box = Bbox.from_bounds(left, bottom, extent.width, extent.height)
     placed.append(box)
-    far = np.hypot(*(np.clip((x, y), box.min, box.max) - (x, y))) > 14
+    line = {'arrowstyle': '-', 'color': style.colour, 'lw': 0.6, 'shrinkA': 0, 'shrinkB': 3}
     axes.annotate(
       label,
-      xy=points[label],
-      xytext=((left - x) * 72 / axes.figure.dpi, (bottom - y) * 72 / axes.figure.dpi),
+      xy=(points[label].x, points[label].y),
+      xytext=(box.min - centre) * 72 / axes.figure.dpi,
       textcoords='offset points',
-      fontsize=9,
-      fontweight=style.weight,
-      color=style.colour,
       zorder=5,
-      arrowprops={'arrowstyle': '-', 'color': style.colour, 'lw': 0.6, 'shrinkA': 0}
-      if far
-      else None,
+      arrowprops=line if _distance(box, centre) > 14 else None,
+      **look,
     )
 
 
-def _candidates(x: float, y: float, width: float, height: float):
-  """Lower left corners around a point, the nearest first."""
-  for distance in (8, 14, 22, 32, 44, 58, 74, 92, 112):
+def _bars(axes: Axes, point: Point) -> list[Bbox]:
+  found = []
+  for dx, dy in ((point.dx, 0), (0, point.dy)):
+    ends = [(point.x - dx, point.y - dy), (point.x + dx, point.y + dy)]
+    found.append(Bbox(axes.transData.transform(ends)).padded(1.5))
+  return found
+
+
+def _candidates(centre: np.ndarray, width: float, height: float) -> Iterator[Bbox]:
+  """Boxes around a point, the nearest first."""
+  for distance in (9, 14, 21, 30, 42, 56, 72, 90, 112):
     for angle in np.deg2rad([0, 180, 45, 315, 135, 225, 90, 270, 22, 338, 158, 202]):
-      dx, dy = np.cos(angle), np.sin(angle)
-      yield x + distance * dx - width * (1 - dx) / 2, y + distance * dy - height * (1 - dy) / 2
+      side = np.array([np.cos(angle), np.sin(angle)])
+      yield Bbox.from_bounds(
+        *(centre + distance * side - np.array([width, height]) * (1 - side) / 2), width, height
+      )
 
 
-def _badness(place, point, extent, others: Sequence[Bbox], inside: Bbox) -> float:
-  box = Bbox.from_bounds(*place, extent.width, extent.height)
-  overlap = sum(_common(box, other) for other in others)
-  outside = extent.width * extent.height - _common(box, inside)
-  # Any overlap is worse than the longest way.
-  return 1e3 * overlap + 1e3 * outside + np.hypot(*(np.asarray(box.get_points()).mean(0) - point))
+def _badness(
+  box: Bbox, centre: np.ndarray, others: Sequence[Bbox], bars: Sequence[Bbox], inside: Bbox
+) -> float:
+  hidden = sum(_common(box, other) for other in others)
+  hidden += box.width * box.height - _common(box, inside)
+  crossed = sum(_common(box, bar) for bar in bars)
+  # To hide something is worse than the longest way, to cross a bar as bad as a longer one.
+  return 1e3 * hidden + 0.8 * crossed + _distance(box, centre)
+
+
+def _distance(box: Bbox, centre: np.ndarray) -> float:
+  return float(np.hypot(*(np.clip(centre, box.min, box.max) - centre)))
 
 
 def _common(one: Bbox, other: Bbox) -> float:

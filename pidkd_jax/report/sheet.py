@@ -68,7 +68,7 @@ def markdown(columns: Sequence[Column]) -> str:
 
 
 def save(columns: Sequence[Column], path: pathlib.Path) -> None:
-  """Writes the values as CSV, unrounded; columns without any are left out."""
+  """Writes the values as CSV; columns without any are left out."""
   found = {
     heading: values
     for column in columns
@@ -78,4 +78,6 @@ def save(columns: Sequence[Column], path: pathlib.Path) -> None:
   with path.open('w', newline='') as file:
     writer = csv.writer(file, lineterminator='\n')
     writer.writerow(found)
-    writer.writerows(zip(*found.values(), strict=True))
+    for row in zip(*found.values(), strict=True):
+      # Ten digits leave out what is noise of the binary form.
+      writer.writerow([f'{v:.10g}' if isinstance(v, float) else v for v in row])

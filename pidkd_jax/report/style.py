@@ -20,6 +20,7 @@ _LINES = ('-', (0, (5, 1.5)), (0, (1.2, 1.2)))
 _MARKERS = ('o', 's', '^')
 
 TEACHER = '#555555'
+TEACHER_LINE = (0, (6, 3))
 
 
 @dataclasses.dataclass(frozen=True)

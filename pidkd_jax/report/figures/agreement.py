@@ -30,9 +30,9 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
   figure.subplots_adjust(left=0.09, right=0.97, top=0.91, bottom=0.1)
   figure.suptitle(comparison.title)
   means = points.draw(axes, values, looks)
-  points.teacher(axes, comparison.teacher)
+  name = points.teacher(axes, comparison.teacher)
   axes.set(xlabel='agreement with the teacher (%)', ylabel='top-1 (%)')
-  placement.beside_points(axes, means, looks)
+  placement.beside_points(axes, means, looks, [name] if name else [])
   caption = (
     'Agreement with the teacher (share of test images with the same prediction, right or wrong) '
     'against top-1: means over trials with standard deviations.'

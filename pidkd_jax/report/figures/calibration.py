@@ -35,7 +35,7 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
     if all(trial.outputs for trial in comparison.labels[label].values())
   ]
   height = max(5.2, 0.27 * len(errors) + 1.6)
-  figure = Figure(figsize=(12 if shown else 7, height), dpi=100, layout='constrained')
+  figure = Figure(figsize=(11 if shown else 7, height), dpi=100, layout='constrained')
   figure.suptitle(comparison.title)
   panels = figure.subplots(1, 2 if shown else 1, squeeze=False)[0]
   _bars(panels[0], errors, looks, comparison.teacher)
@@ -62,12 +62,12 @@ def _bars(axes: Axes, errors, looks, teacher: Trial | None) -> None:
     color=[looks[label].colour for label in labels],
     height=0.7,
     alpha=0.85,
-    error_kw={'elinewidth': 1.2, 'ecolor': '#333333', 'capsize': 2.5},
+    error_kw={'elinewidth': 1.2, 'ecolor': '#888888', 'capsize': 2.5},
   )
   axes.invert_yaxis()
   known = teacher.value('results', 'calibration_error') if teacher else None
   if known is not None:
-    axes.axvline(100 * known, color=style.TEACHER, linestyle=(0, (6, 3)), linewidth=1.2)
+    axes.axvline(100 * known, color=style.TEACHER, linestyle=style.TEACHER_LINE, linewidth=1.2)
     axes.annotate(
       'teacher',
       (100 * known, 1),
@@ -93,7 +93,7 @@ def _reliability(axes: Axes, comparison: Comparison, shown, looks) -> None:
     look = looks[label]
     _line(axes, list(comparison.labels[label].values()), label, look.colour, look.line, look.width)
   if comparison.teacher and comparison.teacher.outputs:
-    _line(axes, [comparison.teacher], 'teacher', style.TEACHER, (0, (6, 3)), 1.4)
+    _line(axes, [comparison.teacher], 'teacher', style.TEACHER, style.TEACHER_LINE, 1.4)
   axes.set(
     xlabel='mean confidence (%)', ylabel='accuracy (%)', xlim=(0, 100), ylim=(0, 100), aspect=1
   )

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from pidkd_jax.report import placement, style
+from pidkd_jax.report.figures import scale
 from pidkd_jax.report.runs import Comparison
+
+# More bands than this would hide each other; then the prominent ones are drawn.
+_BANDS = 7
 
 # {label: {epoch: one value a trial}}.
 _Curves = Mapping[str, Mapping[int, list[float]]]
@@ -30,14 +34,15 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
   epochs = sorted({epoch for curve in top1.values() for epoch in curve})
   late = [epoch for epoch in epochs if epoch > 2 / 3 * epochs[-1]]
   zoom = 2 < len(late) < len(epochs)
-  figure = Figure(figsize=(15 if zoom else 11.5, 5.2), dpi=100)
+  figure = Figure(figsize=(12.5 if zoom else 10, 4.8), dpi=100)
   axes = figure.subplots(1, 3 if zoom else 2)
-  figure.subplots_adjust(left=0.05, right=0.9, top=0.88, bottom=0.11, wspace=0.24)
+  figure.subplots_adjust(left=0.05, right=0.88, top=0.87, bottom=0.11, wspace=0.2)
   figure.suptitle(comparison.title)
   name = f'{measure.replace("_", " ").replace("top1", "top-1")} (%)'
   losses, whole, end = axes[0], axes[1], axes[-1]
   _plot(losses, loss, looks, "training loss (each method's own)")
-  _logarithmic(losses)
+  losses.set_yscale('log')
+  scale.plain(losses.yaxis)
   _plot(whole, top1, looks, name)
   if zoom:
     own = {
@@ -45,25 +50,26 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
       for label, curve in top1.items()
     }
     _plot(end, {label: curve for label, curve in own.items() if curve}, looks, name)
-    end.set_title('the last third', fontsize=10)
+    end.set(title='the last third', ylabel='')
   ends = {label: (max(c), statistics.mean(c[max(c)])) for label, c in top1.items()}
   placement.at_line_ends(end, ends, looks)
+  bands = 'bands' if len(top1) <= _BANDS else 'the bands of the bold ones'
   caption = (
     f'Learning curves: {measure.split("_")[0]} top-1 and training loss by epoch; lines are means '
-    'over trials, bands reach from the lowest to the highest trial. Losses of different methods '
+    f'over trials, {bands} reach from the lowest to the highest trial. Losses of different methods '
     'have different terms and are not to be compared.'
   )
   return figure, caption
 
 
-def _curves(comparison: Comparison, measure: str, scale: float) -> _Curves:
+def _curves(comparison: Comparison, measure: str, factor: float) -> _Curves:
   found = {}
   for run in comparison.runs:
     names = {trial.name: trial.label for trial in run.trials}
     for row in run.rows:
       if measure in row and row['member'] in names:
         label = found.setdefault(names[row['member']], {})
-        label.setdefault(row['epoch'], []).append(scale * row[measure])
+        label.setdefault(row['epoch'], []).append(factor * row[measure])
   return {
     label: dict(sorted(found[label].items())) for label in comparison.labels if label in found
   }
@@ -81,24 +87,17 @@ def _plot(axes: Axes, curves: _Curves, looks: Mapping[str, style.Style], name: s
       zorder=look.order,
       marker='o' if len(epochs) == 1 else None,
     )
-    axes.fill_between(
-      epochs,
-      [min(values) for values in curve.values()],
-      [max(values) for values in curve.values()],
-      color=look.colour,
-      linewidth=0,
-      alpha=0.18 if look.prominent or len(curves) < 7 else 0.08,
-    )
+    if look.prominent or len(curves) <= _BANDS:
+      axes.fill_between(
+        epochs,
+        [min(values) for values in curve.values()],
+        [max(values) for values in curve.values()],
+        color=look.colour,
+        linewidth=0,
+        alpha=0.16,
+      )
   axes.set(xlabel='epoch', ylabel=name)
   axes.margins(x=0.01)
   axes.xaxis.set_major_locator(MaxNLocator(integer=True))
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
-
-
-def _logarithmic(axes: Axes) -> None:
-  """Plain numbers instead of powers of ten."""
-  axes.set_yscale('log')
-  axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-  axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
-  axes.yaxis.set_minor_formatter(NullFormatter())

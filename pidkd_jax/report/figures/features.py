@@ -1,5 +1,7 @@
 """What the classifiers read, seen from the side."""
 
+import math
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -10,6 +12,7 @@ from pidkd_jax.report.figures.selection import selected
 from pidkd_jax.report.runs import Comparison, Trial
 
 _CLASSES = 8
+_COLUMNS = 3
 # Principal components need as many images.
 _LEAST = 3
 
@@ -41,38 +44,30 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
     label: trial for label, trial in students.items() if _aligned(trial, frame.n_features_in_)
   }
   students = common | students
-  figure = Figure(figsize=(3.3 * (len(students) + 1), 4.5), dpi=100, layout='constrained')
+  lines = math.ceil((len(students) + 2) / _COLUMNS)
+  figure = Figure(figsize=(9.6, 3.6 * lines + 0.3), dpi=100, layout='constrained')
   figure.suptitle(comparison.title)
-  panels = figure.subplots(1, len(students) + 1, squeeze=False)[0]
+  *panels, key = figure.subplots(lines, _COLUMNS).flat
+  for axes in (*panels[len(students) + 1 :], key):
+    axes.axis('off')
   colours = colormaps['tab10'](np.searchsorted(classes, truth[shown]) % 10)
   seen = {0: frame.transform(theirs)}
-  _panel(panels[0], seen[0], colours, f'teacher {teacher.network}', frame, theirs)
+  _panel(panels[0], seen[0], colours, f'teacher {teacher.network}', theirs)
   for place, (label, trial) in enumerate(students.items(), start=1):
     pooled = _pooled(trial)[shown]
     own = frame if label in common else PCA(2, svd_solver='full').fit(pooled)
     found = own.transform(pooled)
-    _panel(panels[place], found, colours, f'{label} {trial.network}', own, pooled)
+    which = "the teacher's axes" if label in common else 'own axes'
+    _panel(panels[place], found, colours, f'{label} {trial.network}, {which}', pooled)
     if label in common:
       seen[place] = found
-    else:
-      panels[place].set_xlabel('own axes', fontsize=9)
   _same_limits([panels[place] for place in seen], np.concatenate(list(seen.values())))
-  for place in seen:
-    panels[place].set_xlabel("the teacher's axes", fontsize=9)
   names = comparison.card['dataset']['class_names'] or [str(i) for i in range(truth.max() + 1)]
   handles = [
     panels[0].plot([], [], 'o', color=colormaps['tab10'](i % 10), label=names[kind])[0]
     for i, kind in enumerate(classes)
   ]
-  figure.legend(
-    handles=handles,
-    loc='outside lower center',
-    ncols=_CLASSES,
-    frameon=False,
-    fontsize=9,
-    handletextpad=0.1,
-    columnspacing=1.2,
-  )
+  key.legend(handles=handles, loc='center', frameon=False)
   caption = (
     f'What the classifiers read of {shown.sum()} test images of {len(classes)} classes, on two '
     "principal components: the teacher, students that align with it along the teacher's axes "
@@ -93,7 +88,7 @@ def _aligned(trial: Trial, channels: int) -> bool:
   return aligns and trial.outputs.pooled.shape[1] == channels
 
 
-def _panel(axes: Axes, found: np.ndarray, colours, title: str, frame: PCA, whole) -> None:
+def _panel(axes: Axes, found: np.ndarray, colours, title: str, whole: np.ndarray) -> None:
   axes.scatter(*found.T, c=colours, s=13, alpha=0.75, linewidths=0)
   total = whole.var(axis=0).sum()
   share = found.var(axis=0).sum() / total if total else 0.0

@@ -49,10 +49,11 @@ def _panel(figure: Figure, axes, grid: Grid) -> None:
     means[qs.index(q), fs.index(f)] = 100 * setting.mean
   image = axes.imshow(means, cmap='YlGnBu', aspect='auto')
   figure.colorbar(image, ax=axes, label='mean top-1 (%)', pad=0.02)
-  middle = np.nanmin(means) + 0.55 * (np.nanmax(means) - np.nanmin(means))
   for (q, f), setting in grid.settings.items():
     row, column = qs.index(q), fs.index(f)
-    colour = 'white' if means[row, column] > middle else '#222222'
+    red, green, blue, _ = image.to_rgba(means[row, column])
+    dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
+    colour = 'white' if dark else '#222222'
     accuracy = sheet.written([100 * value for value in setting.top1], 2)
     marked = (q, f) in (grid.best, grid.chosen)
     axes.text(

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.text import Annotation
 
 from pidkd_jax.report import style
+from pidkd_jax.report.placement import Point
 from pidkd_jax.report.runs import Trial
 
 
@@ -23,7 +25,7 @@ def draw(
   axes: Axes,
   values: Mapping[str, tuple[Sequence[float], Sequence[float]]],
   looks: Mapping[str, style.Style],
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, Point]:
   """Draws means with standard deviations both ways.
 
   Args:
@@ -32,16 +34,17 @@ def draw(
     looks: of the labels.
 
   Returns:
-    {label: (x, y)} of the means.
+    {label: what was drawn}.
   """
-  means = {}
+  found = {}
   for label, (x, y) in values.items():
     look = looks[label]
-    means[label] = float(np.mean(x)), float(np.mean(y))
+    point = Point(float(np.mean(x)), float(np.mean(y)), spread(x), spread(y))
     axes.errorbar(
-      *means[label],
-      xerr=spread(x) or None,
-      yerr=spread(y) or None,
+      point.x,
+      point.y,
+      xerr=point.dx or None,
+      yerr=point.dy or None,
       fmt=look.marker,
       color=look.colour,
       markersize=9 if look.prominent else 6,
@@ -51,26 +54,28 @@ def draw(
       capsize=2.5,
       zorder=look.order + 1,
     )
+    found[label] = point
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
   axes.margins(0.12)
-  return means
+  return found
 
 
-def teacher(axes: Axes, trial: Trial | None) -> None:
-  """A line at the teacher's accuracy, with its size, where the run tells it."""
+def teacher(axes: Axes, trial: Trial | None) -> Annotation | None:
+  """A line at the teacher's accuracy, with its size, where the run tells it; its name."""
   if trial is None or trial.value('results', 'top1') is None:
-    return
+    return None
   height = 100 * trial.value('results', 'top1')
   size = trial.value('cost', 'parameters')
   name = f'teacher {trial.network}' + (f', {1e-6 * size:.3g} M' if size else '')
-  axes.axhline(height, color=style.TEACHER, linestyle=(0, (6, 3)), linewidth=1.2, zorder=1)
-  axes.annotate(
+  axes.axhline(height, color=style.TEACHER, linestyle=style.TEACHER_LINE, linewidth=1.2, zorder=1)
+  return axes.annotate(
     name,
-    (0.005, height),
+    (0.995, height),
     xycoords=('axes fraction', 'data'),
     xytext=(0, 3),
     textcoords='offset points',
+    ha='right',
     fontsize=9,
     color=style.TEACHER,
   )

@@ -2,7 +2,7 @@
 
 from pidkd_jax.report.runs import Comparison
 
-_WANTED = ('pidkd', 'simkd', 'kd', 'kd_1_1', 'kd_01_09', 'scratch')
+_WANTED = ('pidkd', 'simkd', 'kd', 'kd_1_1', 'scratch', 'kd_01_09')
 _ROOM = 4
 
 
