@@ -59,13 +59,14 @@ def differences(comparison: Comparison, base: str) -> dict[str, Difference]:
   # Of runs that kept no outputs the trials are resampled alone.
   resampled = None
   if by_image(comparison):
-    hits = [ours.outputs.correct.astype(np.int8) - theirs.outputs.correct for ours, theirs in every]
-    if len({len(row) for row in hits}) > 1:
+    truth = every[0][0].outputs.label
+    odd = [t for pair in every for t in pair if not np.array_equal(t.outputs.label, truth)]
+    if odd:
       raise UserError(
-        'the outputs of '
-        + ', '.join(str(run.folder) for run in comparison.runs)
-        + ' are of different images; run them again'
+        f'the outputs of {odd[0].name} in {str(odd[0].folder)!r} are of other images than those of '
+        f'{every[0][0].name}; copy the runs again'
       )
+    hits = [ours.outputs.correct.astype(np.int8) - theirs.outputs.correct for ours, theirs in every]
     resampled = statistics.over_images(np.stack(hits))
   found, start = {}, 0
   for label, own in pairs.items():

@@ -59,11 +59,11 @@ def read(path: pathlib.Path, labels: Sequence[str]) -> Published:
   try:
     with path.open(newline='', encoding='utf-8-sig') as file:
       reader = csv.DictReader(file, strict=True)
-      rows = list(reader)
+      headings, rows = reader.fieldnames or (), list(reader)
   except (OSError, UnicodeDecodeError, csv.Error) as error:
     reason = getattr(error, 'strerror', None) or error
     raise UserError(f'{what} cannot be read: {reason}; name a CSV file') from error
-  missing = [name for name in _HEADINGS if name not in (reader.fieldnames or ())]
+  missing = [name for name in _HEADINGS if name not in headings]
   if missing:
     raise UserError(
       f'{what} has no column {", ".join(missing)}; its first line must be {",".join(_HEADINGS)}'

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.training import journal, run, workdir
+from pidkd_jax.training import run, workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers, Recipe
 from pidkd_jax.types import DatasetSpec, Network
@@ -76,8 +76,8 @@ def main(config: ConfigDict, folder: str) -> str:
     run.rehearse(plan, dataset, _untrained(config.teacher.model, spec))
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
     kept = _trained(config, dataset, home, pace)
-  cards = run.execute(plan, dataset, kept, home, 'students', pace)
-  return _report(home, dataset, kept, cards)
+  run.execute(plan, dataset, kept, home, 'students', pace)
+  return _report(home, dataset, kept)
 
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
@@ -190,30 +190,11 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models
   return loaded
 
 
-def _report(
-  home: pathlib.Path, dataset: Dataset, teacher: Bundle, cards: dict[str, dict[str, Any]]
-) -> str:
-  """Writes report.md and curves.png; returns the former."""
+def _report(home: pathlib.Path, dataset: Dataset, teacher: Bundle) -> str:
+  """Keeps how the teacher does on the test images, as the report is made of the folder alone."""
   stats = teacher.card['dataset']
   judged = evaluate(
     {'teacher': teacher.network}, dataset.test, stats['mean'], stats['std'], teacher.network
   )
-  labelled = [(f'teacher {_name(teacher.card)}', {**teacher.card, 'results': judged['teacher']})]
-  labelled += [(f'{card["label"]} {_name(card)}', card) for card in cards.values()]
-  text = report.report(labelled)
-  (home / 'report.md').write_text(text)
-  rows = journal.read(home)
-  measure = 'holdout_top1' if any('holdout_top1' in row for row in rows) else 'test_top1'
-  report.curves(
-    rows,
-    {name: card['label'] for name, card in cards.items()},
-    measure,
-    f'{dataset.spec.name}: {_name(next(iter(cards.values())))} taught by {_name(teacher.card)}',
-    home / 'curves.png',
-  )
-  return text
-
-
-def _name(card: Mapping[str, Any]) -> str:
-  """The trained architecture; of a bundle from elsewhere only the family may be known."""
-  return card.get('network') or card['model']['family']
+  workdir.write_json(home / 'teacher.json', {**teacher.card, 'results': judged['teacher']})
+  return report.run(home)

@@ -162,10 +162,8 @@ def judge(folder, name, rng, label, centres, top1, keep):
   predicted[wrong] = (label[wrong] + 1) % len(CLASSES)
   sure = rng.beta(4, 2, num_images)
   sure[wrong] *= 0.8
-  pooled = (
-    centres[label[:NUM_POOLED]]
-    + rng.normal(size=(NUM_POOLED, centres.shape[1]))[: len(label[:NUM_POOLED])]
-  )
+  seen = label[:NUM_POOLED]
+  pooled = centres[seen] + rng.normal(size=(len(seen), centres.shape[1]))
   if keep:
     save(folder, name, label=label, predicted=predicted, confidence=sure, pooled=pooled)
   return float(np.mean(predicted == label))

@@ -179,7 +179,7 @@ def test_a_run_reports_itself_in_its_folder(tmp_path):
   text = report.run(folder)
   assert (folder / 'report.md').read_text() == text
   assert (folder / 'curves.png').read_bytes().startswith(b'\x89PNG')
-  heading, _, *lines = table(text, '')
+  heading, _, *lines = table('\n' + text, '\n')
   assert [line[0] for line in lines[:4]] == [
     'teacher resnet14x2',
     'pidkd resnet8',
@@ -200,10 +200,8 @@ def test_out_must_be_writable(cohort, tmp_path):
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    (['--out=x'], 'no run was given'),
-    (['{cohort}'], 'no --out was given'),
+    (['--out={tmp}/x'], 'no run was given'),
     (['{cohort}', '--out={tmp}/x', '--baseline', 'simdk'], "did you mean 'simkd'"),
-    (['{cohort}', '--out={tmp}/x', '--basline=kd'], "Unknown command line flag 'basline'"),
   ],
 )
 def test_the_script_ends_a_mistake_in_one_line(cohort, tmp_path, arguments, message):

@@ -50,7 +50,8 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
       for label, curve in top1.items()
     }
     _plot(end, {label: curve for label, curve in own.items() if curve}, looks, name)
-    end.set(title='the last third', ylabel='')
+    end.set_ylabel('')
+    end.set_title('the last third', fontsize=10)
   ends = {label: (max(c), statistics.mean(c[max(c)])) for label, c in top1.items()}
   placement.at_line_ends(end, ends, looks)
   bands = 'bands' if len(top1) <= _BANDS else 'the bands of the bold ones'
