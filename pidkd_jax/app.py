@@ -5,6 +5,7 @@ from pidkd_jax import host
 host.tune_allocator()
 
 # pylint: disable=g-import-not-at-top,wrong-import-position
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,18 +17,27 @@ from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.training import progress
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], operands: bool = False) -> None:
   """Parses the flags and runs `main`; a user's mistake ends in one line and a non-zero status.
+
+  Args:
+    main: takes no arguments or, with `operands`, what stands on the command line beside flags.
+    operands: whether anything may stand there.
 
   Exit status: 0; 1 for what the user can mend; 2 for the command line; 143 or 130 for a run
   stopped by SIGTERM or Ctrl-C that the same command goes on with.
   """
   # Networks of the user's own are found where he starts, whatever folder the script lies in.
   sys.path.append(os.getcwd())
-  app.run(lambda _: _guarded(main), flags_parser=_parse)
+  # Flags may follow operands.
+  flags.FLAGS.set_gnu_getopt(operands)
+  app.run(
+    lambda rest: _guarded(functools.partial(main, *rest[1:])),
+    flags_parser=functools.partial(_parse, operands=operands),
+  )
 
 
-def _parse(args: Sequence[str]) -> list[str]:
+def _parse(args: Sequence[str], operands: bool) -> list[str]:
   try:
     rest = flags.FLAGS(args)
     for name in flags.FLAGS:
@@ -42,7 +52,7 @@ def _parse(args: Sequence[str]) -> list[str]:
   except (TypeError, ValueError, OSError, SyntaxError, NameError, ImportError) as error:
     # ml_collections tells a long story; what happened stands at its end.
     _fail(f'--config: {str(error).strip().splitlines()[-1]}', 2)
-  if len(rest) > 1:
+  if len(rest) > 1 and not operands:
     _fail(f'unknown argument {rest[1]!r}', 2)
   return rest
 

@@ -23,6 +23,17 @@ NEVER = {
   'pidkd_jax.models': ('training', 'data', 'methods', 'method', 'evaluation', 'bundle', 'config'),
   'pidkd_jax.evaluation': ('training', 'methods', 'method', 'bundle', 'config'),
   'pidkd_jax.data': ('training', 'methods', 'method', 'models', 'evaluation', 'bundle', 'config'),
+  'pidkd_jax.report': (
+    'data',
+    'methods',
+    'method',
+    'models',
+    'bundle',
+    'evaluation',
+    'config',
+    'training.run',
+    'training.job',
+  ),
   'pidkd_jax.bundle': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
 }
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -22,9 +22,9 @@ from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.errors import UserError, unknown
 from pidkd_jax.evaluation import outputs
 from pidkd_jax.evaluation.cost import cost
-from pidkd_jax.evaluation.evaluate import evaluate, judge
+from pidkd_jax.evaluation.evaluate import judge
 from pidkd_jax.evaluation.probe import probe
-from pidkd_jax.training import journal, memory, run, widening, workdir
+from pidkd_jax.training import memory, run, widening, workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers, Recipe
 from pidkd_jax.types import DatasetSpec, Network
@@ -84,10 +84,10 @@ def main(config: ConfigDict, folder: str) -> str:
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
     kept = _trained(config, dataset, home, pace)
   _describe(kept, dataset, home)
-  cards = run.execute(plan, dataset, kept, home, 'students', pace)
+  run.execute(plan, dataset, kept, home, 'students', pace)
   if 'probe' in config:
     _probe(config, kept, home)
-  return _report(home, dataset, kept, cards)
+  return report.run(home)
 
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
@@ -286,32 +286,3 @@ def _describe(teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
   card = {**teacher.card, 'cost': cost_, 'results': judged.measures}
   workdir.write_json(home / 'teacher.json', card)
   outputs.save(home / 'outputs' / 'teacher.npz', judged.logits, teacher.network, *given)
-
-
-def _report(
-  home: pathlib.Path, dataset: Dataset, teacher: Bundle, cards: dict[str, dict[str, Any]]
-) -> str:
-  """Writes report.md and curves.png; returns the former."""
-  stats = teacher.card['dataset']
-  judged = evaluate(
-    {'teacher': teacher.network}, dataset.test, stats['mean'], stats['std'], teacher.network
-  )
-  labelled = [(f'teacher {_name(teacher.card)}', {**teacher.card, 'results': judged['teacher']})]
-  labelled += [(f'{card["label"]} {_name(card)}', card) for card in cards.values()]
-  text = report.report(labelled)
-  (home / 'report.md').write_text(text)
-  rows = journal.read(home)
-  measure = 'holdout_top1' if any('holdout_top1' in row for row in rows) else 'test_top1'
-  report.curves(
-    rows,
-    {name: card['label'] for name, card in cards.items()},
-    measure,
-    f'{dataset.spec.name}: {_name(next(iter(cards.values())))} taught by {_name(teacher.card)}',
-    home / 'curves.png',
-  )
-  return text
-
-
-def _name(card: Mapping[str, Any]) -> str:
-  """The trained architecture; of a bundle from elsewhere only the family may be known."""
-  return card.get('network') or card['model']['family']

@@ -1,0 +1,36 @@
+"""The short report that a run leaves in its own folder."""
+
+import pathlib
+
+from pidkd_jax.report import header, paired, runs, sheet, tables
+from pidkd_jax.report.figures import SAVING, curves
+from pidkd_jax.report.runs import Comparison
+
+
+def run(folder: pathlib.Path) -> str:
+  """Writes report.md and curves.png of one finished run or of its parts, from its folder alone.
+
+  Args:
+    folder: of the run.
+
+  Returns:
+    The report, Markdown.
+
+  Raises:
+    UserError: a file in it is damaged.
+  """
+  found, _ = runs.find([folder])
+  comparison = Comparison(tuple(found))
+  # With one label there is nothing to compare.
+  base = paired.baseline(comparison, None) if len(comparison.labels) > 1 else None
+  lines = [*header.facts(comparison)]
+  if base:
+    lines.append(paired.explanation(comparison, base))
+  table = sheet.markdown(tables.compact(comparison, base))
+  settings = sheet.markdown(tables.settings(comparison))
+  text = '\n\n'.join([table, settings, '\n'.join(f'- {line}' for line in lines)]) + '\n'
+  (folder / 'report.md').write_text(text)
+  drawn = curves.draw(comparison, base)
+  if drawn:
+    drawn[0].savefig(folder / 'curves.png', **SAVING)
+  return text

@@ -1,0 +1,124 @@
+"""Differences to a baseline, on outputs that were written by hand."""
+
+import itertools
+
+import folders
+import numpy as np
+import pytest
+
+from pidkd_jax.errors import UserError
+from pidkd_jax.report import paired, runs
+
+
+def comparison(folder, hits, **kwargs):
+  """Of {label: {trial: whether each image is right}}."""
+  labels = [folders.Label(label, trials=tuple(trials)) for label, trials in hits.items()]
+  folders.run(folder, labels, **kwargs)
+  for label, trials in hits.items():
+    for trial, right in trials.items():
+      right = np.asarray(right)
+      folders.change(
+        folder,
+        f'{label}-{trial}',
+        lambda card, right=right: card['results'].update(top1=float(right.mean())),
+      )
+      if kwargs.get('outputs', True):
+        folders.save(
+          folder,
+          f'{label}-{trial}',
+          label=np.ones(len(right)),
+          predicted=right,
+          confidence=np.ones(len(right)),
+          pooled=np.zeros((1, 1)),
+        )
+  return runs.Comparison((runs.read(folder),))
+
+
+def test_trials_are_paired_by_number(tmp_path):
+  found = paired.differences(
+    comparison(
+      tmp_path / 'run',
+      {
+        'pidkd': {2: [1, 1, 1, 1], 0: [1, 1, 1, 0], 5: [0, 0, 0, 0]},
+        'simkd': {0: [1, 1, 0, 0], 1: [0, 0, 0, 0], 2: [1, 0, 0, 0]},
+        'kd': {7: [1, 1, 1, 1]},
+      },
+    ),
+    'simkd',
+  )
+  assert list(found) == ['pidkd']  # kd shares no trial.
+  assert found['pidkd'].trials == 2
+  assert found['pidkd'].mean == pytest.approx(((3 - 2) + (4 - 1)) / 4 / 2)
+
+
+def test_the_interval_is_that_of_all_resamples(tmp_path):
+  ours = {0: [1, 1, 0, 1], 1: [1, 0, 1, 0]}
+  theirs = {0: [0, 1, 0, 0], 1: [1, 1, 1, 0]}
+  found = paired.differences(
+    comparison(tmp_path / 'run', {'pidkd': ours, 'simkd': theirs}), 'simkd'
+  )['pidkd']
+  hits = np.array([ours[0], ours[1]]) - np.array([theirs[0], theirs[1]])
+  every = [
+    hits[list(trials)][:, list(images)].mean()
+    for trials in itertools.product(range(2), repeat=2)
+    for images in itertools.product(range(4), repeat=4)
+  ]
+  assert (found.low, found.high) == pytest.approx(tuple(np.quantile(every, [0.025, 0.975])))
+
+
+def test_equal_outputs_differ_by_nothing(tmp_path):
+  same = {0: [1, 0, 1, 0], 1: [0, 0, 1, 1]}
+  found = paired.differences(comparison(tmp_path / 'run', {'a': same, 'b': same}), 'a')['b']
+  assert (found.mean, found.low, found.high) == (0, 0, 0)
+
+
+def test_one_trial_has_the_spread_of_the_images_alone_and_says_so(tmp_path):
+  one = comparison(tmp_path / 'run', {'a': {0: [1, 0] * 50}, 'b': {0: [1] * 100}})
+  found = paired.differences(one, 'a')['b']
+  assert found.mean == 0.5
+  # Binomial: 1.96 * 0.05.
+  assert (found.low, found.high) == pytest.approx((0.402, 0.598), abs=0.015)
+  text = paired.explanation(one, 'a')
+  assert 'resamples of test images,' in text and 'One trial'.lower() in text
+
+
+def test_without_outputs_only_trials_are_resampled_and_it_says_so(tmp_path):
+  hits = {'a': {0: [1, 0], 1: [1, 0]}, 'b': {0: [1, 1], 1: [1, 0]}}
+  kept = comparison(tmp_path / 'run', hits, outputs=False)
+  found = paired.differences(kept, 'a')['b']
+  assert (found.mean, found.low, found.high) == (0.25, 0.0, 0.5)
+  assert 'kept no outputs' in paired.explanation(kept, 'a')
+
+
+def test_one_trial_without_outputs_has_no_interval(tmp_path):
+  kept = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1]}}, outputs=False)
+  found = paired.differences(kept, 'a')['b']
+  assert (found.mean, found.low, found.high) == (0.5, None, None)
+  assert 'allows no interval' in paired.explanation(kept, 'a')
+
+
+def test_outputs_of_other_images_are_refused(tmp_path):
+  other = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1, 0]}})
+  with pytest.raises(UserError, match='are of other images than those of':
+    paired.differences(other, 'a')
+
+
+@pytest.mark.parametrize(
+  ('labels', 'wanted', 'expected'),
+  [
+    (('pidkd', 'scratch', 'simkd'), None, 'simkd'),
+    (('pidkd', 'kd', 'scratch'), None, 'scratch'),
+    (('pidkd', 'kd'), None, 'pidkd'),
+    (('pidkd', 'kd'), 'kd', 'kd'),
+    (('pidkd', 'kd'), 'simkd', None),
+  ],
+)
+def test_the_baseline(tmp_path, labels, wanted, expected):
+  one = comparison(tmp_path / 'run', {label: {0: [1, 0]} for label in labels})
+  assert paired.baseline(one, wanted) == expected
+
+
+def test_a_baseline_that_is_nowhere_is_unknown(tmp_path):
+  one = comparison(tmp_path / 'run', {'simkd': {0: [1, 0]}, 'kd': {0: [1, 0]}})
+  with pytest.raises(UserError, match="unknown baseline 'simdk'; did you mean 'simkd'"):
+    paired.check([one], 'simdk')

@@ -1,0 +1,228 @@
+"""Whole reports, from folders that were made up."""
+
+import csv
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import folders
+import pytest
+
+from pidkd_jax import report
+from pidkd_jax.errors import UserError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LABELS = [
+  folders.Label('pidkd', 0.7, aligned=True, size=(3, 2), parameters=200_000),
+  folders.Label('simkd', 0.65, aligned=True, size=(1, 2), parameters=120_000),
+  folders.Label('scratch', 0.5),
+]
+
+
+@pytest.fixture(scope='module')
+def cohort(tmp_path_factory):
+  """A cohort of three labels that was split in two, with all that a run may hold."""
+  home = tmp_path_factory.mktemp('study')
+  folders.run(home / 'cohort' / 'part-1', LABELS[:2])
+  second = folders.run(home / 'cohort' / 'part-2', LABELS[2:])
+
+  def more(card):
+    card['cost']['training_bytes'] = 3 * 2**20
+    card['results']['probe'] = {'digits': 0.25}
+
+  folders.change(second, 'scratch-0', more)
+  return home
+
+
+@pytest.fixture(scope='module')
+def out(cohort):
+  report.study([cohort], cohort / 'out')
+  return cohort / 'out'
+
+
+def rows(path):
+  with path.open(newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def table(text, heading):
+  """The lines of the first table below a heading."""
+  below = text.partition(heading)[2].strip().splitlines()
+  return [[cell.strip() for cell in line.split('|')[1:-1]] for line in below if line[:1] == '|']
+
+
+def test_a_study_leaves_tables_and_figures_with_captions(out):
+  names = {path.name for path in out.iterdir()}
+  assert names == {
+    'report.md',
+    *(f'{name}.csv' for name in ('main', 'cost', 'settings')),
+    *(f'{name}.png' for name in ('curves', 'size', 'agreement', 'calibration', 'features')),
+  }
+  text = (out / 'report.md').read_text()
+  for name in names - {'report.md', 'main.csv', 'cost.csv', 'settings.csv'}:
+    _, _, caption = text.partition(f']({name})\n\n*')
+    assert 'share teacher, data order' in caption.partition('\n')[0], name
+    assert (out / name).read_bytes().startswith(b'\x89PNG')
+  for fact in ('toy (made up)', 'batch 64', 'seed 0', '2 trials', 'jax 0.10.2', '--out'):
+    assert fact in text
+
+
+def test_the_main_table_has_the_cards_numbers(out, cohort):
+  found = {row['label']: row for row in rows(out / 'main.csv')}
+  assert list(found) == ['teacher', 'pidkd', 'simkd', 'scratch']
+  tops = [
+    json.loads(path.read_text())['results']['top1']
+    for path in sorted((cohort / 'cohort').glob('*/bundles/pidkd-*/card.json'))
+  ]
+  assert float(found['pidkd']['top-1 (%)']) == pytest.approx(50 * sum(tops))
+  assert found['pidkd']['trials'] == '2' and found['teacher']['trials'] == ''
+  assert float(found['pidkd']['parameters (M)']) == 0.2
+  gain = float(found['pidkd']['top-1 minus simkd (points)'])
+  assert float(found['pidkd']['95% from']) < gain < float(found['pidkd']['95% to'])
+  assert found['simkd']['95% from'] == found['teacher']['95% from'] == ''
+  assert found['scratch']['alignment error'] == '' != found['pidkd']['alignment error']
+  assert (
+    float(found['scratch']['probe on digits (%)']),
+    found['pidkd']['probe on digits (%)'],
+  ) == (
+    25.0,
+    '',
+  )
+  heading, *_ = table((out / 'report.md').read_text(), '### Accuracy')
+  assert 'optimistic' in heading[-1]
+
+
+def test_the_teachers_time_is_shared_by_its_own_cohort(out):
+  found = {row['label']: row for row in rows(out / 'cost.csv')}
+  name = "share of the teacher's passes (s)"
+  # 60 s over the four members of the first part, and over the two of the second.
+  assert (float(found['pidkd'][name]), float(found['scratch'][name])) == (15, 30)
+  assert float(found['scratch']['training memory (MiB)']) == 3
+  assert 'as XLA plans it' in (out / 'report.md').read_text()
+
+
+def test_two_reports_are_the_same(cohort, out, tmp_path):
+  report.study([cohort / 'cohort'], tmp_path)
+  for path in out.iterdir():
+    if path.name != 'report.md':  # Its command differs.
+      assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_runs_of_other_batches_get_sections_of_their_own(cohort, tmp_path):
+  folders.run(tmp_path / 'other', LABELS[:1], seed=3, epochs=2)
+  text = report.study([cohort, tmp_path / 'other'], tmp_path / 'out')
+  assert text.count('### Accuracy') == 2
+  first, second = tmp_path / 'out' / '1-resnet14x2-resnet8-12epochs', '2-resnet14x2-resnet8-2epochs'
+  assert (first / 'main.csv').exists() and (tmp_path / 'out' / second / 'size.png').exists()
+  assert f']({second}/curves.png)' in text
+  overview = rows(tmp_path / 'out' / 'overview.csv')
+  assert len(overview) == 2 and overview[1]['scratch'] == ''
+  assert float(overview[0]['scratch']) == float(rows(first / 'main.csv')[3]['top-1 (%)'])
+
+
+def test_a_baseline_of_one_section_only_is_told_in_the_other(cohort, tmp_path):
+  folders.run(tmp_path / 'other', LABELS[:1], seed=3)
+  text = report.study([cohort, tmp_path / 'other'], tmp_path / 'out', baseline='scratch')
+  assert text.count('There is no scratch here to compare with.') == 1
+  assert 'top-1 minus scratch' in text
+
+
+def test_a_grid_has_its_choice_and_its_map(tmp_path):
+  labels = [
+    folders.Label(f'q{q}f{f}', 0.6 + q / 50, method='pidkd', size=(q, f), parameters=9000 * q // f)
+    for q in (1, 2)
+    for f in (1, 2)
+  ]
+  text = report.study([folders.run(tmp_path / 'run', labels)], tmp_path / 'out')
+  assert 'Chosen, as the smallest within one standard error of the best' in text
+  assert (tmp_path / 'out' / 'grid.png').exists()
+  assert len(rows(tmp_path / 'out' / 'sizes.csv')) == 4
+
+
+def test_published_figures_stand_apart(cohort, tmp_path):
+  path = tmp_path / 'published.csv'
+  path.write_text('label,value,source\nsimkd,78.08,SimKD table 2\n')
+  text = report.study([cohort], tmp_path / 'out', published=path)
+  heading, _, *lines = table(text, '### Accuracy')
+  assert heading[-1].startswith('published elsewhere')
+  assert [line[-1] for line in lines[:4]] == ['', '', '78.08 [1]', '']
+  folders.run(tmp_path / 'other', LABELS, seed=3)
+  with pytest.raises(UserError, match='is for one comparison and the runs make 2'):
+    report.study([cohort, tmp_path / 'other'], tmp_path / 'out', published=path)
+
+
+def test_an_early_run_is_reported_without_what_it_lacks(tmp_path):
+  folder = folders.run(tmp_path / 'run', LABELS, outputs=False, teacher_card=False)
+  text = report.study([folder], tmp_path / 'out')
+  assert 'does not keep how good it is' in text and 'kept no outputs' in text
+  names = {path.name for path in (tmp_path / 'out').iterdir()}
+  assert 'calibration.png' in names and 'features.png' not in names
+  assert 'memory' not in text and 'probe' not in text
+
+
+def test_a_run_without_a_teacher_is_reported(tmp_path):
+  folder = folders.run(tmp_path / 'run', LABELS[2:], teacher=None)
+  assert 'Teacher: none.' in report.study([folder], tmp_path / 'out')
+
+
+def test_unfinished_runs_are_named(tmp_path):
+  folders.run(tmp_path / 'runs' / 'done', LABELS)
+  shutil.rmtree(folders.run(tmp_path / 'runs' / 'begun', LABELS) / 'bundles')
+  assert 'begun' in report.study([tmp_path / 'runs'], tmp_path / 'out').partition('\n## ')[0]
+
+
+def test_a_run_reports_itself_in_its_folder(tmp_path):
+  folder = folders.run(tmp_path / 'run', LABELS)
+  text = report.run(folder)
+  assert (folder / 'report.md').read_text() == text
+  assert (folder / 'curves.png').read_bytes().startswith(b'\x89PNG')
+  heading, _, *lines = table('\n' + text, '\n')
+  assert [line[0] for line in lines[:4]] == [
+    'teacher resnet14x2',
+    'pidkd resnet8',
+    'simkd resnet8',
+    'scratch resnet8',
+  ]
+  assert 'top-1 minus simkd (points)' in heading and 'own updates (s)' in heading
+  alone = report.run(folders.run(tmp_path / 'alone', LABELS[:1]))
+  assert 'minus' not in alone and 'resamples' not in alone
+
+
+def test_out_must_be_writable(cohort, tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(UserError, match='--out .* cannot be written: .*; name another'):
+    report.study([cohort], tmp_path / 'file' / 'out')
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--out={tmp}/x'], 'no run was given'),
+    (['{cohort}', '--out={tmp}/x', '--baseline', 'simdk'], "did you mean 'simkd'"),
+  ],
+)
+def test_the_script_ends_a_mistake_in_one_line(cohort, tmp_path, arguments, message):
+  done = script(*(a.format(cohort=cohort, tmp=tmp_path) for a in arguments))
+  assert done.returncode != 0 and 'Traceback' not in done.stderr
+  assert message in done.stderr.strip().splitlines()[-1]
+  assert not (tmp_path / 'x').exists()
+
+
+def test_the_script_takes_flags_behind_runs(cohort, tmp_path):
+  done = script(cohort, '--out', tmp_path / 'out', '--baseline', 'scratch')
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.strip() == str(tmp_path / 'out' / 'report.md')
+  assert 'top-1 minus scratch' in (tmp_path / 'out' / 'report.md').read_text()
+
+
+def script(*arguments):
+  return subprocess.run(
+    [sys.executable, ROOT / 'scripts' / 'report.py', *arguments],
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
