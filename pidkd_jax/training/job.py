@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
