@@ -99,7 +99,7 @@ def test_one_trial_without_outputs_has_no_interval(tmp_path):
 
 def test_outputs_of_other_images_are_refused(tmp_path):
   other = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1, 0]}})
-  with pytest.raises(UserError, match='are of other images than those of':
+  with pytest.raises(UserError, match='are of other images than those of'):
     paired.differences(other, 'a')
 
 
