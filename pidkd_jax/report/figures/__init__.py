@@ -20,4 +20,4 @@ FIGURES: dict[str, Callable[[Comparison, str | None], tuple[Figure, str] | None]
 }
 
 # The same file from the same figures: no date, no version.
-SAVING: dict[str, Any] = {'dpi': 130, 'metadata': {'Software': None}}
+SAVING: dict[str, Any] = {'dpi': 130, 'bbox_inches': 'tight', 'metadata': {'Software': None}}

@@ -99,6 +99,9 @@ def _plot(axes: Axes, curves: _Curves, looks: Mapping[str, style.Style], name: s
       )
   axes.set(xlabel='epoch', ylabel=name)
   axes.margins(x=0.01)
+  last = max(max(curve) for curve in curves.values())
+  if all(set(curve) == {last} for curve in curves.values()):  # Evaluated at the end alone.
+    axes.set_xlim(0, 1.02 * last)
   axes.xaxis.set_major_locator(MaxNLocator(integer=True))
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
