@@ -55,10 +55,16 @@ class Grid:
   @property
   def error(self) -> float | None:
     """Standard error of the best mean; None where it cannot be told."""
-    top1 = self.settings[self.best].top1
-    if len(top1) == 1 and self.num_images is None:
+    settings = [setting.top1 for setting in self.settings.values()]
+    if not self.repeated and self.num_images is None:
       return None
-    return statistics.standard_error(top1, self.num_images)
+    which = list(self.settings).index(self.best)
+    return statistics.standard_error(settings, which, self.num_images)
+
+  @property
+  def repeated(self) -> bool:
+    """Whether any setting has more than one trial."""
+    return any(len(setting.top1) > 1 for setting in self.settings.values())
 
   @property
   def chosen(self) -> tuple[int, int] | None:
@@ -82,8 +88,8 @@ class Grid:
     if self.error is None:
       return f'{text}. One trial without its outputs has no standard error, so no size is chosen.'
     kind = (
-      f'over its {len(best.top1)} trials'
-      if len(best.top1) > 1
+      f'of {len(best.top1)} trials, their variance pooled over the sizes'
+      if self.repeated
       else f'binomial, of one trial on {self.num_images:,} test images'
     )
     text += f', standard error {100 * self.error:.2f} points ({kind}). '

@@ -1,6 +1,7 @@
 """Intervals by resampling, and choices between size and accuracy."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -66,17 +67,22 @@ def pareto(costs: np.ndarray, values: np.ndarray) -> list[int]:
   return front
 
 
-def standard_error(values: np.ndarray, num_images: int) -> float:
-  """Of a mean accuracy.
+def standard_error(settings: Sequence[Sequence[float]], which: int, num_images: int) -> float:
+  """Of the mean accuracy of one of several settings.
 
   Args:
-    values: accuracies of n trials, in [0, 1]. From two on their spread decides; of one trial
-      it is the binomial error of `num_images` images.
+    settings: of each the accuracies of its trials, in [0, 1]. Where any has two, the variance is
+      pooled over all: that of two or three trials by themselves may be nearly nothing by chance.
+      Else it is the binomial one of `num_images` images.
+    which: the setting.
     num_images: of the test split.
   """
-  if len(values) > 1:
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
-  return math.sqrt(values[0] * (1 - values[0]) / num_images)
+  degrees = sum(len(values) - 1 for values in settings)
+  if degrees:
+    squares = sum(np.var(values) * len(values) for values in settings)
+    return math.sqrt(squares / degrees / len(settings[which]))
+  [value] = settings[which]
+  return math.sqrt(value * (1 - value) / num_images)
 
 
 def smallest_within(costs: np.ndarray, means: np.ndarray, error: float) -> int:

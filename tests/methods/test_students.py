@@ -51,7 +51,11 @@ def flat(tree):
 def test_a_step_moves_every_parameter_of_a_student(family, dataset, teacher, batch, fill, shallow):
   cohort = cohorts.assemble(
     # No weight decay: what moves is moved by the loss.
-    [Member('PIDKD', SMALL[family], 'pidkd', {'num_projectors': 2}, Numbers(RATE, 0.0), 0)],
+    [
+      Member(
+        'PIDKD', SMALL[family], 'pidkd_published', {'num_projectors': 2}, Numbers(RATE, 0.0), 0
+      )
+    ],
     teacher=teacher,
     dataset=dataset,
     image=jax.ShapeDtypeStruct(batch.image.shape, jnp.float32),

@@ -33,16 +33,17 @@ def comparison(folder, sizes, **kwargs):
 
 def test_the_smallest_within_one_standard_error_is_chosen(tmp_path):
   sizes = {
+    # Variances 0, 0.5e-4 and 2.5e-4, pooled 1e-4; of a mean of two half of that.
     (1, 4): ([0.55, 0.55], 100_000),
-    (2, 4): ([0.59, 0.60], 200_000),  # 0.595 is within 0.01 of 0.60.
-    (3, 2): ([0.61, 0.59], 500_000),  # Standard error 0.01.
+    (2, 4): ([0.59, 0.60], 200_000),
+    (3, 2): ([0.6 + 1.25e-4**0.5, 0.6 - 1.25e-4**0.5], 500_000),
   }
   [grid] = grids(comparison(tmp_path / 'run', sizes))
   assert set(grid.settings) == set(sizes)
-  assert grid.error == pytest.approx(0.01)
+  assert grid.error == pytest.approx(0.5e-4**0.5)
   assert (grid.best, grid.chosen) == ((3, 2), (2, 4))
   assert '**q = 2, f = 4** with 59.50% at 200,000, 60% fewer' in grid.choice
-  assert 'over its 2 trials' in grid.choice
+  assert 'of 2 trials, their variance pooled' in grid.choice
 
 
 def test_one_trial_has_the_binomial_error_of_the_test_images(tmp_path):

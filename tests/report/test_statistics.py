@@ -63,8 +63,12 @@ def test_the_front_is_what_nothing_smaller_surpasses():
 
 
 def test_the_standard_error_is_of_the_trials_or_binomial():
-  assert statistics.standard_error([0.5, 0.7], 10) == pytest.approx(0.1)
-  assert statistics.standard_error([0.2], 400) == pytest.approx(0.02)
+  assert statistics.standard_error([[0.5, 0.7]], 0, 10) == pytest.approx(0.1)
+  # Variances 0.02 and 0 with one degree of freedom each.
+  settings = [[0.5, 0.7], [0.6, 0.6], [0.4]]
+  assert statistics.standard_error(settings, 1, 10) == pytest.approx(0.005**0.5)
+  assert statistics.standard_error(settings, 2, 10) == pytest.approx(0.1)
+  assert statistics.standard_error([[0.2], [0.3]], 0, 400) == pytest.approx(0.02)
 
 
 def test_the_smallest_within_the_error_is_chosen():
