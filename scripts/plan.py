@@ -58,7 +58,7 @@ def main():
     teacher=teacher,
     dataset=_dataset(image.shape[1:], classes),
     image=image,
-    optimizer=Optimizer(steps_per_epoch=1, boundaries=(), drop_factor=1.0, momentum=0.9),
+    optimizer=Optimizer(total_steps=1, boundaries=(), drop_factor=1.0, momentum=0.9),
     key=jax.random.key(0),
   )
   states = jax.eval_shape(Cohort.init, cohort, batch)

@@ -99,7 +99,7 @@ class Product(Method):
   needs_teacher = False
 
   @nn.compact
-  def loss(self, batch, teacher, *, epoch):
+  def loss(self, batch, teacher, *, progress):
     x = nn.max_pool(batch.image, (2, 2), (2, 2)) if self.pooled else batch.image
     x = x.reshape(len(x), -1)
     matrix = self.param('matrix', nn.initializers.ones, (x.shape[1], 7))
