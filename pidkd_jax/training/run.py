@@ -4,7 +4,6 @@ import dataclasses
 import json
 import logging
 import pathlib
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -180,27 +179,24 @@ def execute(
   folder: pathlib.Path,
   title: str,
   pace: Pace,
-) -> dict[str, dict[str, Any]]:
+) -> None:
   """Trains a plan's cohort and saves each member's bundle under `folder`/bundles.
 
   A cohort larger than memory trains in parts, `folder`/part-1 and so on. A run that is complete
   is left as it is: its bundles keep the versions they were made with.
-
-  Returns:
-    {member: card}.
 
   Raises:
     Stopped, UserError: as `loop.train`; also if another process is at work in the folder.
   """
   parts = _parts(plan, dataset, teacher, folder, pace.memory)
   if len(parts) == 1:
-    return _whole(plan, dataset, teacher, folder, title, pace)
-  cards = {}
+    _whole(plan, dataset, teacher, folder, title, pace)
+    return
   for number, names in enumerate(parts, start=1):
     members = tuple(member for member in plan.members if member.name in names)
     place = folder / f'part-{number}'
     place.mkdir(exist_ok=True)
-    cards |= _whole(
+    _whole(
       dataclasses.replace(plan, members=members),
       dataset,
       teacher,
@@ -208,10 +204,9 @@ def execute(
       f'{title} {number}/{len(parts)}',
       pace,
     )
-  return cards
 
 
-def _whole(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, Any]]:
+def _whole(plan, dataset, teacher, folder, title, pace) -> None:
   inputs = {
     'dataset': dataset.spec.name,
     'fingerprint': dataset.spec.fingerprint,
@@ -224,11 +219,8 @@ def _whole(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
     if diverged.exists():
       left_out = json.loads(diverged.read_text())
       bundles = {name: path for name, path in bundles.items() if name not in left_out}
-    if all(path.exists() for path in bundles.values()):
-      own = models.families(*(member.student for member in plan.members))
-      own |= models.families(teacher.network.model) if teacher else set()
-      return {name: dict(bundle.load(path, own).card) for name, path in bundles.items()}
-    return _train(plan, dataset, teacher, folder, title, pace)
+    if not all(path.exists() for path in bundles.values()):
+      _train(plan, dataset, teacher, folder, title, pace)
 
 
 def _parts(
@@ -268,7 +260,7 @@ def _statistics(dataset: Dataset, teacher: Bundle | None) -> tuple[tuple[float, 
   return tuple(found['mean']), tuple(found['std'])
 
 
-def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, Any]]:
+def _train(plan, dataset, teacher, folder, title, pace) -> None:
   workdir.write_json(folder / 'versions.json', workdir.environment())
   if teacher and plan.holdout and teacher.card.get('training', {}).get('holdout') != plan.holdout:
     logger.warning(
@@ -343,7 +335,6 @@ def _train(plan, dataset, teacher, folder, title, pace) -> dict[str, dict[str, A
     )
   for name, card in cards.items():
     bundle.save(folder / 'bundles' / name, outcomes[name].network, card)
-  return cards
 
 
 def _seconds(rows: list[journal.Row]) -> dict[str, float]:
