@@ -206,7 +206,7 @@ def test_out_must_be_writable(cohort, tmp_path):
 )
 def test_the_script_ends_a_mistake_in_one_line(cohort, tmp_path, arguments, message):
   done = script(*(a.format(cohort=cohort, tmp=tmp_path) for a in arguments))
-  assert done.returncode != 0 and 'Traceback' not in done.stderr
+  assert done.returncode == 1 and 'Traceback' not in done.stderr, done
   assert message in done.stderr.strip().splitlines()[-1]
   assert not (tmp_path / 'x').exists()
 
