@@ -9,7 +9,7 @@ import numpy as np
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from pidkd_jax import convolution
+from pidkd_jax import convolution as formulations
 
 # He et al. 2015, arXiv:1502.01852, in the fan-out form that the CIFAR recipes use.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
@@ -59,7 +59,7 @@ def conv(
   groups: int = 1,
   bias: bool = False,
   padding: int | None = None,
-  convolution: Callable[..., jax.Array] | None = None,
+  convolution: Callable[..., jax.Array] = formulations.fastest,
   kernel_init: Initializer = he_normal_fan_out,
   name: str | None = None,
 ) -> nn.Conv:
@@ -103,7 +103,7 @@ class ConvNorm(nn.Module):
   groups: int = 1
   bias: bool = False
   padding: int | None = None
-  convolution: Callable[..., jax.Array] | None = None
+  convolution: Callable[..., jax.Array] = formulations.fastest
   kernel_init: Initializer = he_normal_fan_out
 
   @nn.compact
@@ -157,7 +157,7 @@ class Projector(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """[B, H, W, C_s] -> [B, H, W, C_t]."""
-    layer = functools.partial(ConvNorm, convolution=convolution.by_dot)
+    layer = functools.partial(ConvNorm, convolution=formulations.fastest_stacked)
     x = nn.relu(layer(self.hidden, 1, name='reduce')(x, train))
     x = nn.relu(layer(self.hidden, 3, name='transform')(x, train))
     x = layer(self.features, 1, name='expand')(x, train)

@@ -119,3 +119,53 @@ def test_depthwise_by_shift(sides, size, strides, padding):
 def test_depthwise_by_shift_refuses_other_kernels(kernel):
   with pytest.raises(ValueError, match='not depthwise on 4 channels'):
     convolution.depthwise_by_shift(maps(1, 4, 4, 4), maps(*kernel), (1, 1), ((1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize('sides', SIDES)
+def test_winograd(sides):
+  x, kernel = maps(2, *sides, 3), maps(3, 3, 3, 4, seed=1)
+
+  def winograd(x, kernel, **_):
+    return convolution.winograd(x, kernel)
+
+  assert_is_the_convolution(winograd, x, kernel, strides=(1, 1), padding=((1, 1), (1, 1)))
+
+
+def test_winograd_of_one_tile_by_hand():
+  # Ones under a kernel of ones: each output counts its neighbours within the map.
+  y = convolution.winograd(jnp.ones((1, 2, 3, 1)), jnp.ones((3, 3, 1, 1)))
+  np.testing.assert_array_equal(y[0, :, :, 0], [[4, 6, 4], [4, 6, 4]])
+
+
+@pytest.mark.parametrize('formulation', [convolution.fastest, convolution.fastest_stacked])
+@pytest.mark.parametrize(
+  'size, channels, strides, padding, chosen',
+  [
+    (3, (32, 40), (1, 1), 1, True),
+    (3, (31, 40), (1, 1), 1, False),
+    (3, (32, 40), (1, 1), 0, False),
+    (1, (32, 40), (1, 1), 0, False),
+  ],
+)
+def test_winograd_is_chosen_where_it_applies_and_pays(
+  formulation, size, channels, strides, padding, chosen
+):
+  x, kernel = maps(2, 5, 4, channels[0]), maps(size, size, *channels, seed=1)
+  settings = {'strides': strides, 'padding': ((padding,) * 2,) * 2}
+  # As nn.Conv calls it.
+  others = {'dimension_numbers': ('NHWC', 'HWIO', 'NHWC'), 'feature_group_count': 1}
+  assert (
+    'winograd'
+    in str(jax.make_jaxpr(functools.partial(formulation, **settings, **others))(x, kernel))
+  ) == chosen
+  np.testing.assert_allclose(
+    formulation(x, kernel, **settings, **others), general(x, kernel, **settings), atol=1e-4
+  )
+
+
+@pytest.mark.parametrize('strides, groups', [((2, 2), 1), ((1, 1), 2)])
+def test_strides_and_groups_are_left_to_xla(strides, groups):
+  x, kernel = maps(2, 6, 6, 64), maps(3, 3, 64 // groups, 64, seed=1)
+  settings = {'strides': strides, 'padding': ((1, 1),) * 2, 'feature_group_count': groups}
+  found = convolution.fastest(x, kernel, dimension_numbers=('NHWC', 'HWIO', 'NHWC'), **settings)
+  np.testing.assert_array_equal(found, general(x, kernel, **settings))

@@ -39,18 +39,26 @@ def _of_jaxpr(jaxpr) -> int:
   total = 0
   for equation in jaxpr.eqns:
     inner = list(core.jaxprs_in_params(equation.params))
-    if equation.params.get('name') == convolution.depthwise_of_padded.__name__:
-      total += sum(map(_of_shifts, inner))
+    name = equation.params.get('name')
+    if name in _FORMULATIONS:
+      total += _FORMULATIONS[name](equation, *inner)
       continue
     total += _OPERATIONS.get(equation.primitive.name, lambda _: 0)(equation)
     total += sum(map(_of_jaxpr, inner))
   return total
 
 
-def _of_shifts(jaxpr) -> int:
+def _of_shifts(equation, jaxpr) -> int:
   """Of a sum of shifted maps, each times its tap of the kernel."""
-  products = (equation for equation in jaxpr.eqns if equation.primitive.name == 'mul')
-  return sum(math.prod(equation.outvars[0].aval.shape) for equation in products)
+  del equation
+  products = (inner for inner in jaxpr.eqns if inner.primitive.name == 'mul')
+  return sum(math.prod(product.outvars[0].aval.shape) for product in products)
+
+
+def _of_winograd(equation, jaxpr) -> int:
+  """What the plain convolution has, as tables count it: nine products per output and channel."""
+  product = next(inner for inner in jaxpr.eqns if inner.primitive.name == 'dot_general')
+  return 9 * math.prod(equation.outvars[0].aval.shape) * _contracted(product)
 
 
 def _of_convolution(equation) -> int:
@@ -60,12 +68,19 @@ def _of_convolution(equation) -> int:
 
 
 def _of_product(equation) -> int:
-  left = equation.invars[0].aval.shape
-  contracted = equation.params['dimension_numbers'][0][0]
-  return math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
+  return math.prod(equation.outvars[0].aval.shape) * _contracted(equation)
+
+
+def _contracted(product) -> int:
+  left = product.invars[0].aval.shape
+  return math.prod(left[axis] for axis in product.params['dimension_numbers'][0][0])
 
 
 _OPERATIONS = {'conv_general_dilated': _of_convolution, 'dot_general': _of_product}
+_FORMULATIONS = {
+  convolution.depthwise_of_padded.__name__: _of_shifts,
+  convolution.winograd.__name__: _of_winograd,
+}
 
 
 def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:

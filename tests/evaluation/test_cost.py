@@ -150,5 +150,14 @@ def test_what_is_shared_is_deployed_once_and_the_teachers_encoder_not_at_all(tea
   assert found.multiply_adds == encoding + projecting + 12 * 3
 
 
+def test_winograd_counts_as_the_convolution_that_it_is():
+  def stacked(x, kernels):
+    return jax.vmap(convolution.winograd, (None, -1))(x, kernels)
+
+  # 5 x 7 outputs of each of 2 images and 3 kernels, 9 taps, 4 to 6 channels; not whole tiles.
+  counted = multiply_adds(stacked, jnp.zeros((2, 5, 7, 4)), jnp.zeros((3, 3, 4, 6, 3)))
+  assert counted == 5 * 7 * 2 * 3 * 9 * 4 * 6
+
+
 def test_a_cost_reads_well():
   assert str(Cost(1234567, 89)) == '1,234,567 parameters, 89 multiply-adds'
