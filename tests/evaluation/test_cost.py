@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from pidkd_jax.convolution import by_dot, depthwise_by_shift, grouped_by_dot
+from pidkd_jax.convolution import by_dot, depthwise_by_shift, grouped_by_dot, winograd
 from pidkd_jax.distilled import Distilled
 from pidkd_jax.evaluation.cost import Cost, cost, multiply_adds, parameters
 from pidkd_jax.layers import conv
@@ -152,7 +152,7 @@ def test_what_is_shared_is_deployed_once_and_the_teachers_encoder_not_at_all(tea
 
 def test_winograd_counts_as_the_convolution_that_it_is():
   def stacked(x, kernels):
-    return jax.vmap(convolution.winograd, (None, -1))(x, kernels)
+    return jax.vmap(winograd, (None, -1))(x, kernels)
 
   # 5 x 7 outputs of each of 2 images and 3 kernels, 9 taps, 4 to 6 channels; not whole tiles.
   counted = multiply_adds(stacked, jnp.zeros((2, 5, 7, 4)), jnp.zeros((3, 3, 4, 6, 3)))
