@@ -5,10 +5,11 @@ Each has the signature that `nn.Conv(conv_general_dilated=...)` calls, NHWC and 
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 # Below so many channels Winograd's sums cost as much as the products that they save.
@@ -28,23 +29,24 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
   Returns:
     [B, H', W', M].
   """
-  if _winograd_pays(x, kernel, strides, padding):
-    return winograd(x, kernel)
+  if winograd_pays(kernel.shape, x.shape[-1], strides, padding):
+    return winograd(x, transform(kernel))
   return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
 
 
 def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
   """The same for kernels that `vmap` stacks, where a convolution would become a grouped one."""
-  if _winograd_pays(x, kernel, strides, padding):
-    return winograd(x, kernel)
+  if winograd_pays(kernel.shape, x.shape[-1], strides, padding):
+    return winograd(x, transform(kernel))
   return by_dot(x, kernel, strides, padding)
 
 
-def _winograd_pays(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
+def winograd_pays(kernel: Sequence[int], channels: int, strides, padding) -> bool:
+  """Whether `winograd` applies to a kernel of this shape on so many channels, and is faster."""
   return (
     jax.default_backend() == 'cpu'
-    and kernel.shape[:3] == (3, 3, x.shape[-1])
-    and min(kernel.shape[2:]) >= _LEAST_CHANNELS
+    and tuple(kernel[:3]) == (3, 3, channels)
+    and min(kernel[2:]) >= _LEAST_CHANNELS
     and tuple(strides) == (1, 1)
     and tuple(map(tuple, padding)) == ((1, 1), (1, 1))
   )
@@ -52,8 +54,16 @@ def _winograd_pays(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
 
 # Each row of a matrix gives one sum of the parts that it is applied to.
 _OF_INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-_OF_KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+_OF_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
 _OF_PRODUCTS = ((1, 1, 1, 0), (0, 1, -1, -1))
+
+
+def transform(kernel: jax.Array, einsum: Callable[..., jax.Array] = jnp.einsum) -> jax.Array:
+  """What `winograd` multiplies with, [..., 3, 3, C, M] -> [..., 4, 4, C, M].
+
+  With np.einsum it is computed on the host.
+  """
+  return einsum('ai,bj,...ijcm->...abcm', _OF_KERNEL, _OF_KERNEL, kernel)
 
 
 # Compiled under a name of its own, by which `evaluation.cost` knows it in a larger program.
@@ -69,7 +79,7 @@ def winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
   Args:
     x: [B, H, W, C].
-    kernel: [3, 3, C, M].
+    kernel: [4, 4, C, M], transformed.
 
   Returns:
     [B, H, W, M].
@@ -78,42 +88,35 @@ def winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
   features = kernel.shape[-1]
   rows, columns = -(-height // 2), -(-width // 2)
   x = jnp.pad(x, ((0, 0), (1, 1 + 2 * rows - height), (1, 1 + 2 * columns - width), (0, 0)))
-  inputs = _transform(
+  inputs = _combine(
     _OF_INPUT,
     [
       [x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)]
       for i in range(4)
     ],
   )
-  kernels = _transform(_OF_KERNEL, [list(row) for row in kernel])
   products = [
-    [tile.reshape(-1, channels) @ part for tile, part in zip(*parts, strict=True)]
-    for parts in zip(inputs, kernels, strict=True)
+    [tile.reshape(-1, channels) @ kernel[i, j] for j, tile in enumerate(row)]
+    for i, row in enumerate(inputs)
   ]
-  y = jnp.stack([jnp.stack(row, axis=1) for row in _transform(_OF_PRODUCTS, products)], axis=1)
+  y = jnp.stack([jnp.stack(row, axis=1) for row in _combine(_OF_PRODUCTS, products)], axis=1)
   y = y.reshape(batch, rows, columns, 2, 2, features).swapaxes(2, 3)
   return y.reshape(batch, 2 * rows, 2 * columns, features)[:, :height, :width]
 
 
-def _transform(
-  matrix: Sequence[Sequence[float]], parts: Sequence[Sequence[jax.Array]]
+def _combine(
+  matrix: Sequence[Sequence[int]], parts: Sequence[Sequence[jax.Array]]
 ) -> list[list[jax.Array]]:
-  """matrix @ parts @ matrix.T, for a square of arrays."""
+  """matrix @ parts @ matrix.T, for a square of arrays and a matrix of 0, 1 and -1."""
 
-  def combine(vector):
+  def along(vector):
     return [
-      functools.reduce(
-        jnp.add, [_times(weight, part) for weight, part in zip(row, vector, strict=True) if weight]
-      )
+      sum(weight * part for weight, part in zip(row, vector, strict=True) if weight)
       for row in matrix
     ]
 
-  columns = [combine(column) for column in zip(*parts, strict=True)]
-  return [combine(row) for row in zip(*columns, strict=True)]
-
-
-def _times(weight: float, part: jax.Array) -> jax.Array:
-  return part if weight == 1 else weight * part
+  columns = [along(column) for column in zip(*parts, strict=True)]
+  return [along(row) for row in zip(*columns, strict=True)]
 
 
 def by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:

@@ -17,6 +17,11 @@ he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 uniform_fan_in = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
+# The collection that holds a network's inference form, and the norms' epsilon, which goes into it.
+FOLDED = 'folded'
+EPSILON = 1e-5
+
+
 def linear(
   features: int, fan_in: int, *, dense: Callable[..., nn.Module] = nn.Dense, name: str | None = None
 ) -> nn.Module:
@@ -48,7 +53,7 @@ class Classifier(nn.Module):
 
 def batch_norm(train: bool, name: str | None = None) -> nn.BatchNorm:
   """BatchNorm with the published momentum (PyTorch's 0.1) and epsilon."""
-  return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)
+  return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=EPSILON, name=name)
 
 
 def conv(
@@ -94,6 +99,8 @@ def conv(
 class ConvNorm(nn.Module):
   """Convolution and BatchNorm; in inference the two are one affine map.
 
+  Where the variables have what `folding.fold` makes of the two, inference runs on that.
+
   Attributes: as `conv` has them.
   """
 
@@ -108,18 +115,33 @@ class ConvNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    x = conv(
+    make = functools.partial(
+      conv,
       self.features,
       self.size,
       self.stride,
       groups=self.groups,
-      bias=self.bias,
       padding=self.padding,
       convolution=self.convolution,
       kernel_init=self.kernel_init,
-      name='conv',
-    )(x)
-    return batch_norm(train, 'norm')(x)
+    )
+    if not train and self.has_variable(FOLDED, 'bias'):
+      folded = self.variables[FOLDED]
+      if 'transformed' in folded:
+        return formulations.winograd(x, folded['transformed']) + folded['bias']
+      return make(bias=True).clone(parent=None).apply({'params': folded}, x)
+    return batch_norm(train, 'norm')(make(bias=self.bias, name='conv')(x))
+
+  @nn.nowrap
+  def transforms(self, channels: int) -> bool:
+    """Whether its kernel, for so many input channels, runs by Winograd's algorithm."""
+    padding = self.size // 2 if self.padding is None else self.padding
+    return formulations.winograd_pays(
+      (self.size, self.size, channels // self.groups, self.features),
+      channels,
+      (self.stride, self.stride),
+      ((padding, padding), (padding, padding)),
+    )
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:
@@ -209,7 +231,7 @@ class ProjectorStack(nn.Module):
     stack = nn.vmap(
       Projector,
       in_axes=(None, None),
-      variable_axes={'params': 0, 'batch_stats': 0},
+      variable_axes={'params': 0, 'batch_stats': 0, FOLDED: 0},
       split_rngs={'params': True},
       axis_size=self.num_projectors,
     )

@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
-from pidkd_jax import models
+from pidkd_jax import folding, models
 from pidkd_jax.data import batches
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation import inference
@@ -164,6 +164,7 @@ def _cohort(trials):
   model = models.create(_TEACHER.value, num_classes=classes)
   image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
   teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
+  teacher = folding.fold(teacher, image.shape[1:])
   members = [
     Member(_METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), Numbers(), trial)
     for trial in range(trials)

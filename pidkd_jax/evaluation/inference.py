@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from pidkd_jax import layers
+from pidkd_jax import folding, layers
 from pidkd_jax.data import augment
 from pidkd_jax.types import Arrays, Network
 
@@ -30,6 +30,10 @@ class Split:
   mean: jax.Array
   std: jax.Array
   size: int = struct.field(pytree_node=False)
+
+  def prepare(self, network: Network) -> Network:
+    """The network's inference form for these images."""
+    return folding.fold(network, self.images.shape[2:])
 
   def batches(self) -> Iterator[tuple[jax.Array, jax.Array]]:
     """(normalised images [BATCH_SIZE, H, W, C], which of them are real [BATCH_SIZE])."""
@@ -64,6 +68,7 @@ def logits(network: Network, data: Split) -> np.ndarray:
 
 
 def _whole(function: Callable, network: Network, data: Split) -> np.ndarray:
+  network = data.prepare(network)
   # All batches are under way before the first is fetched.
   parts = [function(network, image) for image, _ in data.batches()]
   return np.concatenate([np.asarray(part) for part in parts])[: data.size]
@@ -107,6 +112,8 @@ def alignment_errors(
   Returns:
     By the networks' names.
   """
+  teacher = data.prepare(teacher)
+  networks = {name: data.prepare(network) for name, network in networks.items()}
   sums = {name: [] for name in networks}
   for image, real in data.batches():
     target = _target(teacher, image)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from clu import parameter_overview
 
-from pidkd_jax import bundle, models
+from pidkd_jax import bundle, folding, models
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
@@ -268,7 +268,8 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
       'select its students'
     )
   mean, std = _statistics(dataset, teacher)
-  stage = _stage(plan, dataset, teacher and teacher.network, mean, std)
+  frozen = teacher and folding.fold(teacher.network, dataset.spec.image_shape)
+  stage = _stage(plan, dataset, frozen, mean, std)
   outcomes, diverged = loop.train(
     stage.cohort,
     stage.stream,
@@ -291,7 +292,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
   )
   networks = _deployed(plan, stage)
   judged = {name: outcome.network for name, outcome in outcomes.items()}
-  found = judge(judged, dataset.test, mean, std, teacher and teacher.network)
+  found = judge(judged, dataset.test, mean, std, frozen)
   rows = journal.read(folder)
   if not {row['member'] for row in rows} >= outcomes.keys():
     raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')

@@ -1,0 +1,72 @@
+"""A folded network says what the network says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pidkd_jax import folding, layers, models
+from pidkd_jax.distilled import Distilled
+from pidkd_jax.models.resnet import ResNet
+from pidkd_jax.types import Network
+from tests import families
+
+SHAPE = (16, 16, 3)
+
+
+def network(model):
+  """With random statistics, scales and biases, as after a training."""
+  image = jnp.zeros((2, *SHAPE))
+  variables = jax.jit(model.init)(jax.random.key(0), image)
+  random = np.random.default_rng(1)
+  shifted = jax.tree.map(
+    lambda leaf: (leaf + random.uniform(0, 0.5, leaf.shape)).astype(np.float32), variables
+  )
+  return Network(shifted, model)
+
+
+def assert_equal_outputs(folded, plain, image):
+  found, expected = (
+    jax.jit(lambda network: network.classify(network.encode(image).pooled))(one)
+    for one in (folded, plain)
+  )
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+IMAGES = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
+
+
+@pytest.mark.parametrize('name', families.SMALL.values())
+def test_outputs_are_kept(name):
+  plain = network(models.create(name, num_classes=5))
+  folded = folding.fold(plain, SHAPE)
+  assert_equal_outputs(folded, plain, IMAGES)
+  assert {name: folded.variables[name] for name in plain.variables} == plain.variables
+
+
+def test_outputs_of_a_stack_are_kept():
+  student, teacher = (
+    ResNet(num_classes=5, depth=8, widths=(4, 8, 16, width)) for width in (16, 32)
+  )
+  distilled = Distilled(
+    num_classes=5,
+    student=student,
+    teacher=teacher,
+    num_projectors=3,
+    hidden=32,
+    integration='learned',
+    target=(4, 4, 32),
+    target_rectified=True,
+  )
+  plain = network(distilled)
+  folded = folding.fold(plain, SHAPE)
+  assert folded.variables[layers.FOLDED]['projectors']['projectors']['transform'].keys() == {
+    'transformed',
+    'bias',
+  }
+  assert_equal_outputs(folded, plain, IMAGES)
+
+
+def test_folding_again_changes_nothing():
+  folded = folding.fold(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))), SHAPE)
+  assert folding.fold(folded, SHAPE) is folded
