@@ -5,7 +5,7 @@ Each has the signature that `nn.Conv(conv_general_dilated=...)` calls, NHWC and 
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +30,14 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
     [B, H', W', M].
   """
   if winograd_pays(kernel.shape, x.shape[-1], strides, padding):
-    return winograd(x, transform(kernel))
+    return winograd(x, winograd_kernel(kernel))
   return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
 
 
 def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
   """The same for kernels that `vmap` stacks, where a convolution would become a grouped one."""
   if winograd_pays(kernel.shape, x.shape[-1], strides, padding):
-    return winograd(x, transform(kernel))
+    return winograd(x, winograd_kernel(kernel))
   return by_dot(x, kernel, strides, padding)
 
 
@@ -58,12 +58,11 @@ _OF_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]],
 _OF_PRODUCTS = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 
-def transform(kernel: jax.Array, einsum: Callable[..., jax.Array] = jnp.einsum) -> jax.Array:
-  """What `winograd` multiplies with, [..., 3, 3, C, M] -> [..., 4, 4, C, M].
-
-  With np.einsum it is computed on the host.
-  """
-  return einsum('ai,bj,...ijcm->...abcm', _OF_KERNEL, _OF_KERNEL, kernel)
+# Compiled under a name of its own, as `winograd` is.
+@jax.jit
+def winograd_kernel(kernel: jax.Array) -> jax.Array:
+  """What `winograd` multiplies with, [..., 3, 3, C, M] -> [..., 4, 4, C, M]."""
+  return jnp.einsum('ai,bj,...ijcm->...abcm', _OF_KERNEL, _OF_KERNEL, kernel)
 
 
 # Compiled under a name of its own, by which `evaluation.cost` knows it in a larger program.

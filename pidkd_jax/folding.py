@@ -18,7 +18,7 @@ def fold(network: Network, image_shape: tuple[int, int, int]) -> Network:
 
   A BatchNorm that follows a convolution becomes a factor on its kernel and a bias, and kernels
   that Winograd's algorithm takes are transformed. Whatever is no `layers.ConvNorm` stays as it
-  is, in a user's own network too. All is computed on the host: nothing is compiled.
+  is, in a user's own network too.
 
   Args:
     network: with arrays for variables; one that is folded already is returned.
@@ -41,7 +41,7 @@ def fold(network: Network, image_shape: tuple[int, int, int]) -> Network:
     )
     kernel = kernel * scale[..., None, None, None, :]
     if transformed:
-      folded[*path, 'transformed'] = convolution.transform(kernel, np.einsum)
+      folded[*path, 'transformed'] = convolution.winograd_kernel(kernel)
     else:
       folded[*path, 'kernel'] = kernel
     folded[*path, 'bias'] = (

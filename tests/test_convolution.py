@@ -126,14 +126,16 @@ def test_winograd(sides):
   x, kernel = maps(2, *sides, 3), maps(3, 3, 3, 4, seed=1)
 
   def winograd(x, kernel, **_):
-    return convolution.winograd(x, convolution.transform(kernel))
+    return convolution.winograd(x, convolution.winograd_kernel(kernel))
 
   assert_is_the_convolution(winograd, x, kernel, strides=(1, 1), padding=((1, 1), (1, 1)))
 
 
 def test_winograd_of_one_tile_by_hand():
   # Ones under a kernel of ones: each output counts its neighbours within the map.
-  y = convolution.winograd(jnp.ones((1, 2, 3, 1)), convolution.transform(jnp.ones((3, 3, 1, 1))))
+  y = convolution.winograd(
+    jnp.ones((1, 2, 3, 1)), convolution.winograd_kernel(jnp.ones((3, 3, 1, 1)))
+  )
   np.testing.assert_array_equal(y[0, :, :, 0], [[4, 6, 4], [4, 6, 4]])
 
 

@@ -34,6 +34,8 @@ def of(layer, *shape):
     (conv(6, 1, groups=2, convolution=grouped_by_dot), (1, 8, 8, 4), 8 * 8 * 6 * 2),
     (conv(6, 3, convolution=by_dot), (1, 8, 8, 4), 8 * 8 * 6 * 9 * 4),
     (conv(6, 1, padding=1, bias=True), (1, 8, 8, 4), 10 * 10 * 6 * 4),
+    # By Winograd's algorithm on CPU.
+    (conv(40, 3), (2, 4, 5, 32), 2 * 4 * 5 * 40 * 9 * 32),
     (nn.Dense(10), (1, 64), 640),
     (nn.BatchNorm(use_running_average=True), (1, 8, 8, 5), 0),
   ],
