@@ -5,15 +5,16 @@ Each has the signature that `nn.Conv(conv_general_dilated=...)` calls, NHWC and 
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-# Below so many channels Winograd's sums cost as much as the products that they save.
+# Winograd's sums cost as much as the products that they save below so many channels,
 _LEAST_CHANNELS = 32
+# and in the kernel's gradient, which XLA's own convolution computes well, below so many.
+_LEAST_CHANNELS_OF_GRADIENT = 64
 
 
 def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
@@ -29,40 +30,63 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
   Returns:
     [B, H', W', M].
   """
-  if winograd_pays(kernel.shape, x.shape[-1], strides, padding):
-    return winograd(x, winograd_kernel(kernel))
-  return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+  plain = functools.partial(
+    lax.conv_general_dilated, window_strides=strides, padding=padding, **settings
+  )
+  if not _winograd_pays(x, kernel, strides, padding):
+    return plain(x, kernel)
+  by_tiles = min(kernel.shape[2:]) >= _LEAST_CHANNELS_OF_GRADIENT
+  return _differentiable(x, kernel, winograd if by_tiles else plain)
 
 
 def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
   """The same for kernels that `vmap` stacks, where a convolution would become a grouped one."""
-  if winograd_pays(kernel.shape, x.shape[-1], strides, padding):
-    return winograd(x, winograd_kernel(kernel))
+  if _winograd_pays(x, kernel, strides, padding):
+    return _differentiable(x, kernel, winograd)
   return by_dot(x, kernel, strides, padding)
 
 
-def winograd_pays(kernel: Sequence[int], channels: int, strides, padding) -> bool:
-  """Whether `winograd` applies to a kernel of this shape on so many channels, and is faster."""
+def _winograd_pays(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
   return (
     jax.default_backend() == 'cpu'
-    and tuple(kernel[:3]) == (3, 3, channels)
-    and min(kernel[2:]) >= _LEAST_CHANNELS
+    and kernel.shape[:3] == (3, 3, x.shape[-1])
+    and min(kernel.shape[2:]) >= _LEAST_CHANNELS
     and tuple(strides) == (1, 1)
     and tuple(map(tuple, padding)) == ((1, 1), (1, 1))
   )
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _differentiable(
+  x: jax.Array, kernel: jax.Array, convolution: Callable[[jax.Array, jax.Array], jax.Array]
+) -> jax.Array:
+  """`winograd` with gradients that are convolutions again.
+
+  Its transposition scatters tiles that overlap, at twice the cost. The map's gradient is the
+  convolution with the kernel turned by 180 degrees, the kernel's is that of `convolution`.
+  """
+  del convolution
+  return winograd(x, kernel)
+
+
+def _forward(x, kernel, convolution):
+  return _differentiable(x, kernel, convolution), (x, kernel)
+
+
+def _backward(convolution, residuals, cotangent):
+  x, kernel = residuals
+  turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+  [of_kernel] = jax.linear_transpose(functools.partial(convolution, x), kernel)(cotangent)
+  return winograd(cotangent, turned), of_kernel
+
+
+_differentiable.defvjp(_forward, _backward)
+
+
 # Each row of a matrix gives one sum of the parts that it is applied to.
 _OF_INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-_OF_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
+_OF_KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 _OF_PRODUCTS = ((1, 1, 1, 0), (0, 1, -1, -1))
-
-
-# Compiled under a name of its own, as `winograd` is.
-@jax.jit
-def winograd_kernel(kernel: jax.Array) -> jax.Array:
-  """What `winograd` multiplies with, [..., 3, 3, C, M] -> [..., 4, 4, C, M]."""
-  return jnp.einsum('ai,bj,...ijcm->...abcm', _OF_KERNEL, _OF_KERNEL, kernel)
 
 
 # Compiled under a name of its own, by which `evaluation.cost` knows it in a larger program.
@@ -78,7 +102,7 @@ def winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
   Args:
     x: [B, H, W, C].
-    kernel: [4, 4, C, M], transformed.
+    kernel: [3, 3, C, M].
 
   Returns:
     [B, H, W, M].
@@ -87,16 +111,14 @@ def winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
   features = kernel.shape[-1]
   rows, columns = -(-height // 2), -(-width // 2)
   x = jnp.pad(x, ((0, 0), (1, 1 + 2 * rows - height), (1, 1 + 2 * columns - width), (0, 0)))
-  inputs = _combine(
-    _OF_INPUT,
-    [
-      [x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)]
-      for i in range(4)
-    ],
-  )
+  tiles = [
+    [x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)]
+    for i in range(4)
+  ]
+  kernels = _combine(_OF_KERNEL, [list(row) for row in kernel])
   products = [
-    [tile.reshape(-1, channels) @ kernel[i, j] for j, tile in enumerate(row)]
-    for i, row in enumerate(inputs)
+    [tile.reshape(-1, channels) @ part for tile, part in zip(*parts, strict=True)]
+    for parts in zip(_combine(_OF_INPUT, tiles), kernels, strict=True)
   ]
   y = jnp.stack([jnp.stack(row, axis=1) for row in _combine(_OF_PRODUCTS, products)], axis=1)
   y = y.reshape(batch, rows, columns, 2, 2, features).swapaxes(2, 3)
@@ -104,9 +126,9 @@ def winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _combine(
-  matrix: Sequence[Sequence[int]], parts: Sequence[Sequence[jax.Array]]
+  matrix: Sequence[Sequence[float]], parts: Sequence[Sequence[jax.Array]]
 ) -> list[list[jax.Array]]:
-  """matrix @ parts @ matrix.T, for a square of arrays and a matrix of 0, 1 and -1."""
+  """matrix @ parts @ matrix.T, for a square of arrays."""
 
   def along(vector):
     return [

@@ -126,22 +126,8 @@ class ConvNorm(nn.Module):
       kernel_init=self.kernel_init,
     )
     if not train and self.has_variable(FOLDED, 'bias'):
-      folded = self.variables[FOLDED]
-      if 'transformed' in folded:
-        return formulations.winograd(x, folded['transformed']) + folded['bias']
-      return make(bias=True).clone(parent=None).apply({'params': folded}, x)
+      return make(bias=True).clone(parent=None).apply({'params': self.variables[FOLDED]}, x)
     return batch_norm(train, 'norm')(make(bias=self.bias, name='conv')(x))
-
-  @nn.nowrap
-  def transforms(self, channels: int) -> bool:
-    """Whether its kernel, for so many input channels, runs by Winograd's algorithm."""
-    padding = self.size // 2 if self.padding is None else self.padding
-    return formulations.winograd_pays(
-      (self.size, self.size, channels // self.groups, self.features),
-      channels,
-      (self.stride, self.stride),
-      ((padding, padding), (padding, padding)),
-    )
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:

@@ -164,7 +164,7 @@ def _cohort(trials):
   model = models.create(_TEACHER.value, num_classes=classes)
   image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
   teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
-  teacher = folding.fold(teacher, image.shape[1:])
+  teacher = folding.fold(teacher)
   members = [
     Member(_METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), Numbers(), trial)
     for trial in range(trials)

@@ -28,7 +28,7 @@ def general(x, kernel, strides, padding, feature_group_count=1):
   )
 
 
-def assert_is_the_convolution(formulation, x, kernel, **settings):
+def assert_is_the_convolution(formulation, x, kernel, expected=general, **settings):
   """Compares the values, and both gradients for the same random cotangent."""
 
   @functools.partial(jax.jit, static_argnums=0)
@@ -36,8 +36,8 @@ def assert_is_the_convolution(formulation, x, kernel, **settings):
     y, pull = jax.vjp(functools.partial(function, **settings), x, kernel)
     return y, pull(maps(*y.shape, seed=2))
 
-  found, expected = run(formulation, x, kernel), run(general, x, kernel)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+  found, wanted = run(formulation, x, kernel), run(expected, x, kernel)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, wanted)
 
 
 @pytest.mark.parametrize('sides', SIDES)
@@ -126,16 +126,14 @@ def test_winograd(sides):
   x, kernel = maps(2, *sides, 3), maps(3, 3, 3, 4, seed=1)
 
   def winograd(x, kernel, **_):
-    return convolution.winograd(x, convolution.winograd_kernel(kernel))
+    return convolution.winograd(x, kernel)
 
   assert_is_the_convolution(winograd, x, kernel, strides=(1, 1), padding=((1, 1), (1, 1)))
 
 
 def test_winograd_of_one_tile_by_hand():
   # Ones under a kernel of ones: each output counts its neighbours within the map.
-  y = convolution.winograd(
-    jnp.ones((1, 2, 3, 1)), convolution.winograd_kernel(jnp.ones((3, 3, 1, 1)))
-  )
+  y = convolution.winograd(jnp.ones((1, 2, 3, 1)), jnp.ones((3, 3, 1, 1)))
   np.testing.assert_array_equal(y[0, :, :, 0], [[4, 6, 4], [4, 6, 4]])
 
 
@@ -144,6 +142,7 @@ def test_winograd_of_one_tile_by_hand():
   'size, channels, strides, padding, chosen',
   [
     (3, (32, 40), (1, 1), 1, True),
+    (3, (64, 70), (1, 1), 1, True),
     (3, (31, 40), (1, 1), 1, False),
     (3, (32, 40), (1, 1), 0, False),
     (1, (32, 40), (1, 1), 0, False),
@@ -160,8 +159,24 @@ def test_winograd_is_chosen_where_it_applies_and_pays(
     'winograd'
     in str(jax.make_jaxpr(functools.partial(formulation, **settings, **others))(x, kernel))
   ) == chosen
-  np.testing.assert_allclose(
-    formulation(x, kernel, **settings, **others), general(x, kernel, **settings), atol=1e-4
+  assert_is_the_convolution(functools.partial(formulation, **others), x, kernel, **settings)
+
+
+def test_gradients_of_a_stack():
+  x, kernels = maps(2, 5, 4, 32), maps(3, 3, 3, 32, 33, seed=1)
+
+  def each(formulation):
+    def stacked(x, kernels, **settings):
+      return jax.vmap(functools.partial(formulation, x, **settings))(kernels)
+
+    return stacked
+
+  def one_by_one(x, kernels, **settings):
+    return jnp.stack([general(x, kernel, **settings) for kernel in kernels])
+
+  settings = {'strides': (1, 1), 'padding': ((1, 1), (1, 1))}
+  assert_is_the_convolution(
+    each(convolution.fastest_stacked), x, kernels, expected=one_by_one, **settings
   )
 
 

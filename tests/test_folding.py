@@ -39,7 +39,7 @@ IMAGES = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
 @pytest.mark.parametrize('name', families.SMALL.values())
 def test_outputs_are_kept(name):
   plain = network(models.create(name, num_classes=5))
-  folded = folding.fold(plain, SHAPE)
+  folded = folding.fold(plain)
   assert_equal_outputs(folded, plain, IMAGES)
   assert {name: folded.variables[name] for name in plain.variables} == plain.variables
 
@@ -59,14 +59,12 @@ def test_outputs_of_a_stack_are_kept():
     target_rectified=True,
   )
   plain = network(distilled)
-  folded = folding.fold(plain, SHAPE)
-  assert folded.variables[layers.FOLDED]['projectors']['projectors']['transform'].keys() == {
-    'transformed',
-    'bias',
-  }
+  folded = folding.fold(plain)
+  stack = folded.variables[layers.FOLDED]['projectors']['projectors']
+  assert stack.keys() == {'reduce', 'transform', 'expand'}
   assert_equal_outputs(folded, plain, IMAGES)
 
 
 def test_folding_again_changes_nothing():
-  folded = folding.fold(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))), SHAPE)
-  assert folding.fold(folded, SHAPE) is folded
+  folded = folding.fold(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))))
+  assert folding.fold(folded) is folded

@@ -80,8 +80,6 @@ _OPERATIONS = {'conv_general_dilated': _of_convolution, 'dot_general': _of_produ
 _FORMULATIONS = {
   convolution.depthwise_of_padded.__name__: _of_shifts,
   convolution.winograd.__name__: _of_winograd,
-  # Of a kernel, whatever the images: inference has it done beforehand.
-  convolution.winograd_kernel.__name__: lambda *_: 0,
 }
 
 

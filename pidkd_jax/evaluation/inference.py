@@ -31,10 +31,6 @@ class Split:
   std: jax.Array
   size: int = struct.field(pytree_node=False)
 
-  def prepare(self, network: Network) -> Network:
-    """The network's inference form for these images."""
-    return folding.fold(network, self.images.shape[2:])
-
   def batches(self) -> Iterator[tuple[jax.Array, jax.Array]]:
     """(normalised images [BATCH_SIZE, H, W, C], which of them are real [BATCH_SIZE])."""
     for i, images in enumerate(self.images):
@@ -68,7 +64,7 @@ def logits(network: Network, data: Split) -> np.ndarray:
 
 
 def _whole(function: Callable, network: Network, data: Split) -> np.ndarray:
-  network = data.prepare(network)
+  network = folding.fold(network)
   # All batches are under way before the first is fetched.
   parts = [function(network, image) for image, _ in data.batches()]
   return np.concatenate([np.asarray(part) for part in parts])[: data.size]
@@ -112,8 +108,8 @@ def alignment_errors(
   Returns:
     By the networks' names.
   """
-  teacher = data.prepare(teacher)
-  networks = {name: data.prepare(network) for name, network in networks.items()}
+  teacher = folding.fold(teacher)
+  networks = {name: folding.fold(network) for name, network in networks.items()}
   sums = {name: [] for name in networks}
   for image, real in data.batches():
     target = _target(teacher, image)

@@ -268,7 +268,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
       'select its students'
     )
   mean, std = _statistics(dataset, teacher)
-  frozen = teacher and folding.fold(teacher.network, dataset.spec.image_shape)
+  frozen = teacher and folding.fold(teacher.network)
   stage = _stage(plan, dataset, frozen, mean, std)
   outcomes, diverged = loop.train(
     stage.cohort,

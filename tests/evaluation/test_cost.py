@@ -157,7 +157,7 @@ def test_winograd_counts_as_the_convolution_that_it_is():
     return jax.vmap(winograd, (None, -1))(x, kernels)
 
   # 5 x 7 outputs of each of 2 images and 3 kernels, 9 taps, 4 to 6 channels; not whole tiles.
-  counted = multiply_adds(stacked, jnp.zeros((2, 5, 7, 4)), jnp.zeros((4, 4, 4, 6, 3)))
+  counted = multiply_adds(stacked, jnp.zeros((2, 5, 7, 4)), jnp.zeros((3, 3, 4, 6, 3)))
   assert counted == 5 * 7 * 2 * 3 * 9 * 4 * 6
 
 
