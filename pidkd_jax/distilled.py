@@ -4,6 +4,7 @@ import jax
 
 from pidkd_jax.layers import ProjectorStack, average_to
 from pidkd_jax.model import Model
+from pidkd_jax.types import Network
 
 
 class Distilled(Model):
@@ -55,3 +56,30 @@ class Distilled(Model):
 
   def classify(self, pooled: jax.Array) -> jax.Array:
     return self.teacher.classify(pooled)
+
+
+def apart(network: Network) -> list[Network]:
+  """A distilled network with each of its q projectors by itself.
+
+  Where the mean integrates them, the mean of their squared errors is the error of the whole and
+  the mean square of their distances from it: what averaging gains is by how much they differ
+  (ambiguity decomposition, Krogh and Vedelsby, NIPS 7, 1995).
+
+  Args:
+    network: a `Distilled` with its variables.
+
+  Returns:
+    q networks of one projector each.
+  """
+
+  def one(i, tree):
+    if 'projectors' not in tree:
+      return tree
+    stack = jax.tree.map(lambda leaf: leaf[i : i + 1], tree['projectors']['projectors'])
+    return {**tree, 'projectors': {'projectors': stack}}
+
+  model = network.model.clone(num_projectors=1)
+  return [
+    Network({name: one(i, tree) for name, tree in network.variables.items()}, model)
+    for i in range(network.model.num_projectors)
+  ]

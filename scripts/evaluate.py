@@ -3,6 +3,7 @@
 python scripts/evaluate.py --bundle runs/digits/bundles/pidkd-0
 
 --data, --archive and --verify name other data than the card does, e.g. for an imported network.
+--projectors says also what each projector of a distilled student is worth by itself.
 """
 
 from pidkd_jax import app  # First: it sets the process up before JAX is imported.
@@ -10,6 +11,7 @@ from pidkd_jax import app  # First: it sets the process up before JAX is importe
 from absl import flags
 
 from pidkd_jax import bundle, data, models
+from pidkd_jax.distilled import Distilled, apart
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.training import workdir
@@ -25,6 +27,9 @@ _ARCHIVE = flags.DEFINE_string(
 )
 _VERIFY = flags.DEFINE_bool(
   'verify', None, 'Whether the archive must be the official one; by default as in the card.'
+)
+_PROJECTORS = flags.DEFINE_bool(
+  'projectors', False, 'Whether each projector is evaluated by itself, too.'
 )
 _OWN = flags.DEFINE_multi_string(
   'own', [], 'A network of your own in the bundle, as package.module:Class; repeatable.'
@@ -44,18 +49,37 @@ def main():
       'another'
     )
   teacher = _teacher(card, own)
-  [found] = evaluate(
-    {'bundle': judged.network},
+  networks = {'bundle': judged.network, **_apart(judged.network)}
+  found = evaluate(
+    networks,
     dataset.test,
     card['dataset']['mean'],
     card['dataset']['std'],
     teacher and teacher.network,
-  ).values()
+  )
   print(f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}')
-  for name, value in found.items():
+  for name, value in found.pop('bundle').items():
     before = card.get('results', {}).get(name)
     remark = 'as in the card' if value == before else f'in the card: {before}'
     print(f'  {name:<18} {value!r:<24} {remark if before is not None else ""}'.rstrip())
+  for title, measures in found.items():
+    figures = [f'{name} {measures[name]:.4f}' for name in _OF_ONE if name in measures]
+    print(f'  {title}: {", ".join(figures)}')
+
+
+_OF_ONE = ('top1', 'agreement', 'alignment_error')
+
+
+def _apart(network):
+  """Each projector by itself, if that is asked for."""
+  if not _PROJECTORS.value:
+    return {}
+  if not isinstance(network.model, Distilled):
+    raise UserError(
+      f'{_BUNDLE.value!r} holds a {type(network.model).__name__} and no projectors; leave out '
+      '--projectors'
+    )
+  return {f'projector {i}': one for i, one in enumerate(apart(network), start=1)}
 
 
 def _dataset(known):

@@ -116,12 +116,17 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
     str(ROOT / 'scripts' / 'evaluate.py'),
     f'--bundle={whole / "bundles" / "pidkd-0"}',
     f'--data_dir={home / "tfds"}',
+    '--projectors',
   ]
   done = run(evaluate, environment)
   assert done.returncode == 0, done.stderr
-  measures = [line for line in done.stdout.splitlines() if line.startswith('  ')]
-  assert len(measures) == 6
+  lines = [line for line in done.stdout.splitlines() if line.startswith('  ')]
+  measures, apart = lines[:6], lines[6:]
   assert all(line.endswith('as in the card') for line in measures)
+  # The mean of the projectors comes nearer to the teacher than they do on average.
+  [whole] = (float(line.split()[1]) for line in measures if 'alignment_error' in line)
+  alone = [float(line.rpartition(' ')[2]) for line in apart]
+  assert len(alone) == 2 and np.mean(alone) > whole > 0
 
 
 @pytest.mark.parametrize(
