@@ -99,7 +99,7 @@ def test_a_part_reaches_only_what_it_may(part):
 @pytest.mark.parametrize('module', MODULES)
 def test_the_package_imports_no_script_config_or_test(module):
   for target in imports(module):
-    assert target.split('.')[0] not in ('scripts', 'configs', 'tests', 'main'), target
+    assert target.split('.')[0] not in ('scripts', 'benchmarks', 'configs', 'tests', 'main'), target
 
 
 def test_ml_collections_stays_above_the_training():
@@ -136,7 +136,7 @@ print(sorted(name for name in sys.modules if name.split('.')[0] == 'tensorflow')
 
 
 def test_a_file_is_named_by_its_noun():
-  for folder in ('pidkd_jax', 'scripts', 'configs', 'tests'):
+  for folder in ('pidkd_jax', 'scripts', 'benchmarks', 'configs', 'tests'):
     for path in (ROOT / folder).rglob('*.py'):
       stem = path.stem.removeprefix('test_')
       assert stem not in ('util', 'utils', 'helper', 'helpers', 'misc', 'common'), path
