@@ -1,6 +1,6 @@
 """Times 3x3 convolutions as XLA has them beside `pidkd_jax.convolution.fastest`, float32.
 
-python benchmarks/convolutions.py
+python -m benchmarks.convolutions
 
 Forward, and forward with both gradients, in turn; medians over --rounds, and what share of the
 plain one's time the other takes.

@@ -16,7 +16,7 @@ from tests.data import archives
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 
-from tests.pytorch import networks, simkd  # noqa: E402
+from benchmarks.pytorch import networks, simkd  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)

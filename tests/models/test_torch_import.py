@@ -130,12 +130,12 @@ def torch():
 
 @pytest.fixture(scope='module')
 def networks(torch):
-  return importlib.import_module('tests.pytorch.networks')
+  return importlib.import_module('benchmarks.pytorch.networks')
 
 
 @pytest.fixture(scope='module')
 def simkd(torch):
-  return importlib.import_module('tests.pytorch.simkd')
+  return importlib.import_module('benchmarks.pytorch.simkd')
 
 
 def randomise(torch, module):
@@ -531,7 +531,7 @@ def test_code_in_a_file_never_runs(kind, saved, weights, tmp_path):
 
 def test_a_pickled_network_is_refused(networks, saved):
   """What `torch.save(model)` writes names its class, which may be anything."""
-  assert 'names code (tests.pytorch.networks.ResNet)' in refusal(
+  assert 'names code (benchmarks.pytorch.networks.ResNet)' in refusal(
     saved(networks.create('resnet8', num_classes=5))
   )
 

@@ -25,7 +25,7 @@ torch = pytest.importorskip(
   'torch', reason="the comparison with PyTorch needs it: pip install -e '.[test]'"
 )
 
-from tests.pytorch import networks, simkd  # noqa: E402
+from benchmarks.pytorch import networks, simkd  # noqa: E402
 
 SEED = 70  # Of 400 the one with the widest berth around 0.
 STEPS, DROP = 20, 12

@@ -1,6 +1,6 @@
 """Trains a network on an archive in CIFAR-100's binary format, and saves what RepDistiller saves.
 
-python -m tests.pytorch.train --archive X.tar.gz --model resnet8 --epochs 8 --out x.pth
+python -m benchmarks.pytorch.train --archive X.tar.gz --model resnet8 --epochs 8 --out x.pth
 """
 
 import argparse
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.pytorch import networks
+from benchmarks.pytorch import networks
 
 MEAN = torch.tensor((0.5071, 0.4867, 0.4408)).view(3, 1, 1)
 STD = torch.tensor((0.2675, 0.2565, 0.2761)).view(3, 1, 1)

@@ -1,4 +1,7 @@
-"""SimKD in PyTorch, as plain as it can be: Chen et al. 2022, arXiv:2203.14001."""
+"""SimKD in PyTorch, as plain as it can be: Chen et al. 2022, arXiv:2203.14001.
+
+With `Projectors` in the place of its one projector it is PIDKD (doi:10.1007/s40747-024-01394-3).
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.pytorch.networks import Network
+from benchmarks.pytorch.networks import Network
 
 
 class Projector(nn.Module):
@@ -35,8 +38,15 @@ class Projector(nn.Module):
     return self.transfer(x)
 
 
+class Projectors(nn.ModuleList):
+  """Several projectors and their mean: [B, C_s, H, W] -> [B, C_t, H, W]."""
+
+  def forward(self, x: Tensor) -> Tensor:
+    return sum(projector(x) for projector in self) / len(self)
+
+
 def project(
-  student: Network, projector: Projector, teacher: Network, x: Tensor
+  student: Network, projector: nn.Module, teacher: Network, x: Tensor
 ) -> tuple[Tensor, Tensor]:
   """Image [B, 3, H, W] -> (projected map, teacher's target map), both [B, C_t, h, w].
 
@@ -49,9 +59,26 @@ def project(
   return projector(F.adaptive_avg_pool2d(found, size)), F.adaptive_avg_pool2d(target, size)
 
 
+def loss(student: Network, projector: nn.Module, teacher: Network, x: Tensor) -> Tensor:
+  """Squared error, averaged over all; image [B, 3, H, W] -> scalar."""
+  return F.mse_loss(*project(student, projector, teacher, x))
+
+
+def sgd(
+  student: Network,
+  projector: nn.Module,
+  learning_rate: float,
+  momentum: float,
+  weight_decay: float,
+) -> torch.optim.SGD:
+  """Of all that is trained."""
+  parameters = [*student.parameters(), *projector.parameters()]
+  return torch.optim.SGD(parameters, learning_rate, momentum=momentum, weight_decay=weight_decay)
+
+
 def train(
   student: Network,
-  projector: Projector,
+  projector: nn.Module,
   teacher: Network,
   batches: Iterable[Tensor],
   learning_rate: float,
@@ -79,26 +106,21 @@ def train(
   teacher.eval()
   student.train()
   projector.train()
-  optimizer = torch.optim.SGD(
-    [*student.parameters(), *projector.parameters()],
-    lr=learning_rate,
-    momentum=momentum,
-    weight_decay=weight_decay,
-  )
+  optimizer = sgd(student, projector, learning_rate, momentum, weight_decay)
   schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
   losses = []
   for images in batches:
-    loss = F.mse_loss(*project(student, projector, teacher, images))
+    error = loss(student, projector, teacher, images)
     optimizer.zero_grad()
-    loss.backward()
+    error.backward()
     optimizer.step()
     schedule.step()
-    losses.append(loss.item())
+    losses.append(error.item())
   return losses
 
 
 @torch.no_grad()
-def predict(student: Network, projector: Projector, teacher: Network, x: Tensor) -> Tensor:
+def predict(student: Network, projector: nn.Module, teacher: Network, x: Tensor) -> Tensor:
   """Image [B, 3, H, W] -> logits [B, K] by the teacher's classifier, in inference mode."""
   for module in (student, projector, teacher):
     module.eval()
