@@ -10,12 +10,7 @@ from flax import linen as nn
 from jax.nn.initializers import Initializer
 
 from pidkd_jax import convolution as formulations
-
-# He et al. 2015, arXiv:1502.01852, in the fan-out form that the CIFAR recipes use.
-he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
-# U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what PyTorch gives a convolution if nobody says otherwise.
-uniform_fan_in = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
-
+from pidkd_jax import initializers
 
 # The collection that holds a network's inference form, and the norms' epsilon, which goes into it.
 FOLDED = 'folded'
@@ -34,10 +29,7 @@ def linear(
     name: of the module.
   """
 
-  def init(key, shape, dtype=jnp.float32):
-    bound = fan_in**-0.5
-    return jax.random.uniform(key, shape, dtype, -bound, bound)
-
+  init = initializers.uniform(fan_in**-0.5)
   return dense(features, kernel_init=init, bias_init=init, name=name)
 
 
@@ -65,7 +57,7 @@ def conv(
   bias: bool = False,
   padding: int | None = None,
   convolution: Callable[..., jax.Array] = formulations.fastest,
-  kernel_init: Initializer = he_normal_fan_out,
+  kernel_init: Initializer = initializers.he_normal_fan_out,
   name: str | None = None,
 ) -> nn.Conv:
   """Convolution, padded by size // 2 on each side (PyTorch's alignment) and without bias.
@@ -111,7 +103,7 @@ class ConvNorm(nn.Module):
   bias: bool = False
   padding: int | None = None
   convolution: Callable[..., jax.Array] = formulations.fastest
-  kernel_init: Initializer = he_normal_fan_out
+  kernel_init: Initializer = initializers.he_normal_fan_out
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from pidkd_jax import convolution, layers, methods, models
+from pidkd_jax import convolution, initializers, layers, methods, models
 
 
 def maps(*shape, seed=0):
@@ -153,7 +153,7 @@ def test_no_field_hides_what_every_module_has():
 )
 def test_uniform_initial_weights_lie_within_the_root_of_the_fan_in(size, groups, inputs, fan_in):
   """PyTorch's own: of a grouped convolution the fan-in is one group's."""
-  made = layers.ConvNorm(640, size, groups=groups, kernel_init=layers.uniform_fan_in)
+  made = layers.ConvNorm(640, size, groups=groups, kernel_init=initializers.pytorch_default)
   params = initial(made, jnp.zeros((1, 4, 4, inputs)))['params']
   kernel = np.asarray(params['conv']['kernel'])
   assert kernel.shape == (size, size, inputs // groups, 640)

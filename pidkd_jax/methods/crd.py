@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from pidkd_jax import initializers
 from pidkd_jax.errors import UserError, at_least_one
 from pidkd_jax.harness import Harness
 from pidkd_jax.layers import l2_normalize, linear
@@ -73,7 +74,7 @@ class Side(nn.Module):
     def directions():
       # Authors' memory starts uniform, at a length of 1 on average; ours of length 1.
       shape = (self.num_examples, self.dimension)
-      return l2_normalize(jax.random.normal(self.make_rng('params'), shape))
+      return l2_normalize(initializers.normal(self.make_rng('params'), shape))
 
     self.linear = linear(self.dimension, self.fan_in)
     self.memory = self.variable('memory', 'embeddings', directions)

@@ -9,7 +9,8 @@ from flax import linen as nn
 from pidkd_jax import losses
 from pidkd_jax.errors import UserError
 from pidkd_jax.harness import Harness, paired
-from pidkd_jax.layers import ConvNorm, match_resolution, uniform_fan_in
+from pidkd_jax.initializers import pytorch_default
+from pidkd_jax.layers import ConvNorm, match_resolution
 
 
 class FitNet(Harness):
@@ -33,7 +34,7 @@ class FitNet(Harness):
     if not 1 <= self.hint_layer <= len(pairs):
       raise UserError(f'hint_layer is {self.hint_layer}; this pair has 1 to {len(pairs)}')
     guided, hint = match_resolution(*pairs[self.hint_layer - 1])
-    regressor = ConvNorm(hint.shape[-1], 1, kernel_init=uniform_fan_in, name='regressor')
+    regressor = ConvNorm(hint.shape[-1], 1, kernel_init=pytorch_default, name='regressor')
     guided = nn.relu(regressor(guided, train=True))
     return {'feature': self.weight * losses.mean_squared_error(guided, hint)}
 

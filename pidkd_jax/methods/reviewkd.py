@@ -11,10 +11,11 @@ from flax import linen as nn
 from pidkd_jax import losses
 from pidkd_jax.errors import at_least_one
 from pidkd_jax.harness import Harness
-from pidkd_jax.layers import ConvNorm, average_to, conv, uniform_fan_in
+from pidkd_jax.initializers import pytorch_default, uniform_fan_in
+from pidkd_jax.layers import ConvNorm, average_to, conv
 
 # Fan-in uniform of variance 1 / fan_in, as authors' code initialises what follows the fusion.
-_init = nn.initializers.variance_scaling(1.0, 'fan_in', 'uniform')
+_init = uniform_fan_in(1.0)
 
 
 class ReviewKD(Harness):
@@ -77,7 +78,7 @@ class Fusion(nn.Module):
     x = ConvNorm(self.width, 1, kernel_init=_init, name='reduce')(x, train=True)
     if later is not None:
       later = resize(later, x.shape[1:3])
-      gates = conv(2, 1, bias=True, kernel_init=uniform_fan_in, name='gates')
+      gates = conv(2, 1, bias=True, kernel_init=pytorch_default, name='gates')
       gates = nn.sigmoid(gates(jnp.concatenate([x, later], axis=-1)))
       x = x * gates[..., :1] + later * gates[..., 1:]
     x = resize(x, self.target[:2])

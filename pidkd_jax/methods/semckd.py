@@ -9,7 +9,8 @@ from flax import linen as nn
 
 from pidkd_jax import losses
 from pidkd_jax.harness import Harness
-from pidkd_jax.layers import ConvNorm, conv, l2_normalize, linear, match_resolution, uniform_fan_in
+from pidkd_jax.initializers import pytorch_default
+from pidkd_jax.layers import ConvNorm, conv, l2_normalize, linear, match_resolution
 
 
 class SemCKD(Harness):
@@ -57,9 +58,9 @@ class Regressor(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     hidden = 2 * self.features
-    x = nn.relu(ConvNorm(hidden, 1, kernel_init=uniform_fan_in, name='reduce')(x, train=True))
-    x = nn.relu(ConvNorm(hidden, 3, kernel_init=uniform_fan_in, name='transform')(x, train=True))
-    return conv(self.features, 1, kernel_init=uniform_fan_in, name='expand')(x)
+    x = nn.relu(ConvNorm(hidden, 1, kernel_init=pytorch_default, name='reduce')(x, train=True))
+    x = nn.relu(ConvNorm(hidden, 3, kernel_init=pytorch_default, name='transform')(x, train=True))
+    return conv(self.features, 1, kernel_init=pytorch_default, name='expand')(x)
 
 
 class Embedding(nn.Module):

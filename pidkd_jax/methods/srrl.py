@@ -9,7 +9,8 @@ from flax import linen as nn
 
 from pidkd_jax import losses
 from pidkd_jax.harness import Harness
-from pidkd_jax.layers import ConvNorm, uniform_fan_in
+from pidkd_jax.initializers import pytorch_default
+from pidkd_jax.layers import ConvNorm
 
 
 class SRRL(Harness):
@@ -27,7 +28,7 @@ class SRRL(Harness):
   def terms(self, features, teacher, batch, progress):
     del batch, progress
     target = teacher.features.pooled
-    connector = ConvNorm(target.shape[-1], 1, kernel_init=uniform_fan_in, name='connector')
+    connector = ConvNorm(target.shape[-1], 1, kernel_init=pytorch_default, name='connector')
     connected = connector(features.pooled[:, None, None], train=True)[:, 0, 0]
     if teacher.features.rectified:
       connected = nn.relu(connected)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.harness import Harness, paired
-from pidkd_jax.layers import conv, match_resolution, uniform_fan_in
+from pidkd_jax.initializers import pytorch_default
+from pidkd_jax.layers import conv, match_resolution
 
 # Softplus of the scale plus this is the variance, as in all three.
 _LEAST_VARIANCE = 1e-5
@@ -56,7 +57,7 @@ class Gaussian(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[B, H, W, C_s] -> mean [B, H, W, C_t], variance [C_t]."""
-    layer = functools.partial(conv, self.features, 1, kernel_init=uniform_fan_in)
+    layer = functools.partial(conv, self.features, 1, kernel_init=pytorch_default)
     x = nn.relu(layer(name='conv1')(x))
     x = nn.relu(layer(name='conv2')(x))
     x = layer(name='conv3')(x)

@@ -11,14 +11,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.convolution import depthwise_by_shift, grouped_by_dot
-from pidkd_jax.layers import Classifier, ConvNorm, shuffle, uniform_fan_in
+from pidkd_jax.initializers import pytorch_default
+from pidkd_jax.layers import Classifier, ConvNorm, shuffle
 from pidkd_jax.staged import Staged
 
 # Units in each of the three stages, Table 1.
 _UNITS = (4, 8, 4)
 
 # The published code leaves initialisation to PyTorch.
-_ConvNorm = functools.partial(ConvNorm, kernel_init=uniform_fan_in)
+_ConvNorm = functools.partial(ConvNorm, kernel_init=pytorch_default)
 
 
 class ShuffleUnit(nn.Module):

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.convolution import depthwise_by_shift
-from pidkd_jax.layers import Classifier, ConvNorm, shuffle, uniform_fan_in
+from pidkd_jax.initializers import pytorch_default
+from pidkd_jax.layers import Classifier, ConvNorm, shuffle
 from pidkd_jax.staged import Staged
 
 # The published code leaves initialisation to PyTorch.
-_ConvNorm = functools.partial(ConvNorm, kernel_init=uniform_fan_in)
+_ConvNorm = functools.partial(ConvNorm, kernel_init=pytorch_default)
 
 
 def _depthwise(features: int, stride: int, name: str) -> ConvNorm:
