@@ -23,7 +23,9 @@ IMAGE = (8, 8, 3)
 
 def pytest_configure(config):
   if config.pluginmanager.hasplugin('cacheprovider'):
-    jax.config.update('jax_compilation_cache_dir', str(config.cache.mkdir('jax')))
+    # One for each worker: reading an entry that another is still writing aborts the process.
+    worker = os.environ.get('PYTEST_XDIST_WORKER', 'alone')
+    jax.config.update('jax_compilation_cache_dir', str(config.cache.mkdir(f'jax-{worker}')))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 
 
