@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(VENV)/bin/python scripts/main.py --config configs/digits.py --workdir $(WORKDIR)
 
 test: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

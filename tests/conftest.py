@@ -29,6 +29,17 @@ def pytest_configure(config):
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _programs():
+  """Lets go of a module's compiled programs.
+
+  Each holds memory maps, of which Linux allows a process 65,530; a compilation beyond them ends in
+  a segmentation fault.
+  """
+  yield
+  jax.clear_caches()
+
+
 @pytest.fixture(scope='session')
 def reference():
   """The folder of reference figures beside the checkout."""
