@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from pidkd_jax import methods, models
-from pidkd_jax.errors import UserError
+from pidkd_jax.errors import UserError, unknown
 from pidkd_jax.pairs import Pair, find
 from pidkd_jax.training.recipe import Numbers, Recipe
 
@@ -151,12 +151,29 @@ def row(method: str, pair: Pair | None = None, **fields: Any) -> ConfigDict:
   return ConfigDict({**ROW, 'method': method, **_hyperparameters(method, pair), **fields})
 
 
-def cohorts(config: ConfigDict) -> dict[str, ConfigDict]:
-  """A study's cohorts by name, each with all the fields that it trains by."""
+def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigDict]:
+  """A study's cohorts by name, each with all the fields that it trains by.
+
+  Args:
+    config: of `study`, with cohorts.
+    labels: of the only rows that are wanted; () for all. A cohort that has none of them is left out.
+
+  Raises:
+    UserError: no cohort has a row of such a label.
+  """
   shared = config.to_dict()
   del shared['cohorts']
+  known = [label for own in config.cohorts.values() for label in own.rows]
+  for label in labels:
+    if label not in known:
+      raise unknown('row', label, known)
+  wanted = labels or known
   found = {}
   for name, own in config.cohorts.items():
+    own = ConfigDict(own.to_dict())
+    own.rows = {label: row for label, row in own.rows.to_dict().items() if label in wanted}
+    if not own.rows:
+      continue
     found[name] = ConfigDict(shared)
     with found[name].unlocked():
       found[name].update(own)

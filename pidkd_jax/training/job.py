@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -99,12 +99,13 @@ def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
   return config.to_dict() | ({'networks': described} if described else {})
 
 
-def study(config: ConfigDict, folder: str) -> dict[str, str]:
+def study(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[str, str]:
   """Runs a study, or goes on with it: its cohorts one after the other.
 
   Args:
     config: of `pidkd_jax.config.study`, with cohorts.
     folder: the study's own; each cohort has one of its name in it.
+    labels: of the only rows to train; () for all.
 
   Returns:
     {cohort: its report}.
@@ -113,7 +114,7 @@ def study(config: ConfigDict, folder: str) -> dict[str, str]:
     UserError, Stopped: as `main`.
   """
   home = workdir.local('workdir', folder)
-  cohorts = configuration.cohorts(config)
+  cohorts = configuration.cohorts(config, labels)
   for cohort in cohorts.values():
     # One place for all, so that cohorts of one teacher share it.
     cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
