@@ -156,7 +156,7 @@ def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigD
 
   Args:
     config: of `study`, with cohorts.
-    labels: of the only rows that are wanted; () for all. A cohort that has none of them is left out.
+    labels: of the only rows that are wanted; () for all. A cohort without any is left out.
 
   Raises:
     UserError: no cohort has a row of such a label.

@@ -30,13 +30,13 @@ def command(home):
       str(ROOT / 'scripts' / 'main.py'),
       f'--config={ROOT / "configs" / "digits.py"}:pidkd',
       f'--workdir={folder}',
-      '--config.student=resnet8',
+      '--config.student=resnet8*0.25',
       '--config.method.num_projectors=2',
       '--config.method.factor=8',
       '--config.batch_size=128',
       '--config.total_epochs=6',
       '--config.checkpoint_seconds=0',
-      '--config.teacher.model=resnet8',
+      '--config.teacher.model=resnet8*0.25',
       '--config.teacher.batch_size=128',
       '--config.teacher.total_epochs=1',
       f'--config.data.dir={home / "tfds"}',
@@ -92,7 +92,7 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
   whole = home / 'whole'
   done = run(command(whole), environment)
   assert done.returncode == 0, done.stderr
-  assert '| pidkd resnet8' in done.stdout
+  assert '| pidkd resnet8*0.25' in done.stdout
 
   killed = home / 'killed'
   for stop, step in ((signal.SIGKILL, 7), (signal.SIGKILL, 23), (signal.SIGTERM, 41)):
@@ -165,8 +165,8 @@ def test_benchmark_prints_its_table(environment):
     [
       sys.executable,
       str(ROOT / 'scripts' / 'benchmark.py'),
-      '--teacher=resnet8',
-      '--student=resnet8',
+      '--teacher=resnet8*0.25',
+      '--student=resnet8*0.25',
       '--image_size=8',
       '--batch_size=4',
       '--steps=1',

@@ -37,9 +37,9 @@ def create(name: str, *, num_classes: int) -> Model:
     UserError: no such network (says which name is nearest); the module cannot be imported, lacks
       the class, or has another thing under that name.
   """
-  name, times, factor = name.partition('*')
+  narrower, times, factor = name.rpartition('*')
   if times:
-    return create(name, num_classes=num_classes).widened(_number(name, factor))
+    return create(narrower, num_classes=num_classes).widened(_number(narrower, factor))
   if ':' not in name:
     return registry.find('model', __name__, 'MODELS', name)(num_classes=num_classes)
   make = _import(name)

@@ -236,7 +236,7 @@ def test_one_class_has_no_negatives():
 
 @pytest.fixture(scope='module')
 def cohort(assemble):
-  return assemble(Member('crd', 'resnet8', 'crd', CHOSEN, Numbers(), 0))
+  return assemble(Member('crd', 'resnet8*0.25', 'crd', CHOSEN, Numbers(), 0))
 
 
 def test_it_resumes_exactly(cohort, train, tmp_path, batches):

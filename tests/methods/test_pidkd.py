@@ -266,7 +266,7 @@ def test_a_distilled_network_teaches_the_next(fill, dataset):
 
 def test_simkd_is_pidkd_with_one_projector(assemble, train):
   def member(method, **chosen):
-    return Member(method, 'resnet8', method, chosen, Numbers(), 0)
+    return Member(method, 'resnet8*0.25', method, chosen, Numbers(), 0)
 
   cohort = assemble(member('simkd'), member('pidkd', num_projectors=1))
   (_, simkd), (_, pidkd) = cohort.methods

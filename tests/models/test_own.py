@@ -157,11 +157,11 @@ def test_it_is_teacher_and_student_and_loads_only_where_it_is_named(config, home
 
   # As the next run's teacher it takes the flag too.
   config.teacher.bundle = str(folder)
-  config.student = config.teacher.model = 'resnet8'
+  config.student = config.teacher.model = 'resnet8*0.25'
   with pytest.raises(UserError, match='imported only if you name it yourself'):
     job.main(config, str(home / 'next'))
   config.teacher.model = TINY
-  assert 'pidkd resnet8' in job.main(config, str(home / 'next'))
+  assert 'pidkd resnet8*0.25' in job.main(config, str(home / 'next'))
 
 
 def test_a_description_never_imports(home, monkeypatch):

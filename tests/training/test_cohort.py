@@ -16,7 +16,7 @@ from pidkd_jax.training.recipe import Numbers
 FEW = Numbers(learning_rate=0.05, weight_decay=5e-4)
 
 
-def member(method, trial=0, numbers=FEW, label=None, student='resnet8', **chosen):
+def member(method, trial=0, numbers=FEW, label=None, student='resnet8*0.25', **chosen):
   return Member(label or method, student, method, chosen, numbers, trial)
 
 

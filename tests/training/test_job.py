@@ -27,13 +27,13 @@ def home(tmp_path_factory):
 def config(home):
   """Two epochs of ten steps; every test of this file shares the data and the teacher."""
   c = configuration.default('pidkd')
-  c.student = 'resnet8'
+  c.student = 'resnet8*0.25'
   c.method.num_projectors = 2
   c.method.factor = 8
   c.total_epochs = 2
   c.batch_size = 128
   c.checkpoint_seconds = 0.0
-  c.teacher.model = 'resnet8'
+  c.teacher.model = 'resnet8*0.25'
   c.teacher.total_epochs = 1
   c.teacher.batch_size = 128
   c.teacher.dir = str(home / 'teachers')
@@ -80,7 +80,7 @@ def assert_same_result(folder, other):
 def test_a_run_leaves_what_the_user_needs(config, whole):
   folder = whole(config)
   report = (folder / 'report.md').read_text()
-  assert 'teacher resnet8' in report and 'pidkd resnet8' in report
+  assert 'teacher resnet8*0.25' in report and 'pidkd resnet8*0.25' in report
   assert 'best on test (optimistic' in report
   assert (folder / 'curves.png').read_bytes().startswith(b'\x89PNG')
   assert list((folder / 'tensorboard').glob('events*'))
@@ -221,7 +221,7 @@ def test_trials_and_methods_make_one_cohort(config, whole, home):
     f'{label}-{trial}' for label in ('pidkd', 'scratch', 'kd_1_1') for trial in (0, 1)
   }
   # A row each, and none of the table of settings.
-  assert len(re.findall(r'resnet8 +\| 2 ', report)) == 3 and '±' in report
+  assert len(re.findall(r'resnet8\*0.25 +\| 2 ', report)) == 3 and '±' in report
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, whole, home):
@@ -281,7 +281,7 @@ def test_a_teacher_that_does_not_fit_is_refused(config, whole, home, damage, mes
     ('data.name', 'digts', "unknown dataset 'digts'; did you mean 'digits'"),
     ('method.integration', 'men', "unknown integration 'men'; did you mean 'mean'"),
     ('method.num_projectors', 0, 'num_projectors is 0'),
-    ('method.factor', 1000, 'factor is 1000; the target map of 64 channels'),
+    ('method.factor', 1000, 'factor is 1000; the target map of 16 channels'),
     ('batch_size', 0, 'batch_size is 0'),
     ('batch_size', 1298, 'batch_size is 1298; the training split of 1297 images'),
     ('total_epochs', 0, 'total_epochs is 0'),
