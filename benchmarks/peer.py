@@ -28,14 +28,15 @@ from flax import traverse_util
 from benchmarks.pytorch import networks, simkd
 from benchmarks.pytorch import train as pytorch_data
 from pidkd_jax import folding, torch_import
-from pidkd_jax.data import batches
+from pidkd_jax.data import batches, noise
+from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.errors import UserError
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import workdir
 from pidkd_jax.training.cohort import Cohort, Member, State
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Arrays, Batch, DatasetSpec, Network
+from pidkd_jax.types import Batch, Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
@@ -88,16 +89,11 @@ def main():
     f'{_TEACHER.value} -> {_STUDENT.value}, q = {_NUM_PROJECTORS.value}, f = {_FACTOR.value}, '
     f'batch {_BATCH_SIZE.value}, float32\n'
   )
-  random = np.random.default_rng(0)
-  count = max(AGREEING_STEPS, _STEPS.value) * _BATCH_SIZE.value
-  data = Arrays(
-    random.integers(0, 256, (count, 32, 32, 3), np.uint8),
-    random.integers(0, CLASSES, count, np.int32),
-  )
+  data = noise.dataset(max(AGREEING_STEPS, _STEPS.value) * _BATCH_SIZE.value, 32, CLASSES)
   for name in _FORMS.value:
     start = _start()
     ours, theirs = _Ours(start, data), _Theirs(start, data, FORMS[name])
-    _agree(ours, theirs, data)
+    _agree(ours, theirs, data.train.images)
     _compare(name, ours, theirs)
 
 
@@ -117,14 +113,14 @@ def _start() -> Start:
 class _Theirs:
   """PyTorch's side."""
 
-  def __init__(self, start: Start, data: Arrays, form: Form):
+  def __init__(self, start: Start, data: Dataset, form: Form):
     layout = torch.channels_last if form.channels_last else torch.contiguous_format
     modules = [m.to(memory_format=layout) for m in (start.student, start.projectors, start.teacher)]
     self._layout = layout
     self._modules = modules
     self._loss = torch.compile(simkd.loss) if form.compiled else simkd.loss
     self._optimizer = simkd.sgd(*modules[:2], NUMBERS.learning_rate, MOMENTUM, NUMBERS.weight_decay)
-    self._images = torch.from_numpy(data.images.transpose(0, 3, 1, 2).copy())
+    self._images = torch.from_numpy(data.train.images.transpose(0, 3, 1, 2).copy())
     self._train()
 
   def _train(self):
@@ -153,24 +149,10 @@ class _Theirs:
 class _Ours:
   """This package's side, begun with PyTorch's weights."""
 
-  def __init__(self, start: Start, data: Arrays):
-    shape = (_BATCH_SIZE.value, *data.images.shape[1:])
+  def __init__(self, start: Start, data: Dataset):
+    shape = (_BATCH_SIZE.value, *data.spec.image_shape)
     teacher, initial = _converted(start, shape[1:])
     mean, std = (tuple(map(float, x.flatten())) for x in (pytorch_data.MEAN, pytorch_data.STD))
-    spec = DatasetSpec(
-      name='random',
-      format='',
-      archive='',
-      source='',
-      class_names=tuple(map(str, range(CLASSES))),
-      labels=data.labels,
-      image_shape=shape[1:],
-      mean=mean,
-      std=std,
-      padding=pytorch_data.PADDING,
-      flip=True,
-      fingerprint='',
-    )
     member = Member(
       'pidkd',
       _STUDENT.value,
@@ -182,19 +164,19 @@ class _Ours:
     self._cohort: Cohort = cohorts.assemble(
       [member],
       teacher=folding.fold(teacher),
-      dataset=spec,
+      dataset=data.spec,
       image=jax.ShapeDtypeStruct(shape, jnp.float32),
       optimizer=Optimizer(total_steps=10**6, boundaries=(), drop_factor=0.1, momentum=MOMENTUM),
       key=jax.random.key(0),
     )
     self._stream = batches.stream(
-      data,
+      data.train,
       mean,
       std,
       jax.random.key(1),
       batch_size=_BATCH_SIZE.value,
-      padding=spec.padding,
-      flip=spec.flip,
+      padding=pytorch_data.PADDING,
+      flip=True,
     )
     self._name = member.name
     self._step = itertools.count()
@@ -258,13 +240,13 @@ def _put(values, tree):
   )
 
 
-def _agree(ours: _Ours, theirs: _Theirs, data: Arrays) -> None:
+def _agree(ours: _Ours, theirs: _Theirs, images: np.ndarray) -> None:
   mean, std = (x.numpy().reshape(-1) for x in (pytorch_data.MEAN, pytorch_data.STD))
   apart = []
-  for images in data.images[: AGREEING_STEPS * _BATCH_SIZE.value].reshape(
-    AGREEING_STEPS, _BATCH_SIZE.value, *data.images.shape[1:]
+  for batch in images[: AGREEING_STEPS * _BATCH_SIZE.value].reshape(
+    AGREEING_STEPS, _BATCH_SIZE.value, *images.shape[1:]
   ):
-    image = ((images / np.float32(255) - mean) / std).astype(np.float32)
+    image = ((batch / np.float32(255) - mean) / std).astype(np.float32)
     found, wanted = ours.agreeing(image), theirs.agreeing(image)
     apart.append(abs(found / wanted - 1))
   print(f'losses of {AGREEING_STEPS} steps on equal batches are {max(apart):.1e} apart')

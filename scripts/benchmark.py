@@ -24,7 +24,7 @@ from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
 from pidkd_jax import folding, models
-from pidkd_jax.data import batches
+from pidkd_jax.data import batches, noise
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation import inference
 from pidkd_jax.training import cohort as cohorts
@@ -32,7 +32,7 @@ from pidkd_jax.training import workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.optimizer import optimizer
 from pidkd_jax.training.recipe import Numbers, Recipe
-from pidkd_jax.types import Arrays, DatasetSpec, Network
+from pidkd_jax.types import Arrays, Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
@@ -142,25 +142,8 @@ def _measure(caches):
 def _cohort(trials):
   size, classes = _IMAGE_SIZE.value, _NUM_CLASSES.value
   examples = max(2 * inference.BATCH_SIZE, _STEPS.value * _BATCH_SIZE.value)
-  random = np.random.default_rng(0)
-  data = Arrays(
-    random.integers(0, 256, (examples, size, size, 3), np.uint8),
-    random.integers(0, classes, examples, np.int32),
-  )
-  spec = DatasetSpec(
-    name='random',
-    format='',
-    archive='',
-    source='',
-    fingerprint='',
-    class_names=tuple(map(str, range(classes))),
-    labels=data.labels,
-    image_shape=(size, size, 3),
-    mean=(0.5,) * 3,
-    std=(0.25,) * 3,
-    padding=4,
-    flip=True,
-  )
+  data = noise.dataset(examples, size, classes)
+  spec = data.spec
   model = models.create(_TEACHER.value, num_classes=classes)
   image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
   teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
@@ -179,7 +162,7 @@ def _cohort(trials):
     key=jax.random.key(0),
   )
   stream = batches.stream(
-    data,
+    data.train,
     spec.mean,
     spec.std,
     jax.random.key(2),

@@ -14,15 +14,15 @@ from tests import families
 SHAPE = (16, 16, 3)
 
 
-def network(model):
-  """With random statistics, scales and biases, as after a training."""
-  image = jnp.zeros((2, *SHAPE))
-  variables = jax.jit(model.init)(jax.random.key(0), image)
-  random = np.random.default_rng(1)
-  shifted = jax.tree.map(
-    lambda leaf: (leaf + random.uniform(0, 0.5, leaf.shape)).astype(np.float32), variables
-  )
-  return Network(shifted, model)
+@pytest.fixture(scope='module')
+def network(fill):
+  """A function that gives a model random variables, statistics included."""
+
+  def network(model):
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((2, *SHAPE)))
+    return Network(fill(shapes), model)
+
+  return network
 
 
 def assert_equal_outputs(folded, plain, image):
@@ -37,14 +37,14 @@ IMAGES = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
 
 
 @pytest.mark.parametrize('name', families.SMALL.values())
-def test_outputs_are_kept(name):
+def test_outputs_are_kept(name, network):
   plain = network(models.create(name, num_classes=5))
   folded = folding.fold(plain)
   assert_equal_outputs(folded, plain, IMAGES)
   assert {name: folded.variables[name] for name in plain.variables} == plain.variables
 
 
-def test_outputs_of_a_stack_are_kept():
+def test_outputs_of_a_stack_are_kept(network):
   student, teacher = (
     ResNet(num_classes=5, depth=8, widths=(4, 8, 16, width)) for width in (16, 32)
   )
@@ -65,6 +65,6 @@ def test_outputs_of_a_stack_are_kept():
   assert_equal_outputs(folded, plain, IMAGES)
 
 
-def test_folding_again_changes_nothing():
+def test_folding_again_changes_nothing(network):
   folded = folding.fold(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))))
   assert folding.fold(folded) is folded

@@ -175,6 +175,7 @@ class _Training:
   def run(self, interruption: Interruption) -> None:
     shown_at = 0.0
     order, order_epoch = None, -1
+    begun = self._step
     try:
       self._check_finite()
       while self._step < self._total:
@@ -183,6 +184,9 @@ class _Training:
           order, order_epoch = self._stream.order(jnp.int32(epoch)), epoch
         count = min(self._settings.chunk, self._stream.steps_per_epoch - within)
         self._advance(order, count)
+        if self._step - count == begun:
+          jax.block_until_ready(self._states)
+          logger.info('%s: compiled, first step done', self._settings.title)
         self._progress.advance(count * self._stream.batch_size)
         if self._step % self._stream.steps_per_epoch == 0:
           self._end_epoch(epoch + 1)

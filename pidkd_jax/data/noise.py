@@ -1,0 +1,36 @@
+"""Random images in a dataset's place, for measuring what does not depend on what they show."""
+
+import numpy as np
+
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.types import Arrays, DatasetSpec
+
+
+def dataset(size: int, image_size: int, num_classes: int) -> Dataset:
+  """Equal for equal arguments; training and test split are the same images.
+
+  Args:
+    size: N.
+    image_size: H = W.
+    num_classes: K.
+  """
+  random = np.random.default_rng(0)
+  arrays = Arrays(
+    random.integers(0, 256, (size, image_size, image_size, 3), np.uint8),
+    random.integers(0, num_classes, size, np.int32),
+  )
+  spec = DatasetSpec(
+    name='noise',
+    format='',
+    archive='',
+    source='random numbers',
+    class_names=tuple(map(str, range(num_classes))),
+    labels=arrays.labels,
+    image_shape=arrays.images.shape[1:],
+    mean=(0.5,) * 3,
+    std=(0.29,) * 3,
+    padding=4,
+    flip=True,
+    fingerprint='',
+  )
+  return Dataset(spec, arrays, arrays)
