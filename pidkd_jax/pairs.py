@@ -1,8 +1,8 @@
 """The teacher-student pairs of the literature: recipe and projector size.
 
 A pair is called 'TEACHER-STUDENT'. What a student deploys (encoder, projectors, teacher's
-classifier) stays smaller than its teacher: the factor is the least power of two from SimKD's
-most accurate, 2, on for which that is so at q = 3.
+classifier) stays smaller than its teacher: where no study chose the projectors' size, the factor is
+the least power of two from SimKD's most accurate, 2, on for which that is so at q = 3.
 """
 
 import dataclasses
@@ -21,6 +21,8 @@ class Pair:
     learning_rate: the student's, of the recipe that RepDistiller, mdistiller and SimKD share.
     num_projectors: q.
     factor: f.
+    study: what chose q and f, by `configs/studies/projectors.py`: data, epochs and where the report
+      lies; '' for none.
   """
 
   teacher: str
@@ -28,6 +30,7 @@ class Pair:
   learning_rate: float = 0.05
   num_projectors: int = 3
   factor: int = 2
+  study: str = ''
 
   @property
   def name(self) -> str:
@@ -72,6 +75,14 @@ CIFAR100 = _named(
   Pair('resnet32x4', 'wrn_40_2'),
   Pair('wrn_40_2', 'resnet8x4'),
   _light('wrn_40_2', 'MobileNetV2'),
+  # Ours, small enough for studies on two cores.
+  Pair(
+    'resnet14x2',
+    'resnet8',
+    num_projectors=2,
+    factor=1,
+    study='TIN-100/20, 5 epochs, 2 trials: docs/results/projectors/report.md',
+  ),
 )
 
 TINY_IMAGENET = _named(

@@ -84,8 +84,8 @@ def test_what_is_deployed_is_smaller_than_the_teacher(data, name):
   pair = table[name]
   budget = parameters(taught(pair.teacher, size, num_classes).variables['params'])
   assert deployed(data, name) < budget
-  # And no factor of at least 2 that is larger than it need be.
-  assert pair.factor == 2 or deployed(data, name, pair.factor // 2) >= budget
+  # And no factor of at least 2 that is larger than it need be, unless a study chose it.
+  assert pair.study or pair.factor == 2 or deployed(data, name, pair.factor // 2) >= budget
 
 
 def test_the_sizes_of_the_reference():
