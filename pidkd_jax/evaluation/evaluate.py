@@ -45,7 +45,7 @@ def judge(
   wanted = None if teacher is None else inference.logits(teacher, split)
   found = {}
   for name, network in networks.items():
-    logits = inference.logits(network, split)
+    logits = wanted if network is teacher else inference.logits(network, split)
     measures = classification.measures(logits, arrays.labels, wanted)
     found[name] = Judgement(measures, logits)
   if teacher is not None:

@@ -83,8 +83,8 @@ def main(config: ConfigDict, folder: str) -> str:
     plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec))
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
     kept = _trained(config, dataset, home, pace)
-  _describe(kept, dataset, home)
   run.execute(plan, dataset, kept, home, 'students', pace)
+  _describe(kept, dataset, home)
   if 'probe' in config:
     _probe(config, kept, home)
   return report.run(home)
@@ -279,11 +279,14 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
 
 
 def _describe(teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
-  """Leaves in the run's folder what its report says of the teacher."""
+  """Leaves in the run's folder what its report says of the teacher, once."""
+  path = home / 'teacher.json'
+  if path.exists():
+    return
   stats = teacher.card['dataset']
   given = dataset.test, tuple(stats['mean']), tuple(stats['std'])
   judged = judge({'teacher': teacher.network}, *given, teacher.network)['teacher']
   cost_ = dataclasses.asdict(cost(teacher.network, dataset.spec.image_shape))
   card = {**teacher.card, 'cost': cost_, 'results': judged.measures}
-  workdir.write_json(home / 'teacher.json', card)
   outputs.save(home / 'outputs' / 'teacher.npz', judged.logits, teacher.network, *given)
+  workdir.write_json(path, card)

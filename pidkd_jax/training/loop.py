@@ -1,6 +1,7 @@
 """The training of a cohort, from its first step or its latest checkpoint to its last epoch."""
 
 import dataclasses
+import functools
 import logging
 import pathlib
 import time
@@ -54,7 +55,7 @@ class Settings:
     return self.steps_per_call or (1 if jax.default_backend() == 'cpu' else 50)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Scoring:
   """The split that is evaluated along the way.
 
@@ -62,13 +63,18 @@ class Scoring:
     name: 'test', or 'holdout', which selects the epoch that a member keeps.
     labels: int32 [N].
     split: on the device.
-    teacher: logits [N, K] of the teacher, or None.
+    teacher: with which agreement is measured, or None.
   """
 
   name: str
   labels: np.ndarray
   split: inference.Split
-  teacher: np.ndarray | None
+  teacher: Network | None
+
+  @functools.cached_property
+  def teacher_logits(self) -> np.ndarray | None:
+    """The teacher's logits [N, K], computed where the first epoch is judged."""
+    return None if self.teacher is None else inference.logits(self.teacher, self.split)
 
   @property
   def selects(self) -> bool:
@@ -82,10 +88,8 @@ def scoring(
   std: tuple[float, ...],
   teacher: Network | None,
 ) -> Scoring:
-  """Puts a split on the device and lets the teacher see it, once."""
-  split = inference.split(arrays, mean, std)
-  logits = None if teacher is None else inference.logits(teacher, split)
-  return Scoring(name, arrays.labels, split, logits)
+  """Puts a split on the device."""
+  return Scoring(name, arrays.labels, inference.split(arrays, mean, std), teacher)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,7 +260,7 @@ class _Training:
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
     network = self._cohort.network(name, state.variables)
     logits = inference.logits(network, self._score.split)
-    found = classification.measures(logits, self._score.labels, self._score.teacher)
+    found = classification.measures(logits, self._score.labels, self._score.teacher_logits)
     if self._score.selects and found['top1'] > state.best.top1:
       self._states[name] = state.replace(
         best=Best(
