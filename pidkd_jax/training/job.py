@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from pidkd_jax import bundle, data, models, report
+from pidkd_jax import bundle, data, models
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
@@ -87,6 +87,8 @@ def main(config: ConfigDict, folder: str) -> str:
   _describe(kept, dataset, home)
   if 'probe' in config:
     _probe(config, kept, home)
+  from pidkd_jax import report  # Only now: Matplotlib takes seconds, and training need not wait.
+
   return report.run(home)
 
 
