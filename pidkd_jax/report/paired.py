@@ -103,7 +103,7 @@ def explanation(comparison: Comparison, base: str) -> str:
   if 'trials' not in drawn:
     text += ' With one trial it says nothing of how trials differ.'
   elif single:
-    text += f' Of {", ".join(single)} one trial is shared: how trials differ is not in it.'
+    text += f' Only one trial is shared by {", ".join(single)}: how trials differ is not in it.'
   if 'test images' not in drawn:
     text += ' The runs kept no outputs, so the test images were not resampled.'
   if 'trials' in drawn:
