@@ -1,4 +1,4 @@
-"""The teacher-student pairs of the literature: recipe and projector size.
+"""The teacher-student pairs, of the literature and one of ours: recipe and projector size.
 
 A pair is called 'TEACHER-STUDENT'. What a student deploys (encoder, projectors, teacher's
 classifier) stays smaller than its teacher: where no study chose the projectors' size, the factor is
