@@ -1,20 +1,24 @@
-"""The rivals' own weights: the published one, and five times it.
+"""The rivals' own weights: eight of each, from a thirtieth of the published one to a hundred times it.
 
     python scripts/study.py --config configs/studies/weights.py --workdir runs/weights
 
-The published values come from trainings of 240 epochs, and a shorter one may want more. PIDKD's and
-SimKD's weight is studied in scale.py. Choose on other images than those that the comparison in
-methods.py is judged on.
+The published values come from trainings of 240 epochs, and a shorter one may want others. PIDKD's
+and SimKD's loss is studied in scale.py, with as many settings. Choose on other images than those
+that the comparison in methods.py is judged on.
 """
 
 from pidkd_jax import config, methods, pairs
 
+# What is multiplied: where a method has more than one weight of its own, those whose ratio its
+# authors keep.
 WEIGHTS = {
   'at': ('weight',),
   'crd': ('weight',),
   'dkd': ('beta',),
+  'dkd_standardized': ('alpha', 'beta'),
   'fitnet': ('weight',),
   'kd_01_09': ('weight',),
+  'kd_01_09_standardized': ('weight',),
   'kd_1_1': ('weight',),
   'pefd': ('weight',),
   'pkt': ('weight',),
@@ -25,6 +29,17 @@ WEIGHTS = {
   'srrl': ('weight',),
   'vid': ('weight',),
 }
+# By label, which has no point in it: it is a part of a flag's name.
+TIMES = {
+  'x003': 0.03,
+  'x01': 0.1,
+  'x03': 0.3,
+  'x1': 1.0,
+  'x3': 3.0,
+  'x10': 10.0,
+  'x30': 30.0,
+  'x100': 100.0,
+}
 
 
 def get_config(arg=''):
@@ -33,7 +48,7 @@ def get_config(arg=''):
   rows = {}
   for method, names in WEIGHTS.items():
     published = methods.defaults(method)
-    for times, label in ((1.0, 'published'), (5.0, 'five')):
+    for label, times in TIMES.items():
       rows[f'{method}_{label}'] = config.row(
         method, **{name: times * published[name] for name in names}
       )

@@ -225,6 +225,12 @@ DEFAULTS = {
   # SimKD's scripts, RepDistiller's, mdistiller's.
   'kd_1_1': {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False},
   'kd_01_09': {'weight': 0.9, 'label_weight': 0.1, 'temperature': 4.0, 'standardize': False},
+  'kd_01_09_standardized': {
+    'weight': 9.0,
+    'label_weight': 0.1,
+    'temperature': 2.0,
+    'standardize': True,
+  },
   'dkd': {
     'alpha': 1.0,
     'beta': 8.0,
@@ -232,6 +238,14 @@ DEFAULTS = {
     'temperature': 4.0,
     'warmup': 20 / 240,
     'standardize': False,
+  },
+  'dkd_standardized': {
+    'alpha': 9.0,
+    'beta': 72.0,
+    'label_weight': 1.0,
+    'temperature': 2.0,
+    'warmup': 20 / 240,
+    'standardize': True,
   },
   'simkd': {'factor': 2} | SCALE,
   'simkd_published': {'factor': 2},
