@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from pidkd_jax import methods, models
+from pidkd_jax import methods, models, precision
 from pidkd_jax.errors import UserError, unknown
 from pidkd_jax.pairs import Pair, find
 from pidkd_jax.training.recipe import Numbers, Recipe
@@ -30,6 +30,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       student, method.*, compare.METHOD.*: what is trained, with each method's hyper-parameters;
         `student` and `teacher.model` also take 'module:Class', a network of your own.
       total_epochs, batch_size, momentum, drops, drop_factor, learning_rate, weight_decay: how.
+      precision: 'float32', 'tf32' or 'bfloat16', what training steps compute in.
       seed: of data order and augmentation, and with the trial's number of the weights.
       trials: members per method that differ only in their seed.
       eval_every: epochs between evaluations.
@@ -37,8 +38,8 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       steps_per_call: 0 chooses by platform.
       memory_gib: what a training may take, 0 for 80% of what is free; a cohort that needs more, by
         the estimate of `training/memory.py`, is split into several, one after the other.
-      teacher.model, .total_epochs, .learning_rate, .weight_decay, .batch_size, .seed: the
-        teacher that is trained if there is none; .bundle: a folder that holds one;
+      teacher.model, .total_epochs, .learning_rate, .weight_decay, .batch_size, .precision, .seed:
+        the teacher that is trained if there is none; .bundle: a folder that holds one;
         .dir: where trained ones are kept, by default the folder `teachers` beside the workdir.
       data.name, .dir, .archive, .verify: which dataset, where TFDS keeps it, the user's own
         archive of it, whether that must be the official one.
@@ -74,6 +75,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
         'seed': 0,
         'total_epochs': recipe['total_epochs'],
         'batch_size': recipe['batch_size'],
+        'precision': recipe['precision'],
         **numbers,
       },
       'data': {
@@ -258,6 +260,8 @@ def check(config: ConfigDict) -> None:
       raise UserError(
         f'{field} is {value}; it must be {"at least" if allowed else "greater than"} {least}'
       )
+  for name in (config.precision, config.teacher.precision):
+    precision.find(name)
   for label, fields in rows(config).items():
     for field in ('trials', 'learning_rate'):
       if fields[field] < 0:

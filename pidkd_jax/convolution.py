@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from pidkd_jax.precision import exact
+
 # Winograd's sums cost as much as the products that they save below so many channels,
 _LEAST_CHANNELS = 32
 # and in the kernel's gradient, which XLA's own convolution computes well, below so many.
@@ -49,6 +51,7 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> j
 def _winograd_pays(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
   return (
     jax.default_backend() == 'cpu'
+    and x.dtype == jnp.float32
     and kernel.shape[:3] == (3, 3, x.shape[-1])
     and min(kernel.shape[2:]) >= _LEAST_CHANNELS
     and tuple(strides) == (1, 1)
@@ -131,13 +134,19 @@ def _combine(
   """matrix @ parts @ matrix.T, for a square of arrays."""
 
   def along(vector):
-    return [
-      sum(weight * part for weight, part in zip(row, vector, strict=True) if weight)
-      for row in matrix
-    ]
+    return [_sum(row, vector) for row in matrix]
 
   columns = [along(column) for column in zip(*parts, strict=True)]
   return [along(row) for row in zip(*columns, strict=True)]
+
+
+def _sum(row: Sequence[float], parts: Sequence[jax.Array]) -> jax.Array:
+  """The weighted sum in as few operations as it takes, each of which costs time to compile."""
+  added, taken = [], []
+  for weight, part in zip(row, parts, strict=True):
+    if weight:
+      (added if weight > 0 else taken).append(part if abs(weight) == 1 else abs(weight) * part)
+  return functools.reduce(lax.sub, [functools.reduce(lax.add, added), *taken])
 
 
 def by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
@@ -213,8 +222,10 @@ def depthwise_of_padded(x: jax.Array, kernel: jax.Array, strides: tuple[int, int
   """`depthwise_by_shift` of a map that is padded already."""
   (height, width), (down, right) = kernel.shape[:2], strides
   rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
+  # Many terms of one sum: bfloat16 would round each.
+  kernel = exact(kernel)
   return sum(
     x[:, i : i + rows : down, j : j + columns : right] * kernel[i, j, 0]
     for i in range(height)
     for j in range(width)
-  )
+  ).astype(x.dtype)

@@ -9,6 +9,7 @@ import jax
 
 from pidkd_jax import losses
 from pidkd_jax.method import Method
+from pidkd_jax.precision import exact
 from pidkd_jax.types import Batch, Features, Teacher
 
 
@@ -32,14 +33,23 @@ class Harness(Method):
     return {
       'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
       'soft_target': self.divergence_weight * divergence,
-      **self.terms(features, teacher, batch, progress),
+      **self.terms(*_exactly(features, teacher), batch, progress),
     }
 
   def terms(
     self, features: Features, teacher: Teacher, batch: Batch, progress: jax.Array
   ) -> dict[str, jax.Array]:
-    """The method's own terms, weighted, each [B] or scalar; `features` are the student's."""
+    """The method's own terms, weighted, each [B] or scalar.
+
+    `features` are the student's; they and the teacher's are float32 in every training, as a term
+    may have to tell small differences.
+    """
     raise NotImplementedError
+
+
+def _exactly(features: Features, teacher: Teacher) -> tuple[Features, Teacher]:
+  features, theirs = jax.tree.map(exact, (features, teacher.features))
+  return features, teacher.replace(features=theirs)
 
 
 def paired(student: Features, teacher: Features) -> list[tuple[jax.Array, jax.Array]]:

@@ -11,6 +11,7 @@ from jax.nn.initializers import Initializer
 
 from pidkd_jax import convolution as formulations
 from pidkd_jax import initializers
+from pidkd_jax.precision import exact
 
 # The collection that holds a network's inference form, and the norms' epsilon, which goes into it.
 FOLDED = 'folded'
@@ -43,9 +44,23 @@ class Classifier(nn.Module):
     return linear(self.num_classes, pooled.shape[-1], name='linear')(pooled)
 
 
-def batch_norm(train: bool, name: str | None = None) -> nn.BatchNorm:
-  """BatchNorm with the published momentum (PyTorch's 0.1) and epsilon."""
-  return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=EPSILON, name=name)
+class BatchNorm(nn.BatchNorm):
+  """BatchNorm with the published momentum (PyTorch's 0.1) and epsilon.
+
+  It normalises in float32, and gives the type that it is given.
+  """
+
+  momentum: float = 0.9
+  epsilon: float = EPSILON
+
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """[..., C] -> [..., C], by the batch's statistics or by the running ones."""
+    return super().__call__(x, use_running_average=not train).astype(x.dtype)
+
+
+def _as_given(x: jax.Array, *parameters: jax.Array | None, **_) -> list[jax.Array | None]:
+  """A layer computes in the type of what it is given, whatever its parameters are kept in."""
+  return [x, *(p if p is None else p.astype(x.dtype) for p in parameters)]
 
 
 def conv(
@@ -84,6 +99,7 @@ def conv(
     use_bias=bias,
     kernel_init=kernel_init,
     conv_general_dilated=convolution,
+    promote_dtype=_as_given,
     name=name,
   )
 
@@ -119,7 +135,7 @@ class ConvNorm(nn.Module):
     )
     if not train and self.has_variable(FOLDED, 'bias'):
       return make(bias=True).clone(parent=None).apply({'params': self.variables[FOLDED]}, x)
-    return batch_norm(train, 'norm')(make(bias=self.bias, name='conv')(x))
+    return BatchNorm(name='norm')(make(bias=self.bias, name='conv')(x), train)
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:
@@ -165,22 +181,22 @@ class Projector(nn.Module):
 
 
 class Mean(nn.Module):
-  """Integration by the mean: [q, ...] -> [...]."""
+  """Integration by the mean: [q, ...] -> float32 [...]."""
 
   @nn.compact
   def __call__(self, outputs: jax.Array) -> jax.Array:
-    return jnp.mean(outputs, axis=0)
+    return jnp.mean(exact(outputs), axis=0)
 
 
 class Convex(nn.Module):
-  """Integration by learned convex weights, a softmax that begins equal: [q, ...] -> [...]."""
+  """Integration by learned convex weights, a softmax that begins equal: as `Mean`."""
 
   @nn.compact
   def __call__(self, outputs: jax.Array) -> jax.Array:
     if len(outputs) == 1:  # One weight is always 1: nothing to learn.
-      return outputs[0]
+      return exact(outputs[0])
     logits = self.param('logits', nn.initializers.zeros, (len(outputs),))
-    return jnp.tensordot(nn.softmax(logits), outputs, axes=1)
+    return jnp.tensordot(nn.softmax(logits), exact(outputs), axes=1)
 
 
 INTEGRATIONS = {'mean': Mean, 'learned': Convex}
@@ -221,7 +237,7 @@ class ProjectorStack(nn.Module):
     return self.projectors(x, train)
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """The integrated map, [B, H, W, C_s] -> [B, H, W, C_t]."""
+    """The integrated map, [B, H, W, C_s] -> float32 [B, H, W, C_t]."""
     return self.integrate(self.outputs(x, train))
 
 

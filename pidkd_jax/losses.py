@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from pidkd_jax.precision import exact
+
 
 def cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:
   """Softmax cross-entropy in nats: logits [B, K], label int [B] -> [B]."""
@@ -53,5 +55,5 @@ def warm_up(progress: jax.Array, share: float) -> jax.Array:
 
 
 def mean_squared_error(z: jax.Array, target: jax.Array) -> jax.Array:
-  """Mean of the squared difference over all but the first axis: [B, ...] twice -> [B]."""
-  return jnp.mean(jnp.square(z - target), axis=range(1, z.ndim))
+  """Mean of the squared difference over all but the first axis: [B, ...] twice -> float32 [B]."""
+  return jnp.mean(jnp.square(exact(z) - exact(target)), axis=range(1, z.ndim))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.errors import UserError
+from pidkd_jax.precision import exact
 from pidkd_jax.types import Features
 
 
@@ -87,5 +88,5 @@ class Model(nn.Module):
 
 
 def pool(target: jax.Array) -> jax.Array:
-  """Spatial mean, [B, H, W, C] -> [B, C]."""
-  return jnp.mean(target, axis=(1, 2))
+  """Spatial mean, [B, H, W, C] -> float32 [B, C]."""
+  return jnp.mean(exact(target), axis=(1, 2))

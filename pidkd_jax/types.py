@@ -22,7 +22,7 @@ class Features:
     preactivations: the same maps before their last activation; of raw sums what the next norm makes
       of them.
     target: [B, H, W, C], the map whose spatial mean the classifier reads.
-    pooled: [B, C], that mean.
+    pooled: float32 [B, C], that mean.
     rectified: whether `target` is behind a ReLU, so that a projector onto it ends in one.
   """
 
@@ -48,7 +48,7 @@ class Batch:
   """One training batch, as the device made it.
 
   Attributes:
-    image: float32 [B, H, W, C], augmented and normalised.
+    image: [B, H, W, C], augmented and normalised, in the training's type (`precision`).
     label: int32 [B].
     index: int32 [B], each example's place in the training split (memory banks need it).
   """

@@ -110,9 +110,9 @@ def test_shuffle_takes_a_channel_of_each_group_in_turn(groups, expected):
 
 def test_batch_norm_has_the_published_momentum_and_epsilon():
   x = maps(4, 3, 3, 2)
-  norm = layers.batch_norm(train=True)
-  variables = norm.init(jax.random.key(0), x)
-  y, changed = norm.apply(variables, x, mutable=['batch_stats'])
+  norm = layers.BatchNorm()
+  variables = norm.init(jax.random.key(0), x, True)
+  y, changed = norm.apply(variables, x, True, mutable=['batch_stats'])
   mean, var = np.mean(x, axis=(0, 1, 2)), np.var(x, axis=(0, 1, 2))
   np.testing.assert_allclose(changed['batch_stats']['mean'], 0.1 * mean, rtol=1e-4, atol=1e-6)
   np.testing.assert_allclose(changed['batch_stats']['var'], 0.9 + 0.1 * var, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""The rivals' own weights: eight of each, from a thirtieth of the published one to a hundred times it.
+"""The rivals' own weights: eight for each, 0.03 to 100 times the published one.
 
     python scripts/study.py --config configs/studies/weights.py --workdir runs/weights
 

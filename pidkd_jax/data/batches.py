@@ -1,12 +1,13 @@
 """Training batches as a pure function of (seed, step), made where the images live."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from pidkd_jax.data import augment
+from pidkd_jax.precision import EXACT
 from pidkd_jax.types import Arrays, Batch
 
 
@@ -24,6 +25,7 @@ class Stream:
       order, so no example is lost for good).
     padding: pixels of zero padding for the random crop; 0 for none.
     flip: whether images are mirrored at random.
+    dtype: of the batches' images.
   """
 
   images: jax.Array
@@ -34,6 +36,7 @@ class Stream:
   batch_size: int = struct.field(pytree_node=False)
   padding: int = struct.field(pytree_node=False)
   flip: bool = struct.field(pytree_node=False)
+  dtype: jnp.dtype = struct.field(pytree_node=False)
 
   @property
   def steps_per_epoch(self) -> int:
@@ -61,7 +64,13 @@ class Stream:
     if self.flip:
       images = augment.flip(flip_key, images)
     image = augment.normalise(images, self.mean, self.std)
-    return Batch(image, self.labels[index], index)
+    return Batch(image.astype(self.dtype), self.labels[index], index)
+
+  def programs(self) -> Iterator[jax.stages.Lowered]:
+    """What makes orders and batches."""
+    count = jnp.int32(0)
+    yield Stream.order.lower(self, count)
+    yield Stream.batch.lower(self, jax.eval_shape(self.order, count), count)
 
   def _key(self, purpose: int, count: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(self.key, purpose), count)
@@ -76,6 +85,7 @@ def stream(
   batch_size: int,
   padding: int,
   flip: bool,
+  dtype: jnp.dtype = EXACT.dtype,
 ) -> Stream:
   """Puts a training split on the device, once; the fields are Stream's."""
   return Stream(
@@ -87,4 +97,5 @@ def stream(
     batch_size=batch_size,
     padding=padding,
     flip=flip,
+    dtype=dtype,
   )

@@ -9,6 +9,7 @@ from flax import struct
 
 from pidkd_jax import folding, layers
 from pidkd_jax.data import augment
+from pidkd_jax.precision import EXACT
 from pidkd_jax.types import Arrays, Network
 
 # One size for all, so that a bundle's numbers come out again to the last digit.
@@ -65,8 +66,9 @@ def logits(network: Network, data: Split) -> np.ndarray:
 
 def _whole(function: Callable, network: Network, data: Split) -> np.ndarray:
   network = folding.fold(network)
-  # All batches are under way before the first is fetched.
-  parts = [function(network, image) for image, _ in data.batches()]
+  with EXACT.scope():
+    # All batches are under way before the first is fetched.
+    parts = [function(network, image) for image, _ in data.batches()]
   return np.concatenate([np.asarray(part) for part in parts])[: data.size]
 
 
@@ -111,10 +113,11 @@ def alignment_errors(
   teacher = folding.fold(teacher)
   networks = {name: folding.fold(network) for name, network in networks.items()}
   sums = {name: [] for name in networks}
-  for image, real in data.batches():
-    target = _target(teacher, image)
-    for name, network in networks.items():
-      sums[name].append(_squares(network, target, image, real))
+  with EXACT.scope():
+    for image, real in data.batches():
+      target = _target(teacher, image)
+      for name, network in networks.items():
+        sums[name].append(_squares(network, target, image, real))
   errors = {}
   for name, parts in sums.items():
     difference, size = np.sum(np.asarray(parts, np.float64), axis=0)

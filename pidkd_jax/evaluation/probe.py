@@ -8,9 +8,6 @@ to its optimum, so that a figure depends on no schedule and no seed.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation import inference
@@ -50,6 +47,11 @@ def probe(
   Raises:
     UserError: the images cannot be made so, or the features are not finite.
   """
+  # Only here: scikit-learn takes seconds to import, and most runs need none.
+  from sklearn.linear_model import LogisticRegression
+  from sklearn.pipeline import make_pipeline
+  from sklearn.preprocessing import StandardScaler
+
   seen, unseen = (
     inference.pooled(network, inference.split(adapt(arrays, image_shape), mean, std))
     for arrays in (train, test)

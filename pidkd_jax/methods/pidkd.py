@@ -14,6 +14,7 @@ from pidkd_jax import layers, losses
 from pidkd_jax.distilled import Distilled
 from pidkd_jax.errors import UserError, at_least_one, unknown
 from pidkd_jax.method import Method, subtree
+from pidkd_jax.precision import exact
 from pidkd_jax.types import Network
 
 
@@ -69,7 +70,7 @@ class PIDKD(Method):
       maps = stack.integrate(maps)[None]
     error = jnp.mean(jax.vmap(losses.mean_squared_error, (0, None))(maps, target), axis=0)
     if self.normalize:
-      error /= jnp.mean(jnp.square(target))
+      error /= jnp.mean(jnp.square(exact(target)))
     return {'feature': self.weight * losses.warm_up(progress, self.warmup) * error}
 
   def _check(self) -> None:

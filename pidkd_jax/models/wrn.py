@@ -9,7 +9,7 @@ import functools
 import jax
 from flax import linen as nn
 
-from pidkd_jax.layers import Classifier, batch_norm, conv
+from pidkd_jax.layers import BatchNorm, Classifier, conv
 from pidkd_jax.model import Model, pool
 from pidkd_jax.types import Features
 
@@ -23,13 +23,13 @@ class PreActivationBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
     """[B, H, W, C] -> its own map, and what the first norm made of `x`."""
-    normed = batch_norm(train, 'norm1')(x)
+    normed = BatchNorm(name='norm1')(x, train)
     y = nn.relu(normed)
     if self.features != x.shape[-1]:
       # Where the width changes, the shortcut too starts from the activation.
       x = conv(self.features, 1, self.stride, name='shortcut')(y)
     y = conv(self.features, 3, self.stride, name='conv1')(y)
-    y = nn.relu(batch_norm(train, 'norm2')(y))
+    y = nn.relu(BatchNorm(name='norm2')(y, train))
     return x + conv(self.features, 3, name='conv2')(y), normed
 
 
@@ -61,8 +61,7 @@ class WRN(Model):
       ]
       for stage, (width, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1)
     ]
-    # Made where it is called, as it needs to know whether it trains.
-    self.norm = nn.BatchNorm(momentum=0.9, epsilon=1e-5)
+    self.norm = BatchNorm()
     self.classifier = Classifier(self.num_classes)
 
   def trunk(self, image, train):
@@ -85,7 +84,7 @@ class WRN(Model):
 
   def normed(self, last: jax.Array, train: bool) -> jax.Array:
     """The last stage's map, normed: what stands before its activation."""
-    return self.norm(last, use_running_average=not train)
+    return self.norm(last, train)
 
   def head(self, last, train=False):
     return nn.relu(self.normed(last, train))

@@ -22,10 +22,12 @@ def facts(comparison: Comparison) -> list[str]:
   }
   return [
     f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.',
-    f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, seed '
-    f'{training["seed"]}, {_trials(comparison)}, momentum {recipe["momentum"]}, learning rate '
-    f'times {recipe["drop_factor"]} after {list(recipe["drops"])} of them, crop padding '
-    f'{training["padding"]}, flips {training["flip"]}.',
+    # A card from before there was a choice does not say.
+    f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, '
+    f'{recipe.get("precision", "float32")}, seed {training["seed"]}, {_trials(comparison)}, '
+    f'momentum {recipe["momentum"]}, learning rate times {recipe["drop_factor"]} after '
+    f'{list(recipe["drops"])} of them, crop padding {training["padding"]}, '
+    f'flips {training["flip"]}.',
     f'Selection: {training["selection"]}'
     + (f' ({training["holdout"]} of the training images)' if training['holdout'] else '')
     + f'; epoch {", ".join(map(str, sorted(epochs)))}.',

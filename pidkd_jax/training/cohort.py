@@ -1,7 +1,7 @@
 """A cohort: what is trained together, and one step of it."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -113,11 +113,26 @@ class Cohort:
 
   def init(self, batch: Batch) -> dict[str, State]:
     """The members' initial states, for batches like this one."""
-    teacher = observe(self.teacher, batch)
     return {
-      name: _init(method, self.optimizer, self.numbers[name], self.keys[name], batch, teacher)
+      name: _init(method, self.optimizer, self.numbers[name], self.keys[name], batch, self.teacher)
       for name, method in self.methods
     }
+
+  def programs(self, states: Mapping[str, State], batch: Batch) -> Iterator[jax.stages.Lowered]:
+    """What `init` and `step` call, each program once.
+
+    Args:
+      states: as arrays or shapes.
+      batch: likewise.
+    """
+    teacher = jax.eval_shape(observe, self.teacher, batch)
+    if self.teacher is not None:
+      yield _observe.lower(self.teacher, batch.image)
+    members = {method: name for name, method in self.methods}
+    for method, name in members.items():
+      given = self.numbers[name], self.keys[name], batch
+      yield _update.lower(method, self.optimizer, states[name], *given, teacher, jnp.int32(0))
+      yield _init.lower(method, self.optimizer, *given, self.teacher)
 
   def step(self, states: Mapping[str, State], batch: Batch, step: jax.Array) -> dict[str, State]:
     """One step of every member; the teacher sees the batch once.
@@ -211,7 +226,8 @@ def assemble(
   Raises:
     UserError: an unknown method, hyper-parameter or student.
   """
-  target = None if teacher is None else jax.eval_shape(Network.encode, teacher, image)
+  # By what observes batches later, so that it is traced once.
+  target = None if teacher is None else jax.eval_shape(_observe, teacher, image)[0]
   whole = {
     member.name: methods.create(member.method, **member.hyperparameters)(
       student=models.create(member.student, num_classes=dataset.num_classes),
@@ -284,6 +300,8 @@ def _streams(key: jax.Array) -> dict[str, jax.Array]:
 @jax.jit(static_argnames=('method', 'optimizer'))
 def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   method = _fill(method, numbers)
+  # Here, and not before: where only its shapes count, as in most methods, it is not computed.
+  teacher = observe(teacher, batch)
   params_key, stream_key = jax.random.split(key)
   rngs = {'params': params_key, **_streams(stream_key)}
   terms, variables = method.init_with_output(

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from pidkd_jax import bundle, data, models
+from pidkd_jax import bundle, data, folding, models
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
@@ -193,7 +193,10 @@ def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
   numbers = Numbers(fields.learning_rate, fields.weight_decay)
   member = Member('teacher', fields.model, 'scratch', {}, numbers, trial=-1)
   recipe = dataclasses.replace(
-    _recipe(config), total_epochs=fields.total_epochs, batch_size=fields.batch_size
+    _recipe(config),
+    total_epochs=fields.total_epochs,
+    batch_size=fields.batch_size,
+    precision=fields.precision,
   )
   plan = _plan(config, (member,), recipe, fields.seed, dataset.spec)
   place = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
@@ -222,7 +225,7 @@ def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
 
 
 def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]) -> Bundle:
-  """Loads a bundle and makes sure that it was trained for these data."""
+  """Loads a bundle, in its inference form, and makes sure that it was trained for these data."""
   loaded = bundle.load(folder, own)
   theirs, ours = loaded.card['dataset'], dataset.spec
   known = theirs['class_names'] is not None
@@ -244,7 +247,7 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models
       'order',
       ours.name,
     )
-  return loaded
+  return dataclasses.replace(loaded, network=folding.fold(loaded.network))
 
 
 def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:

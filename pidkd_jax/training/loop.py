@@ -1,8 +1,11 @@
 """The training of a cohort, from its first step or its latest checkpoint to its last epoch."""
 
+import concurrent.futures
 import dataclasses
 import functools
+import itertools
 import logging
+import os
 import pathlib
 import time
 from collections.abc import Mapping
@@ -20,7 +23,7 @@ from pidkd_jax.training.interruption import Interruption
 from pidkd_jax.training.journal import Journal, Row
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.stopwatch import Stopwatch
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Arrays, Batch, Network
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +158,8 @@ class _Training:
     self._saved_at = time.monotonic()
 
   def _resume(self) -> tuple[int, dict[str, State]]:
+    if self._settings.chunk == 1:
+      self._compile()
     states = self._initial()
     restored = self._checkpoints.restore(states)
     if restored is None:
@@ -164,9 +169,21 @@ class _Training:
     logger.info('%s: goes on at step %d of %d', self._settings.title, step, self._total)
     return step, jax.tree.map(jnp.asarray, states)
 
+  def _compile(self) -> None:
+    """Compiles all programs side by side; whoever calls one finds it then."""
+    states, batch = jax.eval_shape(self._initial), jax.eval_shape(self._first)
+    programs = itertools.chain(self._cohort.programs(states, batch), self._stream.programs())
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      # Tracing holds the interpreter, and so stays in this thread; compiling lets go of it.
+      compiled = list(pool.map(jax.stages.Lowered.compile, programs))
+    logger.info('%s: %d programs compiled', self._settings.title, len(compiled))
+
+  def _first(self) -> Batch:
+    """The first batch, by which programs know what they are given."""
+    return self._stream.batch(self._stream.order(jnp.int32(0)), jnp.int32(0))
+
   def _initial(self) -> dict[str, State]:
-    order = self._stream.order(jnp.int32(0))
-    states = self._cohort.init(self._stream.batch(order, jnp.int32(0)))
+    states = self._cohort.init(self._first())
     if not self._score.selects:
       return states
     return {
@@ -314,7 +331,7 @@ class _Training:
   def _memory(self) -> dict[str, int]:
     if self._settings.chunk > 1:
       return {}
-    batch = self._stream.batch(self._stream.order(jnp.int32(0)), jnp.int32(0))
+    batch = self._first()
     teacher = observe(self._cohort.teacher, batch)
     return {
       name: self._cohort.memory(name, state, batch, teacher)

@@ -16,6 +16,7 @@ class Recipe:
     drops: fractions of the training after which the learning rate drops; 150, 180 and 210
       of 240 epochs.
     drop_factor: what a drop multiplies it by.
+    precision: a name in `precision.PRECISIONS`; 'float32'.
   """
 
   total_epochs: int = 240
@@ -23,6 +24,7 @@ class Recipe:
   momentum: float = 0.9
   drops: tuple[float, ...] = (0.625, 0.75, 0.875)
   drop_factor: float = 0.1
+  precision: str = 'float32'
 
   def steps_per_epoch(self, num_examples: int) -> int:
     """Full batches in an epoch.

@@ -1,15 +1,16 @@
 """A whole run: a plan, data and a teacher in, trained bundles out."""
 
 import dataclasses
+import functools
 import json
 import logging
 import pathlib
+from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from clu import parameter_overview
 
-from pidkd_jax import bundle, folding, models
+from pidkd_jax import bundle, models, precision
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
@@ -100,13 +101,14 @@ def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> 
     batch_size=plan.recipe.batch_size,
     padding=plan.padding,
     flip=plan.flip,
+    dtype=precision.find(plan.recipe.precision).dtype,
   )
   shape = (plan.recipe.batch_size, *dataset.spec.image_shape)
   cohort = cohorts.assemble(
     plan.members,
     teacher=teacher,
     dataset=rest.spec,
-    image=jax.ShapeDtypeStruct(shape, jnp.float32),
+    image=jax.ShapeDtypeStruct(shape, stream.dtype),
     optimizer=recipe,
     key=members_key,
   )
@@ -123,6 +125,18 @@ def _deployed(plan: Plan, stage: _Stage) -> dict[str, Network]:
   }
 
 
+def _in_precision(function: Callable) -> Callable:
+  """Of a function of a plan: all its programs are traced in the plan's precision, and so once."""
+
+  @functools.wraps(function)
+  def wrapped(plan, *rest):
+    with precision.find(plan.recipe.precision).scope():
+      return function(plan, *rest)
+
+  return wrapped
+
+
+@_in_precision
 def costs(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
   """What each label would deploy at what cost; arguments as `rehearse`'s."""
   stage = _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std)
@@ -130,6 +144,7 @@ def costs(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
   return {label: cost(network, dataset.spec.image_shape) for label, network in networks.items()}
 
 
+@_in_precision
 def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
   """Puts a plan together without training, and says what it would deploy at what cost.
 
@@ -172,6 +187,7 @@ def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
   return found
 
 
+@_in_precision
 def execute(
   plan: Plan,
   dataset: Dataset,
@@ -268,8 +284,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
       'select its students'
     )
   mean, std = _statistics(dataset, teacher)
-  frozen = teacher and folding.fold(teacher.network)
-  stage = _stage(plan, dataset, frozen, mean, std)
+  stage = _stage(plan, dataset, teacher and teacher.network, mean, std)
   outcomes, diverged = loop.train(
     stage.cohort,
     stage.stream,
@@ -292,7 +307,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
   )
   networks = _deployed(plan, stage)
   judged = {name: outcome.network for name, outcome in outcomes.items()}
-  found = judge(judged, dataset.test, mean, std, frozen)
+  found = judge(judged, dataset.test, mean, std, teacher and teacher.network)
   rows = journal.read(folder)
   if not {row['member'] for row in rows} >= outcomes.keys():
     raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')
