@@ -27,6 +27,7 @@ from pidkd_jax import folding, models
 from pidkd_jax.data import batches, noise
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation import inference
+from pidkd_jax.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import workdir
 from pidkd_jax.training.cohort import Member
@@ -44,6 +45,7 @@ _BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Of the training step.', lo
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 32, 'Side of the square images.', lower_bound=8)
 _NUM_CLASSES = flags.DEFINE_integer('num_classes', 100, 'Of teacher and student.', lower_bound=2)
 _TRIALS = flags.DEFINE_integer('trials', 1, 'Members of the cohort.', lower_bound=1)
+_PRECISION = flags.DEFINE_enum('precision', 'float32', [*PRECISIONS], 'Of the training step.')
 _STEPS = flags.DEFINE_integer('steps', 10, 'In a round.', lower_bound=1)
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Timed, after one that is not.', lower_bound=1)
 _STEPS_PER_CALL = flags.DEFINE_integer(
@@ -53,7 +55,7 @@ _STEPS_PER_CALL = flags.DEFINE_integer(
 
 def main():
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-  with tempfile.TemporaryDirectory() as caches:
+  with tempfile.TemporaryDirectory() as caches, PRECISIONS[_PRECISION.value].scope():
     _measure(pathlib.Path(caches))
 
 
@@ -115,7 +117,7 @@ def _measure(caches):
 
   print(
     f'{_TEACHER.value} -> {_STUDENT.value}, {" ".join([_METHOD.value, *_SET.value])}, '
-    f'batch {_BATCH_SIZE.value}, {_IMAGE_SIZE.value}x{_IMAGE_SIZE.value}, float32, '
+    f'batch {_BATCH_SIZE.value}, {_IMAGE_SIZE.value}x{_IMAGE_SIZE.value}, {_PRECISION.value}, '
     f'{fused} step(s) a call'
   )
   print(', '.join(f'{key} {value}' for key, value in workdir.environment().items()))
@@ -145,7 +147,8 @@ def _cohort(trials):
   data = noise.dataset(examples, size, classes)
   spec = data.spec
   model = models.create(_TEACHER.value, num_classes=classes)
-  image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
+  dtype = PRECISIONS[_PRECISION.value].dtype
+  image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), dtype)
   teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
   teacher = folding.fold(teacher)
   members = [
@@ -169,6 +172,7 @@ def _cohort(trials):
     batch_size=_BATCH_SIZE.value,
     padding=spec.padding,
     flip=spec.flip,
+    dtype=dtype,
   )
   return cohort, stream
 

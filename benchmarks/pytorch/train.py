@@ -37,7 +37,8 @@ def read(archive: str) -> tuple[dict[str, tuple[Tensor, Tensor]], int]:
 
 def normalize(images: Tensor) -> Tensor:
   """uint8 -> float32, same shape."""
-  return (images / 255 - MEAN) / STD
+  mean, std = (x.to(images.device) for x in (MEAN, STD))
+  return (images / 255 - mean) / std
 
 
 def augment(images: Tensor) -> Tensor:
@@ -48,9 +49,10 @@ def augment(images: Tensor) -> Tensor:
   batch, _, height, width = images.shape
   padded = F.pad(images, [PADDING] * 4)
   windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [B, 3, rows, columns, H, W]
-  row, column = torch.randint(2 * PADDING + 1, (2, batch))
-  crops = windows[torch.arange(batch), :, row, column]
-  return torch.where(torch.rand(batch, 1, 1, 1) < 0.5, crops.flip(3), crops)
+  device = images.device
+  row, column = torch.randint(2 * PADDING + 1, (2, batch), device=device)
+  crops = windows[torch.arange(batch, device=device), :, row, column]
+  return torch.where(torch.rand(batch, 1, 1, 1, device=device) < 0.5, crops.flip(3), crops)
 
 
 @torch.no_grad()

@@ -1,0 +1,154 @@
+"""The limit of a training step on this device, and how near to it the step comes.
+
+python -m benchmarks.limit --teacher resnet32x4 --student resnet8x4 --precision float32
+
+A step takes no less time than its products at the device's measured peak, nor than its bytes at the
+measured bandwidth of memory. Products are those of the mathematics: two operations for each
+multiply-add of the frozen teacher's pass, six for each of student and projectors (forward, and by
+inputs and by weights backward), whatever cheaper formulation runs. Bytes are what XLA's compiled
+programs read and write by its own count. The peak is that of the best of some square matrix
+products, the bandwidth that of a copy.
+"""
+
+from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from pidkd_jax import folding, models
+from pidkd_jax.data import batches, noise
+from pidkd_jax.evaluation.cost import cost
+from pidkd_jax.precision import PRECISIONS
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training import workdir
+from pidkd_jax.training.cohort import Cohort, Member
+from pidkd_jax.training.optimizer import optimizer
+from pidkd_jax.training.recipe import Numbers, Recipe
+from pidkd_jax.types import Network
+
+_TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
+_STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Of the training step.', lower_bound=1)
+_PRECISION = flags.DEFINE_enum('precision', 'float32', [*PRECISIONS], 'Of the step and the peak.')
+_ROUNDS = flags.DEFINE_integer('rounds', 7, 'Timed, of each; the fastest counts.', lower_bound=1)
+
+CLASSES = 100
+SIDES = (1024, 2048, 4096)
+COPIED = 2**28  # bytes
+
+
+def main():
+  with PRECISIONS[_PRECISION.value].scope():
+    _report()
+
+
+def _report():
+  precision = PRECISIONS[_PRECISION.value]
+  peak = max(_products(side, precision.dtype) for side in SIDES)
+  bandwidth = _bandwidth()
+  spec = noise.dataset(2 * _BATCH_SIZE.value, 32, CLASSES)
+  recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
+  stream = batches.stream(
+    spec.train,
+    spec.spec.mean,
+    spec.spec.std,
+    jax.random.key(0),
+    batch_size=_BATCH_SIZE.value,
+    padding=spec.spec.padding,
+    flip=spec.spec.flip,
+    dtype=precision.dtype,
+  )
+  batch = stream.batch(stream.order(jnp.int32(0)), jnp.int32(0))
+  model = models.create(_TEACHER.value, num_classes=CLASSES)
+  teacher = folding.fold(Network(jax.jit(model.init)(jax.random.key(1), batch.image), model))
+  cohort = cohorts.assemble(
+    [Member('pidkd', _STUDENT.value, 'pidkd', {}, Numbers(), 0)],
+    teacher=teacher,
+    dataset=spec.spec,
+    image=jax.ShapeDtypeStruct(batch.image.shape, batch.image.dtype),
+    optimizer=optimizer(recipe, len(spec.train)),
+    key=jax.random.key(2),
+  )
+  states = cohort.init(batch)
+  [(name, state)] = states.items()
+  image_shape = spec.spec.image_shape
+  products = _BATCH_SIZE.value * (
+    2 * cost(teacher, image_shape).multiply_adds
+    + 6 * cost(cohort.network(name, state.variables), image_shape).multiply_adds
+  )
+  observing, updating, _ = cohort.programs(states, batch)
+  moved = sum(_bytes(program.compile()) for program in (observing, updating))
+  seconds = _step(cohort, states, batch)
+
+  print(', '.join(f'{key} {value}' for key, value in workdir.environment().items()))
+  print(
+    f'{_TEACHER.value} -> {_STUDENT.value}, pidkd, batch {_BATCH_SIZE.value}, {_PRECISION.value}\n'
+  )
+  by_products, by_bytes = products / peak, moved / bandwidth
+  print(
+    f'peak of products: {peak / 1e9:,.0f} G operations/s, of copies: {bandwidth / 1e9:,.1f} GB/s'
+  )
+  print(f'a step: {products / 1e9:,.1f} G operations, at least {1e3 * by_products:,.2f} ms')
+  print(f'        {moved / 1e9:,.2f} GB by XLA, at least {1e3 * by_bytes:,.2f} ms')
+  print(
+    f'measured: {1e3 * seconds:,.2f} ms, of which the larger floor is '
+    f'{100 * max(by_products, by_bytes) / seconds:.0f}%'
+  )
+
+
+def _step(cohort: Cohort, states, batch) -> float:
+  """Seconds of a step."""
+  states = cohort.step(states, batch, jnp.int32(0))
+
+  def step():
+    nonlocal states
+    states = cohort.step(states, batch, jnp.int32(0))
+    return states
+
+  return _median(step)
+
+
+def _bytes(compiled: jax.stages.Compiled) -> float:
+  found = compiled.cost_analysis()
+  return (found[0] if isinstance(found, list) else found)['bytes accessed']
+
+
+def _products(side: int, dtype) -> float:
+  """Floating-point operations a second in a matrix product."""
+  x = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
+  product = jax.jit(jnp.matmul)
+  return 2 * side**3 / _fastest(lambda: product(x, x))
+
+
+def _bandwidth() -> float:
+  """Bytes a second, read and written."""
+  x = jnp.arange(COPIED // 4, dtype=jnp.float32)
+  copy = jax.jit(lambda x: x + 1)
+  return 2 * COPIED / _fastest(lambda: copy(x))
+
+
+def _fastest(function: Callable) -> float:
+  return min(_timed(function))
+
+
+def _median(function: Callable) -> float:
+  return statistics.median(_timed(function))
+
+
+def _timed(function: Callable) -> list[float]:
+  jax.block_until_ready(function())
+  seconds = []
+  for _ in range(_ROUNDS.value):
+    started = time.perf_counter()
+    jax.block_until_ready(function())
+    seconds.append(time.perf_counter() - started)
+  return seconds
+
+
+if __name__ == '__main__':
+  app.run(main)
