@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
+from pidkd_jax import devices
 from pidkd_jax.data import augment
 from pidkd_jax.precision import EXACT
 from pidkd_jax.types import Arrays, Batch
@@ -45,7 +47,7 @@ class Stream:
   @jax.jit
   def order(self, epoch: jax.Array) -> jax.Array:
     """The epoch's order of the examples, int32 [N]."""
-    return jax.random.permutation(self._key(0, epoch), len(self.labels))
+    return devices.whole(jax.random.permutation(self._key(0, epoch), len(self.labels)))
 
   @jax.jit
   def batch(self, order: jax.Array, step: jax.Array) -> Batch:
@@ -64,7 +66,7 @@ class Stream:
     if self.flip:
       images = augment.flip(flip_key, images)
     image = augment.normalise(images, self.mean, self.std)
-    return Batch(image.astype(self.dtype), self.labels[index], index)
+    return devices.split(Batch(image.astype(self.dtype), self.labels[index], index))
 
   def programs(self) -> Iterator[jax.stages.Lowered]:
     """What makes orders and batches."""
@@ -87,13 +89,13 @@ def stream(
   flip: bool,
   dtype: jnp.dtype = EXACT.dtype,
 ) -> Stream:
-  """Puts a training split on the device, once; the fields are Stream's."""
+  """Puts a training split on the devices, once; the fields are Stream's."""
   return Stream(
-    images=jnp.asarray(split.images),
-    labels=jnp.asarray(split.labels),
-    mean=jnp.asarray(mean, jnp.float32),
-    std=jnp.asarray(std, jnp.float32),
-    key=key,
+    images=devices.put(split.images),
+    labels=devices.put(split.labels),
+    mean=devices.put(np.asarray(mean, np.float32)),
+    std=devices.put(np.asarray(std, np.float32)),
+    key=devices.put(key),
     batch_size=batch_size,
     padding=padding,
     flip=flip,

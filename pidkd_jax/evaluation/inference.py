@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from pidkd_jax import folding, layers
+from pidkd_jax import devices, folding, layers
 from pidkd_jax.data import augment
 from pidkd_jax.precision import EXACT
 from pidkd_jax.types import Arrays, Network
@@ -39,17 +39,20 @@ class Split:
       yield _normalise(images, self.mean, self.std), jnp.asarray(real)
 
 
-_normalise = jax.jit(augment.normalise)
+@jax.jit
+def _normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+  even = BATCH_SIZE % devices.count() == 0
+  return (devices.split if even else devices.whole)(augment.normalise(images, mean, std))
 
 
 def split(arrays: Arrays, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:
-  """Puts a split on the device, once; `mean` and `std` are those the network was trained with."""
+  """Puts a split on the devices, once; `mean` and `std` are those the network was trained with."""
   lacking = -len(arrays) % BATCH_SIZE
   images = np.pad(arrays.images, ((0, lacking), (0, 0), (0, 0), (0, 0)))
   return Split(
-    images=jnp.asarray(images.reshape(-1, BATCH_SIZE, *images.shape[1:])),
-    mean=jnp.asarray(mean, jnp.float32),
-    std=jnp.asarray(std, jnp.float32),
+    images=devices.put(images.reshape(-1, BATCH_SIZE, *images.shape[1:])),
+    mean=devices.put(np.asarray(mean, np.float32)),
+    std=devices.put(np.asarray(std, np.float32)),
     size=len(arrays),
   )
 

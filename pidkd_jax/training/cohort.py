@@ -10,7 +10,7 @@ import optax
 from flax import struct
 from flax.core import DenyList
 
-from pidkd_jax import methods, models
+from pidkd_jax import devices, methods, models
 from pidkd_jax.data.batches import Stream
 from pidkd_jax.method import Method, hyperparameters
 from pidkd_jax.training.optimizer import Optimizer
@@ -309,13 +309,14 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   )
   params = variables['params']
   transform = optimizer.transform(numbers['learning_rate'], numbers['weight_decay'])
-  return State(
+  state = State(
     params=params,
     collections={name: tree for name, tree in variables.items() if name != 'params'},
     momentum=transform.init(params),
     sums=dict.fromkeys([*terms, 'loss'], jnp.float32(0)),
     bad_step=jnp.int32(-1),
   )
+  return devices.whole(state)
 
 
 def _loss(params, method, optimizer, collections, numbers, key, batch, teacher, step):
@@ -346,10 +347,11 @@ def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> Sta
   for module, rate in _fill(method, numbers).rates().items():
     change = change | {module: jax.tree.map(lambda leaf, rate=rate: rate * leaf, change[module])}
   bad = (state.bad_step < 0) & ~jnp.isfinite(terms['loss'])
-  return state.replace(
+  state = state.replace(
     params=optax.apply_updates(state.params, change),
     collections=collections,
     momentum=momentum,
     sums={name: state.sums[name] + term for name, term in terms.items()},
     bad_step=jnp.where(bad, step, state.bad_step),
   )
+  return devices.whole(state)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from pidkd_jax import bundle, data, folding, models
+from pidkd_jax import bundle, data, devices, folding, models
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
@@ -32,7 +32,7 @@ from pidkd_jax.types import DatasetSpec, Network
 logger = logging.getLogger(__name__)
 
 # What may differ when a run is taken up again.
-_HARMLESS = ('checkpoint_seconds', 'memory_gib', 'data.dir', 'teacher.dir')
+_HARMLESS = ('checkpoint_seconds', 'memory_gib', 'devices', 'data.dir', 'teacher.dir')
 
 
 def main(config: ConfigDict, folder: str) -> str:
@@ -50,8 +50,15 @@ def main(config: ConfigDict, folder: str) -> str:
     Stopped: on SIGTERM or SIGINT.
   """
   configuration.check(config)
+  batch_sizes = {'batch_size': config.batch_size}
+  if not config.teacher.bundle:
+    batch_sizes['teacher.batch_size'] = config.teacher.batch_size
+  with devices.spread(config.devices, batch_sizes):
+    return _main(config, workdir.local('workdir', folder))
+
+
+def _main(config: ConfigDict, home: pathlib.Path) -> str:
   rows = configuration.rows(config)
-  home = workdir.local('workdir', folder)
   dataset = data.load(
     config.data.name,
     directory=config.data.dir,

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pidkd_jax import devices
 from pidkd_jax.data.batches import Stream
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation import classification, inference
@@ -158,7 +159,7 @@ class _Training:
     self._saved_at = time.monotonic()
 
   def _resume(self) -> tuple[int, dict[str, State]]:
-    if self._settings.chunk == 1:
+    if self._settings.chunk == 1 and devices.count() == 1:
       self._compile()
     states = self._initial()
     restored = self._checkpoints.restore(states)
@@ -167,7 +168,7 @@ class _Training:
     step, states, notes = restored
     self._watch.restore(notes['seconds'])
     logger.info('%s: goes on at step %d of %d', self._settings.title, step, self._total)
-    return step, jax.tree.map(jnp.asarray, states)
+    return step, devices.put(states)
 
   def _compile(self) -> None:
     """Compiles all programs side by side; whoever calls one finds it then."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from pidkd_jax import devices
 from pidkd_jax.errors import UserError
 
 _PACKAGES = (
@@ -101,6 +102,7 @@ def environment() -> dict[str, Any]:
     **{package: metadata.version(package) for package in _PACKAGES},
     'platform': jax.default_backend(),
     'device': jax.devices()[0].device_kind,
+    'devices': devices.count(),
     'cores': _cores(),
   }
 

@@ -1,0 +1,89 @@
+"""One training on several devices: each batch is split over them, all else lies on every one.
+
+What is computed is defined on the whole batch (BatchNorm's statistics and a method's relations
+between examples too), so their number changes results by rounding alone.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from pidkd_jax.errors import UserError
+
+_AXIS = 'data'
+_SPLIT, _WHOLE = PartitionSpec(_AXIS), PartitionSpec()
+
+
+@contextlib.contextmanager
+def spread(count: int, batch_sizes: Mapping[str, int]) -> Iterator[None]:
+  """Within its context trainings run on the first `count` devices; 0 is all of them.
+
+  Args:
+    count: of devices.
+    batch_sizes: {field: size} of the trainings to come.
+
+  Raises:
+    UserError: there are fewer devices, or a batch cannot be split over them evenly.
+  """
+  known = jax.devices()
+  if count > len(known):
+    raise UserError(f'devices is {count}; there {_are(len(known))}, and 0 takes all')
+  used = known[: count or len(known)]
+  for field, size in batch_sizes.items():
+    _check(field, size, len(used))
+  if len(used) == 1:
+    yield
+    return
+  mesh = jax.make_mesh((len(used),), (_AXIS,), devices=used, axis_types=(AxisType.Auto,))
+  with jax.set_mesh(mesh):
+    yield
+
+
+def _are(count: int) -> str:
+  return f'are {count}' if count > 1 else 'is one'
+
+
+def _check(field: str, size: int, count: int) -> None:
+  if size % count == 0:
+    return
+  below, above = size // count * count, -(-size // count) * count
+  sizes = f'{below} or {above}' if below else f'{above}'
+  fewer = [fewer for fewer in range(1, count) if size % fewer == 0]
+  raise UserError(
+    f'{field} is {size}, which {count} devices cannot share evenly; take {sizes}, or devices='
+    f'{" or ".join(map(str, reversed(fewer)))}'
+  )
+
+
+def count() -> int:
+  """Devices of the trainings in this context."""
+  return jax.sharding.get_abstract_mesh().size if _on_several() else 1
+
+
+def split(tree: Any) -> Any:
+  """Arrays [B, ...] in a traced function: each device has its part of the examples."""
+  return _constrained(tree, _SPLIT)
+
+
+def whole(tree: Any) -> Any:
+  """Arrays in a traced function: every device has all of them."""
+  return _constrained(tree, _WHOLE)
+
+
+def put(tree: Any) -> Any:
+  """Arrays from the host onto every device."""
+  if not _on_several():
+    return jax.tree.map(jnp.asarray, tree)
+  return jax.device_put(tree, NamedSharding(jax.sharding.get_mesh(), _WHOLE))
+
+
+def _on_several() -> bool:
+  return not jax.sharding.get_abstract_mesh().empty
+
+
+def _constrained(tree: Any, spec: PartitionSpec) -> Any:
+  return jax.lax.with_sharding_constraint(tree, spec) if _on_several() else tree

@@ -1,0 +1,72 @@
+"""A toy training on as many CPU devices as asked, in a process of its own, as they come with it.
+
+python tests/spread.py COUNT OUT.npz
+"""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pidkd_jax import devices, models
+from pidkd_jax.data import batches, noise
+from pidkd_jax.evaluation import inference
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.types import Network
+
+BATCH, STEPS, SIZE, CLASSES = 16, 10, 8, 5
+# Memory banks, and relations between a batch's examples, among them.
+METHODS = ('pidkd', 'crd', 'rkd')
+
+
+def main(count: int) -> dict[str, np.ndarray]:
+  data = noise.dataset(STEPS * BATCH, SIZE, CLASSES)
+  model = models.create('resnet8*0.25', num_classes=CLASSES)
+  image = jax.ShapeDtypeStruct((BATCH, SIZE, SIZE, 3), jnp.float32)
+  teacher = Network(jax.jit(model.init)(jax.random.key(0), jnp.zeros(image.shape)), model)
+  stream = batches.stream(
+    data.train,
+    data.spec.mean,
+    data.spec.std,
+    jax.random.key(1),
+    batch_size=BATCH,
+    padding=1,
+    flip=True,
+  )
+  cohort = cohorts.assemble(
+    [Member(name, 'plain:Plain', name, {}, Numbers(), 0) for name in METHODS],
+    teacher=teacher,
+    dataset=data.spec,
+    image=image,
+    optimizer=Optimizer(STEPS, (6, 9), 0.1, 0.9),
+    key=jax.random.key(2),
+  )
+  order = stream.order(jnp.int32(0))
+  states = cohort.init(stream.batch(order, jnp.int32(0)))
+  for step in range(STEPS):
+    batch = stream.batch(order, jnp.int32(step))
+    states = cohort.step(states, batch, jnp.int32(step))
+  assert len(batch.image.sharding.device_set) == devices.count() == count
+  assert batch.image.addressable_shards[0].data.shape[0] == BATCH // count
+  assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(states))
+  network = cohort.network('pidkd-0', states['pidkd-0'].variables)
+  split = inference.split(data.test, data.spec.mean, data.spec.std)
+  found = {'logits': inference.logits(network, split)}
+  alone = cohort.of(['pidkd-0'])
+  copied = {'pidkd-0': jax.tree.map(jnp.copy, states['pidkd-0'])}
+  scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 2)
+  found['scanned'] = np.asarray(scanned['pidkd-0'].sums['loss'])
+  for path, leaf in jax.tree.leaves_with_path(states):
+    found[jax.tree_util.keystr(path)] = np.asarray(leaf)
+  return found
+
+
+if __name__ == '__main__':
+  count = int(sys.argv[1])
+  jax.config.update('jax_num_cpu_devices', count)
+  with devices.spread(count, {'batch_size': BATCH}):
+    np.savez(sys.argv[2], **main(count))
