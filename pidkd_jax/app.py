@@ -7,6 +7,7 @@ host.tune_allocator()
 # pylint: disable=g-import-not-at-top,wrong-import-position
 import functools
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -39,7 +40,7 @@ def run(main: Callable[..., None], operands: bool = False) -> None:
 
 def _parse(args: Sequence[str], operands: bool) -> list[str]:
   try:
-    rest = flags.FLAGS(args)
+    rest = flags.FLAGS(_by_file(args))
     for name in flags.FLAGS:
       # A file that --config names and that cannot be read says so only when it is used.
       getattr(flags.FLAGS[name].value, 'keys', None)
@@ -55,6 +56,18 @@ def _parse(args: Sequence[str], operands: bool) -> list[str]:
   if len(rest) > 1 and not operands:
     _fail(f'unknown argument {rest[1]!r}', 2)
   return rest
+
+
+def _by_file(args: Sequence[str]) -> list[str]:
+  """Arguments in which a run's config.json, after --config, is read by `saved.get_config`."""
+  found = []
+  for arg in args:
+    flag, equals, path = arg.rpartition('=')
+    named = flag == '--config' if equals else found[-1:] == ['--config']
+    if named and path.endswith('.json'):
+      arg = f'{flag}{equals}{pathlib.Path(__file__).with_name("saved.py")}:{path}'
+    found.append(arg)
+  return found
 
 
 def _guarded(main: Callable[[], None]) -> None:

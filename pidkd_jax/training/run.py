@@ -5,6 +5,8 @@ import functools
 import json
 import logging
 import pathlib
+import shlex
+import sys
 from collections.abc import Callable
 
 import jax
@@ -277,7 +279,8 @@ def _statistics(dataset: Dataset, teacher: Bundle | None) -> tuple[tuple[float, 
 
 
 def _train(plan, dataset, teacher, folder, title, pace) -> None:
-  workdir.write_json(folder / 'versions.json', workdir.environment())
+  command = {'command': shlex.join(sys.argv)}  # That trained it, or went on with it last.
+  workdir.write_json(folder / 'versions.json', workdir.environment() | command)
   if teacher and plan.holdout and teacher.card.get('training', {}).get('holdout') != plan.holdout:
     logger.warning(
       'the teacher was trained with another hold-out or none: it may have seen the images that '
