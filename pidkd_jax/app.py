@@ -14,8 +14,19 @@ from collections.abc import Callable, Sequence
 import jax
 from absl import app, flags
 
+from pidkd_jax import processes
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.training import progress
+
+
+_DISTRIBUTED = flags.DEFINE_bool(
+  'distributed', False, 'One of several processes, on a TPU pod or under Slurm or MPI.'
+)
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator', '', 'HOST:PORT of the first of several processes, where JAX cannot find it.'
+)
+_NUM_PROCESSES = flags.DEFINE_integer('num_processes', 0, 'With --coordinator: how many there are.')
+_PROCESS_ID = flags.DEFINE_integer('process_id', -1, 'With --coordinator: which this is, from 0.')
 
 
 def run(main: Callable[..., None], operands: bool = False) -> None:
@@ -71,9 +82,10 @@ def _by_file(args: Sequence[str]) -> list[str]:
 
 
 def _guarded(main: Callable[[], None]) -> None:
-  progress.log_to_terminal()
   jax.config.update('jax_compilation_cache_dir', str(host.cache_folder() / 'xla'))
   try:
+    processes.start(_DISTRIBUTED.value, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    progress.log_to_terminal(quiet=not processes.first())
     main()
   except KeyboardInterrupt:
     _fail('stopped; what is saved stays, and the same command goes on from there', 130)
@@ -87,4 +99,7 @@ def _guarded(main: Callable[[], None]) -> None:
 
 def _fail(message: object, status: int) -> None:
   print(' '.join(str(message).split()), file=sys.stderr, flush=True)
+  if processes.joined():
+    # At its exit Python would wait for the others, who may wait for this one.
+    os._exit(status)
   sys.exit(status)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax import models
+from pidkd_jax import models, processes
 from pidkd_jax.errors import UserError
 from pidkd_jax.types import DatasetSpec, Network
 
@@ -76,6 +76,12 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
     network: its description joins the card as 'model'.
     card: JSON values; needs 'dataset' with name, class_names, image_shape, mean and std.
   """
+  if processes.first():
+    _save(folder, network, card)
+  processes.wait(folder.name)
+
+
+def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
   part, old = (folder.with_name(f'.{folder.name}{end}') for end in ('.partial', '.old'))
   shutil.rmtree(part, ignore_errors=True)
   part.mkdir(parents=True)

@@ -1,17 +1,22 @@
 """One training on several devices: each batch is split over them, all else lies on every one.
 
+With several processes (`processes`) the devices are those of all of them, and each holds all data.
+
 What is computed is defined on the whole batch (BatchNorm's statistics and a method's relations
 between examples too), so their number changes results by rounding alone.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from pidkd_jax import processes
 from pidkd_jax.errors import UserError
 
 _AXIS = 'data'
@@ -32,6 +37,10 @@ def spread(count: int, batch_sizes: Mapping[str, int]) -> Iterator[None]:
   known = jax.devices()
   if count > len(known):
     raise UserError(f'devices is {count}; there {_are(len(known))}, and 0 takes all')
+  if count and count < len(known) and processes.several():
+    raise UserError(
+      f'devices is {count}; {jax.process_count()} processes have {len(known)} and take all: 0'
+    )
   used = known[: count or len(known)]
   for field, size in batch_sizes.items():
     _check(field, size, len(used))
@@ -78,7 +87,20 @@ def put(tree: Any) -> Any:
   """Arrays from the host onto every device."""
   if not _on_several():
     return jax.tree.map(jnp.asarray, tree)
-  return jax.device_put(tree, NamedSharding(jax.sharding.get_mesh(), _WHOLE))
+  everywhere = NamedSharding(jax.sharding.get_mesh(), _WHOLE)
+  if not processes.several():
+    return jax.device_put(tree, everywhere)
+  return jax.tree.map(functools.partial(_replicated, everywhere), tree)
+
+
+def _replicated(everywhere: NamedSharding, leaf: Any) -> jax.Array:
+  """An array of which every process has the same copy."""
+  if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    implementation = jax.random.key_impl(leaf)
+    data = _replicated(everywhere, jax.random.key_data(leaf))
+    return jax.random.wrap_key_data(data, impl=implementation)
+  host = np.asarray(leaf)
+  return jax.make_array_from_callback(host.shape, everywhere, lambda index: host[index])
 
 
 def _on_several() -> bool:

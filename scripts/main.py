@@ -20,7 +20,8 @@ _WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run; the same one g
 def main():
   if _CONFIG.value is None:
     raise UserError('no --config was given; e.g. --config configs/digits.py')
-  print(job.main(_CONFIG.value, _WORKDIR.value))
+  if report := job.main(_CONFIG.value, _WORKDIR.value):
+    print(report)
 
 
 if __name__ == '__main__':

@@ -24,7 +24,8 @@ def main():
   if _CONFIG.value is None:
     raise UserError('no --config was given; e.g. --config configs/studies/methods.py')
   for name, report in job.study(_CONFIG.value, _WORKDIR.value, _ROWS.value).items():
-    print(f'## {name}\n\n{report}')
+    if report:
+      print(f'## {name}\n\n{report}')
 
 
 if __name__ == '__main__':

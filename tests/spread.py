@@ -1,6 +1,6 @@
 """A toy training on as many CPU devices as asked, in a process of its own, as they come with it.
 
-python tests/spread.py COUNT OUT.npz
+python tests/spread.py DEVICES OUT.npz [PORT PROCESSES INDEX]
 """
 
 import sys
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax import devices, models
+from pidkd_jax import devices, models, processes
 from pidkd_jax.data import batches, noise
 from pidkd_jax.evaluation import inference
 from pidkd_jax.training import cohort as cohorts
@@ -52,6 +52,7 @@ def main(count: int) -> dict[str, np.ndarray]:
     states = cohort.step(states, batch, jnp.int32(step))
   assert len(batch.image.sharding.device_set) == devices.count() == count
   assert batch.image.addressable_shards[0].data.shape[0] == BATCH // count
+  assert len(batch.image.addressable_shards) == count // jax.process_count()
   assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(states))
   network = cohort.network('pidkd-0', states['pidkd-0'].variables)
   split = inference.split(data.test, data.spec.mean, data.spec.std)
@@ -66,7 +67,10 @@ def main(count: int) -> dict[str, np.ndarray]:
 
 
 if __name__ == '__main__':
-  count = int(sys.argv[1])
-  jax.config.update('jax_num_cpu_devices', count)
-  with devices.spread(count, {'batch_size': BATCH}):
-    np.savez(sys.argv[2], **main(count))
+  count, out, *together = sys.argv[1:]
+  jax.config.update('jax_num_cpu_devices', int(count))
+  if together:
+    port, number, index = map(int, together)
+    processes.start(False, f'localhost:{port}', number, index)
+  with devices.spread(0, {'batch_size': BATCH}):
+    np.savez(out, **main(len(jax.devices())))

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -20,32 +21,43 @@ HERE = pathlib.Path(__file__).parent
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-  """What `spread.py` comes to, by its number of devices."""
+  """What `spread.py` comes to on one device, on eight, and in two processes."""
   folder = tmp_path_factory.mktemp('spread')
-  found = {}
-  for count in (1, 8):
-    out = folder / f'{count}.npz'
-    done = subprocess.run(
-      [sys.executable, str(HERE / 'spread.py'), str(count), str(out)],
+
+  def start(devices, name, *together):
+    return subprocess.Popen(
+      [sys.executable, str(HERE / 'spread.py'), str(devices), f'{folder / name}.npz', *together],
       env=os.environ | {'JAX_PLATFORMS': 'cpu'},
-      capture_output=True,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
       text=True,
     )
-    assert done.returncode == 0, done.stderr
-    found[count] = dict(np.load(out))
-  return found
+
+  def finish(*running):
+    for process in running:
+      said, _ = process.communicate(timeout=300)
+      assert process.returncode == 0, said
+
+  finish(start(1, 'one'))
+  finish(start(8, 'eight'))
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = str(free.getsockname()[1])
+  finish(*(start(1, f'process {index}', port, '2', str(index)) for index in (0, 1)))
+  return {path.stem: dict(np.load(path)) for path in folder.iterdir()}
 
 
-def test_eight_devices_train_as_one(trained):
-  assert trained[1].keys() == trained[8].keys()
-  for path, alone in trained[1].items():
+@pytest.mark.parametrize('name', ['eight', 'process 0', 'process 1'])
+def test_several_devices_and_processes_train_as_one(trained, name):
+  assert trained[name].keys() == trained['one'].keys()
+  for path, alone in trained['one'].items():
     # A sum over examples is rounded in another order; small leaves are seen against their largest.
     atol = 1e-4 * max(np.abs(alone).max(), 1e-3)
-    np.testing.assert_allclose(trained[8][path], alone, rtol=1e-4, atol=atol, err_msg=path)
+    np.testing.assert_allclose(trained[name][path], alone, rtol=1e-4, atol=atol, err_msg=path)
 
 
 def test_the_training_that_was_compared_moved(trained):
-  losses = {path: loss for path, loss in trained[1].items() if path.endswith("sums['loss']")}
+  losses = {path: loss for path, loss in trained['one'].items() if path.endswith("sums['loss']")}
   assert len(losses) == 3
   assert all(np.isfinite(loss) and loss > 1 for loss in losses.values())
 

@@ -59,7 +59,7 @@ def split(arrays: Arrays, mean: tuple[float, ...], std: tuple[float, ...]) -> Sp
 
 @jax.jit
 def _logits(network: Network, image: jax.Array) -> jax.Array:
-  return network.classify(network.encode(image).pooled)
+  return devices.whole(network.classify(network.encode(image).pooled))
 
 
 def logits(network: Network, data: Split) -> np.ndarray:
@@ -77,7 +77,7 @@ def _whole(function: Callable, network: Network, data: Split) -> np.ndarray:
 
 @jax.jit
 def _pooled(network: Network, image: jax.Array) -> jax.Array:
-  return network.encode(image).pooled
+  return devices.whole(network.encode(image).pooled)
 
 
 def pooled(network: Network, data: Split) -> np.ndarray:
@@ -97,7 +97,7 @@ def _squares(
   z, target = layers.match_resolution(network.encode(image).target, target)
   difference = jnp.sum(jnp.square(z - target), axis=(1, 2, 3))
   size = jnp.sum(jnp.square(target), axis=(1, 2, 3))
-  return jnp.sum(difference, where=real), jnp.sum(size, where=real)
+  return devices.whole((jnp.sum(difference, where=real), jnp.sum(size, where=real)))
 
 
 def alignment_errors(

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 from scipy.special import softmax
 
+from pidkd_jax import processes
 from pidkd_jax.evaluation import inference
 from pidkd_jax.types import Arrays, Network
 
@@ -33,12 +34,15 @@ def save(
     mean: per-channel pixel mean that the network was trained with.
     std: per-channel standard deviation, likewise.
   """
+  sample = inference.split(arrays.take(np.arange(min(_POOLED, len(arrays)))), mean, std)
+  pooled = inference.pooled(network, sample).astype(np.float16)
+  if not processes.first():
+    return
   path.parent.mkdir(exist_ok=True)
-  first = inference.split(arrays.take(np.arange(min(_POOLED, len(arrays)))), mean, std)
   np.savez(
     path,
     label=arrays.labels.astype(np.uint16),
     predicted=logits.argmax(axis=1).astype(np.uint16),
     confidence=softmax(logits.astype(np.float64), axis=1).max(axis=1).astype(np.float32),
-    pooled=inference.pooled(network, first).astype(np.float16),
+    pooled=pooled,
   )

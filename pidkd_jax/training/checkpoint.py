@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from pidkd_jax import processes
 from pidkd_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,11 @@ class Checkpoints:
         logger.warning('checkpoint %d in %s is damaged: %s', step, self._folder, reason[0])
         damaged.append(step)
         continue
-      for bad in damaged:
-        shutil.rmtree(self._folder / str(bad))
       if damaged:
+        processes.wait('damaged checkpoints')
+        for bad in damaged if processes.first() else ():
+          shutil.rmtree(self._folder / str(bad))
+        processes.wait('removed checkpoints')
         self._manager.reload()
       return step, restored.state, restored.notes
     if steps:

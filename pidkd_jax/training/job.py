@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from pidkd_jax import bundle, data, devices, folding, models
+from pidkd_jax import bundle, data, devices, folding, models, processes
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
@@ -43,7 +43,7 @@ def main(config: ConfigDict, folder: str) -> str:
     folder: the run's own; what it comes to lies in report.md, curves.png and bundles/ there.
 
   Returns:
-    The report, Markdown.
+    The report, Markdown; '' in all processes but the first.
 
   Raises:
     UserError: one line for whatever the user can mend.
@@ -59,7 +59,9 @@ def main(config: ConfigDict, folder: str) -> str:
 
 def _main(config: ConfigDict, home: pathlib.Path) -> str:
   rows = configuration.rows(config)
-  dataset = data.load(
+  dataset = processes.first_then_all(
+    'data',
+    data.load,
     config.data.name,
     directory=config.data.dir,
     archive=config.data.archive,
@@ -94,6 +96,8 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
   _describe(kept, dataset, home)
   if 'probe' in config:
     _probe(config, kept, home)
+  if not processes.first():
+    return ''
   from pidkd_jax import report  # Only now: Matplotlib takes seconds, and training need not wait.
 
   return report.run(home)
@@ -254,7 +258,10 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models
       'order',
       ours.name,
     )
-  return dataclasses.replace(loaded, network=folding.fold(loaded.network))
+  frozen = folding.fold(loaded.network)
+  return dataclasses.replace(
+    loaded, network=frozen.replace(variables=devices.put(frozen.variables))
+  )
 
 
 def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
@@ -262,7 +269,9 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
   path = home / 'probe.json'
   if path.exists():
     return
-  other = data.load(
+  other = processes.first_then_all(
+    'other data',
+    data.load,
     config.probe.name,
     directory=config.data.dir,
     archive=config.probe.archive,

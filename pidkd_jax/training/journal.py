@@ -5,6 +5,7 @@ import os
 import pathlib
 from typing import Any
 
+from pidkd_jax import processes
 from pidkd_jax.errors import UserError
 
 Row = dict[str, Any]
@@ -42,14 +43,19 @@ class Journal:
     """Drops what was written after `step`, as it will be computed again."""
     self.rows = [row for row in read(workdir) if row['step'] <= step]
     self._path = workdir / 'metrics.jsonl'
-    part = self._path.with_suffix('.partial')
-    part.write_text(''.join(json.dumps(row) + '\n' for row in self.rows))
-    os.replace(part, self._path)
+    processes.wait('metrics')  # All have read it.
+    if processes.first():
+      part = self._path.with_suffix('.partial')
+      part.write_text(''.join(json.dumps(row) + '\n' for row in self.rows))
+      os.replace(part, self._path)
     self._folder, self._step = workdir / 'tensorboard', step
     self._events = None
 
   def write(self, rows: list[Row]) -> None:
     """Adds rows of figures; each has 'step', 'epoch' and 'member'."""
+    self.rows += rows
+    if not processes.first():
+      return
     with self._path.open('a') as file:
       file.writelines(json.dumps(row) + '\n' for row in rows)
     if self._events is None:
@@ -58,7 +64,6 @@ class Journal:
 
       self._events = Events(self._folder, self._step)
     self._events.write(rows)
-    self.rows += rows
 
   def close(self) -> None:
     if self._events is not None:

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import pathlib
+import signal
 import time
 from collections.abc import Mapping
 
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax import devices
+from pidkd_jax import devices, processes
 from pidkd_jax.data.batches import Stream
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation import classification, inference
@@ -215,13 +216,17 @@ class _Training:
         elif time.monotonic() - shown_at > _SHOW_SECONDS:
           self._show(epoch + 1, within + count)
           shown_at = time.monotonic()
-        if interruption.signal is not None:
+        due = time.monotonic() - self._saved_at > self._settings.checkpoint_seconds
+        # What a clock or a signal tells one process all have to do at the same step.
+        stopped, due = processes.any_says(interruption.signal is not None, due)
+        if stopped:
           self._stop(interruption)
-        if time.monotonic() - self._saved_at > self._settings.checkpoint_seconds:
+        if due:
           self._save()
       self._save()
       self._checkpoints.wait()
-      if interruption.signal is not None:  # It came while the end was being saved.
+      # It may have come while the end was being saved.
+      if processes.any_says(interruption.signal is not None) == [True]:
         self._stop(interruption)
     finally:
       self._progress.close()
@@ -313,10 +318,11 @@ class _Training:
   def _stop(self, interruption: Interruption) -> None:
     self._save()
     self._checkpoints.wait()
+    received = interruption.signal or signal.SIGTERM  # By another process, if not by this one.
     raise Stopped(
-      f'stopped by {interruption.signal.name} at step {self._step} of {self._total}; all is saved, '
-      'the same command goes on from there',
-      status=128 + interruption.signal,
+      f'stopped by {received.name} at step {self._step} of {self._total}; all is saved, the same '
+      'command goes on from there',
+      status=128 + received,
     )
 
   def outcomes(self) -> dict[str, Outcome]:

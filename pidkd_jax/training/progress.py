@@ -69,12 +69,16 @@ class _AboveTheBar(logging.Handler):
     tqdm.tqdm.write(self.format(record), file=sys.stderr)
 
 
-def log_to_terminal() -> None:
-  """Sends our log from INFO on, and others' from WARNING on, to standard error as plain lines."""
+def log_to_terminal(quiet: bool = False) -> None:
+  """Sends our log from INFO on, and others' from WARNING on, to standard error as plain lines.
+
+  Args:
+    quiet: whether ours is sent from WARNING on, too.
+  """
   root = logging.getLogger()
   # In place of absl's handler, which would print everything twice and into the live line.
   root.handlers = [_AboveTheBar()]
   root.setLevel(logging.WARNING)
   # Orbax logs by absl, traceback and all, what it also raises.
   absl_logging.set_verbosity(absl_logging.FATAL)
-  logging.getLogger('pidkd_jax').setLevel(logging.INFO)
+  logging.getLogger('pidkd_jax').setLevel(logging.WARNING if quiet else logging.INFO)

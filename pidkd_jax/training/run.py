@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jax
 from clu import parameter_overview
 
-from pidkd_jax import bundle, models, precision
+from pidkd_jax import bundle, models, precision, processes
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
@@ -253,7 +253,7 @@ def _parts(
   names = [member.name for member in plan.members]
   if len(names) == 1 or (not path.exists() and (folder / 'checkpoints').exists()):
     return [names]
-  if not path.exists():
+  if not processes.any_says(path.exists())[0]:
     stage = _stage(plan, dataset, teacher and teacher.network, *_statistics(dataset, teacher))
     batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
     need = memory.estimate(stage.cohort, batch, selects=stage.held is not None)
@@ -308,6 +308,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
       steps_per_call=pace.steps_per_call,
     ),
   )
+  processes.wait('trained')  # The first has written all figures.
   networks = _deployed(plan, stage)
   judged = {name: outcome.network for name, outcome in outcomes.items()}
   found = judge(judged, dataset.test, mean, std, teacher and teacher.network)

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from pidkd_jax import devices
+from pidkd_jax import devices, processes
 from pidkd_jax.errors import UserError
 
 _PACKAGES = (
@@ -65,6 +65,9 @@ def held(folder: pathlib.Path) -> Iterator[None]:
   Raises:
     UserError: another process is at work there.
   """
+  if not processes.first():
+    yield
+    return
   with (folder / 'lock').open('w') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,6 +106,7 @@ def environment() -> dict[str, Any]:
     'platform': jax.default_backend(),
     'device': jax.devices()[0].device_kind,
     'devices': devices.count(),
+    'processes': jax.process_count(),
     'cores': _cores(),
   }
 
@@ -112,10 +116,12 @@ def _cores() -> int:
 
 
 def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-  """Replaces a file at once, so that a reader never sees a part of it."""
-  part = path.with_suffix('.partial')
-  part.write_text(json.dumps(value, indent=2) + '\n')
-  part.replace(path)
+  """Replaces a file at once, so that a reader never sees a part of it; the first process does."""
+  if processes.first():
+    part = path.with_suffix('.partial')
+    part.write_text(json.dumps(value, indent=2) + '\n')
+    part.replace(path)
+  processes.wait(path.name)
 
 
 def _check_same(folder, before, now, harmless) -> None:

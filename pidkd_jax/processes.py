@@ -1,0 +1,82 @@
+"""Several processes that train as one, as on a TPU pod or on the nodes of a cluster.
+
+Each runs the same program and computes its part; the first one alone writes what others read. They
+need a common file system.
+"""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from pidkd_jax.errors import UserError
+
+# A process that is lost is noticed by the others within this time, which ends them.
+_HEARTBEAT_SECONDS = 30
+
+
+def start(recognised: bool, coordinator: str, count: int, index: int) -> None:
+  """Joins the other processes, if there are any; before JAX is used otherwise.
+
+  Args:
+    recognised: whether JAX is to find them by itself (Cloud TPU pods, Slurm, MPI).
+    coordinator: HOST:PORT of the first process, or ''.
+    count: of processes; with `coordinator`.
+    index: of this one, from 0 on; likewise.
+
+  Raises:
+    UserError: they cannot be told or reached.
+  """
+  if coordinator and not 0 <= index < count:
+    raise UserError(
+      f'--coordinator={coordinator} needs --num_processes and, below it, --process_id; they are '
+      f'{count} and {index}'
+    )
+  if not (recognised or coordinator):
+    return
+  given = {}
+  if coordinator:
+    given = {'coordinator_address': coordinator, 'num_processes': count, 'process_id': index}
+  try:
+    jax.distributed.initialize(**given, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS)
+  except (ValueError, RuntimeError) as error:
+    raise UserError(
+      f'the other processes cannot be joined ({" ".join(str(error).split())[:200]}); give '
+      '--coordinator=HOST:PORT, --num_processes and --process_id'
+    ) from error
+
+
+def joined() -> bool:
+  """Whether there are others; asking does not start a backend."""
+  return jax.distributed.is_initialized()
+
+
+def several() -> bool:
+  return joined() and jax.process_count() > 1
+
+
+def first() -> bool:
+  """Whether this process is the one that writes."""
+  return not several() or jax.process_index() == 0
+
+
+def wait(where: str) -> None:
+  """Returns when every process has come to this place."""
+  if several():
+    multihost_utils.sync_global_devices(where)
+
+
+def first_then_all(where: str, function: Callable, *args, **kwargs):
+  """Calls a function in the first process, and when that is done in the others."""
+  if first():
+    result = function(*args, **kwargs)
+  wait(where)
+  return result if first() else function(*args, **kwargs)
+
+
+def any_says(*said: bool) -> list[bool]:
+  """What at least one process says, in every process."""
+  if not several():
+    return list(said)
+  return multihost_utils.process_allgather(np.array(said)).any(axis=0).tolist()

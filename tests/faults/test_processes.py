@@ -1,0 +1,58 @@
+"""Two processes that train as one: stopped, killed, and gone on with by another number of them."""
+
+import signal
+import socket
+import time
+
+import pytest
+
+from pidkd_jax.training import journal
+
+
+@pytest.fixture
+def pair(command, start):
+  """A function that starts the main job as two processes."""
+
+  def pair(folder):
+    with socket.socket() as free:
+      free.bind(('localhost', 0))
+      port = free.getsockname()[1]
+    common = [f'--coordinator=localhost:{port}', '--num_processes=2']
+    return [start(command(folder, *common, f'--process_id={index}')) for index in (0, 1)]
+
+  return pair
+
+
+def until(process, text):
+  for line in process.stdout:
+    if text in line:
+      return line
+  pytest.fail(f'it ended without {text!r}: {process.wait()}')
+
+
+def test_stopped_killed_and_gone_on_with_by_another_number(command, finish, pair, home):
+  folder = home / 'together'
+  first, second = pair(folder)
+  until(first, 'epoch 10/40')
+  second.send_signal(signal.SIGTERM)  # One is asked, both stop, at one step.
+  said = [
+    process.communicate(timeout=60)[0].strip().splitlines()[-1] for process in (first, second)
+  ]
+  assert first.returncode == second.returncode == 143
+  assert said[0] == said[1] and said[0].startswith('stopped by SIGTERM at step')
+
+  first, second = pair(folder)
+  until(first, 'goes on at step')
+  until(first, 'epoch 20/40')
+  second.kill()
+  killed = time.monotonic()
+  first.communicate(timeout=60)
+  assert first.returncode not in (0, None)
+  print(f'the other one ended {time.monotonic() - killed:.0f} s after the kill')
+
+  status, said = finish(command(folder))
+  assert status == 0, said
+  assert 'goes on at step' in said
+  rows = journal.read(folder)
+  assert [row['step'] for row in rows if row['member'] == 'pidkd-0'] == list(range(10, 401, 10))
+  assert rows[-1]['train_loss'] < rows[0]['train_loss']

@@ -1,0 +1,28 @@
+"""One process among several, as far as one alone can show; `test_devices.py` trains in two."""
+
+import pytest
+
+from pidkd_jax import processes
+from pidkd_jax.errors import UserError
+
+
+def test_one_process_is_the_first_and_waits_for_none():
+  assert processes.first() and not processes.several() and not processes.joined()
+  processes.wait('here')
+  assert processes.any_says(True, False) == [True, False]
+  calls = []
+  assert processes.first_then_all('here', lambda x: calls.append(x) or x, 3) == 3
+  assert calls == [3]
+
+
+@pytest.mark.parametrize('count, index', [(0, -1), (2, -1), (2, 2), (0, 0)])
+def test_processes_are_counted_from_zero(count, index):
+  with pytest.raises(UserError, match=f'--process_id; they are {count} and {index}'):
+    processes.start(False, 'localhost:1', count, index)
+
+
+def test_what_is_not_recognised_has_to_be_given(monkeypatch):
+  for name in ('SLURM_JOB_ID', 'OMPI_MCA_orte_hnp_uri', 'KUBERNETES_SERVICE_HOST'):
+    monkeypatch.delenv(name, raising=False)
+  with pytest.raises(UserError, match='give --coordinator=HOST:PORT'):
+    processes.start(True, '', 0, -1)
