@@ -32,7 +32,16 @@ _VARIABLES, _CARD, _MANIFEST = 'variables.npz', 'card.json', 'manifest.json'
 # What every card says of the data that its network is for; name and class_names may be null.
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
 # What it keeps of a DatasetSpec where there is one.
-_SPEC = ('name', 'format', 'archive', 'source', 'fingerprint', 'class_names', 'image_shape')
+_SPEC = (
+  'name',
+  'format',
+  'archive',
+  'image_size',
+  'source',
+  'fingerprint',
+  'class_names',
+  'image_shape',
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,9 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
         the teacher that is trained if there is none; .bundle: a folder that holds one;
         .dir: where trained ones are kept, by default the folder `teachers` beside the workdir.
       data.name, .dir, .archive, .verify: which dataset, where TFDS keeps it, the user's own
-        archive of it, whether that must be the official one.
+        archive of it (of image_folder: the folder), whether that must be the official one.
+      data.image_size: side of the squares that image_folder scales and cuts its images to; 0: they
+        all have one size already.
       data.holdout: share of the training split held out to pick the best epoch; 0 for none.
       data.padding, .flip: augmentation; -1 leaves it to the dataset.
 
@@ -85,6 +87,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
         'dir': '',
         'archive': '',
         'verify': True,
+        'image_size': 0,
         'holdout': 0.0,
         'padding': -1,
         'flip': -1,
@@ -123,8 +126,8 @@ def study(arg: str, pairs: Mapping[str, Pair]) -> ConfigDict:
       cohorts.NAME: what is trained in lock step in the folder NAME. Any field of the study may
         stand there again with the cohort's own value.
       cohorts.NAME.rows.LABEL: as `row` makes it.
-      cohorts.NAME.probe.name, .archive, .verify: where it stands, another dataset, on which a
-        linear classifier over each network's frozen features is judged afterwards.
+      cohorts.NAME.probe.name, .archive, .verify, .image_size: where it stands, another dataset, on
+        which a linear classifier over each network's frozen features is judged afterwards.
 
   Raises:
     UserError: an unknown pair.

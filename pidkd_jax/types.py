@@ -129,6 +129,7 @@ class DatasetSpec:
     flip: whether training flips images at random (digits and letters must not be).
     fingerprint: SHA-256 (hex) of the training and test arrays, by which a run that
       goes on, and an evaluation, make sure that they see the same data.
+    image_size: the side that images of the user's own were brought to; 0: the images' own.
   """
 
   name: str
@@ -143,6 +144,7 @@ class DatasetSpec:
   padding: int
   flip: bool
   fingerprint: str
+  image_size: int = 0
 
   @property
   def num_classes(self) -> int:

@@ -2,7 +2,8 @@
 
 python scripts/evaluate.py --bundle runs/digits/bundles/pidkd-0
 
---data, --archive and --verify name other data than the card does, e.g. for an imported network.
+--data, --archive, --verify and --image_size name other data than the card does, e.g. for an
+imported network.
 --projectors says also what each projector of a distilled student is worth by itself.
 """
 
@@ -27,6 +28,9 @@ _ARCHIVE = flags.DEFINE_string(
 )
 _VERIFY = flags.DEFINE_bool(
   'verify', None, 'Whether the archive must be the official one; by default as in the card.'
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+  'image_size', None, "Side that a folder's images are brought to; by default as in the card."
 )
 _PROJECTORS = flags.DEFINE_bool(
   'projectors', False, 'Whether each projector is evaluated by itself, too.'
@@ -91,11 +95,15 @@ def _dataset(known):
   verify = _VERIFY.value
   if verify is None:
     verify = not same or known['name'] == known['format']
+  image_size = _IMAGE_SIZE.value
+  if image_size is None:  # Cards from before there were folders of images do not name it.
+    image_size = known.get('image_size', 0) if same else 0
   dataset = data.load(
     name,
     directory=_DATA_DIR.value,
     archive=_ARCHIVE.value or (known['archive'] if same else ''),
     verify=verify,
+    image_size=image_size,
   )
   if same and dataset.spec.fingerprint != known['fingerprint']:
     raise UserError(

@@ -37,7 +37,7 @@ _DATA_DIR = flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS'
 _ARCHIVE = flags.DEFINE_string('archive', '', "The dataset's archive.")
 _VERIFY = flags.DEFINE_bool('verify', True, 'Whether the archive must be the official one.')
 _IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', 32, 'Side of its images; --data knows better.', lower_bound=8
+  'image_size', None, "Side of its images; by default --data's own, else 32.", lower_bound=8
 )
 _MEAN = flags.DEFINE_list(
   'mean',
@@ -72,7 +72,11 @@ def main():
   dataset = None
   if _DATA.value:
     dataset = data.load(
-      _DATA.value, directory=_DATA_DIR.value, archive=_ARCHIVE.value, verify=_VERIFY.value
+      _DATA.value,
+      directory=_DATA_DIR.value,
+      archive=_ARCHIVE.value,
+      verify=_VERIFY.value,
+      image_size=_IMAGE_SIZE.value or 0,
     )
   facts = _facts(dataset, teacher)
   network = _network(checkpoint, teacher, tuple(facts['image_shape']))
@@ -110,7 +114,7 @@ def _facts(dataset, teacher):
     return bundle.dataset_facts(dataset.spec, mean, std)
   if teacher:
     return dict(teacher.card['dataset'])
-  size = _IMAGE_SIZE.value
+  size = _IMAGE_SIZE.value or 32
   return {
     'name': None,
     'class_names': None,

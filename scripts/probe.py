@@ -17,6 +17,9 @@ _DATA = flags.DEFINE_string('data', '', 'Dataset to probe on.')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS's own.")
 _ARCHIVE = flags.DEFINE_string('archive', '', "The dataset's archive; by default it is downloaded.")
 _VERIFY = flags.DEFINE_bool('verify', True, 'Whether the archive must be the official one.')
+_IMAGE_SIZE = flags.DEFINE_integer(
+  'image_size', 0, "Side that a folder's images are brought to; 0: they have one size already."
+)
 _OWN = flags.DEFINE_multi_string(
   'own', [], 'A network of your own in a bundle, as package.module:Class; repeatable.'
 )
@@ -30,7 +33,11 @@ def main():
   own = models.families(*_OWN.value)
   probed = [bundle.load(workdir.local('--bundle', folder), own) for folder in _BUNDLE.value]
   dataset = data.load(
-    _DATA.value, directory=_DATA_DIR.value, archive=_ARCHIVE.value, verify=_VERIFY.value
+    _DATA.value,
+    directory=_DATA_DIR.value,
+    archive=_ARCHIVE.value,
+    verify=_VERIFY.value,
+    image_size=_IMAGE_SIZE.value,
   )
   print(
     f'A linear classifier on frozen features: {len(dataset.train):,} training and '

@@ -142,6 +142,7 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
     (['--config=configs/digits.py', '--wrkdir=x'], 'Did you mean: workdir'),
     (['--config=configs/digits.py', 'stray'], "unknown argument 'stray'"),
     (['--config=configs/digits.py'], 'no workdir was given'),
+    (['--config=configs/image_folder.py', '--workdir=x'], 'no folder of images was given'),
     (['--config=configs/digits.py', '--workdir=gs://bucket/x'], "workdir 'gs://bucket/x' is not"),
   ],
 )

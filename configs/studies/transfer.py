@@ -15,7 +15,8 @@ def get_config(arg=''):
   c.data.name = 'cifar100'
   rows = {name: config.row(name, pair) for name in ('pidkd', 'simkd', 'kd_1_1', 'crd', 'scratch')}
   digits, cifar100 = (
-    {'name': name, 'archive': '', 'verify': True} for name in ('digits', 'cifar100')
+    {'name': name, 'archive': '', 'verify': True, 'image_size': 0}
+    for name in ('digits', 'cifar100')
   )
   c.cohorts = {
     'there': {'rows': rows, 'probe': digits},

@@ -1,9 +1,11 @@
-"""Decodes an image file that is held in memory."""
+"""Decodes an image file, and brings an image to another size."""
 
 import io
+import warnings
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 _MODES = {1: 'L', 3: 'RGB'}
 
@@ -34,3 +36,42 @@ def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
   # Pillow raises SyntaxError for some damaged PNG files.
   except (OSError, SyntaxError, Image.DecompressionBombError) as error:
     raise ValueError('not a whole JPEG or PNG file') from error
+
+
+def upright(path: Path) -> Image.Image:
+  """The picture in a file of any origin: RGB, turned as its EXIF orientation says.
+
+  Gray becomes three equal channels. Transparency is dropped, as by torchvision's ImageFolder. Of
+  16 bits the high byte is kept.
+
+  Args:
+    path: a JPEG, PNG, BMP or WebP file, whatever its suffix.
+
+  Raises:
+    ValueError: what the file is instead, in one line.
+  """
+  try:
+    with warnings.catch_warnings():
+      # Of odd metadata Pillow warns; of many pixels it does so before it refuses.
+      warnings.simplefilter('ignore')
+      warnings.simplefilter('error', Image.DecompressionBombWarning)
+      with Image.open(path, formats=('JPEG', 'PNG', 'BMP', 'WEBP')) as image:
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith('I'):  # 16-bit gray, which Pillow would clip at 255.
+          turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+        return turned.convert('RGB')
+  except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    raise ValueError(
+      f'an image of more than the {Image.MAX_IMAGE_PIXELS:,} pixels that Pillow allows'
+    ) from error
+  # Its decoders raise whatever a broken file brings them to: OSError, SyntaxError, struct.error...
+  except Exception as error:
+    raise ValueError('not a whole JPEG, PNG, BMP or WebP file') from error
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+  """Scales an image, antialiased, until its shorter side is `size` and keeps the middle square.
+
+  In one step, so that of an image that is very long only what is kept is ever scaled.
+  """
+  return ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 import tensorflow_datasets as tfds
-from absl import logging
+from absl import logging as absl_logging
 from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core.download import resource
 from tensorflow_datasets.core.download.checksums import UrlInfo, compute_url_info
@@ -21,10 +23,14 @@ from pidkd_jax.data.reason import reason
 from pidkd_jax.data.source import Source
 from pidkd_jax.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 Builder = tfds.core.GeneratorBasedBuilder
 
 
-def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple[Builder, str]:
+def prepare(
+  source: Source, directory: str, archive: str, verify: bool, image_size: int
+) -> tuple[Builder, str]:
   """Opens the dataset if it is prepared; otherwise prepares it from its archive.
 
   The archive is the one given, else the one in TFDS's manual folder, else what an earlier run
@@ -33,8 +39,9 @@ def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple
   Args:
     source: the dataset.
     directory: TFDS's data_dir.
-    archive: path of the user's own archive, or ''.
+    archive: path of the user's own archive, or of the folder of his images, or ''.
     verify: whether to refuse an archive that is not the official one.
+    image_size: side that the user's own images are brought to, or 0.
 
   Returns:
     The builder of the prepared dataset; one line that says where the data came from.
@@ -42,8 +49,16 @@ def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple
   Raises:
     UserError: if there is no usable archive, or no room for the files.
   """
+  if source.bind:
+    return _from_folder(source, directory, archive, image_size)
   official = _open(source.builder, directory)
   is_prepared = official.data_path.exists()
+  height, width, _ = official.info.features['image'].shape
+  if image_size and image_size != height:
+    raise UserError(
+      f'the images of {official.name} are {width}x{height}; leave'
+      f' --config.data.image_size={image_size} out'
+    )
   if not official.url_infos:
     if archive:
       raise UserError(
@@ -59,6 +74,15 @@ def prepare(source: Source, directory: str, archive: str, verify: bool) -> tuple
   if archive:
     raise UserError(f'there is no archive {path}; correct --config.data.archive or leave it out')
   return _from_network(source, directory, path)
+
+
+def _from_folder(source: Source, directory: str, path: str, image_size: int) -> tuple[Builder, str]:
+  """What `prepare` returns, from images of the user's own."""
+  if not path:
+    raise UserError('no folder of images was given; name it with --config.data.archive')
+  folder = Path(os.path.expanduser(path)).absolute()
+  builder = _make(source.bind(folder, image_size), directory)
+  return builder, f'{source.origin}: {builder.info.description}'
 
 
 def _from_archive(source: Source, directory: str, path: Path, verify: bool) -> tuple[Builder, str]:
@@ -77,12 +101,12 @@ def _from_archive(source: Source, directory: str, path: Path, verify: bool) -> t
       f' not {expected.checksum[:8]}...; get {url} anew, or prepare it under a name of its own'
       ' with --config.data.verify=False'
     )
-  own_name = unverified_name(path, found.checksum)
+  own = own_name('unverified', path, found.checksum)
   origin = (
     f'{path.name} (sha256 {found.checksum[:8]}...), in the format of {name};'
     ' not the official archive'
   )
-  return _make(_bound(source.builder, own_name, path, found), directory, path), origin
+  return _make(_bound(source.builder, own, path, found), directory, path), origin
 
 
 def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder, str]:
@@ -106,15 +130,15 @@ def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder
     raise UserError(f'the download of {name} failed ({type(error).__name__}); {remedy}') from error
 
 
-def unverified_name(path: Path, sha256: str) -> str:
-  """What a dataset from an archive that is not the official one is called.
+def own_name(kind: str, path: Path, sha256: str) -> str:
+  """What a dataset from a user's own archive or folder is called.
 
-  'TIN100-20.tar.gz' becomes 'unverified_tin100_20_1a2b3c4d', the last part being the first eight
-  digits of its SHA-256, so that two archives of one name are two datasets.
+  The 'unverified' 'TIN100-20.tar.gz' becomes 'unverified_tin100_20_1a2b3c4d', the last part being
+  the first eight digits of its SHA-256, so that two archives of one name are two datasets.
   """
   stem = re.sub(r'(\.(tar|t?gz|zip))+$', '', path.name.lower())
   slug = re.sub(r'[^a-z0-9]+', '_', stem)[:40].strip('_')
-  return '_'.join(part for part in ('unverified', slug, sha256[:8]) if part)
+  return '_'.join(part for part in (kind, slug, sha256[:8]) if part)
 
 
 def _find(builder: Builder, directory: str, archive: str) -> Path:
@@ -148,7 +172,7 @@ def _make(builder: type[Builder], directory: str, archive: Path | None = None) -
   opened = _open(builder, directory)
   if opened.data_path.exists():
     return opened
-  logging.info('Preparing %s in %s', opened.name, opened.data_dir)
+  logger.info('preparing %s in %s', opened.name, opened.data_dir)
   try:
     with _quiet():
       opened.download_and_prepare(
@@ -201,11 +225,11 @@ def _open(builder: type[Builder], directory: str) -> Builder:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
   """Keeps TFDS's progress bars off files, its prints and its notes off the screen."""
-  verbosity = logging.get_verbosity()
-  logging.set_verbosity(min(verbosity, logging.WARNING))
+  verbosity = absl_logging.get_verbosity()
+  absl_logging.set_verbosity(min(verbosity, absl_logging.WARNING))
   tfds.display_progress_bar(sys.stderr.isatty())
   try:
     with contextlib.redirect_stdout(io.StringIO()):
       yield
   finally:
-    logging.set_verbosity(verbosity)
+    absl_logging.set_verbosity(verbosity)

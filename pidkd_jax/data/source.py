@@ -1,6 +1,8 @@
 """The record by which a file in this folder offers a dataset."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import tensorflow_datasets as tfds
 
@@ -14,16 +16,19 @@ class Source:
       official archive (one URL with size and SHA-256), or is None where none is needed.
     origin: one line that says where the data come from, for reports.
     test: the split that papers report as test.
-    padding: pixels of zero padding for the random crop in training.
     flip: whether training flips images at random.
+    padding: pixels of zero padding for the random crop in training; None: an eighth of the image.
     mean: published per-channel mean of the pixels in [0, 1]; None: computed from the train split.
     std: published per-channel standard deviation, likewise.
+    bind: for images of the user's own: the builder of what lies at a path, under a name of its
+      own, brought to an image size (0: as it is). It raises UserError.
   """
 
   builder: type[tfds.core.GeneratorBasedBuilder]
   origin: str
-  padding: int
   flip: bool
+  padding: int | None = None
   test: str = 'test'
   mean: tuple[float, ...] | None = None
   std: tuple[float, ...] | None = None
+  bind: Callable[[Path, int], type[tfds.core.GeneratorBasedBuilder]] | None = None

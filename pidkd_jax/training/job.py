@@ -66,6 +66,7 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
     directory=config.data.dir,
     archive=config.data.archive,
     verify=config.data.verify,
+    image_size=config.data.image_size,
   )
   spec = dataset.spec
   logger.info(
@@ -276,6 +277,7 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
     directory=config.data.dir,
     archive=config.probe.archive,
     verify=config.probe.verify,
+    image_size=config.probe.image_size,
   )
   own = models.families(config.student, config.teacher.model, teacher.network.model)
   found = {}

@@ -16,6 +16,13 @@ def test_statistics_are_those_of_numpy(shape):
   np.testing.assert_allclose(std, (images / 255).std((0, 1, 2)), rtol=1e-12)
 
 
+def test_a_channel_that_is_the_same_everywhere_is_divided_by_one():
+  images = np.full((2, 3, 3, 2), 51, np.uint8)
+  images[0, ..., 1] = 0
+  mean, std = arrays.statistics(images)
+  np.testing.assert_allclose((mean, std), [(0.2, 0.1), (1, 0.1)])
+
+
 def test_the_fingerprint_changes_with_every_part():
   images, labels = np.zeros((2, 2, 2, 1), np.uint8), np.zeros(2, np.int32)
   other = images.copy()

@@ -17,7 +17,7 @@ from pidkd_jax import data
 from pidkd_jax.data.cifar100 import Cifar100
 from pidkd_jax.data.digits import Digits
 from pidkd_jax.data.network import probe
-from pidkd_jax.data.preparation import unverified_name
+from pidkd_jax.data.preparation import own_name
 from pidkd_jax.errors import UserError
 
 
@@ -107,7 +107,7 @@ def test_two_archives_of_one_name_are_two_datasets(directory, tmp_path):
   ],
 )
 def test_the_name_of_an_unverified_archive(tmp_path, file, name):
-  assert unverified_name(tmp_path / file, '1a2b3c4d' * 8) == name
+  assert own_name('unverified', tmp_path / file, '1a2b3c4d' * 8) == name
 
 
 def test_what_is_prepared_needs_no_archive(directory, cifar_archive, make_official):

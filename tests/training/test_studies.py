@@ -198,7 +198,12 @@ def test_features_are_probed_on_another_dataset(config, whole, home, monkeypatch
   del config.cohorts['first']
   with config.unlocked():
     # The same digits will do, so that a good probe is known.
-    config.cohorts.second.probe = {'name': 'digits', 'archive': '', 'verify': True}
+    config.cohorts.second.probe = {
+      'name': 'digits',
+      'archive': '',
+      'verify': True,
+      'image_size': 0,
+    }
   job.study(config, str(home / 'probed'))
   path = home / 'probed' / 'second' / 'probe.json'
   found = json.loads(path.read_text())['digits']

@@ -1,0 +1,141 @@
+"""Pictures from files of any kind, and their way to another size."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pidkd_jax.data import image as image_lib
+
+RED = (200, 10, 30)
+
+
+def filled(mode, colour, size=(9, 8)):
+  return Image.new(mode, size, colour)
+
+
+def palette():
+  image = filled('P', 5)
+  image.putpalette([0, 0, 0] * 5 + list(RED))
+  return image
+
+
+def sixteen_bit(value):
+  return Image.fromarray(np.full((8, 9), value, np.uint16))
+
+
+@pytest.mark.parametrize(
+  'image, colour',
+  [
+    (filled('RGB', RED), RED),
+    (filled('L', 77), (77, 77, 77)),
+    (filled('1', 1), (255, 255, 255)),
+    (palette(), RED),
+    (filled('RGBA', (*RED, 0)), RED),
+    (filled('LA', (77, 3)), (77, 77, 77)),
+    # 0x4D12 is 77 * 256 + 18.
+    (sixteen_bit(0x4D12), (77, 77, 77)),
+  ],
+  ids=lambda value: getattr(value, 'mode', None),
+)
+def test_every_mode_becomes_rgb(tmp_path, image, colour):
+  image.save(tmp_path / 'x.png')
+  found = image_lib.upright(tmp_path / 'x.png')
+  assert found.mode == 'RGB' and found.size == (9, 8)
+  np.testing.assert_array_equal(np.asarray(found), np.full((8, 9, 3), colour, np.uint8))
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+  filled('CMYK', (0, 255, 255, 0)).save(tmp_path / 'x.jpg', quality=95)
+  found = image_lib.upright(tmp_path / 'x.jpg')
+  np.testing.assert_allclose(np.asarray(found), np.full((8, 9, 3), (255, 0, 0)), atol=3)
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'BMP', 'WEBP'])
+def test_the_content_counts_and_not_the_suffix(tmp_path, kind):
+  filled('RGB', RED).save(tmp_path / 'x.png', kind)
+  np.testing.assert_allclose(
+    np.asarray(image_lib.upright(tmp_path / 'x.png')), np.full((8, 9, 3), RED), atol=6
+  )
+
+
+@pytest.mark.parametrize(
+  'orientation, turn',
+  [
+    (1, lambda stored: stored),
+    (2, lambda stored: stored[:, ::-1]),
+    (3, lambda stored: stored[::-1, ::-1]),
+    # The first row is the right side: a quarter to the right makes it so.
+    (6, lambda stored: np.rot90(stored, -1)),
+    (8, lambda stored: np.rot90(stored, 1)),
+  ],
+)
+def test_it_is_turned_as_exif_says(tmp_path, orientation, turn):
+  stored = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+  exif = Image.Exif()
+  exif[0x0112] = orientation
+  Image.fromarray(stored).save(tmp_path / 'x.png', exif=exif)
+  np.testing.assert_array_equal(np.asarray(image_lib.upright(tmp_path / 'x.png')), turn(stored))
+
+
+def test_a_square_is_the_middle():
+  # A pixel says its column (or its row).
+  wide = np.tile(np.arange(16, dtype=np.uint8), (8, 1))
+  for stored in wide, wide.T:
+    found = np.asarray(image_lib.square(Image.fromarray(stored).convert('RGB'), 8))
+    kept = stored[:, 4:12] if stored.shape[1] == 16 else stored[4:12]
+    np.testing.assert_array_equal(found, np.repeat(kept[..., None], 3, axis=-1))
+
+
+def test_halving_averages_neighbours():
+  # Columns of 0, 8, 16, ...: the mean of columns 2j and 2j + 1 is 16j + 4. The border has one
+  # neighbour less.
+  ramp = np.tile(np.arange(16, dtype=np.uint8) * 8, (16, 1))
+  found = np.asarray(image_lib.square(Image.fromarray(ramp), 8))
+  np.testing.assert_array_equal(found[:, 1:-1], np.tile(np.arange(1, 7) * 16 + 4, (8, 1)))
+
+
+def test_fine_patterns_do_not_alias():
+  board = np.indices((64, 64)).sum(0) % 2 * np.uint8(255)
+  found = np.asarray(image_lib.square(Image.fromarray(board.astype(np.uint8)), 8))
+  np.testing.assert_allclose(found, np.full((8, 8), 127.5), atol=1.5)
+
+
+def test_an_image_of_that_size_stays_as_it_is():
+  image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
+  np.testing.assert_array_equal(np.asarray(image_lib.square(image, 8)), np.asarray(image))
+
+
+@pytest.mark.parametrize(
+  'damage',
+  [
+    lambda whole: b'',
+    lambda whole: b'hello',
+    lambda whole: whole[: len(whole) // 2],
+    lambda whole: whole[:20],
+  ],
+)
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'BMP', 'WEBP'])
+def test_a_broken_file_is_a_value_error(tmp_path, kind, damage):
+  path = tmp_path / 'x.png'
+  noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+  Image.fromarray(noise).save(path, kind)
+  path.write_bytes(damage(path.read_bytes()))
+  with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP or WebP file'):
+    image_lib.upright(path)
+
+
+def test_another_kind_of_image_is_a_value_error(tmp_path):
+  filled('RGB', RED).save(tmp_path / 'x.png', 'TIFF')
+  with pytest.raises(ValueError, match='not a whole JPEG'):
+    image_lib.upright(tmp_path / 'x.png')
+
+
+@pytest.mark.parametrize('limit', [71, 35])
+def test_pillows_limit_is_kept(tmp_path, monkeypatch, limit):
+  """It warns of more than its limit and refuses more than twice as much; 9x8 are 72."""
+  filled('RGB', RED).save(tmp_path / 'x.png')
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 72)
+  image_lib.upright(tmp_path / 'x.png')
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
+  with pytest.raises(ValueError, match=f'more than the {limit} pixels that Pillow allows'):
+    image_lib.upright(tmp_path / 'x.png')
