@@ -4,6 +4,8 @@ Each runs the same program and computes its part; the first one alone writes wha
 need a common file system.
 """
 
+import socket
+import time
 from collections.abc import Callable
 
 import jax
@@ -14,6 +16,9 @@ from pidkd_jax.errors import UserError
 
 # A process that is lost is noticed by the others within this time, which ends them.
 _HEARTBEAT_SECONDS = 30
+
+# So long the others wait for the first one to begin.
+_JOIN_SECONDS = 300
 
 
 def start(recognised: bool, coordinator: str, count: int, index: int) -> None:
@@ -37,6 +42,8 @@ def start(recognised: bool, coordinator: str, count: int, index: int) -> None:
     return
   given = {}
   if coordinator:
+    if index:  # JAX would end in an abort.
+      _await(coordinator)
     given = {'coordinator_address': coordinator, 'num_processes': count, 'process_id': index}
   try:
     jax.distributed.initialize(**given, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS)
@@ -45,6 +52,25 @@ def start(recognised: bool, coordinator: str, count: int, index: int) -> None:
       f'the other processes cannot be joined ({" ".join(str(error).split())[:200]}); give '
       '--coordinator=HOST:PORT, --num_processes and --process_id'
     ) from error
+
+
+def _await(coordinator: str) -> None:
+  """Returns when the coordinator answers."""
+  host, _, port = coordinator.rpartition(':')
+  if not host or not port.isdigit():
+    raise UserError(f'--coordinator={coordinator} is not HOST:PORT')
+  deadline = time.monotonic() + _JOIN_SECONDS
+  while True:
+    try:
+      with socket.create_connection((host, int(port)), timeout=5):
+        return
+    except (OSError, OverflowError) as error:
+      if time.monotonic() > deadline or isinstance(error, socket.gaierror | OverflowError):
+        raise UserError(
+          f'--coordinator={coordinator} cannot be reached ({error}); start process 0 there, or '
+          'correct the address'
+        ) from error
+    time.sleep(1)
 
 
 def joined() -> bool:

@@ -21,6 +21,21 @@ def test_processes_are_counted_from_zero(count, index):
     processes.start(False, 'localhost:1', count, index)
 
 
+@pytest.mark.parametrize(
+  'coordinator, message',
+  [
+    ('somewhere', 'is not HOST:PORT'),
+    ('localhost:1', 'localhost:1 cannot be reached .*start process 0 there'),
+    ('no.such.host.invalid:1', 'invalid:1 cannot be reached'),
+    ('localhost:99999999', 'cannot be reached'),
+  ],
+)
+def test_a_coordinator_that_does_not_answer_is_one_line(coordinator, message, monkeypatch):
+  monkeypatch.setattr(processes, '_JOIN_SECONDS', 0)
+  with pytest.raises(UserError, match=message):
+    processes.start(False, coordinator, 2, 1)
+
+
 def test_what_is_not_recognised_has_to_be_given(monkeypatch):
   for name in ('SLURM_JOB_ID', 'OMPI_MCA_orte_hnp_uri', 'KUBERNETES_SERVICE_HOST'):
     monkeypatch.delenv(name, raising=False)

@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from pidkd_jax import devices
 from pidkd_jax.errors import UserError
 from pidkd_jax.training.cohort import Cohort, Member, State, observe
 from pidkd_jax.types import Batch, Teacher
@@ -80,16 +81,20 @@ def estimate(cohort: Cohort, batch: Batch, *, selects: bool = False) -> Estimate
   dataset = cohort.methods[0][1].dataset
   images = dataset.num_examples * math.prod(dataset.image_shape)
   states = jax.eval_shape(Cohort.init, cohort, batch)
-  copies = 2 if jax.default_backend() == 'cpu' else 1
   # Trials share their program.
   activations = {
     method: activation_bytes(cohort, name, states[name], batch, teacher)
     for name, method in cohort.methods
   }
+  # Of CPU devices all memory is one, in which a checkpoint that is being written has a copy too; of
+  # others it is that of one device that counts, with its part of a batch.
+  whole, copies, part = devices.count(), devices.count() + 1, 1
+  if jax.default_backend() != 'cpu':
+    whole, copies, part = 1, 1, devices.count()
   return Estimate(
-    shared=images + _bytes((batch, teacher)),
+    shared=whole * images + _bytes((batch, teacher)) // part,
     needs={
-      name: Need(copies * state_bytes(states[name], selects=selects), activations[method])
+      name: Need(copies * state_bytes(states[name], selects=selects), activations[method] // part)
       for name, method in cohort.methods
     },
   )
