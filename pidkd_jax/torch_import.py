@@ -146,10 +146,7 @@ def network(state_dict: StateDict, model: str) -> Network:
   made, expected = _expected(given, model)
   converted, wrong = _fit(given, type(made).__name__, expected)
   if wrong:
-    raise UserError(
-      f'the state dict does not fit {model!r} ({_likeness(given, model)}): {wrong}; '
-      'take its whole file, or name its own network'
-    )
+    raise UserError(f'the state dict does not fit {model!r} ({_likeness(given, model)}): {wrong}')
   _check_finite(converted)
   return Network(traverse_util.unflatten_dict(converted), made)
 

@@ -72,7 +72,7 @@ def _said(folder: pathlib.Path, file: str) -> Iterator[None]:
     yield
   except OSError as error:
     raise UserError(
-      f'workdir {str(folder)!r} cannot be written: {error.strerror}; give another --workdir'
+      f'workdir {str(folder)!r} cannot be written: {error.strerror}; give another folder'
     ) from error
   except ValueError as error:
     raise UserError(f'{str(folder / file)!r} is damaged: {error}; give another workdir') from error

@@ -56,7 +56,7 @@ _tiny = _script('main', '--workdir=run', shown=('--config=configs/tiny_imagenet.
 _evaluate = _script('evaluate')
 _probe = _script('probe')
 _report = _script('report', '--out=report')
-_plan = _script('plan')
+_plan = _script('plan', f'--teacher={NETWORK}', f'--student={NETWORK}')
 _networks = _script('networks')
 _benchmark = _script('benchmark', f'--teacher={NETWORK}', f'--student={NETWORK}')
 _torch = _script('import_torch', '--out=imported', '--model=resnet8', needs='torch')
