@@ -9,15 +9,22 @@ import functools
 import os
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 import jax
 from absl import app, flags
 
 from pidkd_jax import processes
-from pidkd_jax.errors import Stopped, UserError
+from pidkd_jax.errors import Stopped, UserError, described
 from pidkd_jax.training import progress
 
+
+# What ends some messages of absl and ml_collections: what we say there.
+_CLEARER = {
+  ' as a ConfigDict': ': it is a group; set its fields, or choose by FILE:NAME',
+  "('Non-boolean": 'it is neither True nor False',
+}
 
 _DISTRIBUTED = flags.DEFINE_bool(
   'distributed', False, 'One of several processes, on a TPU pod or under Slurm or MPI.'
@@ -50,20 +57,23 @@ def run(main: Callable[..., None], operands: bool = False) -> None:
 
 
 def _parse(args: Sequence[str], operands: bool) -> list[str]:
+  args = _by_file(args)
+  config = _config(args)
   try:
-    rest = flags.FLAGS(_by_file(args))
+    rest = flags.FLAGS(args)
     for name in flags.FLAGS:
       # A file that --config names and that cannot be read says so only when it is used.
       getattr(flags.FLAGS[name].value, 'keys', None)
   except (flags.Error, UserError) as error:
-    message, group, _ = str(error).partition(' as a ConfigDict')
-    _fail(message + (': it is a group; set its fields, or choose by FILE:NAME' if group else ''), 2)
-  except AttributeError as error:
-    # An unknown field: ml_collections wraps the KeyError that has the text.
-    _fail(f'no such field in --config: {getattr(error.args[0], "args", error.args)[0]}', 2)
-  except (TypeError, ValueError, OSError, SyntaxError, NameError, ImportError) as error:
-    # ml_collections tells a long story; what happened stands at its end.
-    _fail(f'--config: {str(error).strip().splitlines()[-1]}', 2)
+    message = str(error)
+    for words, ours in _CLEARER.items():
+      before, found, _ = message.partition(words)
+      message = before + ours if found else message
+    _fail(message, 2)
+  except Exception as error:  # The file runs as Python.
+    _fail(_refused(config, error), 2)
+  if config and flags.FLAGS['config'].value is None:
+    _fail(f'--config {config}: its get_config returns nothing; return a ConfigDict', 2)
   if len(rest) > 1 and not operands:
     _fail(f'unknown argument {rest[1]!r}', 2)
   return rest
@@ -79,6 +89,30 @@ def _by_file(args: Sequence[str]) -> list[str]:
       arg = f'{flag}{equals}{pathlib.Path(__file__).with_name("saved.py")}:{path}'
     found.append(arg)
   return found
+
+
+def _config(args: Sequence[str]) -> str:
+  """The file that --config names, '' if none."""
+  for arg, following in zip(args, [*args[1:], ''], strict=True):
+    flag, equals, value = arg.partition('=')
+    if flag in ('--config', '-config'):
+      return (value if equals else following).partition(':')[0]
+  return ''
+
+
+def _refused(config: str, error: Exception) -> str:
+  """What is wrong with --config or a field of it."""
+  if any(frame.filename == config for frame in traceback.extract_tb(error.__traceback__)):
+    return f'--config {config} fails: {described(error, config)}; mend it'
+  if isinstance(error, SyntaxError):
+    return f'--config {config} is not Python: {error}; name a file such as configs/digits.py'
+  # ml_collections tells a long story, or wraps the KeyError that has the text.
+  told = getattr(error.args[0], 'args', error.args)[0] if error.args else ''
+  if "no attribute 'get_config'" in str(told):
+    return f'--config {config} defines no get_config; name a file such as configs/digits.py'
+  if isinstance(error, AttributeError | KeyError):
+    return f'no such field in --config: {told}'
+  return f'--config: {str(error).strip().splitlines()[-1].rpartition("to load: ")[2]}'
 
 
 def _guarded(main: Callable[[], None]) -> None:

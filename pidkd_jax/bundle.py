@@ -11,9 +11,9 @@ names himself.
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
 import shutil
-import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax import models, processes
+from pidkd_jax import models, npz, processes
 from pidkd_jax.errors import UserError
 from pidkd_jax.types import DatasetSpec, Network
 
@@ -42,6 +42,10 @@ _SPEC = (
   'class_names',
   'image_shape',
 )
+
+
+# A card has some kilobytes.
+_JSON_LIMIT = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +122,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
   manifest_path = folder / _MANIFEST
   if not manifest_path.is_file():
     what = 'is half-written or no bundle' if folder.is_dir() else 'does not exist'
-    raise UserError(f'bundle {str(folder)!r} {what}: {_MANIFEST} is not there')
+    raise UserError(f'bundle {str(folder)!r} {what}: {_MANIFEST} is not there; name another')
   manifest = _read_json(manifest_path)
   for name in (_VARIABLES, _CARD):
     path = folder / name
@@ -132,6 +136,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
   try:
     model = models.build(card['model'], own)
     dataset = {name: card['dataset'][name] for name in _DATASET}
+    _check(card, model.num_classes)
     image = jax.ShapeDtypeStruct((1, *dataset['image_shape']), jnp.float32)
     expected = jax.eval_shape(model.init, jax.random.key(0), image)
     variables = _read_variables(folder / _VARIABLES, expected)
@@ -139,25 +144,60 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
     raise UserError(f'bundle {str(folder)!r}: {error}') from error
   except KeyError as error:
     raise UserError(f'bundle {str(folder)!r}: {_CARD} lacks {error}') from error
-  except (TypeError, ValueError, zipfile.BadZipFile) as error:
+  except Exception as error:  # A card can describe what fails in any way when it is built.
+    what = ' '.join(f'{error or type(error).__name__}'.split())
     raise UserError(
-      f'bundle {str(folder)!r} is not one that this version reads: {error}'.replace('\n', ' ')
+      f'bundle {str(folder)!r} is not one that this version reads: {what}; get another, or make it '
+      'anew'
     ) from error
   identity = [manifest[_VARIABLES], card['model'], dataset['mean'], dataset['std']]
   digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
   return Bundle(Network(variables, model), card, digest, folder)
 
 
+def _check(card: Mapping[str, Any], num_classes: int) -> None:
+  """Raises ValueError for what a card says beside its network and nobody could use."""
+  facts = card['dataset']
+  shape, classes = facts['image_shape'], facts['class_names']
+  if not (isinstance(shape, list) and len(shape) == 3 and all(map(_is_count, shape))):
+    raise ValueError(f'its image_shape is {shape} and not height, width and channels')
+  for name in ('mean', 'std'):
+    values = facts[name]
+    numbers = isinstance(values, list) and all(map(_is_number, values))
+    if not numbers or len(values) != shape[-1] or (name == 'std' and min(values) <= 0):
+      raise ValueError(f'its {name} is {values} and not a number for each of {shape[-1]} channels')
+  named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+  if classes is not None and not (named and len(classes) == num_classes):
+    raise ValueError(f'its class_names are not {num_classes} names')
+  for name in ('training', 'results'):
+    if not isinstance(card.get(name, {}), dict):
+      raise ValueError(f'its {name} is {card[name]} and no JSON object')
+  if 'format' in facts:
+    for name in _SPEC[:5]:
+      if not isinstance(facts.get(name), str):
+        raise ValueError(f'its dataset has no {name}')
+
+
+def _is_count(value: Any) -> bool:
+  return isinstance(value, int) and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float) and math.isfinite(value)
+
+
 def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
   shapes = traverse_util.flatten_dict(expected, sep='/')
-  with np.load(path, allow_pickle=False) as file:
-    if set(file.files) != set(shapes):
-      odd = sorted(set(file.files) ^ set(shapes))
-      raise ValueError(f'its variables are not those of its model: {", ".join(odd[:3])}')
-    flat = {name: file[name] for name in file.files}
+  flat = npz.read(path)
+  if set(flat) != set(shapes):
+    odd = sorted(set(flat) ^ set(shapes))
+    raise ValueError(f'its variables are not those of its model: {", ".join(odd[:3])}')
   for name, value in flat.items():
-    if (value.shape, value.dtype) != (shapes[name].shape, shapes[name].dtype):
-      raise ValueError(f'{name} is {value.dtype}{list(value.shape)} and not {shapes[name]}')
+    wanted = shapes[name]
+    if (value.shape, value.dtype) != (wanted.shape, wanted.dtype):
+      raise ValueError(
+        f'{name} is {value.dtype}{list(value.shape)} and not {wanted.dtype}{list(wanted.shape)}'
+      )
   return traverse_util.unflatten_dict({n: jnp.asarray(v) for n, v in flat.items()}, sep='/')
 
 
@@ -172,9 +212,11 @@ def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
   try:
+    if path.stat().st_size > _JSON_LIMIT:
+      raise ValueError(f'it has more than {_JSON_LIMIT:,} bytes')
     value = json.loads(path.read_text())
-  except ValueError as error:
-    raise UserError(f'{str(path)!r} is not JSON: {error}') from error
+  except (ValueError, RecursionError) as error:
+    raise UserError(f'{str(path)!r} is not JSON: {error}; get the bundle anew') from error
   if not isinstance(value, dict):
-    raise UserError(f'{str(path)!r} holds no JSON object')
+    raise UserError(f'{str(path)!r} holds no JSON object; get the bundle anew')
   return value

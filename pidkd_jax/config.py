@@ -166,8 +166,11 @@ def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigD
     labels: of the only rows that are wanted; () for all. A cohort without any is left out.
 
   Raises:
-    UserError: no cohort has a row of such a label.
+    UserError: no cohort has a row of such a label, or the config is not a study's.
   """
+  _check_whole(config)
+  if not config.get('cohorts'):
+    raise UserError('the config has no cohorts, so it is no study: run it by scripts/main.py')
   shared = config.to_dict()
   del shared['cohorts']
   known = [label for own in config.cohorts.values() for label in own.rows]
@@ -249,6 +252,9 @@ def check(config: ConfigDict) -> None:
   Raises:
     UserError: with the field's name and the bound, or with the nearest name.
   """
+  _check_whole(config)
+  if 'cohorts' in config:
+    raise UserError('the config has cohorts, so it is a study: run it by scripts/study.py')
   models.create(config.student, num_classes=1)
   if not config.teacher.bundle:
     models.create(config.teacher.model, num_classes=1)
@@ -276,6 +282,27 @@ def check(config: ConfigDict) -> None:
     raise UserError(f'data.holdout is {config.data.holdout}; a share below 1 is needed')
   if any(not isinstance(drop, float | int) or not 0 < drop <= 1 for drop in config.drops):
     raise UserError(f'drops is {tuple(config.drops)}; fractions of the training are needed, 0 to 1')
+
+
+def _check_whole(config: ConfigDict) -> None:
+  """Refuses what neither `default` nor `study` made."""
+  remedy = 'make it as configs/digits.py does'
+  if not isinstance(config, ConfigDict):
+    raise UserError(f'the config is a {type(config).__name__} and no ConfigDict; {remedy}')
+  expected = default(_METHOD)
+  del expected.method, expected.compare
+  fields, known = _flat(config.to_dict()), _flat(expected.to_dict())
+  for name in known:
+    if name not in fields:
+      raise UserError(f'the config has no {name}; {remedy}')
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = '') -> set[str]:
+  """The dotted names of all fields."""
+  flat = set()
+  for name, value in tree.items():
+    flat |= _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {prefix + name}
+  return flat
 
 
 def _numbers(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, float]]:

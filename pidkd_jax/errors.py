@@ -1,6 +1,7 @@
 """The one exception that means: the user can mend this."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -24,6 +25,18 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
   nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
   hint = f'did you mean {nearest[0]!r}? ' if nearest else ''
   return UserError(f'unknown {kind} {name!r}; {hint}there are: {", ".join(known)}')
+
+
+def described(error: BaseException, file: str) -> str:
+  """What happened in a file that the user wrote, in one line: the kind, the words, the place.
+
+  Args:
+    error: as it was caught.
+    file: its path as Python knows it; the line is the last one of it that the error passed.
+  """
+  lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+  place = f' ({file}, line {lines[-1]})' if lines else ''
+  return ' '.join(f'{type(error).__name__}: {error}{place}'.split())
 
 
 class Stopped(Exception):

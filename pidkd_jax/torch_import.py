@@ -74,17 +74,17 @@ def read(path: pathlib.Path) -> Checkpoint:
     what = str(error).partition('GLOBAL ')[2].split()[:1]
     raise UserError(
       f'checkpoint {str(path)!r} is not loaded: it '
-      + (f'names code ({what[0]})' if what else 'holds more than tensors')
+      + (f'names code ({what[0]})' if what else 'is none or holds more than tensors')
       + ', which could do anything; where you trust it, save its tensors alone: '
       "torch.save(torch.load(FILE, weights_only=False)['model'], NEW)"
     ) from error
   except Exception as error:  # What is no PyTorch file fails in as many ways as there are files.
-    reason = ' '.join(str(error).split())[:100]
+    reason = ' '.join(f'{type(error).__name__} {error}'.split())[:100]
     raise UserError(
-      f'{str(path)!r} is damaged or no PyTorch file ({type(error).__name__}: {reason})'
+      f'{str(path)!r} is damaged or no PyTorch file ({reason}); get it anew'
     ) from error
   if not isinstance(content, Mapping):
-    raise UserError(f'{str(path)!r} holds a {type(content).__name__} and no state dict')
+    raise UserError(f'{str(path)!r} holds a {type(content).__name__} and no state dict; save that')
   states = [content[name] for name in ('model', 'state_dict') if name in content]
   projector = content.get('proj')
   return Checkpoint(
@@ -96,7 +96,7 @@ def read(path: pathlib.Path) -> Checkpoint:
 def _arrays(path: pathlib.Path, state: Any) -> StateDict:
   """A state dict of tensors as numpy arrays."""
   if not isinstance(state, Mapping) or not state:
-    raise UserError(f'{str(path)!r} holds no state dict where one is expected')
+    raise UserError(f'{str(path)!r} holds no state dict where one is expected; save that')
   arrays, strange = {}, []
   for key, value in state.items():
     try:
@@ -146,7 +146,7 @@ def network(state_dict: StateDict, model: str) -> Network:
   made, expected = _expected(given, model)
   converted, wrong = _fit(given, type(made).__name__, expected)
   if wrong:
-    raise UserError(f'the state dict does not fit {model!r} ({_likeness(given)}): {wrong}')
+    raise UserError(f'the state dict does not fit {model!r} ({_likeness(given, model)}): {wrong}')
   _check_finite(converted)
   return Network(traverse_util.unflatten_dict(converted), made)
 
@@ -285,11 +285,14 @@ def _to_flax(value: np.ndarray, ndim: int) -> np.ndarray:
   return np.ascontiguousarray(value.transpose(*axes), np.float32)
 
 
-def _likeness(given: StateDict) -> str:
-  """Says which of all models shares the most entries of a state dict, name and shape."""
+def _likeness(given: StateDict, wanted: str) -> str:
+  """Says which of all models shares the most entries of a state dict, name and shape.
+
+  One that is nearly all of `wanted` is taken for that: to look at all others takes seconds.
+  """
   entries = {(key, _essential(value.shape)) for key, value in given.items()}
   shares = {}
-  for name in models.names():
+  for name in (wanted, *models.names()):
     made, expected = _expected(given, name)
     family = type(made).__name__
     theirs = {
@@ -297,6 +300,8 @@ def _likeness(given: StateDict) -> str:
       for path, leaf in expected.items()
     }
     shares[name] = len(entries & theirs) / len(entries | theirs)
+    if name == wanted and shares[name] > 0.9:
+      break
   best = max(shares, key=shares.get)
   if shares[best] == 1:
     return f'it is that of {best!r}'

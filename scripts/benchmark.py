@@ -55,7 +55,11 @@ _STEPS_PER_CALL = flags.DEFINE_integer(
 
 def main():
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-  with tempfile.TemporaryDirectory() as caches, PRECISIONS[_PRECISION.value].scope():
+  with (
+    tempfile.TemporaryDirectory() as caches,
+    PRECISIONS[_PRECISION.value].scope(),
+    models.blamed(_TEACHER.value, _STUDENT.value),
+  ):
     _measure(pathlib.Path(caches))
 
 

@@ -165,7 +165,9 @@ def _numbers(flag, values, count):
     numbers = ()
   if len(numbers) != count or not all(map(math.isfinite, numbers)):
     raise UserError(f'{flag}={",".join(values)} is not {count} numbers, e.g. 0.5071,0.4867,0.4408')
-  if not all(0 <= number <= 1 for number in numbers) or (flag == '--std' and not min(numbers)):
+  if flag == '--std' and min(numbers) == 0:
+    raise UserError(f'{flag}={",".join(values)} has a 0, which nothing can be divided by')
+  if not all(0 <= number <= 1 for number in numbers):
     raise UserError(f'{flag}={",".join(values)} is of pixels in [0, 1]; divide those of 0 to 255')
   return numbers
 

@@ -37,6 +37,11 @@ _FACTORS = flags.DEFINE_list('factors', '1,2,4,8', 'f, by commas.')
 
 
 def main():
+  with models.blamed(_TEACHER.value, _STUDENT.value):
+    _print()
+
+
+def _print():
   size, classes = _IMAGE_SIZE.value, _NUM_CLASSES.value
   image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), jnp.float32)
   whole = jax.ShapeDtypeStruct((_BATCH_SIZE.value,), jnp.int32)

@@ -153,9 +153,6 @@ def test_a_student_of_simkd_becomes_a_distilled_bundle(
   state = {'model': student.state_dict(), 'proj': projector.state_dict(), 'epoch': 240}
   torch.save(state, home / 'student.pth')
   command = ('import_torch', '--checkpoint=student.pth', '--model=MobileNetV2', '--out=student')
-  alone = script(home, *command)
-  assert alone.returncode == 1 and 'Traceback' not in alone.stderr
-  assert "import its teacher first, and give that one's bundle" in alone.stderr
   done = script(home, *command, '--teacher=teacher')
   assert done.returncode == 0, done.stderr
   assert card(home / 'student')['model']['family'] == 'Distilled'
@@ -171,16 +168,11 @@ def test_a_student_of_simkd_becomes_a_distilled_bundle(
   assert 'alignment_error' in figures
 
 
-def test_without_data_it_says_what_it_does_not_know(imported, home, archive):
+def test_without_data_the_statistics_are_given(imported, home, archive):
   command = ('import_torch', '--checkpoint=teacher.pth', '--model=resnet8', '--out=bare')
-  unknown = script(home, *command)
-  assert unknown.returncode == 1
-  assert 'give its --data, or the --mean and --std' in unknown.stderr.strip().splitlines()[-1]
   done = script(home, *command, '--mean=0.5,0.5,0.5', '--std=0.2,0.2,0.2')
   assert done.returncode == 0, done.stderr
   assert card(home / 'bare')['dataset']['std'] == [0.2] * 3
-  named = script(home, 'evaluate', '--bundle=bare')
-  assert named.returncode == 1 and 'say it with --data' in named.stderr
   named = script(
     home,
     'evaluate',
@@ -191,21 +183,3 @@ def test_without_data_it_says_what_it_does_not_know(imported, home, archive):
     '--data_dir=tfds',
   )
   assert named.returncode == 0, named.stderr
-
-
-@pytest.mark.parametrize(
-  ('arguments', 'message'),
-  [
-    ([], 'no --checkpoint was given'),
-    (['--checkpoint=teacher.pth', '--model=resnet14'], "it is that of 'resnet8'"),
-    (['--checkpoint=teacher.pth', '--model=resnet8', '--out=teacher'], 'is there already'),
-    (['--checkpoint=teacher.pth', '--model=resnet8', '--teacher=teacher'], "has no 'proj'"),
-    (['--checkpoint=teacher.pth', '--model=resnet8', '--mean=125,123,113'], 'divide those of 0 to'),
-    (['--checkpoint=teacher.pth', '--model=resnet8', '--data=digits'], 'for colour images'),
-  ],
-)
-def test_a_mistake_is_one_line_and_leaves_nothing(imported, home, arguments, message):
-  done = script(home, 'import_torch', '--out=wrong', '--data_dir=tfds', *arguments)
-  assert done.returncode == 1 and 'Traceback' not in done.stderr
-  assert message in done.stderr.strip().splitlines()[-1]
-  assert not (home / 'wrong').exists()

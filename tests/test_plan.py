@@ -75,21 +75,3 @@ def test_a_pair_of_unlike_widths_and_a_student_no_smaller(start):
   assert number(found['q = 1, f = 64']['projectors']) == 269
   assert found['q = 1, f = 64']['of the teacher'].endswith('% (no smaller)')
   assert found['student resnet8 alone']['of the teacher'] == '100.0%'
-
-
-@pytest.mark.parametrize(
-  ('argument', 'message'),
-  [
-    ('--teacher=resnet32x5', "unknown model 'resnet32x5'; did you mean 'resnet32x4'?"),
-    ('--student=nowhere:Net', "there is no module 'nowhere'"),
-    ('--factors=512', 'factor is 512; the target map of 256 channels allows 1 to 256'),
-    ('--num_projectors=0', 'num_projectors is 0; at least 1 is needed'),
-    ('--num_projectors=1,many', '--num_projectors=1,many is no list of numbers'),
-    ('--image_size=2', 'image_size'),
-  ],
-)
-def test_a_mistake_is_one_line(start, argument, message):
-  done = start(argument)
-  assert done.returncode != 0
-  [line] = done.stderr.strip().splitlines()
-  assert message in line

@@ -1,4 +1,4 @@
-"""The scripts as a user starts them: exit status, one line for a mistake, and kill -9."""
+"""The scripts as a user starts them: exit status and kill -9; mistakes: test_mistakes.py."""
 
 import os
 import pathlib
@@ -56,13 +56,6 @@ def run(command, environment):
   return subprocess.run(
     command, env=environment, capture_output=True, text=True, check=False, timeout=300
   )
-
-
-def last_line(done):
-  """What a failed command said; never a traceback."""
-  assert 'Traceback' not in done.stderr
-  assert done.returncode != 0
-  return done.stderr.strip().splitlines()[-1]
 
 
 def result(folder):
@@ -127,38 +120,6 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
   [whole] = (float(line.split()[1]) for line in measures if 'alignment_error' in line)
   alone = [float(line.rpartition(' ')[2]) for line in apart]
   assert len(alone) == 2 and np.mean(alone) > whole > 0
-
-
-@pytest.mark.parametrize(
-  ('arguments', 'message'),
-  [
-    ([], 'no --config was given'),
-    (['--config=configs/nope.py'], "No such file or directory: 'configs/nope.py'"),
-    (['--config=configs/digits.py:pidk'], "unknown method 'pidk'; did you mean 'pidkd'?"),
-    (['--config=configs/digits.py', '--config.studnet=x'], 'Did you mean "student"'),
-    (['--config=configs/digits.py', '--config.method.fctor=2'], 'Did you mean "factor"'),
-    (['--config=configs/digits.py', '--config.batch_size=many'], '--config.batch_size=many'),
-    (['--config=configs/digits.py', '--config.method=kd_1_1'], 'it is a group'),
-    (['--config=configs/digits.py', '--wrkdir=x'], 'Did you mean: workdir'),
-    (['--config=configs/digits.py', 'stray'], "unknown argument 'stray'"),
-    (['--config=configs/digits.py'], 'no workdir was given'),
-    (['--config=configs/image_folder.py', '--workdir=x'], 'no folder of images was given'),
-    (['--config=configs/digits.py', '--workdir=gs://bucket/x'], "workdir 'gs://bucket/x' is not"),
-  ],
-)
-def test_a_mistake_on_the_command_line_is_one_line(environment, arguments, message):
-  command = [sys.executable, str(ROOT / 'scripts' / 'main.py'), *arguments]
-  done = subprocess.run(
-    command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT
-  )
-  assert message in last_line(done)
-  assert len(done.stderr.strip().splitlines()) == 1
-
-
-def test_a_read_only_workdir_is_one_line(command, environment, home):
-  file = home / 'file'
-  file.write_text('not a folder')
-  assert 'cannot be written' in last_line(run(command(file / 'run'), environment))
 
 
 def test_benchmark_prints_its_table(environment):

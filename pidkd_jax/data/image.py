@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-_MODES = {1: 'L', 3: 'RGB'}
+_MODES = {1: 'L', 3: 'RGB'}  # By the channels that are asked for.
 
 
 def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
@@ -24,7 +24,7 @@ def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     uint8 [H, W, C].
 
   Raises:
-    ValueError: if the bytes are no image, a damaged one, or one of another size.
+    ValueError: if the bytes are no image, a damaged one, or one of another size or kind.
   """
   height, width, channels = shape
   try:
@@ -32,6 +32,8 @@ def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
       # The header says the size: an image of another one is not decoded at all.
       if image.size != (width, height):
         raise ValueError(f'{image.width}x{image.height} pixels, not {width}x{height}')
+      if image.mode not in _MODES.values():
+        raise ValueError(f'of mode {image.mode}, not RGB or grayscale')
       return np.asarray(image.convert(_MODES[channels])).reshape(shape)
   # Pillow raises SyntaxError for some damaged PNG files.
   except (OSError, SyntaxError, Image.DecompressionBombError) as error:

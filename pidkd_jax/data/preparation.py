@@ -174,7 +174,7 @@ def _make(builder: type[Builder], directory: str, archive: Path | None = None) -
     return opened
   logger.info('preparing %s in %s', opened.name, opened.data_dir)
   try:
-    with _quiet():
+    with _quiet(), _without_trace(opened, Path(directory)):
       opened.download_and_prepare(
         file_format='array_record',
         download_config=tfds.download.DownloadConfig(
@@ -201,6 +201,21 @@ def _make(builder: type[Builder], directory: str, archive: Path | None = None) -
       ) from error
   # Anew: the names of the classes and the counts are read when a builder opens.
   return _open(builder, directory)
+
+
+@contextlib.contextmanager
+def _without_trace(opened: Builder, directory: Path) -> Iterator[None]:
+  """Removes the empty folders that TFDS makes in advance, where nothing comes of it."""
+  downloads = directory / 'downloads'
+  folders = (Path(opened.data_dir).parent, downloads / 'extracted', downloads, directory)
+  new = [folder for folder in (*folders, *directory.parents) if not folder.exists()]
+  try:
+    yield
+  except BaseException:
+    for folder in new:
+      with contextlib.suppress(OSError):  # Not empty: something came of it.
+        folder.rmdir()
+    raise
 
 
 def _open(builder: type[Builder], directory: str) -> Builder:

@@ -4,16 +4,18 @@ A network of the user's own is named 'module:Class' and lies in a module of his;
 he gives himself are imported, never one that a file holds.
 """
 
+import contextlib
 import dataclasses
 import importlib
+import importlib.util
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pidkd_jax import registry
 from pidkd_jax.distilled import Distilled
-from pidkd_jax.errors import UserError, unknown
+from pidkd_jax.errors import UserError, described, unknown
 from pidkd_jax.model import Model
 
 Family = type[Model]
@@ -45,7 +47,7 @@ def create(name: str, *, num_classes: int) -> Model:
   make = _import(name)
   try:
     model = make(num_classes=num_classes)
-  except TypeError as error:
+  except Exception as error:  # It is the user's.
     raise UserError(
       f'{name!r} cannot be made with num_classes={num_classes} alone ({error}); give its other '
       'fields defaults, or name a function that fills them in'
@@ -82,6 +84,9 @@ def _import(name: str) -> Callable[..., Model]:
     if not f'{module_name}.'.startswith(f'{error.name}.'):
       remedy = f'{module_name} needs it; install it'
     raise UserError(f'model {name!r}: there is no module {error.name!r}; {remedy}') from error
+  except Exception as error:  # It is the user's.
+    what = described(error, _file(module_name))
+    raise UserError(f'model {name!r}: its module cannot be imported: {what}; mend it') from error
   found = getattr(module, attribute, None)
   if found is None:
     raise unknown(f'model of {module_name!r}', attribute, _offered(module))
@@ -90,12 +95,36 @@ def _import(name: str) -> Callable[..., Model]:
   return found
 
 
+def _file(module_name: str) -> str:
+  """Where a module lies that cannot be imported, '' where a package above it cannot either."""
+  try:
+    return importlib.util.find_spec(module_name).origin or ''
+  except Exception:
+    return ''
+
+
 def _offered(module) -> list[str]:
   return [
     name
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, Model) and value is not Model
   ]
+
+
+@contextlib.contextmanager
+def blamed(*names: str) -> Iterator[None]:
+  """Says in one line what fails in its context where one of the networks is the user's own."""
+  try:
+    yield
+  except UserError:
+    raise
+  except Exception as error:
+    own = [name for name in names if ':' in name]
+    if not own:
+      raise
+    told = [described(error, _file(name.partition(':')[0])) for name in own]
+    # The one whose text the error passed says a line, which makes it longer.
+    raise UserError(f'{" or ".join(own)} fails: {max(told, key=len)}; mend it') from error
 
 
 def families(*given: Model | str) -> set[Family]:

@@ -63,6 +63,8 @@ def study(
   if unfinished:
     lines.append(f'- Left out, as they are not finished: {_listed(unfinished)}.')
   parts = ['# Report', '\n'.join(lines)]
+  for trial in (trial for run in found for trial in (*run.trials, run.teacher) if trial):
+    _ = trial.outputs  # Whatever is damaged comes out before anything is written.
   try:
     out.mkdir(parents=True, exist_ok=True)
     if len(comparisons) > 1:

@@ -6,16 +6,30 @@ import json
 import os
 import pathlib
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from pidkd_jax import npz
 from pidkd_jax.errors import UserError
 from pidkd_jax.training import journal
 
 Card = Mapping[str, Any]
+
+# What a report reads of every card.
+_NEEDED = (
+  'label',
+  'model.family',
+  'dataset.name',
+  'dataset.fingerprint',
+  'training.member.trial',
+  'training.member.hyperparameters',
+  'training.recipe.total_epochs',
+  'training.teacher',
+  *(f'training.{name}' for name in ('seed', 'padding', 'flip', 'holdout')),
+  'results.top1',
+)
 
 # Large folders of a run that hold no other run.
 _INSIDE = ('bundles', 'checkpoints', 'tensorboard', 'outputs')
@@ -103,9 +117,9 @@ class Trial:
     if not path.exists():
       return None
     try:
-      with np.load(path, allow_pickle=False) as file:
-        found = Outputs(**{f.name: file[f.name] for f in dataclasses.fields(Outputs)})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+      arrays = npz.read(path)
+      found = Outputs(**{f.name: arrays[f.name] for f in dataclasses.fields(Outputs)})
+    except (ValueError, KeyError) as error:
       raise UserError(f'{str(path)!r} is damaged: {error}; remove it, or copy it again') from error
     # Small integers would wrap where they are subtracted.
     return dataclasses.replace(
@@ -257,7 +271,7 @@ def read(folder: pathlib.Path) -> Run:
     Trial(
       folder,
       path.parent.name,
-      _probed(_card(path, ('label', 'model', 'dataset', 'training')), path.parent.name, probes),
+      _probed(_card(path, _NEEDED), path.parent.name, probes),
     )
     for path in _cards(folder)
   ]
@@ -266,7 +280,9 @@ def read(folder: pathlib.Path) -> Run:
   path = _beside(folder, 'teacher.json')
   teacher = None
   if path:
-    teacher = Trial(path.parent, 'teacher', _probed(_card(path, ('model',)), 'teacher', probes))
+    teacher = Trial(
+      path.parent, 'teacher', _probed(_card(path, ('model.family',)), 'teacher', probes)
+    )
   diverged = folder / 'diverged.json'
   return Run(folder, tuple(trials), rows, teacher, _card(diverged, ()) if diverged.exists() else {})
 
@@ -317,6 +333,11 @@ def _card(path: pathlib.Path, needed: Sequence[str]) -> Card:
   except ValueError as error:
     raise UserError(f'{str(path)!r} is damaged: {error}; copy the run again') from error
   for name in needed:
-    if name not in card:
-      raise UserError(f'{str(path)!r} lacks {name!r}: it is not from a run of this package')
+    found = card
+    for part in name.split('.'):
+      if not isinstance(found, dict) or part not in found:
+        raise UserError(
+          f'{str(path)!r} lacks {name!r}: it is not from a run of this package; name another folder'
+        )
+      found = found[part]
   return card

@@ -84,15 +84,20 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
     int(config.memory_gib * 2**30) or memory.available(),
   )
   # Whatever is wrong comes out before anything is written or trained.
+  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
   if config.teacher.bundle:
     own = models.families(config.student, config.teacher.model)
     kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
-    plan = _rehearsed(config, rows, dataset, kept.network)
+    with models.blamed(config.student, config.teacher.model):
+      plan = _rehearsed(config, rows, dataset, kept.network)
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
   else:
-    plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec))
+    lesson = _lesson(config, dataset)
+    place = _teacher_folder(config, lesson, dataset, home)
+    with models.blamed(config.student, config.teacher.model):
+      plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec))
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
-    kept = _trained(config, dataset, home, pace)
+    kept = _trained(lesson, place, dataset, pace)
   run.execute(plan, dataset, kept, home, 'students', pace)
   _describe(kept, dataset, home)
   if 'probe' in config:
@@ -142,6 +147,8 @@ def _rehearsed(
   """The plan of a cohort, which was put together without training once."""
   plan = _plan(config, _members(config, rows), _recipe(config), config.seed, dataset.spec)
   costs = run.rehearse(plan, dataset, teacher)
+  if config.memory_gib:
+    run.check_memory(plan, dataset, teacher, int(config.memory_gib * 2**30))
   for label, row in rows.items():
     if row['widen']:
       if row['widen'] not in costs:
@@ -199,8 +206,8 @@ def _untrained(name: str, spec: DatasetSpec) -> Network:
   return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
 
 
-def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run.Pace) -> Bundle:
-  """The teacher that this recipe gives on these data: kept from an earlier run, or trained."""
+def _lesson(config: ConfigDict, dataset: Dataset) -> run.Plan:
+  """The plan of a teacher's training."""
   fields = config.teacher
   numbers = Numbers(fields.learning_rate, fields.weight_decay)
   member = Member('teacher', fields.model, 'scratch', {}, numbers, trial=-1)
@@ -211,8 +218,28 @@ def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
     precision=fields.precision,
   )
   plan = _plan(config, (member,), recipe, fields.seed, dataset.spec)
+  try:
+    run.check(plan, dataset)
+  except UserError as error:
+    raise UserError(f"the teacher's {error}") from error
+  return plan
+
+
+def _teacher_folder(
+  config: ConfigDict, plan: run.Plan, dataset: Dataset, home: pathlib.Path
+) -> pathlib.Path:
+  """Where the teacher of this plan is or will be kept."""
+  fields = config.teacher
   place = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
   folder = place / _teacher_name(plan, dataset)
+  if not (folder / 'bundles' / plan.members[0].name).exists():
+    workdir.check(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
+  return folder
+
+
+def _trained(plan: run.Plan, folder: pathlib.Path, dataset: Dataset, pace: run.Pace) -> Bundle:
+  """The teacher that this plan gives on these data: kept from an earlier run, or trained."""
+  [member] = plan.members
   trained = folder / 'bundles' / member.name
   if trained.exists():
     logger.info('teacher: kept in %s', trained)
@@ -220,7 +247,7 @@ def _trained(config: ConfigDict, dataset: Dataset, home: pathlib.Path, pace: run
     logger.info('teacher: trained now, to be kept in %s', trained)
     workdir.claim(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
     run.execute(plan, dataset, None, folder, 'teacher', pace)
-  return _load_teacher(trained, dataset, models.families(fields.model))
+  return _load_teacher(trained, dataset, models.families(member.student))
 
 
 def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:

@@ -23,7 +23,7 @@ def read(workdir: pathlib.Path) -> list[Row]:
   for number, line in enumerate(lines, start=1):
     try:
       row = json.loads(line)
-      rows.append({**row, 'step': int(row['step'])})
+      rows.append({**row, 'step': int(row['step']), 'member': str(row['member'])})
     except (ValueError, TypeError, KeyError) as error:
       if number < len(lines):
         raise UserError(

@@ -89,10 +89,21 @@ class _Stage:
   held: Arrays | None
 
 
-def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> _Stage:
-  rest, held = dataset, None
+def _parted(plan: Plan, dataset: Dataset) -> tuple[Dataset, Arrays | None]:
+  """What a plan trains on, and what it holds out."""
   if plan.holdout:
-    rest, held = dataset.hold_out(plan.holdout, _HOLD_OUT_SEED)
+    return dataset.hold_out(plan.holdout, _HOLD_OUT_SEED)
+  return dataset, None
+
+
+def check(plan: Plan, dataset: Dataset) -> None:
+  """Raises UserError where a plan's hold-out or batches do not fit the data."""
+  rest, _ = _parted(plan, dataset)
+  optimizer(plan.recipe, len(rest.train))
+
+
+def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> _Stage:
+  rest, held = _parted(plan, dataset)
   recipe = optimizer(plan.recipe, len(rest.train))
   stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
   stream = batches.stream(
@@ -190,6 +201,21 @@ def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
 
 
 @_in_precision
+def check_memory(plan: Plan, dataset: Dataset, teacher: Network, budget: int) -> None:
+  """Raises UserError for a member that needs more than `budget` bytes; else as `rehearse`."""
+  _split(plan, _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std), budget)
+
+
+def _split(
+  plan: Plan, stage: _Stage, budget: int
+) -> tuple[list[tuple[Member, ...]], memory.Estimate]:
+  """The members that train in lock step, by memory, and the estimate for all of them."""
+  batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
+  need = memory.estimate(stage.cohort, batch, selects=stage.held is not None)
+  return memory.split(plan.members, need.needs, need.shared, budget), need
+
+
+@_in_precision
 def execute(
   plan: Plan,
   dataset: Dataset,
@@ -255,9 +281,7 @@ def _parts(
     return [names]
   if not processes.any_says(path.exists())[0]:
     stage = _stage(plan, dataset, teacher and teacher.network, *_statistics(dataset, teacher))
-    batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
-    need = memory.estimate(stage.cohort, batch, selects=stage.held is not None)
-    parts = memory.split(plan.members, need.needs, need.shared, budget)
+    parts, need = _split(plan, stage, budget)
     logger.info(
       'memory: about %.0f MiB for %d members, of %.0f MiB%s',
       need.total / memory.MIB,

@@ -1,6 +1,7 @@
 """A run's folder: what it holds besides figures and checkpoints, and whose it is."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -42,20 +43,39 @@ def claim(
   Raises:
     UserError: the folder cannot be written, or holds another run.
   """
-  path = folder / file
-  try:
+  check(folder, file, content, harmless)
+  with _said(folder, file):
     folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / file, content)
+
+
+def check(
+  folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
+) -> None:
+  """What `claim` checks, with its arguments; nothing is written."""
+  path = folder / file
+  with _said(folder, file):
     if path.exists():
       _check_same(folder, json.loads(path.read_text()), content, harmless)
     elif (folder / 'checkpoints').exists():
       raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
-    write_json(path, content)
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+      number = errno.EACCES if nearest.is_dir() else errno.ENOTDIR
+      raise OSError(number, os.strerror(number))
+
+
+@contextlib.contextmanager
+def _said(folder: pathlib.Path, file: str) -> Iterator[None]:
+  """Turns what goes wrong with a run's folder and the file in it into one line."""
+  try:
+    yield
   except OSError as error:
     raise UserError(
-      f'workdir {str(folder)!r} cannot be written: {error.strerror}; give another --workdir'
+      f'workdir {str(folder)!r} cannot be written: {error.strerror}; give another folder'
     ) from error
   except ValueError as error:
-    raise UserError(f'{str(path)!r} is damaged: {error}; give another workdir') from error
+    raise UserError(f'{str(folder / file)!r} is damaged: {error}; give another workdir') from error
 
 
 @contextlib.contextmanager
@@ -90,7 +110,7 @@ def local(name: str, path: str) -> pathlib.Path:
     raise UserError(f'{name} {path!r} looks like a flag; name a folder')
   if '://' in path:
     raise UserError(
-      f'{name} {path!r} is not on a local disk; train in a local folder and copy it afterwards'
+      f'{name} {path!r} is not on a local disk; name a local folder, and copy from or to it'
     )
   try:
     return pathlib.Path(path).expanduser()

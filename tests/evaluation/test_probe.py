@@ -150,12 +150,3 @@ def test_the_script_prints_a_row_for_each_bundle(teacher, dataset, tmp_path, pyt
   # One network twice.
   [first, second] = (float(row[3].rstrip(' |')) for row in rows)
   assert first == second > 40
-
-  for arguments, message in (
-    (['--data=digits'], 'no bundle was given'),
-    ([*bundles, '--data=digit'], "unknown dataset 'digit'; did you mean 'digits'?"),
-  ):
-    done = run(environment, *arguments)
-    assert done.returncode == 1
-    [line] = done.stderr.strip().splitlines()
-    assert message in line

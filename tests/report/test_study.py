@@ -197,20 +197,6 @@ def test_out_must_be_writable(cohort, tmp_path):
     report.study([cohort], tmp_path / 'file' / 'out')
 
 
-@pytest.mark.parametrize(
-  ('arguments', 'message'),
-  [
-    (['--out={tmp}/x'], 'no run was given'),
-    (['{cohort}', '--out={tmp}/x', '--baseline', 'simdk'], "did you mean 'simkd'"),
-  ],
-)
-def test_the_script_ends_a_mistake_in_one_line(cohort, tmp_path, arguments, message):
-  done = script(*(a.format(cohort=cohort, tmp=tmp_path) for a in arguments))
-  assert done.returncode == 1 and 'Traceback' not in done.stderr, done
-  assert message in done.stderr.strip().splitlines()[-1]
-  assert not (tmp_path / 'x').exists()
-
-
 def test_the_script_takes_flags_behind_runs(cohort, tmp_path):
   done = script(cohort, '--out', tmp_path / 'out', '--baseline', 'scratch')
   assert done.returncode == 0, done.stderr

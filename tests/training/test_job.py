@@ -247,7 +247,7 @@ def other_classes(folder):
   """Makes a bundle one for other classes, with a manifest that fits."""
   loaded = bundle.load(folder)
   card = dict(loaded.card)
-  card['dataset'] = card['dataset'] | {'class_names': ['a', 'b', 'c']}
+  card['dataset'] = card['dataset'] | {'class_names': list('abcdefghij')}
   bundle.save(folder, loaded.network, card)
 
 
@@ -258,7 +258,7 @@ def half_written(folder):
 @pytest.mark.parametrize(
   ('damage', 'message'),
   [
-    (other_classes, r'for the 3 classes of digits at .* and not for the 10'),
+    (other_classes, r'for the 10 classes of digits at .* and not for the 10'),
     (half_written, 'half-written'),
   ],
 )

@@ -1,0 +1,126 @@
+"""Starts scripts by forking one process that has their imports behind it.
+
+A start takes a tenth of a second so, where a new process imports for three. A child has memory of
+its own, so a script leaves nothing to the next one. JAX must not have run before the fork: its
+threads would not be there in the child. Nothing here lets it.
+"""
+
+import importlib
+import json
+import os
+import pathlib
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# What scripts import; `pidkd_jax.app` first, as there. PyTorch may be missing.
+_IMPORTS = ('pidkd_jax.app', 'pidkd_jax.training.job', 'pidkd_jax.report', 'pidkd_jax.torch_import')
+_OPTIONAL = ('torch',)
+
+
+class Forks:
+  """The process that forks; as a context it ends with it."""
+
+  def __init__(self):
+    self._process = subprocess.Popen(
+      [sys.executable, '-m', 'tests.mistakes.forks'],
+      cwd=ROOT,
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self._process.communicate()
+
+  def run(
+    self,
+    script: str,
+    arguments: Sequence[str],
+    folder: pathlib.Path,
+    environment: Mapping[str, str],
+    patience: int = 120,
+  ) -> subprocess.CompletedProcess[str]:
+    """Runs scripts/`script`.py.
+
+    Args:
+      script: its name.
+      arguments: behind it on the command line.
+      folder: to start in.
+      environment: what is set in it beside this process's own.
+      patience: seconds after which the script is killed, by SIGALRM.
+    """
+    path = ROOT / 'scripts' / f'{script}.py'
+    with tempfile.TemporaryDirectory() as said:
+      request = {
+        'path': str(path),
+        'arguments': list(arguments),
+        'folder': str(folder),
+        'environment': dict(environment),
+        'patience': patience,
+        'said': said,
+      }
+      self._process.stdin.write(json.dumps(request) + '\n')
+      self._process.stdin.flush()
+      status = int(self._process.stdout.readline())
+      out, err = (pathlib.Path(said, name).read_text() for name in ('out', 'err'))
+    return subprocess.CompletedProcess([str(path), *arguments], status, out, err)
+
+
+def _serve() -> None:
+  for name in _IMPORTS:
+    importlib.import_module(name)
+  for name in _OPTIONAL:
+    try:
+      importlib.import_module(name)
+    except ImportError:
+      pass
+  for line in sys.stdin:
+    request = json.loads(line)
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # JAX warns of any fork.
+      child = os.fork()
+    if not child:
+      os._exit(_child(request))
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _child(request) -> int:
+  """Runs the script as Python would, and returns its exit status."""
+  signal.alarm(request['patience'])
+  for number, name, mode in (0, os.devnull, 'r'), (1, 'out', 'w'), (2, 'err', 'w'):
+    with open(os.path.join(request['said'], name), mode) as file:
+      os.dup2(file.fileno(), number)
+  os.chdir(request['folder'])
+  os.environ.update(request['environment'])
+  sys.argv = [request['path'], *request['arguments']]
+  sys.path[0] = os.path.dirname(request['path'])
+  status = 0
+  try:
+    runpy.run_path(request['path'], run_name='__main__')
+  except SystemExit as ended:
+    status = ended.code
+  except BaseException:
+    traceback.print_exc()
+    status = 1
+  if isinstance(status, str):
+    print(status, file=sys.stderr)
+    status = 1
+  sys.stdout.flush()
+  sys.stderr.flush()
+  return status or 0
+
+
+if __name__ == '__main__':
+  _serve()
