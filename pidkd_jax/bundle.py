@@ -32,16 +32,8 @@ _VARIABLES, _CARD, _MANIFEST = 'variables.npz', 'card.json', 'manifest.json'
 # What every card says of the data that its network is for; name and class_names may be null.
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
 # What it keeps of a DatasetSpec where there is one.
-_SPEC = (
-  'name',
-  'format',
-  'archive',
-  'image_size',
-  'source',
-  'fingerprint',
-  'class_names',
-  'image_shape',
-)
+_TEXTS = ('name', 'format', 'archive', 'source', 'fingerprint')
+_SPEC = (*_TEXTS, 'image_size', 'class_names', 'image_shape')
 
 
 # A card has some kilobytes.
@@ -173,9 +165,12 @@ def _check(card: Mapping[str, Any], num_classes: int) -> None:
     if not isinstance(card.get(name, {}), dict):
       raise ValueError(f'its {name} is {card[name]} and no JSON object')
   if 'format' in facts:
-    for name in _SPEC[:5]:
+    for name in _TEXTS:
       if not isinstance(facts.get(name), str):
         raise ValueError(f'its dataset has no {name}')
+    # A card from before there were folders of images has none.
+    if not isinstance(facts.get('image_size', 0), int):
+      raise ValueError(f'its image_size is {facts["image_size"]} and no whole number')
 
 
 def _is_count(value: Any) -> bool:

@@ -96,7 +96,7 @@ def test_a_prepared_file_is_read_or_refused(home):
   whole = data.load('cifar100', directory=str(directory), archive=str(archive), verify=False)
   [path] = directory.rglob('*train.array_record*')
   source = data.registry.find('dataset', 'pidkd_jax.data', 'DATASETS', 'cifar100')
-  opened, _ = preparation.prepare(source, str(directory), str(archive), False)
+  opened, _ = preparation.prepare(source, str(directory), str(archive), False, 0)
 
   @FEW
   @given(damaged(path.read_bytes()))

@@ -53,6 +53,7 @@ _OWN_ARCHIVE = '--config.data.verify=False'
 _official = _script('main', '--workdir=run', shown=('--config=configs/cifar100.py',))
 _cifar = _script('main', '--workdir=run', shown=('--config=configs/cifar100.py', _OWN_ARCHIVE))
 _tiny = _script('main', '--workdir=run', shown=('--config=configs/tiny_imagenet.py', _OWN_ARCHIVE))
+_folder = _script('main', '--workdir=run', shown=('--config=configs/image_folder.py',))
 _evaluate = _script('evaluate')
 _probe = _script('probe')
 _report = _script('report', '--out=report')
@@ -311,6 +312,20 @@ MISTAKES = {
     _main('seed too large', 'it must be below 2**32', f'--config.seed={2**32}'),
     _main('seed larger than any', 'it must be below 2**32', f'--config.seed={2**70}'),
     _main('negative seed', 'teacher.seed is -1', '--config.teacher.seed=-1'),
+    _main(
+      'coordinator without a port',
+      '--coordinator=here is not HOST:PORT',
+      '--coordinator=here',
+      '--num_processes=2',
+      '--process_id=1',
+    ),
+    _main('process that is not counted', 'needs --num_processes', '--coordinator=localhost:1'),
+    _bare(
+      "run's config.json that is not there",
+      'cannot be read',
+      '--config=nowhere/config.json',
+      status=2,
+    ),
     _main('more devices than there are', 'devices is 99', '--config.devices=99'),
     _main('no trials', 'trials is 0; it must be at least 1', '--config.trials=0'),
     _main('never evaluated', 'eval_every is 0', '--config.eval_every=0'),
@@ -411,6 +426,15 @@ MISTAKES = {
   ),
   'Archives': (
     _official('no archive and no network', 'put it into'),
+    _folder('no folder of images', 'no folder of images was given'),
+    _folder(
+      'folder of images that is not there', 'there is no folder', '--config.data.archive=nowhere'
+    ),
+    _folder(
+      'file in the place of a folder of images',
+      'is a file',
+      '--config.data.archive=archives/good.zip',
+    ),
     _cifar('archive that is not there', 'there is no archive', '--config.data.archive=nope.tar.gz'),
     _cifar(
       'archive of nothing into a new folder',
