@@ -5,10 +5,8 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-
-from pidkd_jax.training import journal
+from outcome import result
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -90,16 +88,3 @@ def whole(command, finish, home):
   status, said = finish(command(folder))
   assert status == 0, said
   return result(folder)
-
-
-def result(folder):
-  """Every byte of the bundles' variables, and every figure that is not a time."""
-  variables = {}
-  for path in sorted(folder.glob('bundles/*/variables.npz')):
-    with np.load(path) as file:
-      variables |= {f'{path.parent.name}/{name}': file[name].tobytes() for name in file.files}
-  figures = [
-    {name: value for name, value in row.items() if 'seconds' not in name}
-    for row in journal.read(folder)
-  ]
-  return variables, figures

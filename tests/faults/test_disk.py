@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import result
+from outcome import result
 
 
 @pytest.fixture

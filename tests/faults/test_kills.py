@@ -3,7 +3,7 @@
 import random
 import time
 
-from conftest import result
+from outcome import result
 
 KILLS = 20
 

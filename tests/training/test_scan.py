@@ -25,7 +25,6 @@ def test_scan_is_the_same_mathematics_as_single_steps(assemble, dataset):
   )
   cohort = assemble(
     Member('pidkd', 'resnet8*0.25', 'pidkd', {'num_projectors': 2, 'factor': 4}, Numbers(), 0),
-    Member('scratch', 'resnet8*0.25', 'scratch', {}, Numbers(), 0),
     Member('crd', 'resnet8*0.25', 'crd', {'num_negatives': 8, 'dimension': 4}, Numbers(), 0),
   )
   order = stream.order(jnp.int32(0))
