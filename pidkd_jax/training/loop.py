@@ -169,7 +169,8 @@ class _Training:
     step, states, notes = restored
     self._watch.restore(notes['seconds'])
     logger.info('%s: goes on at step %d of %d', self._settings.title, step, self._total)
-    return step, devices.put(states)
+    states = devices.put(states)  # In the order of names, where figures follow that of members.
+    return step, {name: states[name] for name, _ in self._cohort.methods}
 
   def _compile(self) -> None:
     """Compiles all programs side by side; whoever calls one finds it then."""
