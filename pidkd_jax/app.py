@@ -129,6 +129,11 @@ def _guarded(main: Callable[[], None]) -> None:
     _fail(error, 1)
   except OSError as error:
     _fail(f'{error.strerror or error}: {error.filename or "the run cannot write"}', 1)
+  except Exception:
+    if not processes.joined():
+      raise
+    traceback.print_exc()
+    _fail('this process ends, and the others with it', 1)
 
 
 def _fail(message: object, status: int) -> None:

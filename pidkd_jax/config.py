@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from flax import traverse_util
 from ml_collections import ConfigDict
 
 from pidkd_jax import methods, models, precision
@@ -291,18 +292,10 @@ def _check_whole(config: ConfigDict) -> None:
     raise UserError(f'the config is a {type(config).__name__} and no ConfigDict; {remedy}')
   expected = default(_METHOD)
   del expected.method, expected.compare
-  fields, known = _flat(config.to_dict()), _flat(expected.to_dict())
+  fields, known = (traverse_util.flatten_dict(one.to_dict(), sep='.') for one in (config, expected))
   for name in known:
     if name not in fields:
       raise UserError(f'the config has no {name}; {remedy}')
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = '') -> set[str]:
-  """The dotted names of all fields."""
-  flat = set()
-  for name, value in tree.items():
-    flat |= _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {prefix + name}
-  return flat
 
 
 def _numbers(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, float]]:

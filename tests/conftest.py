@@ -41,6 +41,12 @@ def _programs():
 
 
 @pytest.fixture(scope='session')
+def environment(pytestconfig):
+  """Compiled programs are kept between the processes."""
+  return os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
+
+
+@pytest.fixture(scope='session')
 def reference():
   """The folder of reference figures beside the checkout."""
   if not REFERENCE.is_dir():

@@ -1,7 +1,5 @@
 """The scripts as a user starts them: exit status and kill -9; mistakes: test_mistakes.py."""
 
-import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -10,9 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from pidkd_jax.training import journal
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from tests import small
+from tests.small import ROOT
 
 
 @pytest.fixture(scope='module')
@@ -25,49 +22,15 @@ def command(home):
   """The main job, small; `folder` is the run's."""
 
   def command(folder, *more):
-    return [
-      sys.executable,
-      str(ROOT / 'scripts' / 'main.py'),
-      f'--config={ROOT / "configs" / "digits.py"}:pidkd',
-      f'--workdir={folder}',
-      '--config.student=resnet8*0.25',
-      '--config.method.num_projectors=2',
-      '--config.method.factor=8',
-      '--config.batch_size=128',
-      '--config.total_epochs=6',
-      '--config.checkpoint_seconds=0',
-      '--config.teacher.model=resnet8*0.25',
-      '--config.teacher.batch_size=128',
-      '--config.teacher.total_epochs=1',
-      f'--config.data.dir={home / "tfds"}',
-      *more,
-    ]
+    return small.command(folder, home / 'tfds', 'pidkd', '--config.total_epochs=6', *more)
 
   return command
-
-
-@pytest.fixture(scope='module')
-def environment(pytestconfig):
-  """Compiled programs are kept between the processes."""
-  return os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
 
 
 def run(command, environment):
   return subprocess.run(
     command, env=environment, capture_output=True, text=True, check=False, timeout=300
   )
-
-
-def result(folder):
-  with np.load(folder / 'bundles' / 'pidkd-0' / 'variables.npz') as file:
-    return {name: file[name].tobytes() for name in file.files}
-
-
-def figures(folder):
-  return [
-    {name: value for name, value in row.items() if 'seconds' not in name}
-    for row in journal.read(folder)
-  ]
 
 
 def wait_for_checkpoint(process, folder, least):
@@ -100,8 +63,7 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
   done = run(command(killed), environment)
   assert done.returncode == 0, done.stderr
   assert 'goes on at step' in done.stderr
-  assert result(killed) == result(whole)
-  assert figures(killed) == figures(whole)
+  assert small.result(killed) == small.result(whole)
 
   # The bundle is evaluated by another process, to the same digits.
   evaluate = [

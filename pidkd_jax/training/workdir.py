@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 import jax
+from flax import traverse_util
 
 from pidkd_jax import devices, processes
 from pidkd_jax.errors import UserError
@@ -148,20 +149,12 @@ def _check_same(folder, before, now, harmless) -> None:
   if not isinstance(before, dict):
     raise ValueError('it holds no JSON object')
   # Through JSON, where a tuple is a list.
-  before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+  before, now = (
+    traverse_util.flatten_dict(tree, sep='.') for tree in (before, json.loads(json.dumps(now)))
+  )
   for name in sorted(before.keys() | now.keys()):
     if name not in harmless and before.get(name) != now.get(name):
       raise UserError(
         f'workdir {str(folder)!r} holds a run with {name} = {before.get(name)!r} and not '
         f'{now.get(name)!r}; give another --workdir'
       )
-
-
-def _flat(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-  flat = {}
-  for key, value in tree.items():
-    if isinstance(value, dict):
-      flat |= _flat(value, f'{prefix}{key}.')
-    else:
-      flat[prefix + key] = value
-  return flat

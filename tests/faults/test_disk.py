@@ -4,7 +4,8 @@ import os
 import subprocess
 
 import pytest
-from outcome import result
+
+from tests.small import result
 
 
 @pytest.fixture

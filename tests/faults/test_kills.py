@@ -3,7 +3,7 @@
 import random
 import time
 
-from outcome import result
+from tests.small import result
 
 KILLS = 20
 
