@@ -25,7 +25,7 @@ METHODS = ('pidkd', 'crd', 'rkd')
 
 def main(count: int) -> dict[str, np.ndarray]:
   data = noise.dataset(STEPS * BATCH, SIZE, CLASSES)
-  model = models.create('resnet8*0.25', num_classes=CLASSES)
+  model = models.create('plain:Plain', num_classes=CLASSES)
   image = jax.ShapeDtypeStruct((BATCH, SIZE, SIZE, 3), jnp.float32)
   teacher = Network(jax.jit(model.init)(jax.random.key(0), jnp.zeros(image.shape)), model)
   stream = batches.stream(
