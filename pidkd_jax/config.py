@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from pidkd_jax import methods, models, precision
 from pidkd_jax.errors import UserError, unknown
 from pidkd_jax.pairs import Pair, find
+from pidkd_jax.training import memory
 from pidkd_jax.training.recipe import Numbers, Recipe
 
 _METHOD = 'pidkd'
@@ -49,6 +50,10 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
         all have one size already.
       data.holdout: share of the training split held out to pick the best epoch; 0 for none.
       data.padding, .flip: augmentation; -1 leaves it to the dataset.
+      data.streaming: 'auto', 'always' or 'never': whether the images stay on disk and are read and
+        decoded as they are needed. 'auto' does so if the images of both splits, N*H*W*C bytes, take
+        more than a quarter of what a training may take (memory_gib; training/memory.py). Results
+        are the same; steps_per_call is 1 then.
 
   Raises:
     UserError: an unknown pair or method, or a method named twice.
@@ -92,6 +97,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
         'holdout': 0.0,
         'padding': -1,
         'flip': -1,
+        'streaming': 'auto',
       },
     }
   )
@@ -265,6 +271,8 @@ def check(config: ConfigDict) -> None:
   for field in ('seed', 'teacher.seed'):
     if get(config, field) >= 2**32:
       raise UserError(f'{field} is {get(config, field)}; it must be below 2**32')
+  if config.data.streaming not in memory.STREAMING:
+    raise unknown('data.streaming', config.data.streaming, memory.STREAMING)
   if config.data.flip not in (-1, 0, 1):
     raise UserError(f"data.flip is {config.data.flip}; it is 1, 0, or -1 for the dataset's own")
   for field, least, allowed in _BOUNDS:

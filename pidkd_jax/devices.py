@@ -1,6 +1,7 @@
 """One training on several devices: each batch is split over them, all else lies on every one.
 
-With several processes (`processes`) the devices are those of all of them, and each holds all data.
+With several processes (`processes`) the devices are those of all of them. Each holds all data, but
+for those that are streamed, of which it reads what its own devices take.
 
 What is computed is defined on the whole batch (BatchNorm's statistics and a method's relations
 between examples too), so their number changes results by rounding alone.
@@ -101,6 +102,36 @@ def _replicated(everywhere: NamedSharding, leaf: Any) -> jax.Array:
     return jax.random.wrap_key_data(data, impl=implementation)
   host = np.asarray(leaf)
   return jax.make_array_from_callback(host.shape, everywhere, lambda index: host[index])
+
+
+def own(size: int) -> np.ndarray:
+  """Which of a batch's `size` examples lie on this process's devices, int [n], for `put_parts`."""
+  index = np.arange(size)
+  if not _on_several() or size % count():
+    return index
+  parts = _parts().addressable_devices_indices_map((size,)).values()
+  return np.unique(np.concatenate([index[part] for part in parts]))
+
+
+def put_parts(images: np.ndarray, index: np.ndarray, size: int) -> jax.Array:
+  """A batch from the host, each device with its part; whole where it cannot be split evenly.
+
+  Args:
+    images: [n, ...], those of `index`.
+    index: what `own` gives for `size`.
+    size: of the whole batch.
+  """
+  if not _on_several() or size % count():
+    return put(images)
+  return jax.make_array_from_callback(
+    (size, *images.shape[1:]),
+    _parts(),
+    lambda part: images[np.searchsorted(index, np.arange(size)[part[0]])],
+  )
+
+
+def _parts() -> NamedSharding:
+  return NamedSharding(jax.sharding.get_mesh(), _SPLIT)
 
 
 def _on_several() -> bool:

@@ -28,3 +28,8 @@ def cache_folder() -> pathlib.Path:
   """Where this user's caches of ours lie; XDG_CACHE_HOME moves it."""
   root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
   return pathlib.Path(root) / 'pidkd_jax'
+
+
+def cores() -> int:
+  """Cores that this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -101,6 +101,13 @@ def first_then_all(where: str, function: Callable, *args, **kwargs):
   return result if first() else function(*args, **kwargs)
 
 
+def least(mebibytes: int) -> int:
+  """The smallest of the numbers of all processes, in every process."""
+  if not several():
+    return mebibytes
+  return int(multihost_utils.process_allgather(np.array(mebibytes, np.int32)).min())
+
+
 def any_says(*said: bool) -> list[bool]:
   """What at least one process says, in every process."""
   if not several():

@@ -96,20 +96,6 @@ class Teacher:
   logits: jax.Array
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arrays:
-  """A split in memory: images uint8 [N, H, W, C] and labels int32 [N]."""
-
-  images: np.ndarray
-  labels: np.ndarray
-
-  def __len__(self) -> int:
-    return len(self.labels)
-
-  def take(self, index: np.ndarray) -> 'Arrays':
-    return Arrays(self.images[index], self.labels[index])
-
-
 # Compared by identity: its labels are an array, and one run has one training split.
 @dataclasses.dataclass(frozen=True, eq=False)
 class DatasetSpec:

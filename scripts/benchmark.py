@@ -19,7 +19,6 @@ import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
@@ -33,7 +32,7 @@ from pidkd_jax.training import workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.optimizer import optimizer
 from pidkd_jax.training.recipe import Numbers, Recipe
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
@@ -64,7 +63,7 @@ def main():
 
 
 def _measure(caches):
-  cohort, stream = _cohort(_TRIALS.value)
+  cohort, stream, examples = _cohort(_TRIALS.value)
   order = stream.order(jnp.int32(0))
   batch = stream.batch(order, jnp.int32(0))
   fused = _STEPS_PER_CALL.value or (1 if jax.default_backend() == 'cpu' else _STEPS.value)
@@ -111,13 +110,12 @@ def _measure(caches):
 
   name = cohort.methods[0][0]
   network = cohort.network(name, states['training step'][name].variables)
-  whole = Arrays(np.asarray(stream.images), np.asarray(stream.labels))
-  split = inference.split(whole, (0.5,) * 3, (0.25,) * 3)
+  split = inference.split(examples, (0.5,) * 3, (0.25,) * 3)
   count = _STEPS.value * _BATCH_SIZE.value
   rows = [(title, count, seconds) for title, seconds in training.items()]
   if cohort.teacher is not None:
     rows.append(("teacher's forward pass", count, _rounds(observe)))
-  rows.append(('evaluation', len(whole), _rounds(lambda: inference.logits(network, split))))
+  rows.append(('evaluation', len(examples), _rounds(lambda: inference.logits(network, split))))
 
   print(
     f'{_TEACHER.value} -> {_STUDENT.value}, {" ".join([_METHOD.value, *_SET.value])}, '
@@ -178,7 +176,7 @@ def _cohort(trials):
     flip=spec.flip,
     dtype=dtype,
   )
-  return cohort, stream
+  return cohort, stream, data.train
 
 
 def _hyperparameters():

@@ -15,7 +15,7 @@ from pidkd_jax import bundle, data, models
 from pidkd_jax.distilled import Distilled, apart
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.training import workdir
+from pidkd_jax.training import memory, workdir
 
 _BUNDLE = flags.DEFINE_string('bundle', '', 'Folder of the bundle.')
 _TEACHER = flags.DEFINE_string(
@@ -104,6 +104,7 @@ def _dataset(known):
     archive=_ARCHIVE.value or (known['archive'] if same else ''),
     verify=verify,
     image_size=image_size,
+    limit=memory.image_limit(),
   )
   if same and dataset.spec.fingerprint != known['fingerprint']:
     raise UserError(

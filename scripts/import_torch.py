@@ -21,7 +21,7 @@ from pidkd_jax import bundle, data, models, torch_import
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.training import workdir
+from pidkd_jax.training import memory, workdir
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '', 'PyTorch file.')
 _MODEL = flags.DEFINE_string('model', '', 'Name of the network in it.')
@@ -77,6 +77,7 @@ def main():
       archive=_ARCHIVE.value,
       verify=_VERIFY.value,
       image_size=_IMAGE_SIZE.value or 0,
+      limit=memory.image_limit(),
     )
   facts = _facts(dataset, teacher)
   network = _network(checkpoint, teacher, tuple(facts['image_shape']))

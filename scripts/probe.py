@@ -10,7 +10,7 @@ from absl import flags
 from pidkd_jax import bundle, data, models
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.probe import probe
-from pidkd_jax.training import workdir
+from pidkd_jax.training import memory, workdir
 
 _BUNDLE = flags.DEFINE_multi_string('bundle', [], 'Folder of a bundle; repeatable.')
 _DATA = flags.DEFINE_string('data', '', 'Dataset to probe on.')
@@ -38,6 +38,7 @@ def main():
     archive=_ARCHIVE.value,
     verify=_VERIFY.value,
     image_size=_IMAGE_SIZE.value,
+    limit=memory.image_limit(),
   )
   print(
     f'A linear classifier on frozen features: {len(dataset.train):,} training and '

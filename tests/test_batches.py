@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax.data import augment, batches
-from pidkd_jax.types import Arrays
+from pidkd_jax.data.arrays import Arrays
 
 SIZE, SIDE = 23, 6
 MEAN, STD = (0.5, 0.25, 0.1), (0.3, 0.2, 0.5)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pidkd_jax import bundle, data, npz, torch_import
 from pidkd_jax.data import arrays, preparation, records
 from pidkd_jax.data.cifar100 import Cifar100
+from pidkd_jax.data.prepared import Prepared
 from pidkd_jax.data.tiny_imagenet import TinyImagenet
 from pidkd_jax.errors import UserError
 from pidkd_jax.report import runs
@@ -96,14 +97,14 @@ def test_a_prepared_file_is_read_or_refused(home):
   whole = data.load('cifar100', directory=str(directory), archive=str(archive), verify=False)
   [path] = directory.rglob('*train.array_record*')
   source = data.registry.find('dataset', 'pidkd_jax.data', 'DATASETS', 'cifar100')
-  opened, _ = preparation.prepare(source, str(directory), str(archive), False, 0)
+  opened, _ = preparation.prepare(source, str(directory), str(archive), False, 0, in_memory=True)
 
   @FEW
   @given(damaged(path.read_bytes()))
   def check(content):
     path.write_bytes(content)
     with refusing():
-      found = arrays.read(opened, 'train')
+      found = arrays.read(Prepared(opened, 'train'))
       np.testing.assert_array_equal(found.images, whole.train.images)
       np.testing.assert_array_equal(found.labels, whole.train.labels)
 

@@ -1,18 +1,26 @@
-"""Datasets in memory, all of them by way of TFDS and none of them by way of TensorFlow.
+"""Datasets, all of them by way of TFDS and none of them by way of TensorFlow.
 
 A dataset is one file in this folder: a TFDS builder and an entry in the file's `DATASETS`.
 """
 
+import logging
 import os
 
+import numpy as np
+import tensorflow_datasets as tfds
 from tensorflow_datasets.core import constants
 
 from pidkd_jax import registry
-from pidkd_jax.data import arrays
+from pidkd_jax.data import arrays, facts
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.preparation import prepare
+from pidkd_jax.data.prepared import Prepared
+from pidkd_jax.data.stored import Records, Stored
+from pidkd_jax.data.survey import survey
 from pidkd_jax.errors import UserError
 from pidkd_jax.types import DatasetSpec
+
+logger = logging.getLogger(__name__)
 
 __all__ = ['Dataset', 'load', 'names', 'published']
 
@@ -39,8 +47,9 @@ def load(
   archive: str = '',
   verify: bool = True,
   image_size: int = 0,
+  limit: int | None = None,
 ) -> Dataset:
-  """Loads a dataset into memory; prepares it first where that has not been done.
+  """Opens a dataset; prepares it first where that has not been done.
 
   Args:
     name: one of `names()`.
@@ -53,9 +62,12 @@ def load(
       statistics computed from its train split. A folder of images has nothing official.
     image_size: side in pixels that the images of `image_folder` are brought to; 0: they all have
       one size already. Those of the other datasets have theirs.
+    limit: bytes that the images of both splits may take, decoded. A larger dataset stays on disk
+      and is streamed: its images are read, and decoded, as they are needed. None: it is read into
+      memory in any case.
 
   Returns:
-    Both splits and the spec.
+    Both splits and the spec, which is the same whether the dataset is streamed or not.
 
   Raises:
     UserError: in one line, if the name is unknown, the archive missing, damaged or refused, the
@@ -65,13 +77,23 @@ def load(
   directory = os.path.expanduser(directory or constants.get_default_data_dir())
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
-  builder, origin = prepare(source, directory, archive, verify, image_size)
-  train, test = arrays.read(builder, 'train'), arrays.read(builder, source.test)
+  builder, origin = prepare(source, directory, archive, verify, image_size, in_memory=limit is None)
+  splits = Prepared(builder, 'train'), Prepared(builder, source.test)
+  size = sum(split.nbytes for split in splits)
+  streamed = limit is not None and size > limit
+  train, test, fingerprint, levels = (_stored if streamed else _read)(*splits)
+  if streamed:
+    logger.info(
+      '%s is streamed: its images take %.0f MiB, and %.0f MiB are theirs',
+      builder.name,
+      size / 2**20,
+      limit / 2**20,
+    )
   mean, std = source.mean, source.std
   # Statistics that were published hold for the official images only.
   if mean is None or builder.name != name:
-    mean, std = arrays.statistics(train.images)
-  shape = train.images.shape[1:]
+    mean, std = facts.statistics(levels())
+  shape = train.image_shape
   spec = DatasetSpec(
     name=builder.name,
     format=name,
@@ -84,7 +106,31 @@ def load(
     std=std,
     padding=min(shape[:2]) // 8 if source.padding is None else source.padding,
     flip=source.flip,
-    fingerprint=arrays.fingerprint(train, test),
+    fingerprint=fingerprint,
     image_size=image_size,
   )
   return Dataset(spec, train, test)
+
+
+def _read(*splits: Prepared):
+  """Both splits in memory, their fingerprint, and what counts the levels of the first."""
+  train, test = map(arrays.read, splits)
+  return train, test, facts.fingerprint(train, test), lambda: facts.levels(train.images)
+
+
+def _stored(*splits: Prepared):
+  """The same of splits that stay on disk."""
+  for split in splits:
+    if split.builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+      raise UserError(
+        f'{split.builder.data_dir} is prepared as {split.builder.info.file_format.value}, of which'
+        ' no single record can be read; delete that folder and run again, or read it into memory'
+        ' with --config.data.streaming=never'
+      )
+  train, test = map(Records, splits)
+  found = survey(train, test)
+  stored = (
+    Stored(records, labels, np.arange(len(labels)))
+    for records, labels in ((train, found.train), (test, found.test))
+  )
+  return *stored, found.fingerprint, lambda: found.levels

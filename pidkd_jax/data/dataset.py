@@ -1,16 +1,17 @@
-"""A dataset in memory, and a part of its training split held out."""
+"""A dataset, and a part of its training split held out."""
 
 import dataclasses
 
 import numpy as np
 
+from pidkd_jax.data.examples import Examples
 from pidkd_jax.errors import UserError
-from pidkd_jax.types import Arrays, DatasetSpec
+from pidkd_jax.types import DatasetSpec
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-  """Both splits in memory and what is known of them.
+  """Both splits, in memory or on disk, and what is known of them.
 
   Attributes:
     spec: what methods, tables and bundles need to know.
@@ -19,10 +20,10 @@ class Dataset:
   """
 
   spec: DatasetSpec
-  train: Arrays
-  test: Arrays
+  train: Examples
+  test: Examples
 
-  def hold_out(self, fraction: float, seed: int) -> tuple['Dataset', Arrays]:
+  def hold_out(self, fraction: float, seed: int) -> tuple['Dataset', Examples]:
     """Sets a class-balanced part of the training split aside, to choose hyper-parameters on.
 
     A class of n images gives round(fraction * n) of them, but at least one, and keeps at least

@@ -75,16 +75,17 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return image
 
 
-def bind(path: Path, image_size: int) -> type[ImageFolder]:
+def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
   """The builder of one folder, under a name that stands for its images and the size.
 
   Args:
     path: the folder; every file in it is read, for the name.
     image_size: side of the square images that are wanted; 0: as they are, all of one size.
+    in_memory: whether they are to be read into memory.
 
   Raises:
     UserError: the folder is not usable (see `scan`), or the images would be smaller than 8 pixels
-      or larger than the machine's memory.
+      or, where they have to fit, larger than the machine's memory.
   """
   if image_size and image_size < _LEAST:
     raise UserError(
@@ -100,10 +101,11 @@ def bind(path: Path, image_size: int) -> type[ImageFolder]:
       ' --config.data.image_size, e.g. 32'
     )
   size, memory = len(found.paths) * width * height * 3, _memory()
-  if size > memory:
+  if in_memory and size > memory:
     raise UserError(
       f'the {len(found.paths):,} images of {path} at {width}x{height} take {size / 1e9:.1f} GB and'
-      f' this machine has {memory / 1e9:.1f}; give a smaller --config.data.image_size'
+      f' this machine has {memory / 1e9:.1f}; give a smaller --config.data.image_size, or'
+      ' --config.data.streaming=always'
     )
   sha256 = hashlib.sha256(f'{found.sha256()} {image_size}'.encode()).hexdigest()
   scaled = f'scaled and cut to {image_size}x{image_size}' if image_size else 'not scaled'

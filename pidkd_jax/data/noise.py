@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from pidkd_jax.data.arrays import Arrays
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.types import Arrays, DatasetSpec
+from pidkd_jax.types import DatasetSpec
 
 
 def dataset(size: int, image_size: int, num_classes: int) -> Dataset:

@@ -29,7 +29,7 @@ Builder = tfds.core.GeneratorBasedBuilder
 
 
 def prepare(
-  source: Source, directory: str, archive: str, verify: bool, image_size: int
+  source: Source, directory: str, archive: str, verify: bool, image_size: int, in_memory: bool
 ) -> tuple[Builder, str]:
   """Opens the dataset if it is prepared; otherwise prepares it from its archive.
 
@@ -42,6 +42,7 @@ def prepare(
     archive: path of the user's own archive, or of the folder of his images, or ''.
     verify: whether to refuse an archive that is not the official one.
     image_size: side that the user's own images are brought to, or 0.
+    in_memory: whether all images have to fit into the machine's memory.
 
   Returns:
     The builder of the prepared dataset; one line that says where the data came from.
@@ -50,7 +51,7 @@ def prepare(
     UserError: if there is no usable archive, or no room for the files.
   """
   if source.bind:
-    return _from_folder(source, directory, archive, image_size)
+    return _from_folder(source, directory, archive, image_size, in_memory)
   official = _open(source.builder, directory)
   is_prepared = official.data_path.exists()
   height, width, _ = official.info.features['image'].shape
@@ -76,12 +77,14 @@ def prepare(
   return _from_network(source, directory, path)
 
 
-def _from_folder(source: Source, directory: str, path: str, image_size: int) -> tuple[Builder, str]:
+def _from_folder(
+  source: Source, directory: str, path: str, image_size: int, in_memory: bool
+) -> tuple[Builder, str]:
   """What `prepare` returns, from images of the user's own."""
   if not path:
     raise UserError('no folder of images was given; name it with --config.data.archive')
   folder = Path(os.path.expanduser(path)).absolute()
-  builder = _make(source.bind(folder, image_size), directory)
+  builder = _make(source.bind(folder, image_size, in_memory), directory)
   return builder, f'{source.origin}: {builder.info.description}'
 
 

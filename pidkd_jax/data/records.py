@@ -1,5 +1,6 @@
 """The records of a prepared file, in the two formats that can be read without TensorFlow."""
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterator
 
@@ -12,16 +13,23 @@ _BLOCK = 1024
 
 def array_record(path: str) -> Iterator[bytes]:
   """Every record of an array_record file, in order; a damaged block raises RuntimeError."""
-  # Imported here: it does not exist on every platform, and a tfrecord is read without it.
-  from array_record.python.array_record_module import ArrayRecordReader
-
-  reader = ArrayRecordReader(path)
-  try:
+  with _opened(path) as reader:
     count = reader.num_records()
     for start in range(0, count, _BLOCK):
       yield from reader.read(start, min(start + _BLOCK, count))
-  finally:
-    reader.close()
+
+
+def array_record_count(path: str) -> int:
+  """How many records an array_record file has."""
+  with _opened(path) as reader:
+    return reader.num_records()
+
+
+def _opened(path: str):
+  # Imported here: it does not exist on every platform, and a tfrecord is read without it.
+  from array_record.python.array_record_module import ArrayRecordReader
+
+  return contextlib.closing(ArrayRecordReader(path))
 
 
 def tfrecord(path: str) -> Iterator[bytes]:

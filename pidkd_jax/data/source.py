@@ -21,7 +21,8 @@ class Source:
     mean: published per-channel mean of the pixels in [0, 1]; None: computed from the train split.
     std: published per-channel standard deviation, likewise.
     bind: for images of the user's own: the builder of what lies at a path, under a name of its
-      own, brought to an image size (0: as it is). It raises UserError.
+      own, brought to an image size (0: as it is); whether all of it has to fit into memory. It
+      raises UserError.
   """
 
   builder: type[tfds.core.GeneratorBasedBuilder]
@@ -31,4 +32,4 @@ class Source:
   test: str = 'test'
   mean: tuple[float, ...] | None = None
   std: tuple[float, ...] | None = None
-  bind: Callable[[Path, int], type[tfds.core.GeneratorBasedBuilder]] | None = None
+  bind: Callable[[Path, int, bool], type[tfds.core.GeneratorBasedBuilder]] | None = None

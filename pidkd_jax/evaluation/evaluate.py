@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pidkd_jax.data.examples import Examples
 from pidkd_jax.evaluation import classification, inference
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Judgement:
 
 def judge(
   networks: Mapping[str, Network],
-  arrays: Arrays,
+  examples: Examples,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   teacher: Network | None,
@@ -33,7 +34,7 @@ def judge(
 
   Args:
     networks: to be judged, by name.
-    arrays: the split.
+    examples: the split.
     mean: per-channel pixel mean that networks and teacher were trained with.
     std: per-channel standard deviation, likewise.
     teacher: seen once for all; without it agreement and alignment are left out.
@@ -41,12 +42,12 @@ def judge(
   Returns:
     By the networks' names.
   """
-  split = inference.split(arrays, mean, std)
+  split = inference.split(examples, mean, std)
   wanted = None if teacher is None else inference.logits(teacher, split)
   found = {}
   for name, network in networks.items():
     logits = wanted if network is teacher else inference.logits(network, split)
-    measures = classification.measures(logits, arrays.labels, wanted)
+    measures = classification.measures(logits, examples.labels, wanted)
     found[name] = Judgement(measures, logits)
   if teacher is not None:
     aligned = {name: network for name, network in networks.items() if network.model.aligned}
@@ -57,11 +58,11 @@ def judge(
 
 def evaluate(
   networks: Mapping[str, Network],
-  arrays: Arrays,
+  examples: Examples,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   teacher: Network | None,
 ) -> dict[str, dict[str, float]]:
   """The measures of `judge` alone, {name: {measure: value}}."""
-  judged = judge(networks, arrays, mean, std, teacher)
+  judged = judge(networks, examples, mean, std, teacher)
   return {name: judgement.measures for name, judgement in judged.items()}

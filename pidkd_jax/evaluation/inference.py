@@ -1,42 +1,48 @@
 """A network over a whole split."""
 
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
 from pidkd_jax import devices, folding, layers
 from pidkd_jax.data import augment
+from pidkd_jax.data.examples import Examples
 from pidkd_jax.precision import EXACT
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Network
 
 # One size for all, so that a bundle's numbers come out again to the last digit.
 BATCH_SIZE = 256
 
+# So many batches are under way before the result of the first is waited for; each holds its images.
+_UNDER_WAY = 16
 
-@struct.dataclass
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-  """A split on the device, padded to whole batches.
+  """A split, padded to whole batches.
 
   Attributes:
-    images: uint8 [batches, BATCH_SIZE, H, W, C]; what is past `size` is padding.
+    images: uint8 [BATCH_SIZE, H, W, C] on the devices; what is past `size` is padding.
     mean: float32 [C], of pixels scaled to [0, 1].
     std: float32 [C], likewise.
     size: N.
+    adapt: what brings images of one shape to that which the network was trained with.
   """
 
-  images: jax.Array
+  images: Iterable[jax.Array]
   mean: jax.Array
   std: jax.Array
-  size: int = struct.field(pytree_node=False)
+  size: int
+  adapt: Callable[[jax.Array], jax.Array]
 
   def batches(self) -> Iterator[tuple[jax.Array, jax.Array]]:
     """(normalised images [BATCH_SIZE, H, W, C], which of them are real [BATCH_SIZE])."""
     for i, images in enumerate(self.images):
       real = np.arange(i * BATCH_SIZE, (i + 1) * BATCH_SIZE) < self.size
-      yield _normalise(images, self.mean, self.std), jnp.asarray(real)
+      yield _normalise(self.adapt(images), self.mean, self.std), jnp.asarray(real)
 
 
 @jax.jit
@@ -45,15 +51,19 @@ def _normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
   return (devices.split if even else devices.whole)(augment.normalise(images, mean, std))
 
 
-def split(arrays: Arrays, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:
-  """Puts a split on the devices, once; `mean` and `std` are those the network was trained with."""
-  lacking = -len(arrays) % BATCH_SIZE
-  images = np.pad(arrays.images, ((0, lacking), (0, 0), (0, 0), (0, 0)))
+def split(
+  examples: Examples,
+  mean: tuple[float, ...],
+  std: tuple[float, ...],
+  adapt: Callable[[jax.Array], jax.Array] = lambda images: images,
+) -> Split:
+  """A split for networks that were trained with `mean` and `std`; `adapt` is Split's."""
   return Split(
-    images=devices.put(images.reshape(-1, BATCH_SIZE, *images.shape[1:])),
+    images=examples.blocks(BATCH_SIZE),
     mean=devices.put(np.asarray(mean, np.float32)),
     std=devices.put(np.asarray(std, np.float32)),
-    size=len(arrays),
+    size=len(examples),
+    adapt=adapt,
   )
 
 
@@ -69,10 +79,18 @@ def logits(network: Network, data: Split) -> np.ndarray:
 
 def _whole(function: Callable, network: Network, data: Split) -> np.ndarray:
   network = folding.fold(network)
+  parts = []
   with EXACT.scope():
-    # All batches are under way before the first is fetched.
-    parts = [function(network, image) for image, _ in data.batches()]
+    for image, _ in data.batches():
+      parts.append(function(network, image))
+      _await(parts)
   return np.concatenate([np.asarray(part) for part in parts])[: data.size]
+
+
+def _await(results: list) -> None:
+  """Waits for the last but some of the results, so that no more batches are held."""
+  if len(results) > _UNDER_WAY:
+    jax.block_until_ready(results[-1 - _UNDER_WAY])
 
 
 @jax.jit
@@ -121,6 +139,7 @@ def alignment_errors(
       target = _target(teacher, image)
       for name, network in networks.items():
         sums[name].append(_squares(network, target, image, real))
+        _await(sums[name])
   errors = {}
   for name, parts in sums.items():
     difference, size = np.sum(np.asarray(parts, np.float64), axis=0)

@@ -6,8 +6,9 @@ import numpy as np
 from scipy.special import softmax
 
 from pidkd_jax import processes
+from pidkd_jax.data.examples import Examples
 from pidkd_jax.evaluation import inference
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Network
 
 # As many as a picture of them can show; of all images they would be larger than the networks.
 _POOLED = 500
@@ -17,7 +18,7 @@ def save(
   path: pathlib.Path,
   logits: np.ndarray,
   network: Network,
-  arrays: Arrays,
+  examples: Examples,
   mean: tuple[float, ...],
   std: tuple[float, ...],
 ) -> None:
@@ -30,18 +31,18 @@ def save(
     path: of the file; its folder is made.
     logits: float32 [N, K] of the split's images.
     network: that gave them.
-    arrays: the split.
+    examples: the split.
     mean: per-channel pixel mean that the network was trained with.
     std: per-channel standard deviation, likewise.
   """
-  sample = inference.split(arrays.take(np.arange(min(_POOLED, len(arrays)))), mean, std)
+  sample = inference.split(examples.take(np.arange(min(_POOLED, len(examples)))), mean, std)
   pooled = inference.pooled(network, sample).astype(np.float16)
   if not processes.first():
     return
   path.parent.mkdir(exist_ok=True)
   np.savez(
     path,
-    label=arrays.labels.astype(np.uint16),
+    label=examples.labels.astype(np.uint16),
     predicted=logits.argmax(axis=1).astype(np.uint16),
     confidence=softmax(logits.astype(np.float64), axis=1).max(axis=1).astype(np.float32),
     pooled=pooled,

@@ -5,13 +5,16 @@ features that stay as they are. There it is trained by SGD; here it is a logisti
 to its optimum, so that a figure depends on no schedule and no seed.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pidkd_jax.data.examples import Examples
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation import inference
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Network
 
 # scikit-learn's: the weight of the loss, summed over the images, beside half the squared norm.
 INVERSE_PENALTY = 1.0
@@ -19,13 +22,11 @@ INVERSE_PENALTY = 1.0
 # Standardised features take some tens to hundreds of steps.
 _MAX_STEPS = 5000
 
-_BLOCK = 1024
-
 
 def probe(
   network: Network,
-  train: Arrays,
-  test: Arrays,
+  train: Examples,
+  test: Examples,
   image_shape: tuple[int, int, int],
   mean: tuple[float, ...],
   std: tuple[float, ...],
@@ -52,9 +53,10 @@ def probe(
   from sklearn.pipeline import make_pipeline
   from sklearn.preprocessing import StandardScaler
 
+  shaped = functools.partial(adapt, image_shape=image_shape)
   seen, unseen = (
-    inference.pooled(network, inference.split(adapt(arrays, image_shape), mean, std))
-    for arrays in (train, test)
+    inference.pooled(network, inference.split(examples, mean, std, shaped))
+    for examples in (train, test)
   )
   if not (np.isfinite(seen).all() and np.isfinite(unseen).all()):
     raise UserError('a network gives features that are not finite; it cannot be probed')
@@ -66,7 +68,7 @@ def probe(
   return float(classifier.score(unseen.astype(np.float64), test.labels))
 
 
-def adapt(arrays: Arrays, image_shape: tuple[int, int, int]) -> Arrays:
+def adapt(images: jax.Array, image_shape: tuple[int, int, int]) -> jax.Array:
   """Images in another shape, uint8 [N, h, w, c] -> uint8 [N, H, W, C].
 
   Sizes change by bilinear interpolation, smoothed where it reduces, and to whole levels, as images
@@ -76,19 +78,15 @@ def adapt(arrays: Arrays, image_shape: tuple[int, int, int]) -> Arrays:
     UserError: there are several channels and several others are asked.
   """
   height, width, channels = image_shape
-  if arrays.images.shape[1:] == (height, width, channels):
-    return arrays
-  given = arrays.images.shape[3]
+  if images.shape[1:] == (height, width, channels):
+    return images
+  given = images.shape[3]
   if channels != given and 1 not in (channels, given):
     raise UserError(
       f'images of {given} channels cannot be shown to a network for {channels}; a dataset of 1 or '
       f'{channels} can'
     )
-  blocks = [
-    np.asarray(_resized(arrays.images[start : start + _BLOCK], height, width, channels))
-    for start in range(0, len(arrays), _BLOCK)
-  ]
-  return Arrays(np.concatenate(blocks), arrays.labels)
+  return _resized(images, height, width, channels)
 
 
 @jax.jit(static_argnums=(1, 2, 3))

@@ -32,7 +32,14 @@ from pidkd_jax.types import DatasetSpec, Network
 logger = logging.getLogger(__name__)
 
 # What may differ when a run is taken up again.
-_HARMLESS = ('checkpoint_seconds', 'memory_gib', 'devices', 'data.dir', 'teacher.dir')
+_HARMLESS = (
+  'checkpoint_seconds',
+  'memory_gib',
+  'devices',
+  'data.dir',
+  'data.streaming',
+  'teacher.dir',
+)
 
 
 def main(config: ConfigDict, folder: str) -> str:
@@ -59,6 +66,7 @@ def main(config: ConfigDict, folder: str) -> str:
 
 def _main(config: ConfigDict, home: pathlib.Path) -> str:
   rows = configuration.rows(config)
+  limit = memory.STREAMING[config.data.streaming](_budget(config))
   dataset = processes.first_then_all(
     'data',
     data.load,
@@ -67,6 +75,7 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
     archive=config.data.archive,
     verify=config.data.verify,
     image_size=config.data.image_size,
+    limit=limit,
   )
   spec = dataset.spec
   logger.info(
@@ -81,7 +90,7 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
   pace = run.Pace(
     config.checkpoint_seconds,
     config.steps_per_call,
-    int(config.memory_gib * 2**30) or memory.available(),
+    _budget(config),
   )
   # Whatever is wrong comes out before anything is written or trained.
   workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
@@ -101,12 +110,17 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
   run.execute(plan, dataset, kept, home, 'students', pace)
   _describe(kept, dataset, home)
   if 'probe' in config:
-    _probe(config, kept, home)
+    _probe(config, kept, home, limit)
   if not processes.first():
     return ''
   from pidkd_jax import report  # Only now: Matplotlib takes seconds, and training need not wait.
 
   return report.run(home)
+
+
+def _budget(config: ConfigDict) -> int:
+  """Bytes that a training may take from here on."""
+  return int(config.memory_gib * 2**30) or memory.available()
 
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
@@ -292,7 +306,7 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models
   )
 
 
-def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
+def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path, limit: int | None) -> None:
   """Judges teacher and students on another dataset, once; probe.json in the run's folder."""
   path = home / 'probe.json'
   if path.exists():
@@ -305,6 +319,7 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
     archive=config.probe.archive,
     verify=config.probe.verify,
     image_size=config.probe.image_size,
+    limit=limit,
   )
   own = models.families(config.student, config.teacher.model, teacher.network.model)
   found = {}

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax import devices, processes
-from pidkd_jax.data.batches import Stream
+from pidkd_jax.data.examples import Batches, Examples
 from pidkd_jax.errors import Stopped, UserError
 from pidkd_jax.evaluation import classification, inference
 from pidkd_jax.training.checkpoint import Checkpoints
@@ -25,7 +25,7 @@ from pidkd_jax.training.interruption import Interruption
 from pidkd_jax.training.journal import Journal, Row
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.stopwatch import Stopwatch
-from pidkd_jax.types import Arrays, Batch, Network
+from pidkd_jax.types import Batch, Network
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Settings:
     checkpoint_seconds: least time between two checkpoints; the end is always saved.
     steps_per_call: training steps in one compiled call; 0 is 1 on CPU, where a convolution's
       gradient in a loop body is 80 times slower, and 50 elsewhere. It moves results within
-      rounding.
+      rounding. Of a dataset that is streamed it is 1, as the host hands over each batch.
   """
 
   title: str
@@ -67,7 +67,7 @@ class Scoring:
   Attributes:
     name: 'test', or 'holdout', which selects the epoch that a member keeps.
     labels: int32 [N].
-    split: on the device.
+    split: its images.
     teacher: with which agreement is measured, or None.
   """
 
@@ -88,13 +88,13 @@ class Scoring:
 
 def scoring(
   name: str,
-  arrays: Arrays,
+  examples: Examples,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   teacher: Network | None,
 ) -> Scoring:
-  """Puts a split on the device."""
-  return Scoring(name, arrays.labels, inference.split(arrays, mean, std), teacher)
+  """A split as it is evaluated; the fields are Scoring's."""
+  return Scoring(name, examples.labels, inference.split(examples, mean, std), teacher)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Outcome:
 
 
 def train(
-  cohort: Cohort, stream: Stream, score: Scoring, workdir: pathlib.Path, settings: Settings
+  cohort: Cohort, stream: Batches, score: Scoring, workdir: pathlib.Path, settings: Settings
 ) -> tuple[dict[str, Outcome], dict[str, int]]:
   """Trains a cohort to its end, going on from the latest intact checkpoint in `workdir`.
 
@@ -125,7 +125,8 @@ def train(
 
   Raises:
     Stopped: on SIGTERM or SIGINT, after saving.
-    UserError: no member's loss is finite any more; the last good checkpoint is kept.
+    UserError: no member's loss is finite any more, or the data cannot be read; the last good
+      checkpoint is kept.
   """
   checkpoints = Checkpoints(workdir / 'checkpoints')
   try:
@@ -147,6 +148,7 @@ class _Training:
     self._settings = settings
     self._checkpoints = checkpoints
     self._watch = Stopwatch([name for name, _ in cohort.methods])
+    self._chunk = settings.chunk if stream.traceable else 1
     self._total = settings.total_epochs * stream.steps_per_epoch
     self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
@@ -160,9 +162,9 @@ class _Training:
     self._saved_at = time.monotonic()
 
   def _resume(self) -> tuple[int, dict[str, State]]:
-    if self._settings.chunk == 1 and devices.count() == 1:
+    if self._chunk == 1 and devices.count() == 1:
       self._compile()
-    states = self._initial()
+    states = self._initial(self._first())
     restored = self._checkpoints.restore(states)
     if restored is None:
       return 0, states
@@ -174,7 +176,8 @@ class _Training:
 
   def _compile(self) -> None:
     """Compiles all programs side by side; whoever calls one finds it then."""
-    states, batch = jax.eval_shape(self._initial), jax.eval_shape(self._first)
+    batch = self._stream.shapes
+    states = jax.eval_shape(self._initial, batch)
     programs = itertools.chain(self._cohort.programs(states, batch), self._stream.programs())
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       # Tracing holds the interpreter, and so stays in this thread; compiling lets go of it.
@@ -185,8 +188,8 @@ class _Training:
     """The first batch, by which programs know what they are given."""
     return self._stream.batch(self._stream.order(jnp.int32(0)), jnp.int32(0))
 
-  def _initial(self) -> dict[str, State]:
-    states = self._cohort.init(self._first())
+  def _initial(self, batch: Batch) -> dict[str, State]:
+    states = self._cohort.init(batch)
     if not self._score.selects:
       return states
     return {
@@ -206,7 +209,7 @@ class _Training:
         epoch, within = divmod(self._step, self._stream.steps_per_epoch)
         if epoch != order_epoch:
           order, order_epoch = self._stream.order(jnp.int32(epoch)), epoch
-        count = min(self._settings.chunk, self._stream.steps_per_epoch - within)
+        count = min(self._chunk, self._stream.steps_per_epoch - within)
         self._advance(order, count)
         if self._step - count == begun:
           jax.block_until_ready(self._states)
@@ -236,14 +239,24 @@ class _Training:
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
     cohort, states = self._cohort.of(self._finite()), self._finite()
-    if self._settings.chunk > 1:
+    if self._chunk > 1:
       states = scan(cohort, states, self._stream, order, step, count)
     elif self._watch.due(self._step % self._stream.steps_per_epoch):
-      states = self._watch.step(cohort, states, self._stream.batch(order, step), step)
+      states = self._watch.step(cohort, states, self._batch(order, step), step)
     else:
-      states = cohort.step(states, self._stream.batch(order, step), step)
+      states = cohort.step(states, self._batch(order, step), step)
     self._states |= states
     self._step += count
+
+  def _batch(self, order: jax.Array, step: jax.Array) -> Batch:
+    try:
+      return self._stream.batch(order, step)
+    except UserError:
+      # What was trained on good data is kept. Of several processes the others do not come here.
+      if not processes.several():
+        self._save()
+        self._checkpoints.wait()
+      raise
 
   def _finite(self) -> dict[str, State]:
     """The states of the members that have not diverged."""
@@ -337,7 +350,7 @@ class _Training:
     return found
 
   def _memory(self) -> dict[str, int]:
-    if self._settings.chunk > 1:
+    if self._chunk > 1:
       return {}
     batch = self._first()
     teacher = observe(self._cohort.teacher, batch)

@@ -2,7 +2,8 @@
 
 A cohort holds at once
 
-    shared      the training images, one batch, the teacher and what it sees of a batch
+    shared      the training images, or what is read ahead of them where they are streamed, one
+                batch, the teacher and what it sees of a batch
     state       of every member: parameters, momentum, BatchNorm's statistics, memory banks, and
                 once more the variables of the best epoch where a hold-out picks it; on CPU twice,
                 as a checkpoint that is being written holds a copy in the same memory
@@ -23,18 +24,22 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from pidkd_jax import devices
+from pidkd_jax import devices, processes
 from pidkd_jax.errors import UserError
 from pidkd_jax.training.cohort import Cohort, Member, State, observe
 from pidkd_jax.types import Batch, Teacher
 
 MIB = 2**20
+
+# Of what a training may take: the images of both splits, uint8. On CPU the training split lies in
+# memory twice, as it was read and as JAX has it, and the rest is for the training itself.
+IMAGE_SHARE = 0.25
 
 # Of the free memory: the rest is for what an estimate leaves out and for its error.
 SHARE = 0.8
@@ -69,17 +74,16 @@ def _total(shared: int, needs: Collection[Need]) -> int:
   return shared + sum(need.state for need in needs) + max(need.activation for need in needs)
 
 
-def estimate(cohort: Cohort, batch: Batch, *, selects: bool = False) -> Estimate:
+def estimate(cohort: Cohort, batch: Batch, *, images: int = 0, selects: bool = False) -> Estimate:
   """What the training of a cohort takes; nothing is compiled and no data are needed.
 
   Args:
     cohort: its teacher may be arrays or shapes.
     batch: a training batch, as arrays or shapes.
+    images: bytes of training images that are held (`Batches.nbytes`).
     selects: whether a hold-out picks each member's epoch.
   """
   teacher = jax.eval_shape(observe, cohort.teacher, batch)
-  dataset = cohort.methods[0][1].dataset
-  images = dataset.num_examples * math.prod(dataset.image_shape)
   states = jax.eval_shape(Cohort.init, cohort, batch)
   # Trials share their program.
   activations = {
@@ -160,6 +164,30 @@ def available() -> int:
   if 'bytes_limit' in stats:
     return int(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)))
   return int(SHARE * _free_host())
+
+
+def image_limit(budget: int | None = None) -> int:
+  """The bytes that the images of a dataset may take, both splits, before it is streamed.
+
+  Whole MiB, and of several processes the least.
+
+  Args:
+    budget: what a training may take; `available` if it is not given.
+  """
+  budget = available() if budget is None else budget
+  # On the host they lie in any case before they are put onto another device.
+  limit = IMAGE_SHARE * min(budget, SHARE * _free_host())
+  # All processes stream, or none does.
+  return processes.least(int(limit / MIB)) * MIB
+
+
+# What data.streaming may be: the bytes above which a dataset is streamed, by what a training may
+# take; None is no such bound.
+STREAMING: Mapping[str, Callable[[int], int | None]] = {
+  'auto': image_limit,
+  'always': lambda budget: 0,
+  'never': lambda budget: None,
+}
 
 
 def _free_host(root: pathlib.Path = pathlib.Path('/')) -> int:

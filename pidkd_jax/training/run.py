@@ -16,6 +16,7 @@ from pidkd_jax import bundle, models, precision, processes
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.data.examples import Batches, Examples
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation import outputs
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
@@ -25,7 +26,7 @@ from pidkd_jax.training import journal, loop, memory, workdir
 from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.optimizer import optimizer
 from pidkd_jax.training.recipe import Recipe
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Network
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Pace:
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-  """A plan with its data on the device and its cohort put together.
+  """A plan with its data at hand and its cohort put together.
 
   Attributes:
     cohort: ready for its first step.
@@ -85,11 +86,11 @@ class _Stage:
   """
 
   cohort: Cohort
-  stream: batches.Stream
-  held: Arrays | None
+  stream: Batches
+  held: Examples | None
 
 
-def _parted(plan: Plan, dataset: Dataset) -> tuple[Dataset, Arrays | None]:
+def _parted(plan: Plan, dataset: Dataset) -> tuple[Dataset, Examples | None]:
   """What a plan trains on, and what it holds out."""
   if plan.holdout:
     return dataset.hold_out(plan.holdout, _HOLD_OUT_SEED)
@@ -130,8 +131,7 @@ def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> 
 
 def _deployed(plan: Plan, stage: _Stage) -> dict[str, Network]:
   """What each label would deploy, as shapes."""
-  batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
-  states = jax.eval_shape(Cohort.init, stage.cohort, batch)
+  states = jax.eval_shape(Cohort.init, stage.cohort, stage.stream.shapes)
   return {
     member.label: stage.cohort.network(member.name, states[member.name].variables)
     for member in plan.members
@@ -210,8 +210,12 @@ def _split(
   plan: Plan, stage: _Stage, budget: int
 ) -> tuple[list[tuple[Member, ...]], memory.Estimate]:
   """The members that train in lock step, by memory, and the estimate for all of them."""
-  batch = jax.eval_shape(lambda: stage.stream.batch(stage.stream.order(0), 0))
-  need = memory.estimate(stage.cohort, batch, selects=stage.held is not None)
+  need = memory.estimate(
+    stage.cohort,
+    stage.stream.shapes,
+    images=stage.stream.nbytes,
+    selects=stage.held is not None,
+  )
   return memory.split(plan.members, need.needs, need.shared, budget), need
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from flax import traverse_util
 
-from pidkd_jax import devices, processes
+from pidkd_jax import devices, host, processes
 from pidkd_jax.errors import UserError
 
 _PACKAGES = (
@@ -128,12 +128,8 @@ def environment() -> dict[str, Any]:
     'device': jax.devices()[0].device_kind,
     'devices': devices.count(),
     'processes': jax.process_count(),
-    'cores': _cores(),
+    'cores': host.cores(),
   }
-
-
-def _cores() -> int:
-  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
 def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pidkd_jax.data import Dataset
+from pidkd_jax.data.arrays import Arrays
 from pidkd_jax.errors import UserError
-from pidkd_jax.types import Arrays, DatasetSpec
+from pidkd_jax.types import DatasetSpec
 
 COUNTS = (2, 7, 20, 101)
 

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
 from pidkd_jax import data
-from pidkd_jax.data import arrays
+from pidkd_jax.data import facts
 from pidkd_jax.data.digits import Digits
 from pidkd_jax.errors import UserError
 
@@ -46,7 +46,7 @@ def test_the_test_split_is_the_end_of_the_file(directory, digits):
 
 
 def test_statistics_are_computed_from_the_train_split(digits):
-  assert (digits.spec.mean, digits.spec.std) == arrays.statistics(digits.train.images)
+  assert (digits.spec.mean, digits.spec.std) == facts.statistics(facts.levels(digits.train.images))
 
 
 def test_it_is_opened_again_and_gives_the_same(directory, digits, monkeypatch):

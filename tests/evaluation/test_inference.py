@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pidkd_jax.data.arrays import Arrays
 from pidkd_jax.evaluation import inference
 from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.types import Arrays
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
 

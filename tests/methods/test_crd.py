@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from pidkd_jax import methods
+from pidkd_jax.data.arrays import Arrays
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.errors import UserError
 from pidkd_jax.methods.crd import Side, negatives
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Arrays, Batch, Features, Teacher
+from pidkd_jax.types import Batch, Features, Teacher
 
 # Of another momentum than 1/2, which would not tell the old from the new.
 CHOSEN = {'num_negatives': 20, 'dimension': 8, 'momentum': 0.7}

@@ -63,10 +63,10 @@ def test_on_cpu_a_checkpoint_is_a_second_copy(assemble, batches, monkeypatch):
 
 def test_images_batch_and_teacher_are_shared(assemble, batches):
   images, batch = 12 * 8 * 8 * 3, 4 * (4 * 8 * 8 * 3 + 4 + 4)
-  alone = memory.estimate(assemble(member('scratch')), batches[0])
+  alone = memory.estimate(assemble(member('scratch')), batches[0], images=images)
   assert alone.shared == images + batch
   cohort = assemble(member('simkd'))
-  taught = memory.estimate(cohort, batches[0])
+  taught = memory.estimate(cohort, batches[0], images=images)
   assert taught.shared == images + batch + held(observe(cohort.teacher, batches[0]))
 
 

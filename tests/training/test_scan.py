@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax.data import batches
+from pidkd_jax.data.arrays import Arrays
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Arrays
 
 
 def test_scan_is_the_same_mathematics_as_single_steps(assemble, dataset):
