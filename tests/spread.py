@@ -57,6 +57,19 @@ def main(count: int) -> dict[str, np.ndarray]:
   network = cohort.network('pidkd-0', states['pidkd-0'].variables)
   split = inference.split(data.test, data.spec.mean, data.spec.std)
   found = {'logits': inference.logits(network, split)}
+  # As where images are streamed: each process brings what its devices take.
+  own = devices.own(BATCH)
+  assert len(own) == BATCH // jax.process_count()
+  images = data.train.images[np.asarray(order)[:BATCH]]
+  placed = devices.put_parts(images[own], own, BATCH)
+  assert placed.addressable_shards[0].data.shape[0] == BATCH // count
+  ours = stream.schedule.finish(placed, order, jnp.int32(0))
+  for one, other in zip(
+    jax.tree.leaves(ours), jax.tree.leaves(stream.batch(order, 0)), strict=True
+  ):
+    for shard, same in zip(one.addressable_shards, other.addressable_shards, strict=True):
+      assert shard.index == same.index
+      np.testing.assert_array_equal(shard.data, same.data)
   alone = cohort.of(['pidkd-0'])
   copied = {'pidkd-0': jax.tree.map(jnp.copy, states['pidkd-0'])}
   scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 2)

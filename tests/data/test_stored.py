@@ -107,7 +107,7 @@ def test_a_dataset_is_streamed_by_the_bytes_of_its_images(load):
 
 
 @pytest.fixture
-def looked(monkeypatch):
+def looked(both, monkeypatch):
   """The splits that a survey has gone through."""
   found = []
   monkeypatch.setattr(Records, 'check', lambda records: found.append(records.split.split))

@@ -271,6 +271,7 @@ def _prepared(home):
 
   damaged('no-json', 'dataset_info.json', lambda content: b'{')
   damaged('cut', '*train.array_record*', lambda content: content[: len(content) // 2])
+  damaged('tfrecord', 'dataset_info.json', lambda info: info.replace(b'array_record', b'tfrecord'))
   damaged('emptied', '*train.array_record*', lambda content: b'')
 
 

@@ -308,6 +308,11 @@ MISTAKES = {
       'drop that is a word', 'fractions of the training are needed', "--config.drops=('half',)"
     ),
     _main('padding larger than the image', 'data.padding is 9', '--config.data.padding=9'),
+    _main(
+      'word for streaming',
+      "unknown data.streaming 'sometimes'; there are: always, auto, never",
+      '--config.data.streaming=sometimes',
+    ),
     _main('flip that is neither', 'data.flip is 2', '--config.data.flip=2'),
     _main('seed too large', 'it must be below 2**32', f'--config.seed={2**32}'),
     _main('seed larger than any', 'it must be below 2**32', f'--config.seed={2**70}'),
@@ -418,6 +423,18 @@ MISTAKES = {
     ),
     _main('prepared data cut short', 'is damaged', '--config.data.dir=prepared/cut'),
     _main('prepared data that are empty', 'is damaged', '--config.data.dir=prepared/emptied'),
+    _main(
+      'streamed data cut short',
+      'is damaged',
+      '--config.data.dir=prepared/cut',
+      '--config.data.streaming=always',
+    ),
+    _main(
+      'streamed data of which no single record can be read',
+      'is prepared as tfrecord',
+      '--config.data.dir=prepared/tfrecord',
+      '--config.data.streaming=always',
+    ),
     _main(
       'archive for data that need none',
       'leave --config.data.archive=archives/good.zip out',

@@ -107,8 +107,10 @@ def test_the_bundle_gives_the_same_numbers_again(config, whole):
   assert card['results']['top1'] == journal.read(whole(config))[-1]['test_top1']
 
 
-@pytest.mark.parametrize('stop', [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_goes_on_to_the_same_result(config, whole, home, monkeypatch, stop):
+@pytest.mark.parametrize('stop, streaming', [(signal.SIGTERM, 'always'), (signal.SIGINT, 'never')])
+def test_a_stopped_run_goes_on_to_the_same_result(
+  config, whole, home, monkeypatch, stop, streaming
+):
   folder = home / f'stopped-{stop.name}'
   advance = Progress.advance
   steps = []
@@ -120,6 +122,7 @@ def test_a_stopped_run_goes_on_to_the_same_result(config, whole, home, monkeypat
     advance(self, images)
 
   whole(config)  # Its teacher is trained by now, so that the signal falls on the student.
+  config.data.streaming = streaming
   monkeypatch.setattr(Progress, 'advance', advance_and_stop)
   with pytest.raises(Stopped, match='step 13 of 20') as stopped:
     job.main(config, str(folder))
@@ -128,6 +131,40 @@ def test_a_stopped_run_goes_on_to_the_same_result(config, whole, home, monkeypat
   job.main(config, str(folder))
   assert len(steps) == 20  # Nothing was trained twice.
   assert_same_result(folder, whole(config))
+
+
+def test_data_that_are_damaged_meanwhile_end_in_one_line_and_lose_nothing(
+  config, whole, home, monkeypatch
+):
+  folder = home / 'spoilt'
+  expected = whole(config)
+  [path] = (home / 'tfds' / 'digits').rglob('*train.array_record*')
+  good = path.read_bytes()
+  config.data.streaming = 'always'
+  config.checkpoint_seconds = 1e6
+  advance = Progress.advance
+  steps = []
+
+  def advance_and_spoil(self, images):
+    steps.append(images)
+    if len(steps) == 13:
+      with path.open('r+b') as file:
+        file.write(bytes(len(good)))
+    advance(self, images)
+
+  monkeypatch.setattr(Progress, 'advance', advance_and_spoil)
+  try:
+    with pytest.raises(UserError) as told:
+      job.main(config, str(folder))
+  finally:
+    path.write_bytes(good)
+  assert str(told.value).startswith(f'{path} is damaged (') and '\n' not in str(told.value)
+  # What was read before the damage is trained on, and no more.
+  assert [int(step.name) for step in (folder / 'checkpoints').iterdir()] == [len(steps)]
+  assert 13 <= len(steps) < 20
+  job.main(config, str(folder))
+  assert len(steps) == 20
+  assert_same_result(folder, expected)
 
 
 def test_a_signal_while_the_end_is_saved_is_not_lost(config, whole, home, monkeypatch):
@@ -176,6 +213,7 @@ def test_damaged_figures_are_found_and_left_alone(config, whole, home):
 
 def test_the_holdout_selects_and_the_test_images_do_not(config, home):
   config.data.holdout = 0.2
+  config.data.streaming = 'always'
   config.total_epochs = 3
   config.learning_rate = 0.2
   folder = home / 'holdout'

@@ -198,6 +198,23 @@ def write(root, **texts):
     path.write_text(text)
 
 
+def test_a_quarter_of_what_a_training_may_take_is_for_images(monkeypatch):
+  free = 40 * 1024 * MIB
+  monkeypatch.setattr(memory, '_free_host', lambda: free)
+  assert memory.STREAMING['auto'](1024 * MIB) == 256 * MIB
+  assert memory.STREAMING['auto'](1030 * MIB) == 257 * MIB  # Of 257.5.
+  # The host holds what another device with more memory of its own is given: 0.25 * 0.8 * 40 GiB.
+  assert memory.STREAMING['auto'](80 * 1024 * MIB) == 8 * 1024 * MIB
+  assert memory.STREAMING['always'](2**40) == 0
+  assert memory.STREAMING['never'](1) is None
+
+
+def test_streamed_images_are_those_that_are_read_ahead(assemble, batches):
+  cohort = assemble(member('scratch'))
+  less, more = (memory.estimate(cohort, batches[0], images=images).shared for images in (5, 1005))
+  assert more - less == 1000
+
+
 def test_free_memory_of_the_host(tmp_path):
   assert memory._free_host(tmp_path) > MIB  # As elsewhere than on Linux.
   write(tmp_path, proc__meminfo='MemTotal: 9000 kB\nMemFree: 50 kB\nMemAvailable:   4000 kB\n')
