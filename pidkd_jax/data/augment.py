@@ -31,5 +31,10 @@ def flip(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-  """uint8 [B, H, W, C] -> float32, by the statistics [C] of pixels scaled to [0, 1]."""
-  return (images.astype(jnp.float32) / 255.0 - jnp.asarray(mean)) / jnp.asarray(std)
+  """uint8 [B, H, W, C] -> float32, by the statistics [C] of pixels scaled to [0, 1].
+
+  Images that are scaled already are floating point.
+  """
+  if images.dtype == jnp.uint8:
+    images = images.astype(jnp.float32) / 255.0
+  return (images - jnp.asarray(mean)) / jnp.asarray(std)
