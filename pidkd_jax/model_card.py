@@ -127,7 +127,7 @@ def _training_data(card: Mapping[str, Any]) -> str:
 
 def _training(card: Mapping[str, Any]) -> str:
   training = card.get('training', {})
-  if 'recipe' not in training:
+  if not {'recipe', 'member', 'seed', 'epoch', 'selection'} <= training.keys():
     return ''
   member = training['member']
   return _listed(
