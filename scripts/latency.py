@@ -57,9 +57,9 @@ def main():
   if not _BUNDLE.value:
     raise UserError('no bundle was given; name one or several with --bundle')
   out = workdir.local('--out', _OUT.value)
+  _restrict(_CORES.value)
   platforms = _platforms()
   teacher, subjects = _subjects()
-  _restrict(_CORES.value)
   load, *_ = os.getloadavg()
   try:
     out.mkdir(parents=True, exist_ok=True)

@@ -157,7 +157,6 @@ def _images(home):
   )
   for name, content in {
     'good': good,
-    'empty': b'',
     'text': b'no image\n',
     'cut': good[: len(good) // 2],
     'bomb': _declaring(2**16, 2**16),
