@@ -10,8 +10,8 @@ from scipy.special import softmax
 
 from pidkd_jax import bundle, folding, models
 from pidkd_jax.bundle import Bundle
-from pidkd_jax.data import augment
 from pidkd_jax.errors import UserError
+from pidkd_jax.normalisation import normalise
 from pidkd_jax.precision import EXACT
 from pidkd_jax.types import Network
 
@@ -117,7 +117,7 @@ class Predictor:
 
 @jax.jit
 def _logits(network: Network, images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-  image = augment.normalise(images, mean, std)
+  image = normalise(images, mean, std)
   return network.classify(network.encode(image).pooled)
 
 

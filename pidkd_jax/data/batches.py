@@ -9,6 +9,7 @@ from flax import struct
 
 from pidkd_jax import devices
 from pidkd_jax.data import augment
+from pidkd_jax.normalisation import normalise
 from pidkd_jax.precision import EXACT
 from pidkd_jax.types import Arrays, Batch
 
@@ -65,7 +66,7 @@ class Stream:
       images = augment.crop(crop_key, images, self.padding)
     if self.flip:
       images = augment.flip(flip_key, images)
-    image = augment.normalise(images, self.mean, self.std)
+    image = normalise(images, self.mean, self.std)
     return devices.split(Batch(image.astype(self.dtype), self.labels[index], index))
 
   def programs(self) -> Iterator[jax.stages.Lowered]:
