@@ -64,7 +64,7 @@ def measure(
   Args:
     subjects: all that can run there.
     platform: of JAX, e.g. 'cpu'.
-    batch_sizes: from the smallest on, as the memory of a size counts what was before it.
+    batch_sizes: in any order; the smallest comes first, as its memory counts for the others too.
     rounds: for each size.
     seconds: that a subject has in a round.
 
@@ -132,3 +132,5 @@ def _worker(subject: Subject, platform: str) -> Iterator[_Worker]:
       yield _Worker(subject, process, said)
     finally:
       process.kill()
+      with contextlib.suppress(BrokenPipeError):  # Of a request that nobody took.
+        process.stdin.close()

@@ -53,8 +53,11 @@ def test_subjects_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
 )
 def test_a_subject_that_fails_is_named(tmp_path, what, says):
   with pytest.raises(UserError) as error:
-    measure([subject(tmp_path, 'a', what)], 'cpu', [1], 1, 0.0)
-  assert str(error.value) == f'{str(tmp_path)!r} cannot be run here: {says}'
+    # While the first answers, the other fails.
+    measure(
+      [subject(tmp_path, 'b', 'patient'), subject(tmp_path / 'a', 'a', what)], 'cpu', [5], 1, 0.0
+    )
+  assert str(error.value) == f'{str(tmp_path / "a")!r} cannot be run here: {says}'
 
 
 def measurement(name, batch, rounds, top1=0.5):
