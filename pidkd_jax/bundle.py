@@ -59,6 +59,11 @@ class Bundle:
   digest: str
   folder: pathlib.Path
 
+  @property
+  def file(self) -> pathlib.Path:
+    """That holds the network's variables."""
+    return self.folder / _VARIABLES
+
   def reference(self) -> dict[str, Any]:
     """How the card of a student names this bundle as its teacher's."""
     return {

@@ -1,13 +1,15 @@
-"""Measures how fast, at what memory and file size, bundles answer where they are used.
+"""Measures how fast, at what memory and file size, bundles and exports answer.
 
-    python scripts/latency.py --bundle runs/cifar100/bundles/pidkd-0 [--bundle more] --out latency
+    python scripts/latency.py --bundle runs/cifar100/bundles/pidkd-0 [--bundle more] \\
+        [--export exported/onnx ...] --out latency
 
 The teacher of the first bundle is measured beside them, from where its card says that it lay, or
 from --teacher. Each network has a process of its own, which is asked in turn with the others for
 --rounds rounds of about --seconds at each batch size; a call takes uint8 images on the host to
 logits on the host, normalisation and transfers included. JAX runs on the CPU and, where there is
 one, on the accelerator. --cores 1 keeps everything on one core. What is left in --out:
-latency.md, latency.csv and latency.png, accuracy (as the cards have it) against latency.
+latency.md, latency.csv and latency.png, accuracy (as the cards have it) against latency. ONNX files
+are run by onnxruntime, on the CPU.
 """
 
 import os
@@ -18,6 +20,7 @@ os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
 from pidkd_jax import app  # First: it sets the process up before JAX is imported.
 
 import collections
+import contextlib
 import dataclasses
 import shlex
 import sys
@@ -27,7 +30,7 @@ from absl import flags
 
 from pidkd_jax import bundle, models
 from pidkd_jax.errors import UserError, unknown
-from pidkd_jax.latency import outcome
+from pidkd_jax.latency import exported, outcome
 from pidkd_jax.latency.rounds import measure
 from pidkd_jax.latency.subject import of_bundle
 from pidkd_jax.report import sheet
@@ -35,6 +38,9 @@ from pidkd_jax.report.figures import SAVING
 from pidkd_jax.training import workdir
 
 _BUNDLE = flags.DEFINE_multi_string('bundle', [], 'Folder of a bundle; repeatable.')
+_EXPORT = flags.DEFINE_multi_string(
+  'export', [], 'Folder of an export, ONNX or StableHLO; repeatable.'
+)
 _TEACHER = flags.DEFINE_string(
   'teacher', '', "Folder of the teacher's bundle; by default where the first card says it lay."
 )
@@ -60,27 +66,35 @@ def main():
   _restrict(_CORES.value)
   platforms = _platforms()
   teacher, subjects = _subjects()
-  load, *_ = os.getloadavg()
-  try:
+  with _writing(out):
     out.mkdir(parents=True, exist_ok=True)
-    measurements = []
-    for platform in platforms:
-      able = [subject for subject in subjects if platform == 'cpu' or subject.accelerated]
-      measurements += measure(able, platform, _BATCH_SIZE.value, _ROUNDS.value, _SECONDS.value)
-    columns = outcome.columns(measurements)
-    sheet.save(columns, out / 'latency.csv')
-    text = f'{_heading(load)}\n\n{sheet.markdown(columns)}\n'
+  load, *_ = os.getloadavg()
+  measurements = []
+  for platform in platforms:
+    able = [subject for subject in subjects if platform == 'cpu' or subject.accelerated]
+    measurements += measure(able, platform, _BATCH_SIZE.value, _ROUNDS.value, _SECONDS.value)
+  columns = outcome.columns(measurements)
+  text = f'{_heading(load)}\n\n{sheet.markdown(columns)}\n'
+  drawn = outcome.figure(measurements, teacher)
+  with _writing(out):
     (out / 'latency.md').write_text(text)
-    drawn = outcome.figure(measurements, teacher)
+    sheet.save(columns, out / 'latency.csv')
     if drawn:
       drawn.savefig(out / 'latency.png', **SAVING)
+  print(text, end='')
+  if not drawn:
+    print('no card has an accuracy, so latency.png is left out')
+
+
+@contextlib.contextmanager
+def _writing(out):
+  """Says in one line why --out cannot be written."""
+  try:
+    yield
   except OSError as error:
     raise UserError(
       f'--out {str(out)!r} cannot be written: {error.strerror or error}; name another folder'
     ) from error
-  print(text, end='')
-  if not drawn:
-    print('no card has an accuracy, so latency.png is left out')
 
 
 def _heading(load):
@@ -91,8 +105,8 @@ def _heading(load):
     'normalisation and transfers included. Networks answered in turn, each in a process of its '
     f'own, {_ROUNDS.value} rounds of about {_SECONDS.value:g} s each after one that does not '
     'count.\n- Peak memory is that of the process, with Python, the runtime and what it compiled; '
-    "on an accelerator the most of the device's. Size is that of the folder. Accuracy is what the "
-    'cards say.'
+    "on an accelerator the most of the device's. Size is that of the file that holds the network. "
+    'Accuracy is what the cards say.'
   )
 
 
@@ -112,8 +126,9 @@ def _subjects():
   loaded = [bundle.load(workdir.local('--bundle', path), families) for path in _BUNDLE.value]
   teacher = _teacher(loaded[0].card, families)
   subjects = [of_bundle(one, own) for one in ([teacher] if teacher else []) + loaded]
+  subjects += [exported.read(workdir.local('--export', path)) for path in _EXPORT.value]
   for folder, times in collections.Counter(
-    subject.folder.resolve() for subject in subjects
+    subject.file.parent.resolve() for subject in subjects
   ).items():
     if times > 1:
       raise UserError(f'{str(folder)!r} is given {times} times; name each network once')
@@ -121,7 +136,7 @@ def _subjects():
   subjects = [
     subject
     if count[subject.name] == 1
-    else dataclasses.replace(subject, name=f'{subject.name}, {subject.folder}')
+    else dataclasses.replace(subject, name=f'{subject.name}, {subject.file.parent}')
     for subject in subjects
   ]
   return subjects[0].name if teacher else None, subjects

@@ -109,7 +109,7 @@ class _Worker:
     if not answer:
       self._said.seek(0)
       last = self._said.read().strip().rpartition('\n')[2]
-      raise UserError(f'{str(self._subject.folder)!r} cannot be run here: {last}')
+      raise UserError(f'{str(self._subject.file)!r} cannot be run here: {last}')
     return json.loads(answer)
 
 

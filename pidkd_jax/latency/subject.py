@@ -2,16 +2,18 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from pidkd_jax.bundle import Bundle
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-  """A folder that holds a network, and the program that answers with it.
+  """A network in a file, and the program that answers with it.
 
   Attributes:
-    folder: where it lies.
+    file: that holds it, in a folder with its card.
     name: as it stands in tables.
     image_shape: (H, W, C).
     top1: its accuracy on the test images, a share; None where nobody measured it.
@@ -19,7 +21,7 @@ class Subject:
     accelerated: whether it runs on accelerators too.
   """
 
-  folder: pathlib.Path
+  file: pathlib.Path
   name: str
   image_shape: tuple[int, int, int]
   top1: float | None
@@ -28,8 +30,8 @@ class Subject:
 
   @property
   def size(self) -> int:
-    """Bytes of the folder's files."""
-    return sum(path.stat().st_size for path in self.folder.rglob('*') if path.is_file())
+    """Of the file, bytes."""
+    return self.file.stat().st_size
 
 
 def of_bundle(loaded: Bundle, own: tuple[str, ...] = ()) -> Subject:
@@ -40,12 +42,17 @@ def of_bundle(loaded: Bundle, own: tuple[str, ...] = ()) -> Subject:
     own: networks of the user's own that it may hold, as 'module:Class'.
   """
   card = loaded.card
-  words = (card.get('label'), card.get('network', card['model']['family']))
   return Subject(
-    folder=loaded.folder,
-    name=' '.join(word for word in words if word),
+    file=loaded.file,
+    name=title(card),
     image_shape=tuple(card['dataset']['image_shape']),
     top1=card.get('results', {}).get('top1'),
     command=(f'{__package__}.bundle', str(loaded.folder), *own),
     accelerated=True,
   )
+
+
+def title(card: Mapping[str, Any]) -> str:
+  """What a card's network is called: how it was trained, and the architecture."""
+  words = (card.get('label'), card.get('network', card['model']['family']))
+  return ' '.join(word for word in words if word)

@@ -1,6 +1,7 @@
 """How fast networks answer: the order of the calls, what is told of them, the script."""
 
 import csv
+import pathlib
 import subprocess
 import sys
 
@@ -16,9 +17,9 @@ from pidkd_jax.report import sheet
 from tests.small import ROOT
 
 
-def subject(folder, name, *command, top1=None):
+def subject(file, name, *command, top1=None):
   module = 'tests.latency.answering'
-  return Subject(folder, name, (2, 3, 1), top1, (module, name, *command), False)
+  return Subject(file, name, (2, 3, 1), top1, (module, name, *command), False)
 
 
 def test_subjects_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
@@ -61,9 +62,7 @@ def test_a_subject_that_fails_is_named(tmp_path, what, says):
 
 
 def measurement(name, batch, rounds, top1=0.5):
-  return Measurement(
-    subject(ROOT / 'tests' / 'latency', name, top1=top1), 'cpu', batch, rounds, 2**21
-  )
+  return Measurement(subject(pathlib.Path(__file__), name, top1=top1), 'cpu', batch, rounds, 2**21)
 
 
 def test_figures_by_hand():
