@@ -3,9 +3,10 @@
     variables.npz    every variable under 'collection/module/.../name'
     card.json        the network's description, dataset, training, cost and results
     manifest.json    SHA-256 of the two, written last
+    README.md        the card for people, who may add to it (`model_card`)
 
-Loading checks every byte and builds networks of this package, and of the user's own those that he
-names himself.
+Loading checks every byte of the first three and builds networks of this package, and of the user's
+own those that he names himself. The last is never read.
 """
 
 import dataclasses
@@ -22,11 +23,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax import models, npz, processes
+from pidkd_jax import model_card, models, npz, processes
 from pidkd_jax.errors import UserError
 from pidkd_jax.types import DatasetSpec, Network
 
 _VARIABLES, _CARD, _MANIFEST = 'variables.npz', 'card.json', 'manifest.json'
+_README = 'README.md'
 
 
 # What every card says of the data that its network is for; name and class_names may be null.
@@ -56,6 +58,11 @@ class Bundle:
   card: Mapping[str, Any]
   digest: str
   folder: pathlib.Path
+
+  @property
+  def file(self) -> pathlib.Path:
+    """That holds the network's variables."""
+    return self.folder / _VARIABLES
 
   def reference(self) -> dict[str, Any]:
     """How the card of a student names this bundle as its teacher's."""
@@ -92,7 +99,9 @@ def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> No
   part.mkdir(parents=True)
   flat = traverse_util.flatten_dict(network.variables, sep='/')
   np.savez(part / _VARIABLES, **{path: np.asarray(value) for path, value in sorted(flat.items())})
-  _write_json(part / _CARD, {'model': models.describe(network.model), **card})
+  card = {'model': models.describe(network.model), **card}
+  _write_json(part / _CARD, card)
+  (part / _README).write_text(model_card.text(card), 'utf-8', 'replace')
   _write_json(part / _MANIFEST, {name: _sha256(part / name) for name in (_VARIABLES, _CARD)})
   shutil.rmtree(old, ignore_errors=True)
   if folder.exists():

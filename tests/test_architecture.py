@@ -35,6 +35,10 @@ NEVER = {
     'training.job',
   ),
   'pidkd_jax.bundle': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
+  # Whoever uses a student needs neither the data nor what trained it.
+  'pidkd_jax.predictor': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
+  'pidkd_jax.latency.bundle': ('training', 'data', 'methods', 'method', 'evaluation', 'report'),
+  'pidkd_jax.latency.worker': ('training', 'data', 'models', 'bundle', 'folding', 'predictor'),
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from pidkd_jax.data import augment, batches
 from pidkd_jax.data.arrays import Arrays
+from pidkd_jax.normalisation import normalise
 
 SIZE, SIDE = 23, 6
 MEAN, STD = (0.5, 0.25, 0.1), (0.3, 0.2, 0.5)
@@ -170,6 +171,6 @@ def test_the_same_flip_twice_is_none(arrays):
 
 def test_normalisation_by_hand():
   images = jnp.array([0, 51, 255], jnp.uint8).reshape(1, 1, 1, 3)
-  found = augment.normalise(images, jnp.array([0.5, 0.1, 0.25]), jnp.array([0.5, 0.2, 0.25]))
+  found = normalise(images, jnp.array([0.5, 0.1, 0.25]), jnp.array([0.5, 0.2, 0.25]))
   assert found.dtype == jnp.float32
   np.testing.assert_allclose(found.ravel(), [-1, 0.5, 3], rtol=1e-6)

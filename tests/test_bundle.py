@@ -25,6 +25,7 @@ DATASET = {
 }
 CARD = {'dataset': DATASET, 'results': {'top1': 1 / 3}}
 FILES = ('variables.npz', 'card.json', 'manifest.json')
+README = 'README.md'
 
 
 @pytest.fixture(scope='module')
@@ -69,7 +70,7 @@ def test_a_network_comes_back_bit_for_bit(saved, teacher):
   assert found.card['results'] == CARD['results']
   assert found.card['dataset'] == DATASET
   assert found.folder == saved
-  assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
+  assert sorted(path.name for path in saved.iterdir()) == sorted((*FILES, README))
 
 
 def test_a_distilled_network_comes_back_too(teacher, fill, tmp_path):
@@ -111,7 +112,7 @@ def test_saving_over_an_old_one_replaces_it_whole(folder, teacher):
   changed = teacher.replace(variables=jax.tree.map(lambda leaf: leaf + 1, teacher.variables))
   bundle.save(folder, changed, CARD)
   assert_same(bundle.load(folder).network, changed)
-  assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+  assert sorted(path.name for path in folder.iterdir()) == sorted((*FILES, README))
   assert not part.exists()
 
 

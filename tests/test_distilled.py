@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from pidkd_jax.distilled import Distilled, apart
-from pidkd_jax.types import Network
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training.cohort import Cohort, Member
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.types import Batch, Network
 from tests.plain import Plain
 
 IMAGE = (16, 16, 3)
@@ -46,3 +50,29 @@ def test_one_apart_holds_no_more_than_it_needs(distilled):
   [one, *_] = apart(distilled)
   shapes = jax.eval_shape(one.model.init, jax.random.key(0), jnp.zeros((1, *IMAGE)))
   assert jax.tree.map(jnp.shape, one.variables) == jax.tree.map(lambda leaf: leaf.shape, shapes)
+
+
+def test_it_teaches_the_next_and_hands_on_its_own_teachers_classifier(distilled, dataset):
+  image = jax.ShapeDtypeStruct((4, *IMAGE), jnp.float32)
+  integer = jax.ShapeDtypeStruct((4,), jnp.int32)
+  cohort = cohorts.assemble(
+    [
+      Member(name, 'tests.plain:Plain', name, {}, Numbers(), 0)
+      for name in ('pidkd', 'simkd', 'kd_1_1')
+    ],
+    teacher=distilled,
+    dataset=dataset,
+    image=image,
+    optimizer=Optimizer(3, (6, 9), 0.1, 0.9),
+    key=jax.random.key(0),
+  )
+  states = jax.eval_shape(Cohort.init, cohort, Batch(image, integer, integer))
+  first = distilled.variables['params']['teacher']
+  for name, state in states.items():
+    network = cohort.network(name, state.variables)
+    logits = jax.eval_shape(lambda n, x: n.classify(n.encode(x).pooled), network, image)
+    assert logits.shape == (4, 3)
+    if network.model.aligned:
+      assert network.model.target == distilled.model.target
+      handed_on = network.variables['params']['teacher']['teacher']
+      assert jax.tree.all(jax.tree.map(lambda a, b: a is b, handed_on, first))

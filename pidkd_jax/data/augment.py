@@ -1,4 +1,4 @@
-"""Random crops and flips on the device, and normalisation."""
+"""Random crops and flips on the device."""
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +28,3 @@ def flip(key: jax.Array, images: jax.Array) -> jax.Array:
   """Mirrors half of the images left to right: [B, H, W, C] -> the same."""
   mirrored = jax.random.bernoulli(key, shape=(len(images), 1, 1, 1))
   return jnp.where(mirrored, images[:, :, ::-1], images)
-
-
-def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-  """uint8 [B, H, W, C] -> float32, by the statistics [C] of pixels scaled to [0, 1]."""
-  return (images.astype(jnp.float32) / 255.0 - jnp.asarray(mean)) / jnp.asarray(std)

@@ -71,9 +71,9 @@ def upright(path: Path) -> Image.Image:
     raise ValueError('not a whole JPEG, PNG, BMP or WebP file') from error
 
 
-def square(image: Image.Image, size: int) -> Image.Image:
-  """Scales an image, antialiased, until its shorter side is `size` and keeps the middle square.
+def cover(image: Image.Image, width: int, height: int) -> Image.Image:
+  """Scales an image, antialiased, until it covers a size, and keeps the middle that has it.
 
   In one step, so that of an image that is very long only what is kept is ever scaled.
   """
-  return ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+  return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)

@@ -65,7 +65,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def _image(self, path):
     image = _upright(path)
     if self.side:
-      return image_lib.square(image, self.side)
+      return image_lib.cover(image, self.side, self.side)
     height, width, _ = self.shape
     if image.size != (width, height):
       raise UserError(

@@ -6,6 +6,7 @@ from flax import struct
 
 from pidkd_jax import devices
 from pidkd_jax.data import augment
+from pidkd_jax.normalisation import normalise
 from pidkd_jax.types import Batch
 
 
@@ -66,7 +67,7 @@ class Schedule:
       images = augment.crop(crop_key, images, self.padding)
     if self.flip:
       images = augment.flip(flip_key, images)
-    image = augment.normalise(images, self.mean, self.std)
+    image = normalise(images, self.mean, self.std)
     return devices.split(Batch(image.astype(self.dtype), self.labels[index], index))
 
   def _key(self, purpose: int, count: jax.Array) -> jax.Array:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax import devices, folding, layers
-from pidkd_jax.data import augment
 from pidkd_jax.data.examples import Examples
+from pidkd_jax.normalisation import normalise
 from pidkd_jax.precision import EXACT
 from pidkd_jax.types import Network
 
@@ -48,7 +48,7 @@ class Split:
 @jax.jit
 def _normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
   even = BATCH_SIZE % devices.count() == 0
-  return (devices.split if even else devices.whole)(augment.normalise(images, mean, std))
+  return (devices.split if even else devices.whole)(normalise(images, mean, std))
 
 
 def split(

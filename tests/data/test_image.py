@@ -77,11 +77,11 @@ def test_it_is_turned_as_exif_says(tmp_path, orientation, turn):
   np.testing.assert_array_equal(np.asarray(image_lib.upright(tmp_path / 'x.png')), turn(stored))
 
 
-def test_a_square_is_the_middle():
+def test_what_is_kept_is_the_middle():
   # A pixel says its column (or its row).
   wide = np.tile(np.arange(16, dtype=np.uint8), (8, 1))
   for stored in wide, wide.T:
-    found = np.asarray(image_lib.square(Image.fromarray(stored).convert('RGB'), 8))
+    found = np.asarray(image_lib.cover(Image.fromarray(stored).convert('RGB'), 8, 8))
     kept = stored[:, 4:12] if stored.shape[1] == 16 else stored[4:12]
     np.testing.assert_array_equal(found, np.repeat(kept[..., None], 3, axis=-1))
 
@@ -90,19 +90,19 @@ def test_halving_averages_neighbours():
   # Columns of 0, 8, 16, ...: the mean of columns 2j and 2j + 1 is 16j + 4. The border has one
   # neighbour less.
   ramp = np.tile(np.arange(16, dtype=np.uint8) * 8, (16, 1))
-  found = np.asarray(image_lib.square(Image.fromarray(ramp), 8))
+  found = np.asarray(image_lib.cover(Image.fromarray(ramp), 8, 8))
   np.testing.assert_array_equal(found[:, 1:-1], np.tile(np.arange(1, 7) * 16 + 4, (8, 1)))
 
 
 def test_fine_patterns_do_not_alias():
   board = np.indices((64, 64)).sum(0) % 2 * np.uint8(255)
-  found = np.asarray(image_lib.square(Image.fromarray(board.astype(np.uint8)), 8))
+  found = np.asarray(image_lib.cover(Image.fromarray(board.astype(np.uint8)), 8, 8))
   np.testing.assert_allclose(found, np.full((8, 8), 127.5), atol=1.5)
 
 
 def test_an_image_of_that_size_stays_as_it_is():
   image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
-  np.testing.assert_array_equal(np.asarray(image_lib.square(image, 8)), np.asarray(image))
+  np.testing.assert_array_equal(np.asarray(image_lib.cover(image, 8, 8)), np.asarray(image))
 
 
 @pytest.mark.parametrize(

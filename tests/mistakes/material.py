@@ -7,8 +7,10 @@ import pathlib
 import pickle
 import runpy
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +31,7 @@ NETWORK = 'resnet8*0.25'
 def make(home: pathlib.Path) -> None:
   """Fills an empty folder with everything that the table's arguments name."""
   shutil.copytree(ROOT / 'configs', home / 'configs', ignore=shutil.ignore_patterns('__pycache__'))
-  for part in (_texts, _archives, _bundles, _prepared, _torch, _runs):
+  for part in (_texts, _archives, _images, _bundles, _prepared, _torch, _runs):
     part(home)
 
 
@@ -144,6 +146,33 @@ def _archives(home):
   archives.write_zip(place / 'outside.zip', moved)
   zipped = (place / 'good.zip').read_bytes()
   (place / 'truncated.zip').write_bytes(zipped[:-1000])
+
+
+def _images(home):
+  """Files for a bundle to look at."""
+  place = home / 'images'
+  (place / 'folder.png').mkdir(parents=True)
+  good = _encoded(
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9), np.uint8)), 'PNG'
+  )
+  for name, content in {
+    'good': good,
+    'text': b'no image\n',
+    'cut': good[: len(good) // 2],
+    'bomb': _declaring(2**16, 2**16),
+    'animation': _encoded(Image.new('RGB', (9, 9)), 'GIF'),
+  }.items():
+    (place / f'{name}.png').write_bytes(content)
+
+
+def _declaring(width, height):
+  """A PNG file that says in its header how large it is, and holds nothing."""
+  parts = ((b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)), (b'IEND', b''))
+  chunks = (
+    struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
+    for kind, content in parts
+  )
+  return b'\x89PNG\r\n\x1a\n' + b''.join(chunks)
 
 
 def _encoded(image, format_):

@@ -56,6 +56,8 @@ _tiny = _script('main', '--workdir=run', shown=('--config=configs/tiny_imagenet.
 _folder = _script('main', '--workdir=run', shown=('--config=configs/image_folder.py',))
 _evaluate = _script('evaluate')
 _probe = _script('probe')
+_predict = _script('predict', '--bundle=bundles/digits')
+_latency = _script('latency', '--out=latency', shown=('--bundle=bundles/digits',))
 _report = _script('report', '--out=report')
 _plan = _script('plan', f'--teacher={NETWORK}', f'--student={NETWORK}')
 _networks = _script('networks')
@@ -97,6 +99,15 @@ MISTAKES = {
     _evaluate('yes and no', 'verify', '--bundle=bundles/digits', '--verify=perhaps', status=2),
     _probe('no bundle to probe', 'name one or several with --bundle'),
     _probe('no data to probe on', 'name one with --data', '--bundle=bundles/digits'),
+    _predict('no image', 'no image was given; name one or several'),
+    _script('predict')('no bundle to predict with', 'no --bundle was given', 'images/good.png'),
+    _predict('no classes to say', 'top=0', '--top=0', 'images/good.png', status=2),
+    _script('latency', '--out=latency')('no bundle to time', 'name one or several with --bundle'),
+    _script('latency')('no folder for latencies', 'no --out was given', '--bundle=bundles/digits'),
+    _latency('no rounds', 'rounds=0', '--rounds=0', status=2),
+    _latency('batch of nothing to time', 'batch_size=0', '--batch_size=0', status=2),
+    _latency('platform that is not there', "unknown platform 'abacus'", '--platform=abacus'),
+    _latency('more cores than there are', 'this process may use', '--cores=4096'),
     _report('no run to report', 'no run was given; name the folder of a run or of a study'),
     _script('report')('no folder for the report', 'no --out was given', 'runs/good'),
     _import('no checkpoint', 'no --checkpoint was given; name a PyTorch file'),
@@ -582,6 +593,34 @@ MISTAKES = {
       '--bundle=bundles/altered',
       '--data=digits',
     ),
+  ),
+  'Use': (
+    *(
+      _predict(what, says, f'images/{name}.png')
+      for what, says, name in (
+        ('image that is not there', 'is not there; name a JPEG, PNG', 'nope'),
+        ('folder for an image', 'is a folder; name a JPEG, PNG', 'folder'),
+        ('image cut short to look at', 'is not a whole JPEG, PNG, BMP or WebP file', 'cut'),
+        ('image of four gigapixels', 'pixels that Pillow allows', 'bomb'),
+        ('animation for an image', 'is not a whole JPEG, PNG, BMP or WebP file', 'animation'),
+      )
+    ),
+    _predict(
+      'good image beside one that is none',
+      "image 'images/text.png'",
+      'images/good.png',
+      'images/text.png',
+    ),
+    _predict(
+      'damaged bundle to predict with',
+      'variables.npz is altered',
+      '--bundle=bundles/altered',
+      'images/good.png',
+    ),
+    _latency('damaged bundle to time', 'variables.npz is altered', '--bundle=bundles/altered'),
+    _latency('bundle that is given twice', 'is given 2 times', '--bundle=bundles/digits/'),
+    _latency('teacher to time that is not there', 'does not exist', '--teacher=nope'),
+    _latency('latencies below a file', 'cannot be written', '--out=file/latency'),
   ),
   'PyTorch files': (
     *(

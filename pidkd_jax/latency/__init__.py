@@ -1,0 +1,1 @@
+"""How fast networks answer where they are used, at what memory and size."""

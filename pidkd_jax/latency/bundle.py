@@ -1,0 +1,15 @@
+"""Answers with a bundle: python -m pidkd_jax.latency.bundle FOLDER [OWN ...]"""
+
+import sys
+
+from pidkd_jax import models, predictor
+from pidkd_jax.latency import worker
+
+
+def main(folder: str, *own: str) -> None:
+  """`own` are networks of the user's own, as 'module:Class'."""
+  worker.serve(lambda: predictor.load(folder, models.families(*own)).logits)
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])

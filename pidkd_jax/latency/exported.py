@@ -1,0 +1,72 @@
+"""Exports as subjects: a folder with a file for another runtime, card.json and manifest.json."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from pidkd_jax.errors import UserError
+from pidkd_jax.latency.subject import Subject, title
+
+# {suffix of the file: (the module that answers with it, whether on accelerators too)}.
+_RUNTIMES = {'.onnx': ('onnx', False), '.stablehlo': ('stablehlo', True)}
+
+
+def read(folder: pathlib.Path) -> Subject:
+  """The subject in an export's folder, every byte of it checked.
+
+  Raises:
+    UserError: it is missing, damaged, no export, or one that computes nothing.
+  """
+  manifest = _json(folder / 'manifest.json')
+  for name, expected in manifest.items():
+    path = folder / pathlib.Path(name).name
+    if not path.is_file() or _sha256(path) != expected:
+      raise UserError(
+        f'export {str(folder)!r} is damaged: {name} is missing or altered; export it anew'
+      )
+  card = _json(folder / 'card.json')
+  try:
+    facts = card['export']
+    file = folder / facts['file']
+    if facts['file'] not in manifest:
+      raise ValueError(f'its file is {facts["file"]!r}')
+    if file.suffix not in _RUNTIMES:
+      raise UserError(
+        f'export {str(folder)!r} holds {facts["file"]}, which computes nothing by itself; measure '
+        f'its bundle, or an export of {", ".join(_RUNTIMES)}'
+      )
+    module, accelerated = _RUNTIMES[file.suffix]
+    return Subject(
+      file=file,
+      name=f'{title(card)} {facts["format"]}',
+      image_shape=tuple(facts['input']['shape'][1:]),
+      top1=facts['verification']['top1'],
+      command=(f'{__package__}.{module}', str(file)),
+      accelerated=accelerated,
+    )
+  except (KeyError, TypeError, ValueError) as error:
+    raise UserError(
+      f'{str(folder)!r} is no export ({error!r}); name a folder that export.py wrote'
+    ) from error
+
+
+def _json(path: pathlib.Path) -> Mapping[str, Any]:
+  try:
+    value = json.loads(path.read_text())
+  except OSError as error:
+    raise UserError(
+      f'{str(path.parent)!r} is no export: {path.name} cannot be read ({error.strerror}); name a '
+      'folder that export.py wrote'
+    ) from error
+  except (ValueError, RecursionError) as error:
+    raise UserError(f'{str(path)!r} is not JSON: {error}; export it anew') from error
+  if not isinstance(value, dict):
+    raise UserError(f'{str(path)!r} holds no JSON object; export it anew')
+  return value
+
+
+def _sha256(path: pathlib.Path) -> str:
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()

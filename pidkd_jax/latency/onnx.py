@@ -1,0 +1,26 @@
+"""Answers with an ONNX file on the CPU: python -m pidkd_jax.latency.onnx FILE"""
+
+import os
+import pathlib
+import sys
+
+from pidkd_jax.errors import UserError
+from pidkd_jax.latency import worker
+from pidkd_jax.latency.pixels import preparation
+
+
+def _load(file: pathlib.Path) -> worker.Runner:
+  try:
+    import onnxruntime
+  except ImportError as error:
+    raise UserError("onnxruntime is not installed: pip install 'pidkd_jax[onnx]'") from error
+  options = onnxruntime.SessionOptions()
+  if hasattr(os, 'sched_getaffinity'):  # By itself it takes cores that this process was denied.
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+  session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
+  prepare = preparation(file)
+  return lambda images: session.run(None, {session.get_inputs()[0].name: prepare(images)})[0]
+
+
+if __name__ == '__main__':
+  worker.serve(lambda: _load(pathlib.Path(sys.argv[1])))

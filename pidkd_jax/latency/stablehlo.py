@@ -1,0 +1,25 @@
+"""Answers with a serialised jax.export artefact: python -m pidkd_jax.latency.stablehlo FILE"""
+
+import pathlib
+import sys
+
+import jax
+import numpy as np
+from jax import export
+
+from pidkd_jax.errors import UserError
+from pidkd_jax.latency import worker
+from pidkd_jax.latency.pixels import preparation
+
+
+def _load(file: pathlib.Path) -> worker.Runner:
+  try:
+    call = jax.jit(export.deserialize(bytearray(file.read_bytes())).call)
+  except ImportError as error:
+    raise UserError("flatbuffers is not installed: pip install 'pidkd_jax[stablehlo]'") from error
+  prepare = preparation(file)
+  return lambda images: np.asarray(call(prepare(images)))
+
+
+if __name__ == '__main__':
+  worker.serve(lambda: _load(pathlib.Path(sys.argv[1])))

@@ -1,0 +1,134 @@
+"""How fast networks answer: the order of the calls, what is told of them, the script."""
+
+import csv
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pidkd_jax import bundle
+from pidkd_jax.errors import UserError
+from pidkd_jax.latency import outcome
+from pidkd_jax.latency.rounds import Measurement, measure
+from pidkd_jax.latency.subject import Subject
+from pidkd_jax.report import sheet
+from tests.small import ROOT
+
+
+def subject(file, name, *command, top1=None):
+  module = 'tests.latency.answering'
+  return Subject(file, name, (2, 3, 1), top1, (module, name, *command), False)
+
+
+def test_subjects_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
+  log = tmp_path / 'log'
+  subjects = [subject(tmp_path, name, 'noted', str(log)) for name in 'ab']
+  found = measure(subjects, 'cpu', [4, 2], rounds=3, seconds=0.0)
+  lines = log.read_text().splitlines()
+  # Of each size three calls warm up and three are timed before the first round is over.
+  warm, calls = 6, 3
+  expected = []
+  for size in (2, 4):
+    of_a, of_b = (f'{name} uint8[{size}, 2, 3, 1]' for name in 'ab')
+    expected += [of_a] * (warm + calls) + [of_b] * (warm + calls)
+    expected += ([of_a] * calls + [of_b] * calls) * 3
+  assert lines == expected
+  assert [(one.subject.name, one.batch) for one in found] == [
+    ('a', 2),
+    ('a', 4),
+    ('b', 2),
+    ('b', 4),
+  ]
+  for one in found:
+    assert [len(own) for own in one.rounds] == [calls] * 3
+    assert all(second > 0 for own in one.rounds for second in own)
+    assert 2**22 < one.peak_bytes < 2**30  # Python and numpy.
+  assert found[1].peak_bytes >= found[0].peak_bytes
+
+
+@pytest.mark.parametrize(
+  ('what', 'says'),
+  [('refusing', 'it does not like this machine'), ('broken', 'RuntimeError: out of order')],
+)
+def test_a_subject_that_fails_is_named(tmp_path, what, says):
+  with pytest.raises(UserError) as error:
+    # While the first answers, the other fails.
+    measure(
+      [subject(tmp_path, 'b', 'patient'), subject(tmp_path / 'a', 'a', what)], 'cpu', [5], 1, 0.0
+    )
+  assert str(error.value) == f'{str(tmp_path / "a")!r} cannot be run here: {says}'
+
+
+def measurement(name, batch, rounds, top1=0.5):
+  return Measurement(subject(pathlib.Path(__file__), name, top1=top1), 'cpu', batch, rounds, 2**21)
+
+
+def test_figures_by_hand():
+  one = measurement('a', 4, ((0.001, 0.002, 0.009), (0.003, 0.004, 0.005)))
+  assert one.median == pytest.approx(0.0035)
+  assert one.spread == pytest.approx((0.002, 0.004))
+  # Of six sorted values the share 0.95 lies three quarters of the way from the fifth to the sixth.
+  assert one.p95 == pytest.approx(0.005 + 0.75 * 0.004)
+  table = outcome.columns([one])
+  row = {column.heading: column.cells[0] for column in table}
+  assert (row['network'], row['on'], row['top-1 (%)'], row['images']) == ('a', 'cpu', '50.00', '4')
+  assert (row['median (ms)'], row['95% within (ms)']) == ('3.500', '8.000')
+  assert row['rounds (ms)'] == '2.000 - 4.000'
+  assert (row['images/s'], row['peak memory (MiB)']) == ('1143', '2')
+
+
+def test_the_figure_has_a_panel_for_each_size_and_leaves_out_what_nobody_judged():
+  times = ((0.001,),)
+  found = [measurement(name, batch, times) for name in 'ab' for batch in (1, 64)]
+  found += [measurement('c', batch, times, top1=None) for batch in (1, 64)]
+  drawn = outcome.figure(found, 'a')
+  assert [axes.get_title() for axes in drawn.axes] == [
+    '1 image in a call, cpu',
+    '64 images in a call, cpu',
+  ]
+  for axes in drawn.axes:
+    assert {text.get_text() for text in axes.texts} == {'a', 'b'}
+  assert outcome.figure(found[-2:], None) is None
+  assert 'nan' not in sheet.markdown(outcome.columns(found))
+
+
+def test_the_script_measures_a_teacher_beside_its_student(teacher, tmp_path, environment):
+  facts = {
+    'name': 'toy',
+    'class_names': None,
+    'image_shape': (8, 8, 3),
+    'mean': (0.5,) * 3,
+    'std': (0.25,) * 3,
+  }
+  bundle.save(tmp_path / 'teacher', teacher, {'dataset': facts, 'label': 'teacher'})
+  reference = bundle.load(tmp_path / 'teacher').reference()
+  card = {'dataset': facts, 'training': {'teacher': reference}, 'results': {'top1': 0.25}}
+  bundle.save(tmp_path / 'student', teacher, card)
+  out = tmp_path / 'out'
+  done = subprocess.run(
+    [
+      sys.executable,
+      str(ROOT / 'scripts' / 'latency.py'),
+      f'--bundle={tmp_path / "student"}',
+      f'--out={out}',
+      '--batch_size=2',
+      '--rounds=1',
+      '--seconds=0',
+      '--cores=1',
+      '--platform=cpu',
+    ],
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == (out / 'latency.md').read_text() and 'cores 1;' in done.stdout
+  with (out / 'latency.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  assert [row['network'] for row in rows] == ['teacher ResNet', 'ResNet']
+  assert [row['top-1 (%)'] for row in rows] == ['', '25']
+  assert np.all([float(row['images/s']) > 0 for row in rows])
+  assert (out / 'latency.png').read_bytes()[1:4] == b'PNG'
