@@ -1,6 +1,6 @@
 """A bundle with q projectors becomes a student with one projector and one with none.
 
-python scripts/condense.py --bundle DIR --workdir runs/condensed
+python scripts/condense.py --config configs/condense.py --bundle DIR --workdir runs/condensed
 """
 
 from pidkd_jax import config

@@ -11,6 +11,7 @@ from pidkd_jax import bundle, models
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.distilled import Distilled
 from pidkd_jax.errors import UserError
+from pidkd_jax.model import Model
 from pidkd_jax.training import job, workdir
 
 
@@ -38,28 +39,38 @@ def main(config: ConfigDict, folder: str, home: str) -> str:
       'nothing to condense; name the bundle of a student that has them'
     )
   config = config.copy_and_resolve_references()
-  config.student = config.student or _student(loaded)
+  config.student = config.student or student(loaded)
   config.start = config.teacher.bundle = str(place)
   _fill_data(config.data, loaded.card['dataset'])
   return job.main(config, home)
 
 
-def _student(loaded: Bundle) -> str:
+def student(loaded: Bundle) -> str:
   """The name of the student in a bundle.
 
   The card says one, which only counts if it is of a network known here: it may not name code.
+
+  Raises:
+    UserError: nothing says it.
   """
   wanted = loaded.network.model.student
-  said = str(loaded.card.get('network'))
-  for name in [said, *models.names()]:
-    if name.partition('*')[0] not in models.names():
-      continue
-    if models.create(name, num_classes=wanted.num_classes) == wanted:
+  for name in (str(loaded.card.get('network')), *models.names()):
+    if _makes(name, wanted):
       return name
   raise UserError(
     f'{str(loaded.folder)!r} does not say what its student, a {type(wanted).__name__}, is called; '
     'say it with --config.student'
   )
+
+
+def _makes(name: str, wanted: Model) -> bool:
+  """Whether it is the name of this very network."""
+  if ':' in name:
+    return False
+  try:
+    return models.create(name, num_classes=wanted.num_classes) == wanted
+  except (UserError, OverflowError):
+    return False
 
 
 def _fill_data(config: ConfigDict, known: dict[str, Any]) -> None:
