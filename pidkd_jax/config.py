@@ -41,6 +41,8 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       devices: how many share each batch; 0 for all that JAX sees. It changes results by rounding.
       memory_gib: what a training may take, 0 for 80% of what is free; a cohort that needs more, by
         the estimate of `training/memory.py`, is split into several, one after the other.
+      start: a folder with a bundle, with whose student's weights the students begin; '' for weights
+        drawn at random.
       teacher.model, .total_epochs, .learning_rate, .weight_decay, .batch_size, .precision, .seed:
         the teacher that is trained if there is none; .bundle: a folder that holds one;
         .dir: where trained ones are kept, by default the folder `teachers` beside the workdir.
@@ -78,6 +80,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       'steps_per_call': 0,
       'devices': 0,
       'memory_gib': 0.0,
+      'start': '',
       'teacher': {
         'model': '',
         'bundle': '',
@@ -139,10 +142,22 @@ def study(arg: str, pairs: Mapping[str, Pair]) -> ConfigDict:
   Raises:
     UserError: an unknown pair.
   """
-  config = default(arg and find(pairs, arg).name, pairs)
+  return _instead(default(arg and find(pairs, arg).name, pairs), 'cohorts')
+
+
+def cohort() -> ConfigDict:
+  """One cohort's configuration: the fields of `default`, with `rows` for `method` and `compare`.
+
+  A row is made by `row` and assigned as `rows.LABEL`.
+  """
+  return _instead(default(_METHOD), 'rows')
+
+
+def _instead(config: ConfigDict, group: str) -> ConfigDict:
+  """Puts an empty group in the place of the main job's methods."""
   del config.method, config.compare
   with config.unlocked():
-    config.cohorts = ConfigDict()
+    config[group] = ConfigDict()
   return config
 
 
@@ -284,6 +299,10 @@ def check(config: ConfigDict) -> None:
   for name in (config.precision, config.teacher.precision):
     precision.find(name)
   for label, fields in rows(config).items():
+    if config.start and fields['widen']:
+      raise UserError(
+        f'{label} is to be widened, and the bundle that start names has one width; leave out either'
+      )
     for field in ('trials', 'learning_rate'):
       if fields[field] < 0:
         raise UserError(f'{field} of {label} is {fields[field]}; it must be at least 0')

@@ -58,6 +58,14 @@ class Distilled(Model):
     return self.teacher.classify(pooled)
 
 
+def student(network: Network) -> Network:
+  """Of a distilled network its student, without projectors and a classifier; of others all."""
+  if not isinstance(network.model, Distilled):
+    return network
+  parts = {name: tree['student'] for name, tree in network.variables.items() if 'student' in tree}
+  return Network(parts, network.model.student)
+
+
 def apart(network: Network) -> list[Network]:
   """A distilled network with each of its q projectors by itself.
 

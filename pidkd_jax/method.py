@@ -52,8 +52,8 @@ class Method(nn.Module):
   def deployed(self, variables: Variables, teacher: Network | None) -> Network:
     """What a bundle keeps of a training: a network like any other. Called unbound.
 
-    The default is the student with its own classifier. Only moves subtrees, so shapes will do
-    for arrays.
+    The default is the student with its own classifier. It also runs under `jax.eval_shape`, as what
+    will be deployed is told before anything is trained.
     """
     del teacher
     return Network(subtree(variables, 'student'), self.student)

@@ -67,9 +67,7 @@ def _print():
     key=jax.random.key(0),
   )
   states = jax.eval_shape(Cohort.init, cohort, batch)
-  networks = {
-    member.name: cohort.network(member.name, states[member.name].variables) for member in members
-  }
+  networks = {member.name: cohort.deployed(member.name, states[member.name]) for member in members}
   _, student, *_ = networks.values()
   c_s, c_t = (
     jax.eval_shape(Network.encode, student, image).stages[-1].shape[-1],

@@ -9,8 +9,8 @@ from trainings of 240 epochs; a setting of your own is
 
 from pidkd_jax import config, methods, pairs
 
-# What other studies are about: scale.py and capacity.py.
-ELSEWHERE = ('pidkd_published', 'simkd_published', 'wide')
+# What other studies are about, scale.py and capacity.py, and what is for bundles: condense.py.
+ELSEWHERE = ('pidkd_published', 'simkd_published', 'wide', 'linear')
 
 
 def get_config(arg=''):

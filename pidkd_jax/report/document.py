@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from pidkd_jax.errors import UserError
-from pidkd_jax.report import grid, header, paired, runs, sheet, tables
+from pidkd_jax.report import condensed, grid, header, paired, runs, sheet, tables
 from pidkd_jax.report import published as literature
 from pidkd_jax.report.figures import FIGURES, SAVING
 from pidkd_jax.report.published import Published
@@ -112,6 +112,9 @@ def _section(
     parts.append(paired.explanation(comparison, base))
   if published:
     parts.append(published.note)
+  if against := condensed.columns(comparison):
+    parts += ['### Against the bundle', table('condensed', against)]
+    parts.append('\n'.join(f'- {line}' for line in condensed.lines(comparison)))
   for i, sizes in enumerate(grid.grids(comparison), start=1):
     name = 'sizes' if i == 1 else f'sizes-{i}'
     parts += ['### Size of the projectors', table(name, sizes.columns()), sizes.choice]

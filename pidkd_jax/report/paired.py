@@ -1,7 +1,7 @@
 """Differences in top-1 to a baseline, trial by trial and image by image."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -52,13 +52,34 @@ def differences(comparison: Comparison, base: str) -> dict[str, Difference]:
   Raises:
     UserError: outputs are damaged or of other images.
   """
-  pairs = _pairs(comparison, base)
+  return _differences(_pairs(comparison, base), by_image(comparison))
+
+
+def to_teacher(comparison: Comparison) -> dict[str, Difference]:
+  """{label: its difference} to the one teacher, {} where it is not known.
+
+  Raises:
+    UserError: outputs are damaged or of other images.
+  """
+  teacher = comparison.teacher
+  if teacher is None:
+    return {}
+  pairs = {
+    label: [(trial, teacher) for trial in trials.values()]
+    for label, trials in comparison.labels.items()
+  }
+  return _differences(pairs, bool(teacher.outputs) and by_image(comparison))
+
+
+def _differences(
+  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], with_images: bool
+) -> dict[str, Difference]:
   if not pairs:
     return {}
   every = [pair for found in pairs.values() for pair in found]
   # Of runs that kept no outputs the trials are resampled alone.
   resampled = None
-  if by_image(comparison):
+  if with_images:
     truth = every[0][0].outputs.label
     odd = [t for pair in every for t in pair if not np.array_equal(t.outputs.label, truth)]
     if odd:

@@ -31,6 +31,8 @@ _NEEDED = (
   'results.top1',
 )
 
+# What a run writes down of its teacher and of who taught that one: NAME.json, and outputs.
+_TEACHERS = ('teacher', 'origin')
 # Large folders of a run that hold no other run.
 _INSIDE = ('bundles', 'checkpoints', 'tensorboard', 'outputs')
 # What decides the batches of a training, beside data, teacher and recipe.
@@ -78,13 +80,26 @@ class Trial:
     return self.card['label']
 
   @property
+  def teaches(self) -> bool:
+    """Whether it is no trial of the run, but a teacher."""
+    return self.name in _TEACHERS
+
+  @property
   def number(self) -> int:
     return self.card['training']['member']['trial']
 
   @property
   def settings(self) -> dict[str, Any]:
     """All that trials of a label have in common."""
-    return {k: v for k, v in self.card['training']['member'].items() if k != 'trial'}
+    return {
+      **{k: v for k, v in self.card['training']['member'].items() if k != 'trial'},
+      'start': self.start,
+    }
+
+  @property
+  def start(self) -> str | None:
+    """Digest of the bundle whose student it began with, None where weights were drawn."""
+    return (self.card['training'].get('start') or {}).get('digest')
 
   @property
   def network(self) -> str:
@@ -136,6 +151,7 @@ class Run:
     trials: in the order of its members.
     rows: of its metrics.jsonl.
     teacher: None where no member had one, or where the run does not say how good it is.
+    origin: who taught the teacher, where the run looked at it.
     diverged: {member: the step from which on it was left out}.
   """
 
@@ -143,6 +159,7 @@ class Run:
   trials: tuple[Trial, ...]
   rows: Sequence[journal.Row]
   teacher: Trial | None
+  origin: Trial | None = None
   diverged: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
   @property
@@ -188,6 +205,17 @@ class Comparison:
   @property
   def teacher(self) -> Trial | None:
     return next((run.teacher for run in self.runs if run.teacher), None)
+
+  @property
+  def origin(self) -> Trial | None:
+    return next((run.origin for run in self.runs if run.origin), None)
+
+  @property
+  def condensed(self) -> bool:
+    """Whether every student began as its own teacher's."""
+    teacher = (self.card['training']['teacher'] or {}).get('digest')
+    starts = {trial.start for trials in self.labels.values() for trial in trials.values()}
+    return self.teacher is not None and starts == {teacher}
 
   @property
   def teacher_name(self) -> str:
@@ -277,14 +305,22 @@ def read(folder: pathlib.Path) -> Run:
   ]
   order = {name: i for i, name in enumerate(dict.fromkeys(row['member'] for row in rows))}
   trials.sort(key=lambda t: (order.get(t.name, len(order)), t.label, t.number))
-  path = _beside(folder, 'teacher.json')
-  teacher = None
-  if path:
-    teacher = Trial(
-      path.parent, 'teacher', _probed(_card(path, ('model.family',)), 'teacher', probes)
-    )
   diverged = folder / 'diverged.json'
-  return Run(folder, tuple(trials), rows, teacher, _card(diverged, ()) if diverged.exists() else {})
+  return Run(
+    folder,
+    tuple(trials),
+    rows,
+    *(_teacher(folder, name, probes) for name in _TEACHERS),
+    _card(diverged, ()) if diverged.exists() else {},
+  )
+
+
+def _teacher(folder: pathlib.Path, name: str, probes: pathlib.Path | None) -> Trial | None:
+  """What the run wrote down of a teacher."""
+  path = _beside(folder, f'{name}.json')
+  if not path:
+    return None
+  return Trial(path.parent, name, _probed(_card(path, ('model.family',)), name, probes))
 
 
 def _beside(folder: pathlib.Path, name: str) -> pathlib.Path | None:

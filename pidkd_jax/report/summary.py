@@ -2,7 +2,7 @@
 
 import pathlib
 
-from pidkd_jax.report import header, paired, runs, sheet, tables
+from pidkd_jax.report import condensed, header, paired, runs, sheet, tables
 from pidkd_jax.report.figures import SAVING, curves
 from pidkd_jax.report.runs import Comparison
 
@@ -26,9 +26,12 @@ def run(folder: pathlib.Path) -> str:
   lines = [*header.facts(comparison)]
   if base:
     lines.append(paired.explanation(comparison, base))
-  table = sheet.markdown(tables.compact(comparison, base))
-  settings = sheet.markdown(tables.settings(comparison))
-  text = '\n\n'.join([table, settings, '\n'.join(f'- {line}' for line in lines)]) + '\n'
+  found = [tables.compact(comparison, base), tables.settings(comparison)]
+  if against := condensed.columns(comparison):
+    found.insert(0, against)
+    lines = [*condensed.lines(comparison), *lines]
+  listed = '\n'.join(f'- {line}' for line in lines)
+  text = '\n\n'.join([*map(sheet.markdown, found), listed]) + '\n'
   (folder / 'report.md').write_text(text)
   drawn = curves.draw(comparison, base)
   if drawn:

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from pidkd_jax.report import paired, sheet
 from pidkd_jax.report.published import Published
 from pidkd_jax.report.runs import Comparison, Trial
@@ -24,8 +26,9 @@ _COST = (
   Figure('multiply-adds (M)', ('cost', 'multiply_adds'), 1e-6, 1),
 )
 _TOP1 = Figure('top-1 (%)', ('results', 'top1'), 100)
+_TOP5 = Figure('top-5 (%)', ('results', 'top5'), 100)
 _MEASURES = (
-  Figure('top-5 (%)', ('results', 'top5'), 100),
+  _TOP5,
   Figure('agreement (%)', ('results', 'agreement'), 100),
   Figure('cross-entropy', ('results', 'cross_entropy'), 1, 4),
   Figure('ECE (%)', ('results', 'calibration_error'), 100),
@@ -49,7 +52,7 @@ def main(
   rows = _rows(comparison, teacher=True)
   columns = [*_names(rows), *_numbers(rows, *_COST, _TOP1)]
   if base:
-    columns += _differences(comparison, rows, base)
+    columns += _differences(rows, paired.differences(comparison, base), base)
   columns += _numbers(rows, *_MEASURES, *_probes(rows), _BEST)
   if published:
     columns.append(published.column(list(rows)))
@@ -63,6 +66,42 @@ def compact(comparison: Comparison, base: str | None) -> list[Column]:
   if best.heading != _BEST.heading:  # None: a hold-out selected.
     return [*columns, best, *updates]
   return [*columns, *updates, best]
+
+
+def condensed(comparison: Comparison) -> list[Column]:
+  """What students cost in accuracy and save in size, against the teacher as which they began."""
+  bundle, origin = comparison.teacher, comparison.origin
+  teachers = ({'first teacher': [origin]} if origin else {}) | {'bundle': [bundle]}
+  rows = teachers | _rows(comparison)
+  columns = [*_names(rows)]
+  for figure in _COST:
+    name = figure.heading.removesuffix(' (M)')
+    counts = [trials[0].value(*figure.path) for trials in rows.values()]
+    saved = [
+      [] if label in teachers else [100 * (1 - count / bundle.value(*figure.path))]
+      for label, count in zip(rows, counts, strict=True)
+    ]
+    columns.append(Column(name, [f'{count:,}' for count in counts], {name: counts}))
+    columns.append(sheet.numbers(f'fewer {name} (%)', saved, 1))
+  columns += _numbers(rows, _TOP1)
+  columns += _differences(rows, paired.to_teacher(comparison), 'the bundle')
+  columns += _numbers(rows, _TOP5)
+  for name, other in {'bundle': bundle, 'first teacher': origin}.items():
+    agreements = [_agreement(trials, other) for trials in rows.values()]
+    if any(agreements):
+      columns.append(sheet.numbers(f'agreement with the {name} (%)', agreements, 2))
+  return columns
+
+
+def _agreement(trials: Sequence[Trial], other: Trial | None) -> list[float]:
+  """Percent of the test images on which each predicts what the other does."""
+  if other is None or other.outputs is None:
+    return []
+  return [
+    100 * float(np.mean(trial.outputs.predicted == other.outputs.predicted))
+    for trial in trials
+    if trial.outputs is not None
+  ]
 
 
 def cost(comparison: Comparison) -> list[Column]:
@@ -126,7 +165,7 @@ def _rows(comparison: Comparison, teacher: bool = False) -> dict[str, list[Trial
 
 
 def _names(rows: Mapping[str, Sequence[Trial]]) -> list[Column]:
-  counts = ['' if label == 'teacher' else str(len(trials)) for label, trials in rows.items()]
+  counts = ['' if trials[0].teaches else str(len(trials)) for trials in rows.values()]
   labels, networks = list(rows), [trials[0].network for trials in rows.values()]
   joined = [f'{label} {network}' for label, network in zip(labels, networks, strict=True)]
   return [
@@ -160,8 +199,9 @@ def _probes(rows: Mapping[str, Sequence[Trial]]) -> list[Figure]:
   return [Figure(f'probe on {name} (%)', ('results', 'probe', name), 100) for name in names]
 
 
-def _differences(comparison: Comparison, rows, base: str) -> list[Column]:
-  found = paired.differences(comparison, base)
+def _differences(
+  rows: Mapping[str, Sequence[Trial]], found: Mapping[str, paired.Difference], base: str
+) -> list[Column]:
   if not found:
     return []
   own = [found.get(label) for label in rows]

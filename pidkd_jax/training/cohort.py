@@ -7,11 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
+from flax import struct, traverse_util
 from flax.core import DenyList
 
 from pidkd_jax import devices, methods, models
 from pidkd_jax.data.batches import Stream
+from pidkd_jax.errors import UserError
 from pidkd_jax.method import Method, hyperparameters
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import Numbers
@@ -88,6 +89,8 @@ class Cohort:
 
   Attributes:
     teacher: frozen; None if no member needs one.
+    start: what members' students begin with, in place of weights drawn at random: a student's
+      variables, of which any part may lack; None for none.
     numbers: {member: {number: float32 scalar}}, its own and its method's.
     keys: {member: PRNG key}.
     methods: ((member, method), ...), hashable; the methods' numbers are blank.
@@ -95,6 +98,7 @@ class Cohort:
   """
 
   teacher: Network | None
+  start: Variables | None
   numbers: dict[str, dict[str, jax.Array]]
   keys: dict[str, jax.Array]
   methods: tuple[tuple[str, Method], ...] = struct.field(pytree_node=False)
@@ -114,7 +118,15 @@ class Cohort:
   def init(self, batch: Batch) -> dict[str, State]:
     """The members' initial states, for batches like this one."""
     return {
-      name: _init(method, self.optimizer, self.numbers[name], self.keys[name], batch, self.teacher)
+      name: _init(
+        method,
+        self.optimizer,
+        self.numbers[name],
+        self.keys[name],
+        batch,
+        self.teacher,
+        self.start,
+      )
       for name, method in self.methods
     }
 
@@ -132,7 +144,7 @@ class Cohort:
     for method, name in members.items():
       given = self.numbers[name], self.keys[name], batch
       yield _update.lower(method, self.optimizer, states[name], *given, teacher, jnp.int32(0))
-      yield _init.lower(method, self.optimizer, *given, self.teacher)
+      yield _init.lower(method, self.optimizer, *given, self.teacher, self.start)
 
   def step(self, states: Mapping[str, State], batch: Batch, step: jax.Array) -> dict[str, State]:
     """One step of every member; the teacher sees the batch once.
@@ -203,6 +215,11 @@ class Cohort:
     """What a member's bundle keeps of its variables."""
     return dict(self.methods)[name].deployed(variables, self.teacher)
 
+  def deployed(self, name: str, state: State) -> Network:
+    """The same as shapes, of a state as arrays or shapes."""
+    method = dict(self.methods)[name]
+    return jax.eval_shape(method.deployed, state.variables, self.teacher)
+
 
 def assemble(
   members: Sequence[Member],
@@ -212,6 +229,7 @@ def assemble(
   image: jax.ShapeDtypeStruct,
   optimizer: Optimizer,
   key: jax.Array,
+  start: Network | None = None,
 ) -> Cohort:
   """Makes a cohort of its members.
 
@@ -222,9 +240,11 @@ def assemble(
     image: shape of a training batch, float32 [B, H, W, C].
     optimizer: the recipe in steps.
     key: PRNG key of the members' own randomness.
+    start: a student with the variables that every member's begins with; what is not in them, as
+      the classifier of one that was distilled, is drawn as ever.
 
   Raises:
-    UserError: an unknown method, hyper-parameter or student.
+    UserError: an unknown method, hyper-parameter or student, or one that is not that of `start`.
   """
   # By what observes batches later, so that it is traced once.
   target = None if teacher is None else jax.eval_shape(_observe, teacher, image)[0]
@@ -236,6 +256,12 @@ def assemble(
     )
     for member in members
   }
+  for member in members:
+    if start is not None and whole[member.name].student != start.model:
+      raise UserError(
+        f'{member.label} trains {member.student}, which is not the {type(start.model).__name__} of '
+        'the bundle that config.start names; give that one as the student, or another bundle'
+      )
   numbers = {
     member.name: dataclasses.asdict(member.numbers) | _numbers(whole[member.name])
     for member in members
@@ -243,6 +269,7 @@ def assemble(
   return Cohort(
     # What no member needs is not computed.
     teacher=teacher if any(method.needs_teacher for method in whole.values()) else None,
+    start=start and start.variables,
     numbers=jax.tree.map(jnp.float32, numbers),
     keys={member.name: jax.random.fold_in(key, member.trial + 1) for member in members},
     methods=tuple(
@@ -298,7 +325,7 @@ def _streams(key: jax.Array) -> dict[str, jax.Array]:
 
 
 @jax.jit(static_argnames=('method', 'optimizer'))
-def _init(method, optimizer, numbers, key, batch, teacher) -> State:
+def _init(method, optimizer, numbers, key, batch, teacher, start) -> State:
   method = _fill(method, numbers)
   # Here, and not before: where only its shapes count, as in most methods, it is not computed.
   teacher = observe(teacher, batch)
@@ -307,6 +334,7 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
   terms, variables = method.init_with_output(
     rngs, batch, teacher, progress=jnp.float32(0), method='loss'
   )
+  variables = _begun(variables, start)
   params = variables['params']
   transform = optimizer.transform(numbers['learning_rate'], numbers['weight_decay'])
   state = State(
@@ -317,6 +345,16 @@ def _init(method, optimizer, numbers, key, batch, teacher) -> State:
     bad_step=jnp.int32(-1),
   )
   return devices.whole(state)
+
+
+def _begun(variables: Variables, start: Variables | None) -> Variables:
+  """The same with the student's variables that `start` has."""
+  flat = traverse_util.flatten_dict(variables)
+  for (collection, *path), value in traverse_util.flatten_dict(start or {}).items():
+    place = (collection, 'student', *path)
+    if place in flat:
+      flat[place] = value
+  return traverse_util.unflatten_dict(flat)
 
 
 def _loss(params, method, optimizer, collections, numbers, key, batch, teacher, step):

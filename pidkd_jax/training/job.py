@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from pidkd_jax import bundle, data, devices, folding, models, processes
+from pidkd_jax import bundle, data, devices, distilled, folding, models, processes
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
@@ -94,21 +94,25 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
   )
   # Whatever is wrong comes out before anything is written or trained.
   workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
+  own = models.families(config.student, config.teacher.model)
   if config.teacher.bundle:
-    own = models.families(config.student, config.teacher.model)
     kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
+    start = _start(config, dataset, own, kept.card['dataset'])
     with models.blamed(config.student, config.teacher.model):
-      plan = _rehearsed(config, rows, dataset, kept.network)
+      plan = _rehearsed(config, rows, dataset, kept.network, start)
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
   else:
+    start = _start(config, dataset, own, dataclasses.asdict(spec))
     lesson = _lesson(config, dataset)
     place = _teacher_folder(config, lesson, dataset, home)
     with models.blamed(config.student, config.teacher.model):
-      plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec))
+      plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec), start)
     workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
     kept = _trained(lesson, place, dataset, pace)
-  run.execute(plan, dataset, kept, home, 'students', pace)
-  _describe(kept, dataset, home)
+  run.execute(plan, dataset, kept, home, 'students', pace, start)
+  _describe('teacher', kept, dataset, home)
+  if start and (origin := _origin(kept, own)):
+    _describe('origin', origin, dataset, home)
   if 'probe' in config:
     _probe(config, kept, home, limit)
   if not processes.first():
@@ -156,11 +160,15 @@ def study(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[s
 
 
 def _rehearsed(
-  config: ConfigDict, rows: Mapping[str, Mapping[str, Any]], dataset: Dataset, teacher: Network
+  config: ConfigDict,
+  rows: Mapping[str, Mapping[str, Any]],
+  dataset: Dataset,
+  teacher: Network,
+  start: Bundle | None,
 ) -> run.Plan:
   """The plan of a cohort, which was put together without training once."""
   plan = _plan(config, _members(config, rows), _recipe(config), config.seed, dataset.spec)
-  costs = run.rehearse(plan, dataset, teacher)
+  costs = run.rehearse(plan, dataset, teacher, start and start.network)
   if config.memory_gib:
     run.check_memory(plan, dataset, teacher, int(config.memory_gib * 2**30))
   for label, row in rows.items():
@@ -277,8 +285,41 @@ def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
   return f'{dataset.spec.name}-{network}-seed{plan.seed}-{plan.recipe.total_epochs}epochs-{digest}'
 
 
+def _start(
+  config: ConfigDict,
+  dataset: Dataset,
+  own: Collection[models.Family],
+  facts: Mapping[str, Any],
+) -> Bundle | None:
+  """The student that the run's students begin with; `facts` has how their images are normalised."""
+  if not config.start:
+    return None
+  loaded = _load('start', workdir.local('start', config.start), dataset, own)
+  for name in ('mean', 'std'):
+    if tuple(loaded.card['dataset'][name]) != tuple(facts[name]):
+      raise UserError(
+        f'start {config.start!r} was trained with another {name} of the pixels than the teacher '
+        f'({loaded.card["dataset"][name]} and not {list(facts[name])}); give another bundle'
+      )
+  network = distilled.student(loaded.network)
+  return dataclasses.replace(
+    loaded, network=network.replace(variables=devices.put(network.variables))
+  )
+
+
 def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]) -> Bundle:
-  """Loads a bundle, in its inference form, and makes sure that it was trained for these data."""
+  """A teacher in its inference form."""
+  loaded = _load('teacher.bundle', folder, dataset, own)
+  frozen = folding.fold(loaded.network)
+  return dataclasses.replace(
+    loaded, network=frozen.replace(variables=devices.put(frozen.variables))
+  )
+
+
+def _load(
+  field: str, folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]
+) -> Bundle:
+  """Loads a bundle that a field names, and makes sure that it was trained for these data."""
   loaded = bundle.load(folder, own)
   theirs, ours = loaded.card['dataset'], dataset.spec
   known = theirs['class_names'] is not None
@@ -289,21 +330,18 @@ def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models
     or (known and (tuple(theirs['class_names']), theirs['name']) != (ours.class_names, ours.name))
   ):
     raise UserError(
-      f'teacher bundle {str(folder)!r} is for the {num_classes} classes of '
+      f'{field} {str(folder)!r} is for the {num_classes} classes of '
       f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
       f'{ours.num_classes} of {ours.name} at {list(ours.image_shape)}; '
-      'give another teacher.bundle, or none to train one'
+      'give another bundle, or none'
     )
   if not known:
     logger.warning(
-      'the teacher does not say which classes it knows; they are taken to be those of %s in its '
-      'order',
+      '%s does not say which classes it knows; they are taken to be those of %s in its order',
+      field,
       ours.name,
     )
-  frozen = folding.fold(loaded.network)
-  return dataclasses.replace(
-    loaded, network=frozen.replace(variables=devices.put(frozen.variables))
-  )
+  return loaded
 
 
 def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path, limit: int | None) -> None:
@@ -343,15 +381,30 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path, limit: int |
   workdir.write_json(path, {other.spec.name: found})
 
 
-def _describe(teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
-  """Leaves in the run's folder what its report says of the teacher, once."""
-  path = home / 'teacher.json'
+def _origin(teacher: Bundle, own: Collection[models.Family]) -> Bundle | None:
+  """Who taught the teacher, where it lies where it lay then."""
+  known = teacher.card.get('training', {}).get('teacher')
+  if not known:
+    return None
+  try:
+    found = bundle.load(pathlib.Path(known['folder']), own | models.families(teacher.network.model))
+    if found.digest != known['digest']:
+      raise UserError(f'{str(found.folder)!r} holds another one now')
+  except UserError as error:
+    logger.warning('nothing is compared with the first teacher: %s', error)
+    return None
+  return found
+
+
+def _describe(name: str, teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
+  """Leaves in the run's folder what its report says of a teacher, once."""
+  path = home / f'{name}.json'
   if path.exists():
     return
   stats = teacher.card['dataset']
   given = dataset.test, tuple(stats['mean']), tuple(stats['std'])
-  judged = judge({'teacher': teacher.network}, *given, teacher.network)['teacher']
+  judged = judge({name: teacher.network}, *given, teacher.network)[name]
   cost_ = dataclasses.asdict(cost(teacher.network, dataset.spec.image_shape))
   card = {**teacher.card, 'cost': cost_, 'results': judged.measures}
-  outputs.save(home / 'outputs' / 'teacher.npz', judged.logits, teacher.network, *given)
+  outputs.save(home / 'outputs' / f'{name}.npz', judged.logits, teacher.network, *given)
   workdir.write_json(path, card)

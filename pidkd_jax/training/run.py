@@ -103,7 +103,14 @@ def check(plan: Plan, dataset: Dataset) -> None:
   optimizer(plan.recipe, len(rest.train))
 
 
-def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> _Stage:
+def _stage(
+  plan: Plan,
+  dataset: Dataset,
+  teacher: Network | None,
+  mean,
+  std,
+  start: Network | None = None,
+) -> _Stage:
   rest, held = _parted(plan, dataset)
   recipe = optimizer(plan.recipe, len(rest.train))
   stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
@@ -125,6 +132,7 @@ def _stage(plan: Plan, dataset: Dataset, teacher: Network | None, mean, std) -> 
     image=jax.ShapeDtypeStruct(shape, stream.dtype),
     optimizer=recipe,
     key=members_key,
+    start=start,
   )
   return _Stage(cohort, stream, held)
 
@@ -133,8 +141,7 @@ def _deployed(plan: Plan, stage: _Stage) -> dict[str, Network]:
   """What each label would deploy, as shapes."""
   states = jax.eval_shape(Cohort.init, stage.cohort, stage.stream.shapes)
   return {
-    member.label: stage.cohort.network(member.name, states[member.name].variables)
-    for member in plan.members
+    member.label: stage.cohort.deployed(member.name, states[member.name]) for member in plan.members
   }
 
 
@@ -158,13 +165,16 @@ def costs(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
 
 
 @_in_precision
-def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
+def rehearse(
+  plan: Plan, dataset: Dataset, teacher: Network, start: Network | None = None
+) -> dict[str, Cost]:
   """Puts a plan together without training, and says what it would deploy at what cost.
 
   Args:
     plan: of the students.
     dataset: to train on.
     teacher: arrays or, before it is trained, shapes.
+    start: what the students begin with (`cohort.assemble`).
 
   Returns:
     {label: cost}.
@@ -172,7 +182,7 @@ def rehearse(plan: Plan, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
   Raises:
     UserError: whatever in the plan cannot be trained.
   """
-  stage = _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std)
+  stage = _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std, start)
   image_shape = dataset.spec.image_shape
   networks = _deployed(plan, stage)
   label, network = next(iter(networks.items()))
@@ -227,18 +237,20 @@ def execute(
   folder: pathlib.Path,
   title: str,
   pace: Pace,
+  start: Bundle | None = None,
 ) -> None:
   """Trains a plan's cohort and saves each member's bundle under `folder`/bundles.
 
   A cohort larger than memory trains in parts, `folder`/part-1 and so on. A run that is complete
-  is left as it is: its bundles keep the versions they were made with.
+  is left as it is: its bundles keep the versions they were made with. The students begin with the
+  weights of `start`, a student (`distilled.student`), where there is one.
 
   Raises:
     Stopped, UserError: as `loop.train`; also if another process is at work in the folder.
   """
   parts = _parts(plan, dataset, teacher, folder, pace.memory)
   if len(parts) == 1:
-    _whole(plan, dataset, teacher, folder, title, pace)
+    _whole(plan, dataset, teacher, folder, title, pace, start)
     return
   for number, names in enumerate(parts, start=1):
     members = tuple(member for member in plan.members if member.name in names)
@@ -251,14 +263,16 @@ def execute(
       place,
       f'{title} {number}/{len(parts)}',
       pace,
+      start,
     )
 
 
-def _whole(plan, dataset, teacher, folder, title, pace) -> None:
+def _whole(plan, dataset, teacher, folder, title, pace, start) -> None:
   inputs = {
     'dataset': dataset.spec.name,
     'fingerprint': dataset.spec.fingerprint,
     'teacher': teacher and teacher.digest,
+    'start': start and start.digest,
   }
   workdir.claim(folder, 'inputs.json', inputs)
   with workdir.held(folder):
@@ -268,7 +282,7 @@ def _whole(plan, dataset, teacher, folder, title, pace) -> None:
       left_out = json.loads(diverged.read_text())
       bundles = {name: path for name, path in bundles.items() if name not in left_out}
     if not all(path.exists() for path in bundles.values()):
-      _train(plan, dataset, teacher, folder, title, pace)
+      _train(plan, dataset, teacher, folder, title, pace, start)
 
 
 def _parts(
@@ -306,7 +320,7 @@ def _statistics(dataset: Dataset, teacher: Bundle | None) -> tuple[tuple[float, 
   return tuple(found['mean']), tuple(found['std'])
 
 
-def _train(plan, dataset, teacher, folder, title, pace) -> None:
+def _train(plan, dataset, teacher, folder, title, pace, start) -> None:
   command = {'command': shlex.join(sys.argv)}  # That trained it, or went on with it last.
   workdir.write_json(folder / 'versions.json', workdir.environment() | command)
   if teacher and plan.holdout and teacher.card.get('training', {}).get('holdout') != plan.holdout:
@@ -315,7 +329,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
       'select its students'
     )
   mean, std = _statistics(dataset, teacher)
-  stage = _stage(plan, dataset, teacher and teacher.network, mean, std)
+  stage = _stage(plan, dataset, teacher and teacher.network, mean, std, start and start.network)
   outcomes, diverged = loop.train(
     stage.cohort,
     stage.stream,
@@ -361,6 +375,7 @@ def _train(plan, dataset, teacher, folder, title, pace) -> None:
         'members': len(plan.members),
         'member': dataclasses.asdict(member),
         'teacher': teacher and teacher.reference(),
+        'start': start and start.reference(),
         'epoch': outcome.epoch,
         'selection': 'last epoch' if stage.held is None else 'best epoch on the hold-out',
         **_seconds(own),

@@ -255,6 +255,12 @@ DEFAULTS = {
     'integration': 'mean',
     'separate': False,
   },
+  'linear': {
+    'weight': 30.0,
+    'divergence_weight': 0.0,
+    'temperature': 4.0,
+    'student_rate': 1.0,
+  },
   'wide': {'num_projectors': 3, 'factor': 2} | SCALE,
   'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'separate': False} | SCALE,
 }

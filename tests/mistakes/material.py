@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from pidkd_jax import bundle, data, models
+from pidkd_jax.distilled import Distilled
 from pidkd_jax.types import Network
 from tests.data import archives
 from tests.mistakes.forks import ROOT
@@ -195,6 +196,12 @@ def _bundles(home):
   other = {**facts, 'name': 'other', 'class_names': ['a', 'b', 'c']}
   bundle.save(good.with_name('three'), _network(3, spec.image_shape), {'dataset': other})
 
+  for name, card in {'distilled': {'network': NETWORK}, 'unnamed': {'network': 'own:Bare'}}.items():
+    student = NETWORK if name == 'distilled' else 'resnet8*0.3'  # The latter has no name.
+    student, teacher = (models.create(one, num_classes=10) for one in (student, NETWORK))
+    model = Distilled(10, student, teacher, 2, 4, 'mean', (2, 2, 16), True)
+    bundle.save(good.with_name(name), _initial(model, spec.image_shape), {'dataset': facts, **card})
+
   def copied(name):
     return shutil.copytree(good, good.with_name(name))
 
@@ -229,6 +236,7 @@ def _bundles(home):
   altered('flat-image', lambda card: card['dataset'].update(image_shape=[8, 8]))
   altered('empty-image', lambda card: card['dataset'].update(image_shape=[0, 8, 3]))
   altered('wordy-mean', lambda card: card['dataset'].update(mean='dark'))
+  altered('darker', lambda card: card['dataset'].update(mean=[0.1]))
   altered('no-std', lambda card: card['dataset'].update(std=[0.0]))
   altered('few-names', lambda card: card['dataset'].update(class_names=['a', 'b']))
   altered('listed-results', lambda card: card.update(results=[1]))
@@ -263,7 +271,10 @@ def _bundles(home):
 
 
 def _network(num_classes, image_shape):
-  model = models.create(NETWORK, num_classes=num_classes)
+  return _initial(models.create(NETWORK, num_classes=num_classes), image_shape)
+
+
+def _initial(model, image_shape):
   image = jnp.zeros((1, *image_shape))
   return Network(jax.jit(model.init)(jax.random.key(0), image), model)
 

@@ -55,6 +55,7 @@ _cifar = _script('main', '--workdir=run', shown=('--config=configs/cifar100.py',
 _tiny = _script('main', '--workdir=run', shown=('--config=configs/tiny_imagenet.py', _OWN_ARCHIVE))
 _folder = _script('main', '--workdir=run', shown=('--config=configs/image_folder.py',))
 _evaluate = _script('evaluate')
+_condense = _script('condense', '--config=configs/condense.py', '--workdir=run')
 _probe = _script('probe')
 _predict = _script('predict', '--bundle=bundles/digits')
 _latency = _script('latency', '--out=latency', shown=('--bundle=bundles/digits',))
@@ -97,6 +98,29 @@ MISTAKES = {
     _benchmark('no trials to measure', 'trials=0', '--trials=0', status=2),
     _evaluate('no bundle to evaluate', 'no --bundle was given; name a folder'),
     _evaluate('yes and no', 'verify', '--bundle=bundles/digits', '--verify=perhaps', status=2),
+    _condense('no bundle to condense', 'no --bundle was given; name a folder'),
+    _script('condense', '--config=configs/condense.py', '--bundle=bundles/distilled')(
+      'no workdir to condense in', 'no workdir was given; name a folder'
+    ),
+    _script('condense', '--workdir=run')(
+      'no config to condense by',
+      'no --config was given; e.g. --config configs/condense.py',
+      '--bundle=bundles/distilled',
+    ),
+    _condense(
+      'epochs of condensing that are a word',
+      'total_epochs',
+      '--bundle=bundles/distilled',
+      '--config.total_epochs=few',
+      status=2,
+    ),
+    _condense(
+      'projector of a row that is none',
+      'Did you mean "factor"',
+      '--bundle=bundles/distilled',
+      '--config.rows.one.fctor=4',
+      status=2,
+    ),
     _probe('no bundle to probe', 'name one or several with --bundle'),
     _probe('no data to probe on', 'name one with --data', '--bundle=bundles/digits'),
     _predict('no image', 'no image was given; name one or several'),
@@ -392,6 +416,25 @@ MISTAKES = {
       'is for the 3 classes of other',
       '--config.teacher.bundle=bundles/three',
     ),
+    _main('start that is not there', "bundle 'nowhere' does not exist", '--config.start=nowhere'),
+    _main(
+      'start on a remote store', 'is not on a local disk', '--config.start=gs://bucket/student'
+    ),
+    _main(
+      'start of other classes', 'is for the 3 classes of other', '--config.start=bundles/three'
+    ),
+    _main(
+      'start of another student',
+      'pidkd trains resnet14, which is not the ResNet of the bundle',
+      '--config.start=bundles/digits',
+      '--config.student=resnet14',
+    ),
+    _main(
+      'start with other pixels than the teacher',
+      'was trained with another mean of the pixels',
+      '--config.start=bundles/distilled',
+      '--config.teacher.bundle=bundles/darker',
+    ),
     _main(
       'data folder on a remote store',
       'stage it to a local folder first',
@@ -561,6 +604,31 @@ MISTAKES = {
       )
     ),
     _evaluate('bundle on a remote store', 'is not on a local disk', '--bundle=gs://bucket/one'),
+    _condense(
+      'bundle without projectors',
+      'holds a ResNet and no projectors, so there is nothing to condense',
+      '--bundle=bundles/digits',
+    ),
+    _condense('bundle to condense that is cut', 'is damaged', '--bundle=bundles/altered'),
+    _condense(
+      'bundle of a student without a name',
+      'does not say what its student, a ResNet, is called',
+      '--bundle=bundles/unnamed',
+    ),
+    _condense(
+      'bundle to condense on other data',
+      'is for the 10 classes of digits',
+      '--bundle=bundles/distilled',
+      '--config.data.name=cifar100',
+      '--config.data.archive=archives/good.tar.gz',
+      '--config.data.verify=False',
+    ),
+    _condense(
+      'projector wider than its target',
+      'factor is 99',
+      '--bundle=bundles/distilled',
+      '--config.rows.one.factor=99',
+    ),
     _evaluate(
       'projectors of a plain network',
       'leave out --projectors',

@@ -1,0 +1,16 @@
+"""A bundle with q projectors becomes a student with one projector and one with none.
+
+python scripts/condense.py --config configs/condense.py --bundle DIR --workdir runs/condensed
+"""
+
+from pidkd_jax import config
+
+
+def get_config(arg=''):
+  del arg
+  c = config.cohort()
+  c.total_epochs = 60
+  c.learning_rate = 0.02
+  c.rows.one = config.row('simkd')
+  c.rows.none = config.row('linear')
+  return c

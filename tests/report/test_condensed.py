@@ -1,0 +1,102 @@
+"""Students against the bundle as which they began, from made-up folders."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pidkd_jax import report
+from pidkd_jax.report import condensed, runs, tables
+from pidkd_jax.report.runs import Comparison
+from tests.report import folders
+
+TEACHER = 'a' * 64
+LABELS = [
+  folders.Label('none', 0.55, parameters=123_456),
+  folders.Label('one', 0.65, parameters=500_000),
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """A run whose students began as their teacher's, which somebody taught before."""
+  home = folders.run(tmp_path / 'run', LABELS)
+  for label in LABELS:
+    for trial in label.trials:
+      folders.change(
+        home,
+        f'{label.label}-{trial}',
+        lambda card: card['training'].update(start={'digest': TEACHER}),
+      )
+  card = json.loads((home / 'teacher.json').read_text())
+  card |= {'network': 'vgg13', 'cost': {'parameters': 9_000_000, 'multiply_adds': 10**9}}
+  (home / 'origin.json').write_text(json.dumps(card))
+  shutil.copy(home / 'outputs' / 'one-0.npz', home / 'outputs' / 'origin.npz')
+  return home
+
+
+def read(folder):
+  return Comparison(tuple(runs.find([folder])[0]))
+
+
+def cells(columns):
+  return {column.heading: list(column.cells) for column in columns}
+
+
+def outputs(folder, name):
+  with np.load(folder / 'outputs' / f'{name}.npz') as file:
+    return file['label'].astype(int), file['predicted'].astype(int)
+
+
+def test_the_table_by_hand(folder):
+  found = cells(condensed.columns(read(folder)))
+  assert found[''] == ['first teacher vgg13', 'bundle resnet14x2', 'none resnet8', 'one resnet8']
+  assert found['n'] == ['', '', '2', '2']
+  assert found['parameters'] == ['9,000,000', '693,412', '123,456', '500,000']
+  # 1 - 123,456 / 693,412 and 1 - 500,000 / 693,412.
+  assert found['fewer parameters (%)'] == ['', '', '82.2', '27.9']
+  assert found['fewer multiply-adds (%)'][2:] == ['85.3', '40.7']
+  truth, bundle = outputs(folder, 'teacher')
+  for row, label in ((2, 'none'), (3, 'one')):
+    trials = [outputs(folder, f'{label}-{trial}')[1] for trial in (0, 1)]
+    lost = np.mean([np.mean(one == truth) - np.mean(bundle == truth) for one in trials])
+    mean, low, high = (
+      float(word.strip('[],')) for word in found['top-1 minus the bundle (points)'][row].split(' ')
+    )
+    assert mean == pytest.approx(100 * lost, abs=0.006) and low < mean < high
+    for other, name in ((bundle, 'bundle'), (outputs(folder, 'one-0')[1], 'first teacher')):
+      agreed = 100 * np.mean([one == other for one in trials])
+      text = found[f'agreement with the {name} (%)'][row]
+      assert float(text.split(' ')[0]) == pytest.approx(agreed, abs=0.006)
+
+
+def test_the_lines_say_it_in_words(folder):
+  none, one, origin = condensed.lines(read(folder))
+  assert none.startswith("none deploys 123,456 of the bundle's 693,412 parameters (17.8%)")
+  assert 'points lower (95%: -' in none and one.startswith('one deploys')
+  assert 'how bundles differ is not in these figures' in origin
+  assert none in report.study([folder], folder.parent / 'out')
+  assert 'fewer parameters (%)' in (folder.parent / 'out' / 'condensed.csv').read_text()
+
+
+@pytest.mark.parametrize('start', [None, {'digest': 'b' * 64}])
+def test_of_others_there_is_no_such_table(folder, start):
+  folders.change(folder, 'one-1', lambda card: card['training'].update(start=start))
+  comparison = read(folder)
+  assert not comparison.condensed and condensed.columns(comparison) == []
+
+
+def test_without_the_first_teacher_the_rest_stays(folder):
+  (folder / 'origin.json').unlink()
+  found = cells(tables.condensed(read(folder)))
+  assert found[''] == ['bundle resnet14x2', 'none resnet8', 'one resnet8']
+  assert 'agreement with the first teacher (%)' not in found
+
+
+def test_a_label_that_began_elsewhere_is_another_comparison(folder, tmp_path):
+  other = shutil.copytree(folder, tmp_path / 'other')
+  for name in ('none-0', 'none-1', 'one-0', 'one-1'):
+    folders.change(other, name, lambda card: card['training'].update(start=None))
+    folders.change(other, name, lambda card: card['training']['member'].update(trial=7))
+  assert len(runs.compared(runs.find([folder, other])[0])) == 2
