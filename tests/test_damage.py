@@ -14,6 +14,7 @@ from pidkd_jax import bundle, data, npz, torch_import
 from pidkd_jax.data import arrays, preparation, records
 from pidkd_jax.data.cifar100 import Cifar100
 from pidkd_jax.data.prepared import Prepared
+from pidkd_jax.data.stored import Records
 from pidkd_jax.data.tiny_imagenet import TinyImagenet
 from pidkd_jax.errors import UserError
 from pidkd_jax.report import runs
@@ -107,6 +108,12 @@ def test_a_prepared_file_is_read_or_refused(home):
       found = arrays.read(Prepared(opened, 'train'))
       np.testing.assert_array_equal(found.images, whole.train.images)
       np.testing.assert_array_equal(found.labels, whole.train.labels)
+    with refusing():
+      stored = Records(Prepared(opened, 'train'))
+      stored.check()
+      images, labels = stored.read(np.arange(len(whole.train)))
+      np.testing.assert_array_equal(images, whole.train.images)
+      np.testing.assert_array_equal(labels, whole.train.labels)
 
   check()
 

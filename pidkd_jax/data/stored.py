@@ -16,7 +16,7 @@ from pidkd_jax.data.records import array_record_count
 from pidkd_jax.data.schedule import Schedule
 from pidkd_jax.types import Batch
 
-# Decoding lets go of the interpreter, so that more threads than these would only wait.
+# Pillow decodes without the interpreter's lock, so that each core has use for a thread.
 _THREADS = min(host.cores(), 16)
 
 # Batches that are decoded, or being so, before they are asked for, and one more on the device.
