@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import softmax
 
@@ -39,7 +40,7 @@ class Predictor:
     self.image_shape = tuple(facts['image_shape'])
     self.card: Mapping[str, Any] = loaded.card
     self._network = folding.fold(loaded.network)
-    self._mean, self._std = (np.asarray(facts[name], np.float32) for name in ('mean', 'std'))
+    self._mean, self._std = (jnp.asarray(facts[name], jnp.float32) for name in ('mean', 'std'))
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """Probabilities of the classes.
@@ -109,7 +110,8 @@ class Predictor:
       for i in range(0, len(images), _SIZES[-1]):
         part = images[i : i + _SIZES[-1]]
         lacking = next(size for size in _SIZES if size >= len(part)) - len(part)
-        part = np.pad(part, ((0, lacking), (0, 0), (0, 0), (0, 0)))
+        if lacking:
+          part = np.pad(part, ((0, lacking), (0, 0), (0, 0), (0, 0)))
         parts.append(_logits(self._network, part, self._mean, self._std))
     found = [np.empty((0, len(self.class_names)), np.float32), *map(np.asarray, parts)]
     return np.concatenate(found)[: len(images)]

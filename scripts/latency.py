@@ -53,7 +53,7 @@ _PLATFORM = flags.DEFINE_multi_string(
 )
 _CORES = flags.DEFINE_integer('cores', 0, 'That may be used; 0: all.', lower_bound=0)
 _ROUNDS = flags.DEFINE_integer('rounds', 10, 'Timed, after one that is not.', lower_bound=1)
-_SECONDS = flags.DEFINE_float('seconds', 0.5, 'Of a network in a round.', lower_bound=0)
+_SECONDS = flags.DEFINE_float('seconds', 0.5, 'Of a network in a round.', 0, 60)
 _OWN = flags.DEFINE_multi_string(
   'own', [], 'A network of your own in a bundle, as package.module:Class; repeatable.'
 )
@@ -125,11 +125,12 @@ def _subjects():
   families = models.families(*own)
   loaded = [bundle.load(workdir.local('--bundle', path), families) for path in _BUNDLE.value]
   teacher = _teacher(loaded[0].card, families)
-  subjects = [of_bundle(one, own) for one in ([teacher] if teacher else []) + loaded]
+  # A chain's bundles may be given whole, with what taught the first of them.
+  others = [one for one in loaded if not teacher or not one.folder.samefile(teacher.folder)]
+  subjects = [of_bundle(one, own) for one in ([teacher] if teacher else []) + others]
   subjects += [exported.read(workdir.local('--export', path)) for path in _EXPORT.value]
-  for folder, times in collections.Counter(
-    subject.file.parent.resolve() for subject in subjects
-  ).items():
+  folders = collections.Counter(subject.file.parent.resolve() for subject in subjects)
+  for folder, times in folders.items():
     if times > 1:
       raise UserError(f'{str(folder)!r} is given {times} times; name each network once')
   count = collections.Counter(subject.name for subject in subjects)

@@ -58,10 +58,10 @@ def figure(measurements: Sequence[Measurement], base: str | None) -> Figure | No
   looks = style.styles(
     dict.fromkeys(one.subject.name for own in panels.values() for one in own), base
   )
-  drawn = Figure(figsize=(6 * len(panels), 5.2), dpi=100)
+  width = 6 * len(panels)
+  drawn = Figure(figsize=(width, 5.2), dpi=100)
   grid = drawn.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-  drawn.subplots_adjust(left=0.42 / len(panels) + 0.02, right=0.985, top=0.93, bottom=0.12)
-  drawn.subplots_adjust(wspace=0.06)
+  drawn.subplots_adjust(left=0.7 / width, right=0.985, top=0.93, bottom=0.12, wspace=0.06)
   means = []
   for axes, ((platform, batch), own) in zip(grid, panels.items(), strict=True):
     values = {one.subject.name: ([1e3 * one.median], [100 * one.subject.top1]) for one in own}

@@ -1,6 +1,8 @@
 """How fast networks answer: the order of the calls, what is told of them, the script."""
 
 import csv
+import hashlib
+import json
 import pathlib
 import subprocess
 import sys
@@ -10,7 +12,8 @@ import pytest
 
 from pidkd_jax import bundle
 from pidkd_jax.errors import UserError
-from pidkd_jax.latency import outcome
+from pidkd_jax.latency import exported, outcome
+from pidkd_jax.latency.pixels import preparation
 from pidkd_jax.latency.rounds import Measurement, measure
 from pidkd_jax.latency.subject import Subject
 from pidkd_jax.report import sheet
@@ -59,6 +62,70 @@ def test_a_subject_that_fails_is_named(tmp_path, what, says):
       [subject(tmp_path, 'b', 'patient'), subject(tmp_path / 'a', 'a', what)], 'cpu', [5], 1, 0.0
     )
   assert str(error.value) == f'{str(tmp_path / "a")!r} cannot be run here: {says}'
+
+
+EXPORT = {
+  'label': 'pidkd',
+  'model': {'family': 'ResNet'},
+  'export': {
+    'format': 'onnx_int8',
+    'file': 'model.onnx',
+    'input': {'shape': [None, 6, 8, 3], 'dtype': 'float32'},
+    'verification': {'top1': 0.75},
+  },
+  'dataset': {'mean': [0.5, 0.25, 0.0], 'std': [0.5, 0.25, 1.0]},
+}
+
+
+def write_export(folder, card, file='model.onnx'):
+  folder.mkdir()
+  (folder / file).write_bytes(bytes(100))
+  (folder / 'card.json').write_text(json.dumps(card))
+  sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+  (folder / 'manifest.json').write_text(json.dumps(sums))
+  return folder
+
+
+def changed(**facts):
+  return EXPORT | {'export': EXPORT['export'] | facts}
+
+
+def test_an_export_is_what_its_card_says(tmp_path):
+  folder = write_export(tmp_path / 'export', EXPORT)
+  found = exported.read(folder)
+  assert (found.name, found.top1, found.size) == ('pidkd ResNet onnx_int8', 0.75, 100)
+  assert found.image_shape == (6, 8, 3)
+  pixels = np.full((1, 6, 8, 3), 51, np.uint8)
+  prepared = preparation(found.file)(pixels)
+  assert prepared.dtype == np.float32
+  np.testing.assert_allclose(prepared[0, 0, 0], [-0.6, -0.2, 0.2], rtol=1e-6)
+  whole = changed(input={'shape': [None, 6, 8, 3], 'dtype': 'uint8'})
+  found = exported.read(write_export(tmp_path / 'whole', whole))
+  assert preparation(found.file)(pixels) is pixels
+
+
+@pytest.mark.parametrize(
+  ('card', 'file', 'says'),
+  [
+    (EXPORT, 'model.bin', "its file is 'model.onnx'"),
+    (changed(file='../model.onnx'), 'model.onnx', "its file is '../model.onnx'"),
+    (changed(file='model.safetensors'), 'model.safetensors', 'computes nothing by itself'),
+    (changed(input=None), 'model.onnx', 'is no export'),
+    ({'model': {}}, 'model.onnx', "KeyError('export')"),
+    ([], 'model.onnx', 'holds no JSON object'),
+  ],
+)
+def test_what_is_no_export_is_refused(tmp_path, card, file, says):
+  with pytest.raises(UserError) as error:
+    exported.read(write_export(tmp_path / 'export', card, file))
+  assert says in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_damaged_export_is_refused(tmp_path):
+  folder = write_export(tmp_path / 'export', EXPORT)
+  (folder / 'model.onnx').write_bytes(bytes(99))
+  with pytest.raises(UserError, match='damaged: model.onnx is missing or altered'):
+    exported.read(folder)
 
 
 def measurement(name, batch, rounds, top1=0.5):

@@ -688,6 +688,8 @@ MISTAKES = {
     _latency('damaged bundle to time', 'variables.npz is altered', '--bundle=bundles/altered'),
     _latency('bundle that is given twice', 'is given 2 times', '--bundle=bundles/digits/'),
     _latency('teacher to time that is not there', 'does not exist', '--teacher=nope'),
+    _latency('export that is not there', 'No such file or directory', '--export=nope'),
+    _latency('bundle for an export', 'is no export', '--export=bundles/three'),
     _latency('latencies below a file', 'cannot be written', '--out=file/latency'),
   ),
   'PyTorch files': (
