@@ -32,7 +32,14 @@ from pidkd_jax.types import DatasetSpec, Network
 logger = logging.getLogger(__name__)
 
 # What may differ when a run is taken up again.
-_HARMLESS = ('checkpoint_seconds', 'memory_gib', 'devices', 'data.dir', 'teacher.dir')
+_HARMLESS = (
+  'checkpoint_seconds',
+  'memory_gib',
+  'devices',
+  'device_groups',
+  'data.dir',
+  'teacher.dir',
+)
 
 
 def main(config: ConfigDict, folder: str) -> str:
@@ -53,11 +60,11 @@ def main(config: ConfigDict, folder: str) -> str:
   batch_sizes = {'batch_size': config.batch_size}
   if not config.teacher.bundle:
     batch_sizes['teacher.batch_size'] = config.teacher.batch_size
-  with devices.spread(config.devices, batch_sizes):
-    return _main(config, workdir.local('workdir', folder))
+  with devices.spread(config.devices, batch_sizes, config.device_groups) as groups:
+    return _main(config, workdir.local('workdir', folder), groups)
 
 
-def _main(config: ConfigDict, home: pathlib.Path) -> str:
+def _main(config: ConfigDict, home: pathlib.Path, groups: tuple[devices.Group, ...]) -> str:
   rows = configuration.rows(config)
   dataset = processes.first_then_all(
     'data',
@@ -81,7 +88,8 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
   pace = run.Pace(
     config.checkpoint_seconds,
     config.steps_per_call,
-    int(config.memory_gib * 2**30) or memory.available(),
+    memory.each(int(config.memory_gib * 2**30) or memory.available(), len(groups)),
+    groups,
   )
   # Whatever is wrong comes out before anything is written or trained.
   workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
@@ -148,7 +156,8 @@ def _rehearsed(
   plan = _plan(config, _members(config, rows), _recipe(config), config.seed, dataset.spec)
   costs = run.rehearse(plan, dataset, teacher)
   if config.memory_gib:
-    run.check_memory(plan, dataset, teacher, int(config.memory_gib * 2**30))
+    budget = memory.each(int(config.memory_gib * 2**30), config.device_groups)
+    run.check_memory(plan, dataset, teacher, budget)
   for label, row in rows.items():
     if row['widen']:
       if row['widen'] not in costs:
