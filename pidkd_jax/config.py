@@ -41,6 +41,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       device_groups: into how many groups of equal size they are parted. The devices of a group
         share each batch, by which results change by rounding; the members are spread over the
         groups, between which there is no communication.
+      deterministic: whether GPUs compute by deterministic programs only; on CPU all are.
       memory_gib: what a training may take, 0 for 80% of what is free; a cohort that needs more, by
         the estimate of `training/memory.py`, is split into several, one after the other.
       teacher.model, .total_epochs, .learning_rate, .weight_decay, .batch_size, .precision, .seed:
@@ -76,6 +77,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       'steps_per_call': 0,
       'devices': 0,
       'device_groups': 1,
+      'deterministic': False,
       'memory_gib': 0.0,
       'teacher': {
         'model': '',

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from pidkd_jax import bundle, data, devices, folding, models, processes
+from pidkd_jax import bundle, data, determinism, devices, folding, models, processes
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
@@ -37,6 +37,7 @@ _HARMLESS = (
   'memory_gib',
   'devices',
   'device_groups',
+  'deterministic',
   'data.dir',
   'teacher.dir',
 )
@@ -57,6 +58,8 @@ def main(config: ConfigDict, folder: str) -> str:
     Stopped: on SIGTERM or SIGINT.
   """
   configuration.check(config)
+  if config.deterministic:
+    determinism.require()
   batch_sizes = {'batch_size': config.batch_size}
   if not config.teacher.bundle:
     batch_sizes['teacher.batch_size'] = config.teacher.batch_size

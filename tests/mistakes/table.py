@@ -332,6 +332,7 @@ MISTAKES = {
       'device_groups is 2; one device makes 1 of equal size',
       '--config.device_groups=2',
     ),
+    _main('word for determinism', 'deterministic', '--config.deterministic=perhaps', status=2),
     _main('no groups', 'device_groups is 0; it must be at least 1', '--config.device_groups=0'),
     _main('no trials', 'trials is 0; it must be at least 1', '--config.trials=0'),
     _main('never evaluated', 'eval_every is 0', '--config.eval_every=0'),
