@@ -3,12 +3,13 @@
 The one module of the package that reads a ConfigDict.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -57,6 +58,14 @@ def main(config: ConfigDict, folder: str) -> str:
     UserError: one line for whatever the user can mend.
     Stopped: on SIGTERM or SIGINT.
   """
+  with _spread(config) as groups:
+    home = workdir.local('workdir', folder)
+    return _main(config, _rehearsal(config, home), home, groups)
+
+
+@contextlib.contextmanager
+def _spread(config: ConfigDict) -> Iterator[tuple[devices.Group, ...]]:
+  """Within its context a job runs on the devices of its configuration, once that was checked."""
   configuration.check(config)
   if config.deterministic:
     determinism.require()
@@ -64,10 +73,29 @@ def main(config: ConfigDict, folder: str) -> str:
   if not config.teacher.bundle:
     batch_sizes['teacher.batch_size'] = config.teacher.batch_size
   with devices.spread(config.devices, batch_sizes, config.device_groups) as groups:
-    return _main(config, workdir.local('workdir', folder), groups)
+    yield groups
 
 
-def _main(config: ConfigDict, home: pathlib.Path, groups: tuple[devices.Group, ...]) -> str:
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Rehearsal:
+  """A job of which nothing is wrong, as far as can be told before anything is written or trained.
+
+  Attributes:
+    dataset: loaded.
+    plan: of the students.
+    teacher: the bundle that the user named, or None.
+    lesson: without one, the plan of the teacher's training.
+    place: and where it is kept.
+  """
+
+  dataset: Dataset
+  plan: run.Plan
+  teacher: Bundle | None
+  lesson: run.Plan | None
+  place: pathlib.Path | None
+
+
+def _rehearsal(config: ConfigDict, home: pathlib.Path) -> _Rehearsal:
   rows = configuration.rows(config)
   dataset = processes.first_then_all(
     'data',
@@ -88,28 +116,33 @@ def _main(config: ConfigDict, home: pathlib.Path, groups: tuple[devices.Group, .
     spec.num_classes,
     spec.source,
   )
+  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
+  kept = lesson = place = None
+  if config.teacher.bundle:
+    own = models.families(config.student, config.teacher.model)
+    kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
+  else:
+    lesson = _lesson(config, dataset)
+    place = _teacher_folder(config, lesson, dataset, home)
+  with models.blamed(config.student, config.teacher.model):
+    teacher = kept.network if kept else _untrained(config.teacher.model, spec)
+    plan = _rehearsed(config, rows, dataset, teacher)
+  return _Rehearsal(dataset, plan, kept, lesson, place)
+
+
+def _main(
+  config: ConfigDict, ready: _Rehearsal, home: pathlib.Path, groups: tuple[devices.Group, ...]
+) -> str:
+  dataset = ready.dataset
   pace = run.Pace(
     config.checkpoint_seconds,
     config.steps_per_call,
     memory.each(int(config.memory_gib * 2**30) or memory.available(), len(groups)),
     groups,
   )
-  # Whatever is wrong comes out before anything is written or trained.
-  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
-  if config.teacher.bundle:
-    own = models.families(config.student, config.teacher.model)
-    kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
-    with models.blamed(config.student, config.teacher.model):
-      plan = _rehearsed(config, rows, dataset, kept.network)
-    workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
-  else:
-    lesson = _lesson(config, dataset)
-    place = _teacher_folder(config, lesson, dataset, home)
-    with models.blamed(config.student, config.teacher.model):
-      plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec))
-    workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
-    kept = _trained(lesson, place, dataset, pace)
-  run.execute(plan, dataset, kept, home, 'students', pace)
+  workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS)
+  kept = ready.teacher or _trained(ready.lesson, ready.place, dataset, pace)
+  run.execute(ready.plan, dataset, kept, home, 'students', pace)
   _describe(kept, dataset, home)
   if 'probe' in config:
     _probe(config, kept, home)
@@ -149,6 +182,11 @@ def study(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[s
     # One place for all, so that cohorts of one teacher share it.
     cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
     configuration.check(cohort)
+  # What is wrong with a later cohort comes out before the first, which begins with its own, trains.
+  for name in list(cohorts)[1:]:
+    logger.info('cohort %s is put together, to be trained later', name)
+    with _spread(cohorts[name]):
+      _rehearsal(cohorts[name], home / name)
   return {name: main(cohort, str(home / name)) for name, cohort in cohorts.items()}
 
 
