@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import jax
 from absl import app, flags
 
-from pidkd_jax import processes
+from pidkd_jax import determinism, processes
 from pidkd_jax.errors import Stopped, UserError, described
 from pidkd_jax.training import progress
 
@@ -118,6 +118,8 @@ def _refused(config: str, error: Exception) -> str:
 def _guarded(main: Callable[[], None]) -> None:
   jax.config.update('jax_compilation_cache_dir', str(host.cache_folder() / 'xla'))
   try:
+    if 'config' in flags.FLAGS and getattr(flags.FLAGS['config'].value, 'deterministic', False):
+      determinism.require()  # Before several processes ask JAX which they are.
     processes.start(_DISTRIBUTED.value, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     progress.log_to_terminal(quiet=not processes.first())
     main()

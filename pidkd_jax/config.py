@@ -38,7 +38,11 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       eval_every: epochs between evaluations.
       checkpoint_seconds: least time between checkpoints; the latest two are kept.
       steps_per_call: 0 chooses by platform.
-      devices: how many share each batch; 0 for all that JAX sees. It changes results by rounding.
+      devices: how many are used; 0 for all that JAX sees.
+      device_groups: into how many groups of equal size they are parted. The devices of a group
+        share each batch, by which results change by rounding; the members are spread over the
+        groups, between which there is no communication.
+      deterministic: whether GPUs compute by deterministic programs only; on CPU all are.
       memory_gib: what a training may take, 0 for 80% of what is free; a cohort that needs more, by
         the estimate of `training/memory.py`, is split into several, one after the other.
       start: a folder with a bundle, with whose student's weights the students begin; '' for weights
@@ -79,6 +83,8 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       'checkpoint_seconds': 60.0,
       'steps_per_call': 0,
       'devices': 0,
+      'device_groups': 1,
+      'deterministic': False,
       'memory_gib': 0.0,
       'start': '',
       'teacher': {
@@ -255,6 +261,7 @@ _BOUNDS = (
   ('checkpoint_seconds', 0, True),
   ('steps_per_call', 0, True),
   ('devices', 0, True),
+  ('device_groups', 1, True),
   ('memory_gib', 0, True),
   ('seed', 0, True),
   ('teacher.total_epochs', 1, True),

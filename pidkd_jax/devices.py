@@ -1,13 +1,16 @@
 """One training on several devices: each batch is split over them, all else lies on every one.
 
-With several processes (`processes`) the devices are those of all of them. Each holds all data, but
-for those that are streamed, of which it reads what its own devices take.
+Several trainings at once take a group of devices each, and no program of one has a device of
+another. With several processes (`processes`) the devices are those of all of them, in one group.
+Each process holds all data, but for those that are streamed, of which it reads what its own devices
+take.
 
 What is computed is defined on the whole batch (BatchNorm's statistics and a method's relations
 between examples too), so their number changes results by rounding alone.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,16 +27,46 @@ _AXIS = 'data'
 _SPLIT, _WHOLE = PartitionSpec(_AXIS), PartitionSpec()
 
 
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Devices that train together.
+
+  Attributes:
+    devices: no other group has one of them.
+    first: whether it has the device where JAX makes what has no place of its own.
+  """
+
+  devices: tuple[jax.Device, ...]
+  first: bool
+
+  @contextlib.contextmanager
+  def entered(self) -> Iterator[None]:
+    """Within its context, which is of the calling thread, trainings run on these devices."""
+    with contextlib.ExitStack() as stack:
+      if not self.first:
+        stack.enter_context(jax.default_device(self.devices[0]))
+      if len(self.devices) > 1:
+        mesh = jax.make_mesh(
+          (len(self.devices),), (_AXIS,), devices=self.devices, axis_types=(AxisType.Auto,)
+        )
+        stack.enter_context(jax.set_mesh(mesh))
+      yield
+
+
 @contextlib.contextmanager
-def spread(count: int, batch_sizes: Mapping[str, int]) -> Iterator[None]:
-  """Within its context trainings run on the first `count` devices; 0 is all of them.
+def spread(
+  count: int, batch_sizes: Mapping[str, int], groups: int = 1
+) -> Iterator[tuple[Group, ...]]:
+  """The first `count` devices in groups; within its context trainings run on the first group.
 
   Args:
-    count: of devices.
+    count: of devices; 0 is all of them.
     batch_sizes: {field: size} of the trainings to come.
+    groups: of equal size.
 
   Raises:
-    UserError: there are fewer devices, or a batch cannot be split over them evenly.
+    UserError: there are fewer devices, they do not make so many groups, or a batch cannot be split
+      over those of a group evenly.
   """
   known = jax.devices()
   if count > len(known):
@@ -43,29 +76,39 @@ def spread(count: int, batch_sizes: Mapping[str, int]) -> Iterator[None]:
       f'devices is {count}; {jax.process_count()} processes have {len(known)} and take all: 0'
     )
   used = known[: count or len(known)]
-  for field, size in batch_sizes.items():
-    _check(field, size, len(used))
-  if len(used) == 1:
-    yield
-    return
-  mesh = jax.make_mesh((len(used),), (_AXIS,), devices=used, axis_types=(AxisType.Auto,))
-  with jax.set_mesh(mesh):
-    yield
+  if groups > 1 and processes.several():
+    raise UserError(
+      f'device_groups is {groups}; {jax.process_count()} processes train as one group: 1'
+    )
+  if len(used) % groups:
+    ways = ' or '.join(str(ways) for ways in range(1, len(used) + 1) if len(used) % ways == 0)
+    devices = f'{len(used)} devices make' if len(used) > 1 else 'one device makes'
+    raise UserError(f'device_groups is {groups}; {devices} {ways} of equal size')
+  size = len(used) // groups
+  for field, batch_size in batch_sizes.items():
+    _check(field, batch_size, size, groups)
+  found = tuple(
+    Group(tuple(used[start : start + size]), first=start == 0)
+    for start in range(0, len(used), size)
+  )
+  with found[0].entered():
+    yield found
 
 
 def _are(count: int) -> str:
   return f'are {count}' if count > 1 else 'is one'
 
 
-def _check(field: str, size: int, count: int) -> None:
+def _check(field: str, size: int, count: int, groups: int) -> None:
   if size % count == 0:
     return
   below, above = size // count * count, -(-size // count) * count
   sizes = f'{below} or {above}' if below else f'{above}'
   fewer = [fewer for fewer in range(1, count) if size % fewer == 0]
+  sharing = f'{count} devices' if groups == 1 else f'the {count} devices of a group'
   raise UserError(
-    f'{field} is {size}, which {count} devices cannot share evenly; take {sizes}, or devices='
-    f'{" or ".join(map(str, reversed(fewer)))}'
+    f'{field} is {size}, which {sharing} cannot share evenly; take {sizes}, or devices='
+    f'{" or ".join(str(groups * each) for each in reversed(fewer))}'
   )
 
 

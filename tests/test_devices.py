@@ -1,5 +1,6 @@
-"""A batch split over several devices, and a step for a TPU."""
+"""A batch split over several devices, members over groups of them, and a step for a TPU."""
 
+import json
 import os
 import pathlib
 import socket
@@ -62,6 +63,54 @@ def test_the_training_that_was_compared_moved(trained):
   assert all(np.isfinite(loss) and loss > 1 for loss in losses.values())
 
 
+@pytest.fixture(scope='module')
+def side_by_side(tmp_path_factory):
+  """The folder of `groups.py`, and what it found."""
+  home = tmp_path_factory.mktemp('groups')
+  done = subprocess.run(
+    [sys.executable, str(HERE / 'groups.py'), str(home)],
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+    timeout=600,
+    check=False,
+  )
+  assert done.returncode == 0, done.stdout
+  return home, json.loads((home / 'found.json').read_text())
+
+
+@pytest.mark.parametrize('size', [4, 1])
+def test_members_on_groups_of_devices_come_to_the_same(side_by_side, size):
+  """Stopped by SIGTERM and gone on with; the same as both members on the devices of one group."""
+  home, found = side_by_side
+  said, status = found['said'][str(size)]
+  assert status == 143 and said.startswith('stopped by SIGTERM; all groups of devices have saved')
+  for number in (0, 1):
+    own = pathlib.Path('bundles') / f'kd-{number}' / 'variables.npz'
+    with (
+      np.load(home / f'parted-{size}' / f'part-{number + 1}' / own) as ours,
+      np.load(home / f'whole-{size}' / own) as theirs,
+    ):
+      assert ours.files == theirs.files
+      assert all(ours[name].tobytes() == theirs[name].tobytes() for name in theirs.files)
+
+
+def test_no_state_and_no_program_is_on_two_groups(side_by_side):
+  _, found = side_by_side
+  # When stopped, and at the end; a single group went on with the members on one device each.
+  assert found['states'] == {
+    'parted-4/part-1': [[0, 1, 2, 3]] * 2,
+    'parted-4/part-2': [[4, 5, 6, 7]] * 2,
+    'whole-4': [[0, 1, 2, 3]],
+    'parted-1/part-1': [[0], [0]],
+    'parted-1/part-2': [[1], [0]],
+    'whole-1': [[0]],
+  }
+  # Of all that was compiled.
+  assert found['programs'] == [[0], [0, 1, 2, 3], [1], [4, 5, 6, 7]]
+
+
 @pytest.mark.parametrize(
   'size, message',
   [
@@ -72,6 +121,30 @@ def test_the_training_that_was_compared_moved(trained):
 def test_a_batch_that_does_not_divide_names_those_that_do(size, message, monkeypatch):
   monkeypatch.setattr(jax, 'devices', lambda: [object()] * 8)
   with pytest.raises(UserError, match=message), devices.spread(0, {'batch_size': size}):
+    pass
+
+
+@pytest.mark.parametrize(
+  'groups, size, message',
+  [
+    (3, 24, 'device_groups is 3; 8 devices make 1 or 2 or 4 or 8 of equal size'),
+    (16, 64, 'device_groups is 16; 8 devices make'),
+    (2, 50, 'which the 4 devices of a group cannot share evenly; take 48 or 52, or devices=4 or 2'),
+  ],
+)
+def test_groups_are_of_equal_size(groups, size, message, monkeypatch):
+  monkeypatch.setattr(jax, 'devices', lambda: [object()] * 8)
+  with pytest.raises(UserError, match=message), devices.spread(0, {'batch_size': size}, groups):
+    pass
+
+
+def test_several_processes_are_one_group(monkeypatch):
+  monkeypatch.setattr(devices.processes, 'several', lambda: True)
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  with (
+    pytest.raises(UserError, match='device_groups is 2; 2 processes train as one group: 1'),
+    devices.spread(0, {}, 2),
+  ):
     pass
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import shutil
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 KEPT = 2
 
+# Orbax numbers all saves of a process by one variable, so that two at once wait for each other's
+# signals.
+_TURN = threading.Lock()
+
 
 class Checkpoints:
   """The checkpoints in one folder, named by step; the latest two are kept.
@@ -30,7 +35,10 @@ class Checkpoints:
   saved, and only one that still has it is taken.
   """
 
-  def __init__(self, folder: pathlib.Path):
+  def __init__(self, folder: pathlib.Path, alone: bool = True):
+    """`alone`: no other thread saves; else each save waits for its turn and until it is done."""
+    self._turn = contextlib.nullcontext() if alone else _TURN
+    self._alone = alone
     self._folder = folder.resolve()  # A relative path fails in Orbax's thread, unseen.
     self._manager = ocp.CheckpointManager(
       self._folder,
@@ -41,7 +49,7 @@ class Checkpoints:
     )
 
   def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
-    """Saves in the background.
+    """Saves in the background, if nobody else does.
 
     Args:
       step: steps done; a step that is there already is left as it is.
@@ -55,8 +63,10 @@ class Checkpoints:
     self._check_space(sum(leaf.nbytes for leaf in jax.tree.leaves(host)))
     notes = notes | {'sha256': digest(host)}
     args = ocp.args.Composite(state=ocp.args.StandardSave(host), notes=ocp.args.JsonSave(notes))
-    with self._writing():
+    with self._writing(), self._turn:
       self._manager.save(step, args=args)
+      if not self._alone:
+        self._manager.wait_until_finished()
 
   def restore(self, like: Any) -> tuple[int, Any, dict[str, Any]] | None:
     """The newest intact checkpoint as (step, state, notes), or None if there is none at all.

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a wish that the training loop sees between two steps."""
+"""SIGTERM and Ctrl-C as a wish that training loops see between two steps."""
 
 import signal
 from types import FrameType
@@ -7,13 +7,23 @@ from types import FrameType
 class Interruption:
   """Within its context the first SIGTERM or SIGINT is noted; a second one acts as ever.
 
+  Python lets the main thread alone enter it; others may look.
+
   Attributes:
+    wanted: whether loops shall stop.
     signal: what was noted, or None.
   """
 
-  def __init__(self):
+  def __init__(self, at_once: bool = False):
+    """`at_once`: a second signal ends the process, where Ctrl-C would wait for other threads."""
+    self.wanted = False
     self.signal: signal.Signals | None = None
+    self._at_once = at_once
     self._before = {}
+
+  def ask(self) -> None:
+    """Wants a stop without a signal."""
+    self.wanted = True
 
   def __enter__(self) -> 'Interruption':
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -26,7 +36,10 @@ class Interruption:
   def _note(self, number: int, frame: FrameType | None) -> None:
     del frame
     self.signal = signal.Signals(number)
+    self.wanted = True
     self._restore()
+    for number in self._before if self._at_once else ():
+      signal.signal(number, signal.SIG_DFL)
 
   def _restore(self) -> None:
     for number, handler in self._before.items():

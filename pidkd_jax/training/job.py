@@ -3,19 +3,29 @@
 The one module of the package that reads a ConfigDict.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from pidkd_jax import bundle, data, devices, distilled, folding, models, processes
+from pidkd_jax import (
+  bundle,
+  data,
+  determinism,
+  devices,
+  distilled,
+  folding,
+  models,
+  processes,
+)
 from pidkd_jax import config as configuration
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data.dataset import Dataset
@@ -36,6 +46,8 @@ _HARMLESS = (
   'checkpoint_seconds',
   'memory_gib',
   'devices',
+  'device_groups',
+  'deterministic',
   'data.dir',
   'data.streaming',
   'teacher.dir',
@@ -56,17 +68,47 @@ def main(config: ConfigDict, folder: str) -> str:
     UserError: one line for whatever the user can mend.
     Stopped: on SIGTERM or SIGINT.
   """
+  with _spread(config) as groups:
+    home = workdir.local('workdir', folder)
+    return _main(config, _rehearsal(config, home), home, groups)
+
+
+@contextlib.contextmanager
+def _spread(config: ConfigDict) -> Iterator[tuple[devices.Group, ...]]:
+  """Within its context a job runs on the devices of its configuration, once that was checked."""
   configuration.check(config)
+  if config.deterministic:
+    determinism.require()
   batch_sizes = {'batch_size': config.batch_size}
   if not config.teacher.bundle:
     batch_sizes['teacher.batch_size'] = config.teacher.batch_size
-  with devices.spread(config.devices, batch_sizes):
-    return _main(config, workdir.local('workdir', folder))
+  with devices.spread(config.devices, batch_sizes, config.device_groups) as groups:
+    yield groups
 
 
-def _main(config: ConfigDict, home: pathlib.Path) -> str:
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Rehearsal:
+  """A job of which nothing is wrong, as far as can be told before anything is written or trained.
+
+  Attributes:
+    dataset: loaded.
+    plan: of the students.
+    teacher: the bundle that the user named, or None.
+    lesson: without one, the plan of the teacher's training.
+    place: and where it is kept.
+    start: the student whose weights the students begin with, or None.
+  """
+
+  dataset: Dataset
+  plan: run.Plan
+  teacher: Bundle | None
+  lesson: run.Plan | None
+  place: pathlib.Path | None
+  start: Bundle | None
+
+
+def _rehearsal(config: ConfigDict, home: pathlib.Path) -> _Rehearsal:
   rows = configuration.rows(config)
-  limit = memory.STREAMING[config.data.streaming](_budget(config))
   dataset = processes.first_then_all(
     'data',
     data.load,
@@ -75,7 +117,7 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
     archive=config.data.archive,
     verify=config.data.verify,
     image_size=config.data.image_size,
-    limit=limit,
+    limit=_image_limit(config),
   )
   spec = dataset.spec
   logger.info(
@@ -87,34 +129,41 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
     spec.num_classes,
     spec.source,
   )
-  pace = run.Pace(
-    config.checkpoint_seconds,
-    config.steps_per_call,
-    _budget(config),
-  )
-  # Whatever is wrong comes out before anything is written or trained.
   workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
   own = models.families(config.student, config.teacher.model)
+  kept = lesson = place = None
   if config.teacher.bundle:
     kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
     start = _start(config, dataset, own, kept.card['dataset'])
-    with models.blamed(config.student, config.teacher.model):
-      plan = _rehearsed(config, rows, dataset, kept.network, start)
-    workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
   else:
     start = _start(config, dataset, own, dataclasses.asdict(spec))
     lesson = _lesson(config, dataset)
     place = _teacher_folder(config, lesson, dataset, home)
-    with models.blamed(config.student, config.teacher.model):
-      plan = _rehearsed(config, rows, dataset, _untrained(config.teacher.model, spec), start)
-    workdir.claim(home, 'config.json', _identity(config, spec), _HARMLESS)
-    kept = _trained(lesson, place, dataset, pace)
-  run.execute(plan, dataset, kept, home, 'students', pace, start)
+  with models.blamed(config.student, config.teacher.model):
+    teacher = kept.network if kept else _untrained(config.teacher.model, spec)
+    plan = _rehearsed(config, rows, dataset, teacher, start)
+  return _Rehearsal(dataset, plan, kept, lesson, place, start)
+
+
+def _main(
+  config: ConfigDict, ready: _Rehearsal, home: pathlib.Path, groups: tuple[devices.Group, ...]
+) -> str:
+  dataset = ready.dataset
+  pace = run.Pace(
+    config.checkpoint_seconds,
+    config.steps_per_call,
+    memory.each(_budget(config), len(groups)),
+    groups,
+  )
+  workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS)
+  kept = ready.teacher or _trained(ready.lesson, ready.place, dataset, pace)
+  run.execute(ready.plan, dataset, kept, home, 'students', pace, ready.start)
   _describe('teacher', kept, dataset, home)
-  if start and (origin := _origin(kept, own)):
+  own = models.families(config.student, config.teacher.model)
+  if ready.start and (origin := _origin(kept, own)):
     _describe('origin', origin, dataset, home)
   if 'probe' in config:
-    _probe(config, kept, home, limit)
+    _probe(config, kept, home)
   if not processes.first():
     return ''
   from pidkd_jax import report  # Only now: Matplotlib takes seconds, and training need not wait.
@@ -125,6 +174,11 @@ def _main(config: ConfigDict, home: pathlib.Path) -> str:
 def _budget(config: ConfigDict) -> int:
   """Bytes that a training may take from here on."""
   return int(config.memory_gib * 2**30) or memory.available()
+
+
+def _image_limit(config: ConfigDict) -> int | None:
+  """Bytes of images above which a dataset is streamed (`data.load`)."""
+  return memory.STREAMING[config.data.streaming](_budget(config))
 
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
@@ -156,6 +210,11 @@ def study(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[s
     # One place for all, so that cohorts of one teacher share it.
     cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
     configuration.check(cohort)
+  # What is wrong with a later cohort comes out before the first, which begins with its own, trains.
+  for name in list(cohorts)[1:]:
+    logger.info('cohort %s is put together, to be trained later', name)
+    with _spread(cohorts[name]):
+      _rehearsal(cohorts[name], home / name)
   return {name: main(cohort, str(home / name)) for name, cohort in cohorts.items()}
 
 
@@ -170,7 +229,8 @@ def _rehearsed(
   plan = _plan(config, _members(config, rows), _recipe(config), config.seed, dataset.spec)
   costs = run.rehearse(plan, dataset, teacher, start and start.network)
   if config.memory_gib:
-    run.check_memory(plan, dataset, teacher, int(config.memory_gib * 2**30))
+    budget = memory.each(int(config.memory_gib * 2**30), config.device_groups)
+    run.check_memory(plan, dataset, teacher, budget)
   for label, row in rows.items():
     if row['widen']:
       if row['widen'] not in costs:
@@ -344,7 +404,7 @@ def _load(
   return loaded
 
 
-def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path, limit: int | None) -> None:
+def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
   """Judges teacher and students on another dataset, once; probe.json in the run's folder."""
   path = home / 'probe.json'
   if path.exists():
@@ -357,7 +417,7 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path, limit: int |
     archive=config.probe.archive,
     verify=config.probe.verify,
     image_size=config.probe.image_size,
-    limit=limit,
+    limit=_image_limit(config),
   )
   own = models.families(config.student, config.teacher.model, teacher.network.model)
   found = {}

@@ -1,6 +1,7 @@
 """The training of a cohort, from its first step or its latest checkpoint to its last epoch."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -113,26 +114,39 @@ class Outcome:
 
 
 def train(
-  cohort: Cohort, stream: Batches, score: Scoring, workdir: pathlib.Path, settings: Settings
+  cohort: Cohort,
+  stream: Batches,
+  score: Scoring,
+  workdir: pathlib.Path,
+  settings: Settings,
+  interruption: Interruption | None = None,
 ) -> tuple[dict[str, Outcome], dict[str, int]]:
   """Trains a cohort to its end, going on from the latest intact checkpoint in `workdir`.
 
   A member whose loss is no longer finite is left out from then on, as the others do not depend on
   it.
 
+  Args:
+    cohort: ready for its first step.
+    stream: of batches.
+    score: what is evaluated along the way.
+    workdir: of checkpoints and figures.
+    settings: how it is done.
+    interruption: of several trainings at once; without it this one notes signals itself.
+
   Returns:
     ({member: outcome}, {member: the step at which it diverged}).
 
   Raises:
-    Stopped: on SIGTERM or SIGINT, after saving.
+    Stopped: on SIGTERM or SIGINT, or where `interruption` wants it, after saving.
     UserError: no member's loss is finite any more, or the data cannot be read; the last good
       checkpoint is kept.
   """
-  checkpoints = Checkpoints(workdir / 'checkpoints')
+  checkpoints = Checkpoints(workdir / 'checkpoints', alone=interruption is None)
   try:
     training = _Training(cohort, stream, score, workdir, settings, checkpoints)
-    with Interruption() as interruption:
-      training.run(interruption)
+    with contextlib.nullcontext(interruption) if interruption else Interruption() as noted:
+      training.run(noted)
     return training.outcomes(), training.diverged
   finally:
     checkpoints.close()
@@ -222,7 +236,7 @@ class _Training:
           shown_at = time.monotonic()
         due = time.monotonic() - self._saved_at > self._settings.checkpoint_seconds
         # What a clock or a signal tells one process all have to do at the same step.
-        stopped, due = processes.any_says(interruption.signal is not None, due)
+        stopped, due = processes.any_says(interruption.wanted, due)
         if stopped:
           self._stop(interruption)
         if due:
@@ -230,7 +244,7 @@ class _Training:
       self._save()
       self._checkpoints.wait()
       # It may have come while the end was being saved.
-      if processes.any_says(interruption.signal is not None) == [True]:
+      if processes.any_says(interruption.wanted) == [True]:
         self._stop(interruption)
     finally:
       self._progress.close()
@@ -332,7 +346,8 @@ class _Training:
   def _stop(self, interruption: Interruption) -> None:
     self._save()
     self._checkpoints.wait()
-    received = interruption.signal or signal.SIGTERM  # By another process, if not by this one.
+    # By another process, if not by this one; of what another group's failure stops, none is told.
+    received = interruption.signal or signal.SIGTERM
     raise Stopped(
       f'stopped by {received.name} at step {self._step} of {self._total}; all is saved, the same '
       'command goes on from there',

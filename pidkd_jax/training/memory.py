@@ -21,6 +21,8 @@ part of the free memory is left alone (`SHARE`).
 """
 
 import dataclasses
+import functools
+import itertools
 import math
 import os
 import pathlib
@@ -207,6 +209,12 @@ def _free_host(root: pathlib.Path = pathlib.Path('/')) -> int:
     return free
 
 
+def each(budget: int, groups: int) -> int:
+  """Of a budget in bytes, what each of several trainings at once may take."""
+  # They share the host's memory, where devices have their own.
+  return budget // groups if jax.default_backend() == 'cpu' else budget
+
+
 def split(
   members: Sequence[Member], needs: Mapping[str, Need], shared: int, budget: int
 ) -> list[tuple[Member, ...]]:
@@ -236,3 +244,45 @@ def split(
     else:
       parts.append((member,))
   return parts
+
+
+def divide(
+  members: Sequence[Member], needs: Mapping[str, Need], shared: int, budget: int, groups: int
+) -> list[tuple[Member, ...]]:
+  """Cohorts for several groups of devices to train at once, in the members' order.
+
+  There are as many for each group, the fewest of which each fits; only of fewer members some
+  groups have none. The largest is as small as can be, in activations, which tell best from shapes
+  how long a member's step takes.
+
+  Args:
+    members: in the order in which they shall train.
+    needs: {member's name: Need}.
+    shared: bytes that every cohort takes beside its members.
+    budget: bytes that a cohort may take.
+    groups: of devices.
+
+  Raises:
+    UserError: a member does not fit alone.
+  """
+  parts = split(members, needs, shared, budget)
+  if groups == 1:
+    return parts
+  count = min(-(-len(parts) // groups) * groups, len(members))
+
+  @functools.cache
+  def best(end: int, count: int) -> tuple[float, tuple[int, ...]]:
+    """(the largest part's load, where each begins) of the first `end` members in `count` parts."""
+    if count == 0:
+      return (math.inf if end else 0), ()
+    found = [(math.inf, ())]
+    for start in range(end):
+      part = [needs[member.name] for member in members[start:end]]
+      if _total(shared, part) <= budget:
+        largest, starts = best(start, count - 1)
+        load = sum(need.activation for need in part)
+        found.append((max(largest, load), (*starts, start)))
+    return min(found)
+
+  _, starts = best(len(members), count)
+  return [tuple(members[i:j]) for i, j in itertools.pairwise([*starts, len(members)])]

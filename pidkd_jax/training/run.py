@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jax
 from clu import parameter_overview
 
-from pidkd_jax import bundle, models, precision, processes
+from pidkd_jax import bundle, devices, models, precision, processes
 from pidkd_jax.bundle import Bundle
 from pidkd_jax.data import batches
 from pidkd_jax.data.dataset import Dataset
@@ -22,7 +22,7 @@ from pidkd_jax.evaluation import outputs
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.evaluation.evaluate import judge
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import journal, loop, memory, workdir
+from pidkd_jax.training import crew, journal, loop, memory, workdir
 from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.optimizer import optimizer
 from pidkd_jax.training.recipe import Recipe
@@ -68,11 +68,13 @@ class Pace:
     checkpoint_seconds: as in `loop.Settings`.
     steps_per_call: likewise.
     memory: bytes that a training may take; a cohort that needs more is split (`memory.estimate`).
+    groups: of devices; each trains a part of a cohort at a time.
   """
 
   checkpoint_seconds: float
   steps_per_call: int
   memory: int
+  groups: tuple[devices.Group, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,23 +215,19 @@ def rehearse(
 @_in_precision
 def check_memory(plan: Plan, dataset: Dataset, teacher: Network, budget: int) -> None:
   """Raises UserError for a member that needs more than `budget` bytes; else as `rehearse`."""
-  _split(plan, _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std), budget)
+  need = _estimate(_stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std))
+  memory.split(plan.members, need.needs, need.shared, budget)
 
 
-def _split(
-  plan: Plan, stage: _Stage, budget: int
-) -> tuple[list[tuple[Member, ...]], memory.Estimate]:
-  """The members that train in lock step, by memory, and the estimate for all of them."""
-  need = memory.estimate(
+def _estimate(stage: _Stage) -> memory.Estimate:
+  return memory.estimate(
     stage.cohort,
     stage.stream.shapes,
     images=stage.stream.nbytes,
     selects=stage.held is not None,
   )
-  return memory.split(plan.members, need.needs, need.shared, budget), need
 
 
-@_in_precision
 def execute(
   plan: Plan,
   dataset: Dataset,
@@ -241,33 +239,34 @@ def execute(
 ) -> None:
   """Trains a plan's cohort and saves each member's bundle under `folder`/bundles.
 
-  A cohort larger than memory trains in parts, `folder`/part-1 and so on. A run that is complete
-  is left as it is: its bundles keep the versions they were made with. The students begin with the
-  weights of `start`, a student (`distilled.student`), where there is one.
+  A cohort larger than memory, or for several groups of devices, trains in parts, `folder`/part-1
+  and so on. A run that is complete is left as it is: its bundles keep the versions they were made
+  with. The students begin with the weights of `start`, a student (`distilled.student`), where there
+  is one.
 
   Raises:
     Stopped, UserError: as `loop.train`; also if another process is at work in the folder.
   """
-  parts = _parts(plan, dataset, teacher, folder, pace.memory)
+  parts = _parts(plan, dataset, teacher, folder, pace)
   if len(parts) == 1:
-    _whole(plan, dataset, teacher, folder, title, pace, start)
+    _whole(plan, dataset, teacher, folder, title, pace, start, None)
     return
+  if len(pace.groups) > 1:
+    # From the host each group takes its own copy.
+    teacher, start = _moved(teacher, jax.device_get), _moved(start, jax.device_get)
+  jobs = []
   for number, names in enumerate(parts, start=1):
     members = tuple(member for member in plan.members if member.name in names)
     place = folder / f'part-{number}'
     place.mkdir(exist_ok=True)
-    _whole(
-      dataclasses.replace(plan, members=members),
-      dataset,
-      teacher,
-      place,
-      f'{title} {number}/{len(parts)}',
-      pace,
-      start,
-    )
+    own = dataclasses.replace(plan, members=members)
+    title_ = f'{title} {number}/{len(parts)}'
+    jobs.append(functools.partial(_whole, own, dataset, teacher, place, title_, pace, start))
+  crew.work(pace.groups, jobs)
 
 
-def _whole(plan, dataset, teacher, folder, title, pace, start) -> None:
+@_in_precision
+def _whole(plan, dataset, teacher, folder, title, pace, start, interruption) -> None:
   inputs = {
     'dataset': dataset.spec.name,
     'fingerprint': dataset.spec.fingerprint,
@@ -282,13 +281,14 @@ def _whole(plan, dataset, teacher, folder, title, pace, start) -> None:
       left_out = json.loads(diverged.read_text())
       bundles = {name: path for name, path in bundles.items() if name not in left_out}
     if not all(path.exists() for path in bundles.values()):
-      _train(plan, dataset, teacher, folder, title, pace, start)
+      _train(plan, dataset, teacher, folder, title, pace, start, interruption)
 
 
+@_in_precision
 def _parts(
-  plan: Plan, dataset: Dataset, teacher: Bundle | None, folder: pathlib.Path, budget: int
+  plan: Plan, dataset: Dataset, teacher: Bundle | None, folder: pathlib.Path, pace: Pace
 ) -> list[list[str]]:
-  """The names of the members that train in lock step, by the memory that they need.
+  """The names of the members that train in lock step, by the memory that they need and the groups.
 
   What was once decided stays, so that a run goes on on another machine too: members do not depend
   on one another, and their results are the same however they are split.
@@ -299,19 +299,35 @@ def _parts(
     return [names]
   if not processes.any_says(path.exists())[0]:
     stage = _stage(plan, dataset, teacher and teacher.network, *_statistics(dataset, teacher))
-    parts, need = _split(plan, stage, budget)
+    need = _estimate(stage)
+    parts = memory.divide(plan.members, need.needs, need.shared, pace.memory, len(pace.groups))
     logger.info(
       'memory: about %.0f MiB for %d members, of %.0f MiB%s',
       need.total / memory.MIB,
       len(names),
-      budget / memory.MIB,
+      pace.memory / memory.MIB,
       f'; they train in {len(parts)} parts' if len(parts) > 1 else '',
     )
     workdir.write_json(path, {'parts': [[member.name for member in part] for part in parts]})
   parts = json.loads(path.read_text())['parts']
   if [name for part in parts for name in part] != names:
     raise UserError(f'{str(path)!r} is of other members; remove the run to start over')
+  if len(parts) < len(pace.groups):
+    logger.warning(
+      'the members train in %d parts, so that %d of %d groups of devices have none',
+      len(parts),
+      len(pace.groups) - len(parts),
+      len(pace.groups),
+    )
   return parts
+
+
+def _moved(loaded: Bundle | None, move: Callable) -> Bundle | None:
+  """The same with its variables elsewhere."""
+  if loaded is None:
+    return None
+  network = loaded.network.replace(variables=move(loaded.network.variables))
+  return dataclasses.replace(loaded, network=network)
 
 
 def _statistics(dataset: Dataset, teacher: Bundle | None) -> tuple[tuple[float, ...], ...]:
@@ -320,7 +336,7 @@ def _statistics(dataset: Dataset, teacher: Bundle | None) -> tuple[tuple[float, 
   return tuple(found['mean']), tuple(found['std'])
 
 
-def _train(plan, dataset, teacher, folder, title, pace, start) -> None:
+def _train(plan, dataset, teacher, folder, title, pace, start, interruption) -> None:
   command = {'command': shlex.join(sys.argv)}  # That trained it, or went on with it last.
   workdir.write_json(folder / 'versions.json', workdir.environment() | command)
   if teacher and plan.holdout and teacher.card.get('training', {}).get('holdout') != plan.holdout:
@@ -329,6 +345,7 @@ def _train(plan, dataset, teacher, folder, title, pace, start) -> None:
       'select its students'
     )
   mean, std = _statistics(dataset, teacher)
+  teacher, start = _moved(teacher, devices.put), _moved(start, devices.put)
   stage = _stage(plan, dataset, teacher and teacher.network, mean, std, start and start.network)
   outcomes, diverged = loop.train(
     stage.cohort,
@@ -349,6 +366,7 @@ def _train(plan, dataset, teacher, folder, title, pace, start) -> None:
       checkpoint_seconds=pace.checkpoint_seconds,
       steps_per_call=pace.steps_per_call,
     ),
+    interruption,
   )
   processes.wait('trained')  # The first has written all figures.
   networks = _deployed(plan, stage)

@@ -367,6 +367,13 @@ MISTAKES = {
       status=2,
     ),
     _main('more devices than there are', 'devices is 99', '--config.devices=99'),
+    _main(
+      'more groups than devices',
+      'device_groups is 2; one device makes 1 of equal size',
+      '--config.device_groups=2',
+    ),
+    _main('word for determinism', 'deterministic', '--config.deterministic=perhaps', status=2),
+    _main('no groups', 'device_groups is 0; it must be at least 1', '--config.device_groups=0'),
     _main('no trials', 'trials is 0; it must be at least 1', '--config.trials=0'),
     _main('never evaluated', 'eval_every is 0', '--config.eval_every=0'),
     _main('negative memory', 'memory_gib is -1.0', '--config.memory_gib=-1'),

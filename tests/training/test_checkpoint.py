@@ -1,3 +1,4 @@
+import concurrent.futures
 import logging
 import shutil
 import types
@@ -201,3 +202,20 @@ def test_the_digest_sees_values_types_shapes_and_names():
   ]
   assert len({digest(tree) for tree in trees}) == len(trees)
   assert digest({'a': x}) == digest({'a': jnp.asarray(x)})
+
+
+def test_threads_that_save_at_once_do_not_wait_for_each_other(tmp_path):
+  """As groups of devices do; Orbax alone mistakes their signals, and waits for minutes."""
+
+  def save(number):
+    checkpoints = Checkpoints(tmp_path / str(number), alone=False)
+    for step in range(3):
+      checkpoints.save(step, state(10 * number + step), {})
+    found = checkpoints.restore(state(0))
+    checkpoints.close()
+    return found
+
+  with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    for number, (step, found, _) in enumerate(pool.map(save, range(3))):
+      assert step == 2
+      assert_same(found, state(10 * number + 2))

@@ -41,3 +41,19 @@ def test_handlers_come_back_after_an_error_too(number, received):
     raise RuntimeError
   os.kill(os.getpid(), number)
   assert received == [number]
+
+
+def test_where_threads_are_at_work_a_second_signal_ends_the_process(number, received):
+  with Interruption(at_once=True) as interruption:
+    os.kill(os.getpid(), number)
+    assert interruption.wanted and interruption.signal == number
+    assert signal.getsignal(number) == signal.SIG_DFL
+  os.kill(os.getpid(), number)
+  assert received == [number]
+
+
+def test_a_stop_may_be_asked_for_without_a_signal(number, received):
+  with Interruption() as interruption:
+    assert not interruption.wanted
+    interruption.ask()
+    assert interruption.wanted and interruption.signal is None

@@ -12,7 +12,7 @@ from pidkd_jax.errors import UserError
 from pidkd_jax.method import Method
 from pidkd_jax.training import memory
 from pidkd_jax.training.cohort import Cohort, Member, _update, observe
-from pidkd_jax.training.memory import MIB, Estimate, Need, split
+from pidkd_jax.training.memory import MIB, Estimate, Need, divide, split
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import Numbers
 
@@ -179,6 +179,46 @@ def test_a_split_is_the_shortest_that_keeps_the_order():
     # No cut is idle: a part has no room for the next one's first member.
     for part, following in zip(parts, parts[1:], strict=False):
       assert total([*part, following[0]]) > budget
+
+
+@pytest.mark.parametrize(
+  'loads, budget, groups, expected',
+  [
+    ((5, 5, 9, 1), 99, 1, ['abcd']),
+    ((5, 5, 9, 1), 99, 2, ['ab', 'cd']),
+    ((9, 1, 1, 1), 99, 2, ['a', 'bcd']),
+    ((1, 1, 1, 9), 99, 2, ['abc', 'd']),
+    # More groups than members.
+    ((5, 5, 9, 1), 99, 5, ['a', 'b', 'c', 'd']),
+    # Two parts would suffice for memory, and leave a group idle.
+    ((5, 5, 5, 5), 19, 3, ['a', 'b', 'cd']),
+    # a | bcd would be as good, and bcd does not fit.
+    ((2, 1, 1, 1), 12, 2, ['ab', 'cd']),
+    # No two fit together, so that each group has two parts.
+    ((1, 1, 1, 1), 8, 2, ['a', 'b', 'c', 'd']),
+  ],
+)
+def test_a_division_by_hand(loads, budget, groups, expected):
+  needs = {one.name: Need(4, load) for one, load in zip(MEMBERS, loads, strict=True)}
+  parts = divide(MEMBERS, needs, 0, budget, groups)
+  assert [''.join(member.name for member in part) for part in parts] == expected
+
+
+def test_no_division_has_a_smaller_largest_part():
+  random = np.random.default_rng(0)
+  for _ in range(20):
+    loads = list(map(int, random.integers(1, 20, 4)))
+    needs = {one.name: Need(0, load) for one, load in zip(MEMBERS, loads, strict=True)}
+    parts = divide(MEMBERS, needs, 0, 99, 2)
+    assert [one for part in parts for one in part] == MEMBERS
+    largest = max(sum(needs[one.name].activation for one in part) for part in parts)
+    assert largest == min(max(sum(loads[:cut]), sum(loads[cut:])) for cut in (1, 2, 3))
+
+
+def test_trainings_at_once_share_the_memory_of_the_host_alone(monkeypatch):
+  assert memory.each(1000, 4) == 250
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert memory.each(1000, 4) == 1000
 
 
 def test_no_member_no_part():

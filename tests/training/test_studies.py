@@ -193,6 +193,18 @@ def test_a_mistake_in_a_row_is_one_line(config, whole, home, change, message):
   assert not (home / 'mistake' / 'first').exists()
 
 
+def test_a_mistake_in_a_later_cohort_is_found_before_the_first_trains(
+  config, whole, home, monkeypatch
+):
+  whole(config)
+  # 1,297 images allow no such batch, which only the data tell.
+  config.cohorts.second.batch_size = 1298
+  monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
+  with pytest.raises(UserError, match='batch_size is 1298; the training split of 1297 images'):
+    job.study(config, str(home / 'later'))
+  assert not (home / 'later').exists()
+
+
 def test_features_are_probed_on_another_dataset(config, whole, home, monkeypatch):
   whole(config)
   del config.cohorts['first']

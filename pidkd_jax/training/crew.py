@@ -1,0 +1,63 @@
+"""Several trainings at once, each on a group of devices of its own."""
+
+import concurrent.futures
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from pidkd_jax.devices import Group
+from pidkd_jax.errors import Stopped
+from pidkd_jax.training.interruption import Interruption
+
+logger = logging.getLogger(__name__)
+
+# A training; it stops where the interruption wants it to, or without one notes signals itself.
+Job = Callable[[Interruption | None], None]
+
+
+def work(groups: Sequence[Group], jobs: Iterable[Job]) -> None:
+  """Does all jobs; each group that is free takes the next one, in a thread of its own.
+
+  A signal stops all groups, and so does a job that fails: each saves first.
+
+  Args:
+    groups: of devices; a single one works in the calling thread.
+    jobs: that do not depend on one another.
+
+  Raises:
+    Stopped: on SIGTERM or SIGINT, when all groups have saved.
+    Exception: of the first job that failed.
+  """
+  jobs = iter(jobs)
+  if len(groups) == 1:
+    for job in jobs:
+      job(None)
+    return
+  failures: list[Exception] = []
+  with Interruption(at_once=True) as interruption:
+    with concurrent.futures.ThreadPoolExecutor(len(groups)) as pool:
+      for group in groups:
+        pool.submit(_work, group, jobs, interruption, failures)
+  if failures:
+    raise failures[0]
+  if interruption.signal:
+    raise Stopped(
+      f'stopped by {interruption.signal.name}; all groups of devices have saved, the same command '
+      'goes on from there',
+      status=128 + interruption.signal,
+    )
+
+
+def _work(
+  group: Group, jobs: Iterator[Job], interruption: Interruption, failures: list[Exception]
+) -> None:
+  """Does one job after the other on a group; `jobs` and `failures` are those of all groups."""
+  try:
+    with group.entered():
+      while not interruption.wanted and (job := next(jobs, None)):
+        job(interruption)
+  except Stopped:
+    pass  # As was wanted.
+  except Exception as error:
+    failures.append(error)
+    interruption.ask()
+    logger.warning('%s; the others save and stop', error)

@@ -1,0 +1,109 @@
+"""Trainings side by side on groups of CPU devices, in a process of its own, as they come with it.
+
+python tests/groups.py HOME
+"""
+
+import functools
+import json
+import os
+import pathlib
+import signal
+import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+
+from pidkd_jax import devices, models
+from pidkd_jax.bundle import Bundle
+from pidkd_jax.data import noise
+from pidkd_jax.errors import Stopped
+from pidkd_jax.training import run
+from pidkd_jax.training.checkpoint import Checkpoints
+from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.progress import Progress
+from pidkd_jax.training.recipe import Numbers, Recipe
+from pidkd_jax.types import Network
+
+DEVICES, BATCH, STEPS, STOP, SIZE, CLASSES = 8, 16, 10, 13, 8, 5
+DATA = noise.dataset(STEPS * BATCH, SIZE, CLASSES)  # One for all, as programs go with it.
+
+
+@functools.cache
+def teacher() -> Bundle:
+  model = models.create('plain:Plain', num_classes=CLASSES)
+  variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))
+  card = {'dataset': {'mean': DATA.spec.mean, 'std': DATA.spec.std}, 'model': {}}
+  return Bundle(Network(jax.device_get(variables), model), card, 'toy', pathlib.Path('toy'))
+
+
+def train(count: int, groups: int, folder: pathlib.Path) -> None:
+  """Two members over two epochs of ten steps, on `count` devices in `groups`."""
+  folder.mkdir(exist_ok=True)
+  plan = run.Plan(
+    members=tuple(Member('kd', 'plain:Plain', 'kd_1_1', {}, Numbers(), trial) for trial in (0, 1)),
+    recipe=Recipe(total_epochs=2, batch_size=BATCH),
+    seed=0,
+    padding=1,
+    flip=True,
+    holdout=0.0,
+    eval_every=1,
+  )
+  with devices.spread(count, {'batch_size': BATCH}, groups) as found:
+    pace = run.Pace(checkpoint_seconds=60, steps_per_call=1, memory=2**40, groups=found)
+    run.execute(plan, DATA, teacher(), folder, 'students', pace)
+
+
+def stopped(*how) -> Stopped:
+  """How a training ends that is sent a SIGTERM when both members have done `STOP` steps."""
+  advance, steps, together = Progress.advance, {}, threading.Barrier(2, timeout=300)
+
+  def advance_and_stop(self, images):
+    steps[self] = steps.get(self, 0) + 1
+    if steps[self] == STOP and together.wait() == 0:
+      os.kill(os.getpid(), signal.SIGTERM)
+    advance(self, images)
+
+  Progress.advance = advance_and_stop
+  try:
+    train(*how)
+  except Stopped as error:
+    return error
+  finally:
+    Progress.advance = advance
+
+
+def watched() -> dict[str, list[list[int]]]:
+  """Of each folder whose states are saved from here on, which devices they lay on."""
+  found = {}
+  save = Checkpoints.save
+
+  def save_and_look(self, step, state, notes):
+    on = sorted({device.id for leaf in jax.tree.leaves(state) for device in leaf.devices()})
+    found.setdefault(str(self._folder.parent), []).append(on)
+    save(self, step, state, notes)
+
+  Checkpoints.save = save_and_look
+  return found
+
+
+def main(home: pathlib.Path) -> None:
+  teacher()
+  said, states = {}, watched()
+  # Two groups of four devices each, and of one; a single group goes on with the latter.
+  for size, groups in ((4, 2), (1, 1)):
+    said[size] = stopped(2 * size, 2, home / f'parted-{size}')
+    train(groups * size, groups, home / f'parted-{size}')
+    train(size, 1, home / f'whole-{size}')
+  programs = jax.devices()[0].client.live_executables()
+  found = {
+    'said': {size: [str(error), error.status] for size, error in said.items()},
+    'states': {str(pathlib.Path(path).relative_to(home)): on for path, on in states.items()},
+    'programs': sorted({tuple(sorted(d.id for d in one.local_devices())) for one in programs}),
+  }
+  (home / 'found.json').write_text(json.dumps(found))
+
+
+if __name__ == '__main__':
+  jax.config.update('jax_num_cpu_devices', DEVICES)
+  main(pathlib.Path(sys.argv[1]))
