@@ -1,4 +1,4 @@
-"""The inference form of a stack of projectors: what they share runs once, and nothing is stacked."""
+"""A student with its q projectors joined: what they share runs once, and nothing is stacked."""
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
 """Writes a bundle as files that others run, each checked on the bundle's test images.
 
-python scripts/export.py --bundle runs/cifar100/bundles/pidkd-0 --out exported --format stablehlo,onnx
+python scripts/export.py --bundle runs/digits/bundles/pidkd-0 --out exported --format onnx,stablehlo
 
 OUT/FORMAT gets the file, its card, a small example that calls it, and the files' SHA-256.
 --uint8 takes pixels and normalises within. --data_dir, --data, --archive, --verify and --image_size
@@ -54,14 +54,17 @@ def main():
     f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}, '
     f'{"uint8" if _UINT8.value else "float32"} input\n'
   )
-  print('| format | file | bytes | largest difference | top-1 (%) | lost (points) |')
-  print('|--|--|--|--|--|--|')
+  print(
+    '| format | file | bytes | largest difference | other predictions | top-1 (%) | lost (points) |'
+  )
+  print('|--|--|--|--|--|--|--|')
   for name in _FORMAT.value:
     facts = export.export(deployable, name, out / name, dataset.test, expected, _LOSS.value)
     agreement = facts['verification']
     print(
       f'| {name} | {out / name / facts["file"]} | {facts["bytes"]:,} '
-      f'| {agreement["largest_difference"]:.2g} | {100 * agreement["top1"]:.2f} '
+      f'| {agreement["largest_difference"]:.2g} | {agreement["other_predictions"]} '
+      f'| {100 * agreement["top1"]:.2f} '
       f'| {100 * (agreement["bundle_top1"] - agreement["top1"]):.2f} |'
     )
 

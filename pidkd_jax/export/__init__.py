@@ -4,7 +4,9 @@ A format is one file in this folder: a `Format` in the file's `FORMATS`.
 """
 
 import importlib.util
+import os
 import pathlib
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -18,14 +20,19 @@ from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format
 from pidkd_jax.types import Arrays
 
-__all__ = ['Deployable', 'Format', 'check', 'export', 'names']
+__all__ = ['Deployable', 'Format', 'check', 'export', 'formats', 'names']
 
 _CARD, _EXAMPLE, _IMAGE = 'card.json', 'example.py', 'example.png'
 
 
+def formats() -> Mapping[str, Format]:
+  """Those that there are, by name."""
+  return registry.discover(__name__, 'FORMATS')
+
+
 def names() -> list[str]:
-  """The formats that there are."""
-  return list(registry.discover(__name__, 'FORMATS'))
+  """The names of the formats."""
+  return list(formats())
 
 
 def check(name: str, folder: pathlib.Path, uint8: bool) -> Format:
@@ -53,6 +60,9 @@ def check(name: str, folder: pathlib.Path, uint8: bool) -> Format:
   ours = (folder / sealed.MANIFEST).is_file() and (folder / _EXAMPLE).is_file()
   if folder.exists() and not ours:
     raise UserError(f'{str(folder)!r} is there and holds no export; give another --out')
+  nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+  if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+    raise UserError(f'{str(folder)!r} cannot be written, for {str(nearest)!r}; give another --out')
   return found
 
 

@@ -24,7 +24,7 @@ def write(deployable: Deployable, path: pathlib.Path) -> None:
   Raises:
     UserError: jax2onnx, or onnx's checker, has no place for something in it.
   """
-  with _quiet():
+  with quiet():
     import jax2onnx
     import onnx
 
@@ -61,17 +61,14 @@ def open_(path: pathlib.Path, deployable: Deployable) -> Run:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-  """Without what jax2onnx says of libraries that it could also convert from."""
-  loggers = [logging.getLogger(name) for name in ('jax2onnx', 'onnx_ir')]
-  before = [logger.level for logger in loggers]
-  for logger in loggers:
-    logger.setLevel(logging.ERROR)
+def quiet() -> Iterator[None]:
+  """Without what the libraries log of each layer, and of others that they could convert from."""
+  before = logging.root.manager.disable
+  logging.disable(logging.WARNING)
   try:
     yield
   finally:
-    for logger, level in zip(loggers, before, strict=True):
-      logger.setLevel(level)
+    logging.disable(before)
 
 
 RUN = """

@@ -28,7 +28,7 @@ def _write(deployable: Deployable, path: pathlib.Path) -> None:
       batch = next(self._batches, None)
       return None if batch is None else {_INPUT: batch}
 
-  with tempfile.TemporaryDirectory() as folder:
+  with tempfile.TemporaryDirectory() as folder, onnx.quiet():
     exact, prepared = (pathlib.Path(folder, f'{name}.onnx') for name in ('exact', 'prepared'))
     onnx.write(deployable, exact)
     shape_inference.quant_pre_process(exact, prepared)

@@ -1,4 +1,4 @@
-"""A serialised `jax.export` artefact: StableHLO for CPU, CUDA and TPU at once, of any batch size."""
+"""A serialised `jax.export` artefact: StableHLO for CPU, CUDA and TPU at once, any batch size."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""The variables of the folded network, as safetensors; the card beside them describes the network."""
+"""The folded variables as safetensors; the card beside them describes the network."""
 
 import pathlib
 

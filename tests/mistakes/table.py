@@ -56,6 +56,8 @@ _tiny = _script('main', '--workdir=run', shown=('--config=configs/tiny_imagenet.
 _folder = _script('main', '--workdir=run', shown=('--config=configs/image_folder.py',))
 _evaluate = _script('evaluate')
 _probe = _script('probe')
+_exported = _script('export', shown=('--format=weights',), needs='safetensors')
+_export = _script('export', '--bundle=bundles/digits', '--out=exported')
 _report = _script('report', '--out=report')
 _plan = _script('plan', f'--teacher={NETWORK}', f'--student={NETWORK}')
 _networks = _script('networks')
@@ -97,6 +99,13 @@ MISTAKES = {
     _evaluate('yes and no', 'verify', '--bundle=bundles/digits', '--verify=perhaps', status=2),
     _probe('no bundle to probe', 'name one or several with --bundle'),
     _probe('no data to probe on', 'name one with --data', '--bundle=bundles/digits'),
+    _export('no format to export to', 'name some with --format: onnx,'),
+    _export('misspelt format', "unknown format 'onyx'; did you mean 'onnx'?", '--format=onyx'),
+    _export('loss below nothing', 'largest_loss=-1', '--largest_loss=-1', status=2),
+    _export('pixels for bare weights', 'leave out --uint8', '--format=weights', '--uint8'),
+    _script('export')(
+      'no folder to export to', 'no --out was given', '--bundle=bundles/digits', '--format=weights'
+    ),
     _report('no run to report', 'no run was given; name the folder of a run or of a study'),
     _script('report')('no folder for the report', 'no --out was given', 'runs/good'),
     _import('no checkpoint', 'no --checkpoint was given; name a PyTorch file'),
@@ -558,6 +567,34 @@ MISTAKES = {
       "there is no module 'nowhere'",
       '--bundle=bundles/digits',
       '--own=nowhere:Tiny',
+    ),
+    _exported('no bundle to export', 'no --bundle was given', '--out=exported'),
+    _exported(
+      'damaged bundle to export',
+      'variables.npz is altered',
+      '--bundle=bundles/altered',
+      '--out=exported',
+    ),
+    _exported(
+      'data of other classes to check an export on',
+      'is for 10 classes',
+      '--bundle=bundles/digits',
+      '--out=exported',
+      '--data=cifar100',
+      '--noverify',
+      '--archive=archives/good.tar.gz',
+    ),
+    _exported(
+      'file for the folder of exports',
+      "for 'HOME/file'",
+      '--bundle=bundles/digits',
+      '--out=file',
+    ),
+    _exported(
+      'folder of another kind where an export goes',
+      "'bundles/weights' is there and holds no export",
+      '--bundle=bundles/digits',
+      '--out=bundles',
     ),
     _probe(
       'damaged bundle to probe',
