@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import pathlib
-import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,12 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax import model_card, models, npz, processes
+from pidkd_jax import model_card, models, npz, processes, sealed
 from pidkd_jax.errors import UserError
 from pidkd_jax.types import DatasetSpec, Network
 
-_VARIABLES, _CARD, _MANIFEST = 'variables.npz', 'card.json', 'manifest.json'
-_README = 'README.md'
+_VARIABLES, _CARD, _README = 'variables.npz', 'card.json', 'README.md'
 
 
 # What every card says of the data that its network is for; name and class_names may be null.
@@ -94,20 +92,12 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
 
 
 def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
-  part, old = (folder.with_name(f'.{folder.name}{end}') for end in ('.partial', '.old'))
-  shutil.rmtree(part, ignore_errors=True)
-  part.mkdir(parents=True)
   flat = traverse_util.flatten_dict(network.variables, sep='/')
-  np.savez(part / _VARIABLES, **{path: np.asarray(value) for path, value in sorted(flat.items())})
   card = {'model': models.describe(network.model), **card}
-  _write_json(part / _CARD, card)
-  (part / _README).write_text(model_card.text(card), 'utf-8', 'replace')
-  _write_json(part / _MANIFEST, {name: _sha256(part / name) for name in (_VARIABLES, _CARD)})
-  shutil.rmtree(old, ignore_errors=True)
-  if folder.exists():
-    folder.rename(old)
-  part.rename(folder)
-  shutil.rmtree(old, ignore_errors=True)
+  with sealed.replacing(folder, loose=(_README,)) as part:
+    np.savez(part / _VARIABLES, **{path: np.asarray(value) for path, value in sorted(flat.items())})
+    sealed.write_json(part / _CARD, card)
+    (part / _README).write_text(model_card.text(card), 'utf-8', 'replace')
 
 
 def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
@@ -120,14 +110,14 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
   Raises:
     UserError: the folder is missing, incomplete, altered, or of no network known here.
   """
-  manifest_path = folder / _MANIFEST
+  manifest_path = folder / sealed.MANIFEST
   if not manifest_path.is_file():
     what = 'is half-written or no bundle' if folder.is_dir() else 'does not exist'
-    raise UserError(f'bundle {str(folder)!r} {what}: {_MANIFEST} is not there; name another')
+    raise UserError(f'bundle {str(folder)!r} {what}: {sealed.MANIFEST} is not there; name another')
   manifest = _read_json(manifest_path)
   for name in (_VARIABLES, _CARD):
     path = folder / name
-    if not path.is_file() or manifest.get(name) != _sha256(path):
+    if not path.is_file() or manifest.get(name) != sealed.sha256(path):
       state = 'altered' if path.is_file() else 'missing'
       raise UserError(
         f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again, or '
@@ -203,15 +193,6 @@ def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
         f'{name} is {value.dtype}{list(value.shape)} and not {wanted.dtype}{list(wanted.shape)}'
       )
   return traverse_util.unflatten_dict({n: jnp.asarray(v) for n, v in flat.items()}, sep='/')
-
-
-def _sha256(path: pathlib.Path) -> str:
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
-  path.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

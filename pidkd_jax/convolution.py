@@ -4,8 +4,10 @@ Each has the signature that `nn.Conv(conv_general_dilated=...)` calls, NHWC and 
 `lax.conv_general_dilated` where it applies.
 """
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,43 @@ _LEAST_CHANNELS = 32
 # and in the kernel's gradient, which XLA's own convolution computes well, below so many.
 _LEAST_CHANNELS_OF_GRADIENT = 64
 
+_plain = contextvars.ContextVar('plain', default=False)
+_portable = contextvars.ContextVar('portable', default=False)
 
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+  """What is traced within has each convolution as such, for what knows convolutions itself."""
+  token = _plain.set(True)
+  try:
+    yield
+  finally:
+    _plain.reset(token)
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+  """What is traced within chooses a formulation where it is compiled, for one program on many."""
+  token = _portable.set(True)
+  try:
+    yield
+  finally:
+    _portable.reset(token)
+
+
+def _formulation(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+  """A formulation that gives way to the convolution itself within `plain`."""
+
+  @functools.wraps(function)
+  def chosen(x, kernel, strides, padding, **settings):
+    if _plain.get():
+      return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+    return function(x, kernel, strides, padding, **settings)
+
+  return chosen
+
+
+@_formulation
 def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
   """`lax.conv_general_dilated` in the formulation that is fastest where it runs.
 
@@ -32,15 +70,18 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
   Returns:
     [B, H', W', M].
   """
-  plain = functools.partial(
+  convolve = functools.partial(
     lax.conv_general_dilated, window_strides=strides, padding=padding, **settings
   )
+  if _portable.get() and _winograd_fits(x, kernel, strides, padding):
+    return lax.platform_dependent(x, kernel, cpu=winograd, default=convolve)
   if not _winograd_pays(x, kernel, strides, padding):
-    return plain(x, kernel)
+    return convolve(x, kernel)
   by_tiles = min(kernel.shape[2:]) >= _LEAST_CHANNELS_OF_GRADIENT
-  return _differentiable(x, kernel, winograd if by_tiles else plain)
+  return _differentiable(x, kernel, winograd if by_tiles else convolve)
 
 
+@_formulation
 def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
   """The same for kernels that `vmap` stacks, where a convolution would become a grouped one."""
   if _winograd_pays(x, kernel, strides, padding):
@@ -49,9 +90,13 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> j
 
 
 def _winograd_pays(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
+  here = jax.default_backend() == 'cpu' and not _portable.get()
+  return here and _winograd_fits(x, kernel, strides, padding)
+
+
+def _winograd_fits(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
   return (
-    jax.default_backend() == 'cpu'
-    and x.dtype == jnp.float32
+    x.dtype == jnp.float32
     and kernel.shape[:3] == (3, 3, x.shape[-1])
     and min(kernel.shape[2:]) >= _LEAST_CHANNELS
     and tuple(strides) == (1, 1)
@@ -174,6 +219,7 @@ def by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
   return patches @ kernel.reshape(height * width * channels, features)
 
 
+@_formulation
 def grouped_by_dot(
   x: jax.Array, kernel: jax.Array, strides, padding, feature_group_count: int, **_
 ) -> jax.Array:
@@ -197,6 +243,7 @@ def grouped_by_dot(
   return y.reshape(*y.shape[:3], features)
 
 
+@_formulation
 def depthwise_by_shift(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
   """A depthwise convolution as a sum of shifted maps, one for each tap of the kernel.
 

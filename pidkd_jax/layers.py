@@ -13,8 +13,10 @@ from pidkd_jax import convolution as formulations
 from pidkd_jax import initializers
 from pidkd_jax.precision import exact
 
-# The collection that holds a network's inference form, and the norms' epsilon, which goes into it.
+# The collections that hold a network's inference form (`folding`) and that of its stack of
+# projectors (`joining`), and the norms' epsilon, which goes into them.
 FOLDED = 'folded'
+JOINED = 'joined'
 EPSILON = 1e-5
 
 
@@ -238,7 +240,25 @@ class ProjectorStack(nn.Module):
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """The integrated map, [B, H, W, C_s] -> float32 [B, H, W, C_t]."""
+    if not train and self.has_variable(JOINED, 'reduce'):
+      return self._joined(x)
     return self.integrate(self.outputs(x, train))
+
+  def _joined(self, x: jax.Array) -> jax.Array:
+    """The same on what `joining.join` makes of the stack."""
+
+    def convolve(x, name):
+      kernel, bias = (self.variables[JOINED][name][leaf] for leaf in ('kernel', 'bias'))
+      padding = ((len(kernel) // 2,) * 2,) * 2
+      axes = ('NHWC', 'HWIO', 'NHWC')
+      return formulations.fastest(x, kernel, (1, 1), padding, dimension_numbers=axes) + bias
+
+    each = range(self.num_projectors)
+    maps = jnp.split(nn.relu(convolve(x, 'reduce')), self.num_projectors, axis=-1)
+    maps = [nn.relu(convolve(maps[i], f'transform_{i}')) for i in each]
+    if self.rectified:
+      return exact(sum(nn.relu(convolve(maps[i], f'expand_{i}')) for i in each))
+    return exact(convolve(jnp.concatenate(maps, axis=-1), 'expand'))
 
 
 @functools.cache

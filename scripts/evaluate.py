@@ -11,7 +11,7 @@ from pidkd_jax import app  # First: it sets the process up before JAX is importe
 
 from absl import flags
 
-from pidkd_jax import bundle, data, models
+from pidkd_jax import bundle, card_data, models
 from pidkd_jax.distilled import Distilled, apart
 from pidkd_jax.errors import UserError
 from pidkd_jax.evaluation.evaluate import evaluate
@@ -21,17 +21,7 @@ _BUNDLE = flags.DEFINE_string('bundle', '', 'Folder of the bundle.')
 _TEACHER = flags.DEFINE_string(
   'teacher', '', "Folder of its teacher's bundle; by default where the card says it lay."
 )
-_DATA_DIR = flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS's own.")
-_DATA = flags.DEFINE_string('data', '', 'Dataset; by default the one that the card names.')
-_ARCHIVE = flags.DEFINE_string(
-  'archive', '', "The dataset's archive; by default where the card says it lay."
-)
-_VERIFY = flags.DEFINE_bool(
-  'verify', None, 'Whether the archive must be the official one; by default as in the card.'
-)
-_IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', None, "Side that a folder's images are brought to; by default as in the card."
-)
+card_data.define_flags()
 _PROJECTORS = flags.DEFINE_bool(
   'projectors', False, 'Whether each projector is evaluated by itself, too.'
 )
@@ -44,14 +34,7 @@ def main():
   own = models.families(*_OWN.value)
   judged = bundle.load(workdir.local('--bundle', _BUNDLE.value), own)
   card = judged.card
-  dataset = _dataset(card['dataset'])
-  spec, shape = dataset.spec, tuple(card['dataset']['image_shape'])
-  if (spec.num_classes, spec.image_shape) != (judged.network.model.num_classes, shape):
-    raise UserError(
-      f'{_BUNDLE.value!r} is for {judged.network.model.num_classes} classes of {list(shape)} '
-      f'images and {spec.name} has {spec.num_classes} of {list(spec.image_shape)}; --data says '
-      'another'
-    )
+  dataset = card_data.load(judged, memory.image_limit())
   teacher = _teacher(card, own)
   networks = {'bundle': judged.network, **_apart(judged.network)}
   found = evaluate(
@@ -84,35 +67,6 @@ def _apart(network):
       '--projectors'
     )
   return {f'projector {i}': one for i, one in enumerate(apart(network), start=1)}
-
-
-def _dataset(known):
-  """The data that the card names, or what the user names in its place."""
-  name = _DATA.value or known.get('format')
-  if not name:
-    raise UserError(f'{_BUNDLE.value!r} does not say which data it is for; say it with --data')
-  same = name == known.get('format')
-  verify = _VERIFY.value
-  if verify is None:
-    verify = not same or known['name'] == known['format']
-  image_size = _IMAGE_SIZE.value
-  if image_size is None:  # Cards from before there were folders of images do not name it.
-    image_size = known.get('image_size', 0) if same else 0
-  dataset = data.load(
-    name,
-    directory=_DATA_DIR.value,
-    archive=_ARCHIVE.value or (known['archive'] if same else ''),
-    verify=verify,
-    image_size=image_size,
-    limit=memory.image_limit(),
-  )
-  if same and dataset.spec.fingerprint != known['fingerprint']:
-    raise UserError(
-      f'{dataset.spec.name} is not the data that the bundle was evaluated on '
-      f'({known["name"]}, fingerprint {known["fingerprint"][:8]}...); '
-      'give its archive with --archive'
-    )
-  return dataset
 
 
 def _teacher(card, own):

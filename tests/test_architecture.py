@@ -34,6 +34,8 @@ NEVER = {
     'training.run',
     'training.job',
   ),
+  'pidkd_jax.export': ('training', 'methods', 'method', 'config'),
+  'pidkd_jax.card_data': ('training', 'methods', 'method', 'evaluation', 'config', 'export'),
   'pidkd_jax.bundle': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
   # Whoever uses a student needs neither the data nor what trained it.
   'pidkd_jax.predictor': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),

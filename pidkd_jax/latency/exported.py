@@ -1,11 +1,11 @@
 """Exports as subjects: a folder with a file for another runtime, card.json and manifest.json."""
 
-import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from pidkd_jax import sealed
 from pidkd_jax.errors import UserError
 from pidkd_jax.latency.subject import Subject, title
 
@@ -19,10 +19,10 @@ def read(folder: pathlib.Path) -> Subject:
   Raises:
     UserError: it is missing, damaged, no export, or one that computes nothing.
   """
-  manifest = _json(folder / 'manifest.json')
+  manifest = _json(folder / sealed.MANIFEST)
   for name, expected in manifest.items():
     path = folder / pathlib.Path(name).name
-    if not path.is_file() or _sha256(path) != expected:
+    if not path.is_file() or sealed.sha256(path) != expected:
       raise UserError(
         f'export {str(folder)!r} is damaged: {name} is missing or altered; export it anew'
       )
@@ -65,8 +65,3 @@ def _json(path: pathlib.Path) -> Mapping[str, Any]:
   if not isinstance(value, dict):
     raise UserError(f'{str(path)!r} holds no JSON object; export it anew')
   return value
-
-
-def _sha256(path: pathlib.Path) -> str:
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -43,7 +43,9 @@ class ShuffleUnit(nn.Module):
     y = nn.relu(depthwise(y, train))
     y = grouped(added, 1, groups=self.groups, name='expand')(y, train)
     if self.stride > 1:
-      x = nn.avg_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+      # Padded apart: jax2onnx takes a pooling that pads for one that does not.
+      x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+      x = nn.avg_pool(x, window_shape=(3, 3), strides=(2, 2))
       y = jnp.concatenate([y, x], axis=-1)
     else:
       y = y + x

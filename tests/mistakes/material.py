@@ -206,6 +206,7 @@ def _bundles(home):
     return shutil.copytree(good, good.with_name(name))
 
   (home / 'bundles' / 'empty').mkdir()
+  (home / 'bundles' / 'weights').mkdir()
   (copied('no-manifest') / 'manifest.json').unlink()
   (copied('no-card') / 'card.json').unlink()
   (copied('listed') / 'manifest.json').write_text('[]')

@@ -59,6 +59,8 @@ _condense = _script('condense', '--config=configs/condense.py', '--workdir=run')
 _probe = _script('probe')
 _predict = _script('predict', '--bundle=bundles/digits')
 _latency = _script('latency', '--out=latency', shown=('--bundle=bundles/digits',))
+_exported = _script('export', shown=('--format=weights',), needs='safetensors')
+_export = _script('export', '--bundle=bundles/digits', '--out=exported')
 _report = _script('report', '--out=report')
 _plan = _script('plan', f'--teacher={NETWORK}', f'--student={NETWORK}')
 _networks = _script('networks')
@@ -132,6 +134,13 @@ MISTAKES = {
     _latency('batch of nothing to time', 'batch_size=0', '--batch_size=0', status=2),
     _latency('platform that is not there', "unknown platform 'abacus'", '--platform=abacus'),
     _latency('more cores than there are', 'this process may use', '--cores=4096'),
+    _export('no format to export to', 'name some with --format: onnx,'),
+    _export('misspelt format', "unknown format 'onyx'; did you mean 'onnx'?", '--format=onyx'),
+    _export('loss below nothing', 'largest_loss=-1', '--largest_loss=-1', status=2),
+    _export('pixels for bare weights', 'leave out --uint8', '--format=weights', '--uint8'),
+    _script('export')(
+      'no folder to export to', 'no --out was given', '--bundle=bundles/digits', '--format=weights'
+    ),
     _report('no run to report', 'no run was given; name the folder of a run or of a study'),
     _script('report')('no folder for the report', 'no --out was given', 'runs/good'),
     _import('no checkpoint', 'no --checkpoint was given; name a PyTorch file'),
@@ -661,6 +670,34 @@ MISTAKES = {
       "there is no module 'nowhere'",
       '--bundle=bundles/digits',
       '--own=nowhere:Tiny',
+    ),
+    _exported('no bundle to export', 'no --bundle was given', '--out=exported'),
+    _exported(
+      'damaged bundle to export',
+      'variables.npz is altered',
+      '--bundle=bundles/altered',
+      '--out=exported',
+    ),
+    _exported(
+      'data of other classes to check an export on',
+      'is for 10 classes',
+      '--bundle=bundles/digits',
+      '--out=exported',
+      '--data=cifar100',
+      '--noverify',
+      '--archive=archives/good.tar.gz',
+    ),
+    _exported(
+      'file for the folder of exports',
+      "for 'HOME/file'",
+      '--bundle=bundles/digits',
+      '--out=file',
+    ),
+    _exported(
+      'folder of another kind where an export goes',
+      "'bundles/weights' is there and holds no export",
+      '--bundle=bundles/digits',
+      '--out=bundles',
     ),
     _probe(
       'damaged bundle to probe',

@@ -1,0 +1,174 @@
+"""What each format writes runs by itself and says what the bundle says."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from pidkd_jax import bundle, export
+from pidkd_jax.data.arrays import Arrays
+from pidkd_jax.distilled import Distilled
+from pidkd_jax.errors import UserError
+from pidkd_jax.evaluation import inference
+from pidkd_jax.export import verification
+from pidkd_jax.models.resnet import ResNet
+from pidkd_jax.types import Network
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHAPE = (8, 8, 3)
+MEAN, STD = [0.5, 0.4, 0.3], [0.3, 0.2, 0.1]
+CARD = {
+  'dataset': {
+    'name': 'toy',
+    'class_names': ['ant', 'bee', 'cat'],
+    'image_shape': list(SHAPE),
+    'mean': MEAN,
+    'std': STD,
+  }
+}
+
+
+def arrays(size, seed):
+  random = np.random.default_rng(seed)
+  images = random.integers(0, 256, (size, *SHAPE)).astype(np.uint8)
+  return Arrays(images, random.integers(0, 3, size).astype(np.int32))
+
+
+TEST = arrays(20, 0)
+
+
+@pytest.fixture(scope='module')
+def loaded(fill, tmp_path_factory):
+  """A student of two projectors, with convolutions that Winograd's formulation applies to."""
+  student, teacher = (ResNet(num_classes=3, depth=8, widths=(4, 4, 8, w)) for w in (8, 12))
+  model = Distilled(
+    num_classes=3,
+    student=student,
+    teacher=teacher,
+    num_projectors=2,
+    hidden=32,
+    integration='learned',
+    target=(2, 2, 12),
+    target_rectified=True,
+  )
+  network = Network(
+    fill(jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *SHAPE)))), model
+  )
+  folder = tmp_path_factory.mktemp('bundles') / 'student'
+  bundle.save(folder, network, CARD)
+  return bundle.load(folder)
+
+
+@pytest.fixture(scope='module')
+def expected(loaded):
+  return inference.logits(loaded.network, inference.split(TEST, MEAN, STD))
+
+
+@pytest.fixture(scope='module')
+def exported(loaded, expected, tmp_path_factory):
+  """A function that exports once and gives the folder and what its card says."""
+  made = {}
+
+  def exported(name, uint8):
+    for module in export.formats()[name].needs:
+      pytest.importorskip(module)
+    if (name, uint8) not in made:
+      folder = tmp_path_factory.mktemp('exports') / name
+      deployable = export.Deployable(loaded, uint8, arrays(64, 1).images)
+      made[name, uint8] = folder, export.export(deployable, name, folder, TEST, expected, 20)
+    return made[name, uint8]
+
+  return exported
+
+
+CASES = [('onnx', True), ('onnx_int8', False), ('stablehlo', True), ('weights', False)]
+
+
+def test_every_format_is_tried():
+  assert {name for name, _ in CASES} == set(export.names())
+
+
+@pytest.mark.parametrize(('name', 'uint8'), CASES)
+def test_the_example_alone_says_what_the_bundle_says(exported, expected, name, uint8):
+  """In a process of its own, from the folder alone."""
+  folder, facts = exported(name, uint8)
+  environment = {**os.environ, 'PYTHONPATH': str(ROOT) if name == 'weights' else ''}
+  done = subprocess.run(
+    [sys.executable, 'example.py'], cwd=folder, capture_output=True, text=True, env=environment
+  )
+  assert done.returncode == 0, done.stderr
+  chances = {line.split()[1]: float(line.split()[0]) for line in done.stdout.splitlines()}
+  wanted = jax.nn.softmax(expected[0])
+  found = [chances[one] for one in CARD['dataset']['class_names']]
+  np.testing.assert_allclose(found, wanted, atol=0.1 if name == 'onnx_int8' else 1e-3)
+  assert facts['input']['dtype'] == ('uint8' if uint8 else 'float32')
+
+
+def test_integers_are_smaller_and_their_loss_is_told(exported):
+  _, exact = exported('onnx', True)
+  folder, integers = exported('onnx_int8', False)
+  assert integers['bytes'] < exact['bytes']
+  assert integers['verification']['largest_difference'] > verification.TOLERANCE
+  assert json.loads((folder / 'card.json').read_text())['export'] == integers
+
+
+def test_one_artefact_is_for_all_platforms_and_chooses_there(exported):
+  folder, _ = exported('stablehlo', True)
+  artefact = jax.export.deserialize(bytearray((folder / 'model.stablehlo').read_bytes()))
+  assert artefact.platforms == ('cpu', 'cuda', 'tpu')
+  # Each projector's 3x3 convolution by Winograd's formulation, as one branch of a choice.
+  text = artefact.mlir_module()
+  chosen = re.findall(r'"stablehlo.case"\(%\w+\) \(\{\s+%\w+ = func.call @winograd', text)
+  assert len(chosen) == text.count('call @winograd') == 2
+
+
+def test_a_converter_sees_convolutions(exported):
+  folder, _ = exported('onnx', True)
+  model = pytest.importorskip('onnx').load(folder / 'model.onnx')
+  kinds = [node.op_type for node in model.graph.node]
+  # 9 of the student, 2 of them shortcuts; 1 + 2 + 2 of the projectors.
+  assert kinds.count('Conv') == 9 + 5 and 'MatMul' not in kinds
+  assert 'BatchNormalization' not in kinds
+
+
+def test_weights_are_the_folded_ones(exported, loaded):
+  folder, _ = exported('weights', False)
+  held = pytest.importorskip('safetensors.numpy').load_file(folder / 'model.safetensors')
+  assert not any('/norm/' in name or '/conv/' in name for name in held)
+  assert 'folded/student/stem/kernel' in held and 'params/teacher/classifier/linear/bias' in held
+  assert 'params/projectors/integrate/logits' in held
+
+
+@pytest.mark.parametrize(
+  ('change', 'name', 'says'),
+  [
+    (lambda logits: logits + 2e-4, 'weights', 'differ by 0.0002'),
+    (lambda logits: logits[:, ::-1], 'weights', 'is not kept'),
+    (lambda logits: logits * np.nan, 'weights', 'differ by nan'),
+  ],
+)
+def test_a_file_that_differs_is_refused(loaded, expected, tmp_path, change, name, says):
+  pytest.importorskip('safetensors')
+  deployable = export.Deployable(loaded, False, TEST.images)
+  with pytest.raises(UserError, match=says):
+    export.export(deployable, name, tmp_path / 'a' / 'b', TEST, change(expected), 1)
+  assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_export_is_not_replaced(tmp_path):
+  (tmp_path / 'weights').mkdir()
+  (tmp_path / 'weights' / 'thesis.txt').write_text('years')
+  with pytest.raises(UserError, match='holds no export'):
+    export.check('weights', tmp_path / 'weights', False)
+
+
+def test_a_missing_extra_is_named(monkeypatch, tmp_path):
+  monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None)
+  with pytest.raises(UserError, match=r"needs jax2onnx, onnx.*pip install 'pidkd_jax\[onnx\]'"):
+    export.check('onnx', tmp_path / 'onnx', False)

@@ -1,0 +1,47 @@
+"""Agreement of a file with its bundle, by numbers that can be counted."""
+
+import pytest
+
+from pidkd_jax.errors import UserError
+from pidkd_jax.export import verification
+
+
+def agreement(**changed):
+  return verification.Agreement(
+    **{
+      'images': 100,
+      'largest_difference': 5e-5,
+      'other_predictions': 0,
+      'top1': 0.5,
+      'bundle_top1': 0.5,
+      **changed,
+    }
+  )
+
+
+def test_an_exact_one_passes():
+  verification.check('file', agreement(), None)
+
+
+@pytest.mark.parametrize(
+  'changed',
+  [
+    {'largest_difference': 1.1e-4},
+    {'largest_difference': float('nan')},
+    {'top1': 0.51},
+    {'top1': 0.49},
+  ],
+)
+def test_an_exact_one_is_refused(changed):
+  with pytest.raises(UserError, match='is not kept'):
+    verification.check('file', agreement(**changed), None)
+
+
+def test_an_inexact_one_may_lose_so_much():
+  lossy = agreement(largest_difference=3.0, other_predictions=9, top1=0.48)
+  assert lossy.lost() == pytest.approx(2)
+  verification.check('file', lossy, 2.01)
+  with pytest.raises(UserError, match='costs 2.00 points'):
+    verification.check('file', lossy, 1.99)
+  with pytest.raises(UserError):
+    verification.check('file', agreement(largest_difference=float('nan')), 100)
