@@ -1,4 +1,4 @@
-"""Two processes that train as one: stopped, killed, and gone on with by another number of them."""
+"""Two processes that train as one: stopped, killed, and gone on with by two or by one."""
 
 import signal
 import socket
@@ -7,18 +7,21 @@ import time
 import pytest
 
 from pidkd_jax.training import journal
+from tests.small import result
+
+KILLS = 2  # After each the other process takes half a minute to notice.
 
 
 @pytest.fixture
 def pair(command, start):
   """A function that starts the main job as two processes."""
 
-  def pair(folder):
+  def pair(folder, *more):
     with socket.socket() as free:
       free.bind(('localhost', 0))
       port = free.getsockname()[1]
     common = [f'--coordinator=localhost:{port}', '--num_processes=2']
-    return [start(command(folder, *common, f'--process_id={index}')) for index in (0, 1)]
+    return [start(command(folder, *common, f'--process_id={index}', *more)) for index in (0, 1)]
 
   return pair
 
@@ -56,3 +59,39 @@ def test_stopped_killed_and_gone_on_with_by_another_number(command, finish, pair
   rows = journal.read(folder)
   assert [row['step'] for row in rows if row['member'] == 'pidkd-0'] == list(range(10, 401, 10))
   assert rows[-1]['train_loss'] < rows[0]['train_loss']
+
+
+def test_one_of_two_killed_during_saves_comes_to_the_same(pair, home):
+  """Each once, and both are started again; the result is that of two which nothing happened to."""
+  rare = ('--config.total_epochs=3', '--config.checkpoint_seconds=60')
+  whole, folder = home / 'together-whole', home / 'together-killed'
+  for process in pair(whole, *rare):
+    said, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, said
+
+  def saving():
+    """The step whose checkpoint is being written, 0 if none is."""
+    steps = (path.name.partition('.')[0] for path in folder.glob('checkpoints/*tmp*'))
+    return max((int(step) for step in steps if step.isdigit()), default=0)
+
+  during_save = 0
+  for number in range(KILLS):
+    both = pair(folder, '--config.total_epochs=3')  # A save after every step.
+    until(both[0], 'first step done')
+    killed, other = both[number % 2], both[1 - number % 2]
+    deadline = time.monotonic() + 120
+    while saving() < 4 * (number + 1) and time.monotonic() < deadline:
+      time.sleep(0.001)
+    killed.kill()
+    during_save += saving() > 0
+    killed.wait()
+    other.communicate(timeout=120)
+    assert other.returncode != 0
+  resumed = 0
+  for process in pair(folder, *rare):
+    said, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, said
+    resumed += 'goes on at step' in said
+  print(f'{KILLS} kills of one of two processes, {during_save} during a save')
+  assert during_save > 0 and resumed == 1  # The first one speaks.
+  assert result(folder) == result(whole)
