@@ -61,9 +61,9 @@ def _details(card: Mapping[str, Any]) -> str:
   if member:
     lines.append(f'Method: {member["method"]}, {_fields(member["hyperparameters"])}')
   if teacher:
+    shared = ', whose classifier it shares' if 'teacher' in card['model'] else ''
     lines.append(
-      f'Teacher: `{_written(teacher["model"])}`, digest {teacher["digest"][:8]}...; of a student '
-      'with a shared classifier it gave the classifier too'
+      f'Teacher: `{_written(teacher["model"])}`, digest {teacher["digest"][:8]}...{shared}'
     )
   if 'imported' in card:
     file = card['imported']
