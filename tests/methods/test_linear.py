@@ -1,5 +1,7 @@
 """The linear map: what it learns from, and that it is folded without a trace."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,15 +91,17 @@ def test_folded_it_says_the_same_as_unfolded(make, teacher, variables, batches):
     {name: tree['student'] for name, tree in variables.items()}, Plain(num_classes=3)
   )
 
+  @jax.jit
   def unfolded(image):
     pooled = student.encode(image).pooled
     first = variables['params']['map']
     return teacher.classify(pooled @ first['kernel'] + first['bias'])
 
+  folded = jax.jit(network.model.apply)
   for batch in batches[:2]:
     expected = np.asarray(unfolded(batch.image))
     np.testing.assert_allclose(
-      network.model.apply(network.variables, batch.image), expected, rtol=1e-4, atol=1e-5
+      folded(network.variables, batch.image), expected, rtol=1e-4, atol=1e-5
     )
     assert np.ptp(expected) > 0.1  # It tells images apart, so that an error would show.
 
@@ -105,22 +109,18 @@ def test_folded_it_says_the_same_as_unfolded(make, teacher, variables, batches):
 def test_the_loss_by_hand(make, teacher, variables, batches):
   batch = batches[0]
   method = make(weight=3.0, divergence_weight=0.0)
-  terms, _ = method.apply(
-    variables,
-    batch,
-    observe(teacher, batch),
-    progress=jnp.float32(1),
-    method='loss',
-    mutable=['batch_stats'],
-  )
+  seen = observe(teacher, batch)
+  loss = functools.partial(method.apply, method='loss', mutable=['batch_stats'])
+  terms, _ = jax.jit(loss)(variables, batch, seen, progress=jnp.float32(1))
   student = {name: tree['student'] for name, tree in variables.items()}
-  features, _ = Plain(num_classes=3).apply(
-    student, batch.image, train=True, method='encode', mutable=['batch_stats']
+  encode = functools.partial(
+    Plain(num_classes=3).apply, train=True, method='encode', mutable=['batch_stats']
   )
+  features, _ = jax.jit(encode)(student, batch.image)
   # The spatial mean of a map that went through a 1x1 convolution is the mean, mapped.
   first = variables['params']['map']
   mapped = np.einsum('bhwc,cd->bhwd', features.target, first['kernel']) + first['bias']
-  target = np.float64(teacher.encode(batch.image).target).mean((1, 2))
+  target = np.float64(seen.features.target).mean((1, 2))
   error = np.mean((mapped.mean((1, 2)) - target) ** 2, axis=1)
   np.testing.assert_allclose(terms['feature'], 3 * error / np.mean(target**2), rtol=1e-4)
   np.testing.assert_array_equal(terms['soft_target'], 0)

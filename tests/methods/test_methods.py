@@ -257,7 +257,7 @@ DEFAULTS = {
   },
   'linear': {
     'weight': 30.0,
-    'divergence_weight': 0.0,
+    'divergence_weight': 1.0,
     'temperature': 4.0,
     'student_rate': 1.0,
   },
