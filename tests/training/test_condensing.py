@@ -88,8 +88,7 @@ def test_from_bundle_to_report(recipe, save, home):
   saved = json.loads((run / 'config.json').read_text())
   assert saved['start'] == saved['teacher']['bundle'] == str(folder)
 
-  # Another bundle in the same place is another run, and the same one goes on with it.
-  assert condensing.main(recipe, str(folder), str(run)) == report
+  # Another bundle in the same place is another run.
   save('three', seed=1)
   with pytest.raises(UserError, match='holds a run with start = '):
     condensing.main(recipe, str(folder), str(run))
