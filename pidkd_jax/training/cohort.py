@@ -89,20 +89,20 @@ class Cohort:
 
   Attributes:
     teacher: frozen; None if no member needs one.
-    start: what members' students begin with, in place of weights drawn at random: a student's
-      variables, of which any part may lack; None for none.
     numbers: {member: {number: float32 scalar}}, its own and its method's.
     keys: {member: PRNG key}.
     methods: ((member, method), ...), hashable; the methods' numbers are blank.
     optimizer: hashable.
+    start: what members' students begin with, in place of weights drawn at random: a student's
+      variables, of which any part may lack; None for none.
   """
 
   teacher: Network | None
-  start: Variables | None
   numbers: dict[str, dict[str, jax.Array]]
   keys: dict[str, jax.Array]
   methods: tuple[tuple[str, Method], ...] = struct.field(pytree_node=False)
   optimizer: Optimizer = struct.field(pytree_node=False)
+  start: Variables | None = None
 
   def of(self, names: Collection[str]) -> 'Cohort':
     """The same with some of its members only."""
@@ -269,13 +269,13 @@ def assemble(
   return Cohort(
     # What no member needs is not computed.
     teacher=teacher if any(method.needs_teacher for method in whole.values()) else None,
-    start=start and start.variables,
     numbers=jax.tree.map(jnp.float32, numbers),
     keys={member.name: jax.random.fold_in(key, member.trial + 1) for member in members},
     methods=tuple(
       (name, method.clone(**dict.fromkeys(_numbers(method)))) for name, method in whole.items()
     ),
     optimizer=optimizer,
+    start=start and start.variables,
   )
 
 

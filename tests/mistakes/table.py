@@ -110,13 +110,6 @@ MISTAKES = {
       '--bundle=bundles/distilled',
     ),
     _condense(
-      'epochs of condensing that are a word',
-      'total_epochs',
-      '--bundle=bundles/distilled',
-      '--config.total_epochs=few',
-      status=2,
-    ),
-    _condense(
       'projector of a row that is none',
       'Did you mean "factor"',
       '--bundle=bundles/distilled',
@@ -434,9 +427,6 @@ MISTAKES = {
     ),
     _main('start that is not there', "bundle 'nowhere' does not exist", '--config.start=nowhere'),
     _main(
-      'start on a remote store', 'is not on a local disk', '--config.start=gs://bucket/student'
-    ),
-    _main(
       'start of other classes', 'is for the 3 classes of other', '--config.start=bundles/three'
     ),
     _main(
@@ -625,7 +615,6 @@ MISTAKES = {
       'holds a ResNet and no projectors, so there is nothing to condense',
       '--bundle=bundles/digits',
     ),
-    _condense('bundle to condense that is cut', 'is damaged', '--bundle=bundles/altered'),
     _condense(
       'bundle of a student without a name',
       'does not say what its student, a ResNet, is called',
