@@ -1,4 +1,9 @@
-"""A small network of every family, for tests that need one of each."""
+"""A small network of every family, for tests that need one of each; the rest is long."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import pytest
 
 SMALL = {
   'ResNet': 'resnet8',
@@ -10,3 +15,13 @@ SMALL = {
   'ShuffleNetV1': 'ShuffleV1',
   'ShuffleNetV2': 'ShuffleV2',
 }
+
+
+def at_length(cases: Iterable[Any], short: Collection[Any]) -> list[Any]:
+  """Cases for `parametrize`: those that are not `short` are left to `make test-long`."""
+  return [
+    case
+    if case in short
+    else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
+    for case in cases
+  ]

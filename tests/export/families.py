@@ -13,8 +13,9 @@ import numpy as np
 
 from pidkd_jax import export, models
 from pidkd_jax.bundle import Bundle
+from pidkd_jax.data.arrays import Arrays
 from pidkd_jax.evaluation import inference
-from pidkd_jax.types import Arrays, Network
+from pidkd_jax.types import Network
 from tests import families
 
 SHAPE = (16, 16, 3)

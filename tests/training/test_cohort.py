@@ -244,6 +244,7 @@ def probe(dataset, batches):
   """A function that runs some steps of two probes and returns the terms of the last."""
   cohort = Cohort(
     teacher=None,
+    start=None,
     numbers={
       name: {'learning_rate': jnp.float32(0.1), 'weight_decay': jnp.float32(0)} for name in 'ab'
     },
