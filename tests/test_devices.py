@@ -23,7 +23,7 @@ HERE = pathlib.Path(__file__).parent
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-  """A function that says what `spread.py` comes to on one device, on eight, and in two processes."""
+  """A function: what `spread.py` comes to on one device, on eight, and in two processes."""
   folder = tmp_path_factory.mktemp('spread')
 
   def start(devices, name, *together):

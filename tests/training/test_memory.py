@@ -111,12 +111,12 @@ def test_an_activation_by_hand(dataset, batches, pooled, pixels):
   method = Product(student=None, target=None, dataset=dataset, pooled=pooled)
   numbers = {'learning_rate': jnp.float32(1), 'weight_decay': jnp.float32(0)}
   cohort = Cohort(
-    None,
-    None,
-    {'own': numbers},
-    {'own': jax.random.key(0)},
-    (('own', method),),
-    Optimizer(3, (), 1, 0.9),
+    teacher=None,
+    start=None,
+    numbers={'own': numbers},
+    keys={'own': jax.random.key(0)},
+    methods=(('own', method),),
+    optimizer=Optimizer(3, (), 1, 0.9),
   )
   found = memory.estimate(cohort, batches[0]).needs['own'].activation
   # The gradient, the pixels as a matrix, and the cosine.
