@@ -36,7 +36,8 @@ def run(network, image):
 def test_golden_outputs_are_compared_wherever_there_are_any(reference):
   [mark] = test_agrees_with_the_golden_outputs.pytestmark
   recorded = json.loads((reference / 'golden.json').read_text())
-  assert set(mark.args[1]) == recorded.keys()
+  # A long one is a parameter with a mark.
+  assert {getattr(case, 'values', (case,))[0] for case in mark.args[1]} == recorded.keys()
 
 
 @pytest.fixture(scope='module')
