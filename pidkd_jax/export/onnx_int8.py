@@ -40,6 +40,8 @@ def _write(deployable: Deployable, path: pathlib.Path) -> None:
       per_channel=True,
       activation_type=quantization.QuantType.QUInt8,
       weight_type=quantization.QuantType.QInt8,
+      # Weights of 7 bits: without VNNI pairs of products are added in 16 bits, and must fit there.
+      reduce_range=True,
     )
 
 

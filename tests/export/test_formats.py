@@ -1,5 +1,6 @@
 """What each format writes runs by itself and says what the bundle says."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -116,6 +118,37 @@ def test_integers_are_smaller_and_their_loss_is_told(exported):
   assert integers['bytes'] < exact['bytes']
   assert integers['verification']['largest_difference'] > verification.TOLERANCE
   assert json.loads((folder / 'card.json').read_text())['export'] == integers
+
+
+def test_integers_are_added_without_loss(loaded, tmp_path):
+  """Pairs of large products, which kernels that add in 16 bits would cut off.
+
+  Such kernels run on processors without VNNI, where maps are unsigned.
+  """
+  for module in export.formats()['onnx_int8'].needs:
+    pytest.importorskip(module)
+  import onnxruntime
+
+  def large(path, leaf):
+    kernel = getattr(path[-1], 'key', '') == 'kernel'
+    return jnp.abs(leaf).mean() * (1 + 0.01 * jnp.sign(leaf)) if kernel else leaf
+
+  variables = jax.tree.map_with_path(large, loaded.network.variables)
+  network = loaded.network.replace(variables=variables)
+  images = arrays(64, 1).images
+  deployable = export.Deployable(dataclasses.replace(loaded, network=network), True, images)
+  export.formats()['onnx_int8'].write(deployable, tmp_path / 'model.onnx')
+  levels, found = onnxruntime.GraphOptimizationLevel, []
+  # Without optimisation the rounded numbers are multiplied and added as floats.
+  for level in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = level
+    session = onnxruntime.InferenceSession(
+      tmp_path / 'model.onnx', options, providers=['CPUExecutionProvider']
+    )
+    found += session.run(['logits'], {'images': images})
+  exact, fast = found
+  np.testing.assert_allclose(fast, exact, atol=0.02 * np.ptp(exact))
 
 
 def test_one_artefact_is_for_all_platforms_and_chooses_there(exported):
