@@ -16,7 +16,6 @@ from pidkd_jax import devices
 from pidkd_jax.errors import UserError
 from pidkd_jax.training.cohort import Member, observe
 from pidkd_jax.training.recipe import Numbers
-from tests.families import at_length
 
 HERE = pathlib.Path(__file__).parent
 
@@ -60,13 +59,11 @@ def trained(tmp_path_factory):
   return trained
 
 
-@pytest.mark.parametrize('name', at_length(['eight', 'process 0', 'process 1'], ['eight']))
+@pytest.mark.parametrize('name', ['eight', 'process 0', 'process 1'])
 def test_several_devices_and_processes_train_as_one(trained, name):
   alone, spread = trained('one'), trained(name)
   assert spread.keys() == alone.keys()
   for path, value in alone.items():
-    if '.momentum' in path:  # A sum of gradients, which has all of their rounding.
-      continue
     # A sum over examples is rounded in another order; small leaves are seen against their largest.
     atol = 1e-4 * max(np.abs(value).max(), 1e-3)
     np.testing.assert_allclose(spread[path], value, rtol=1e-4, atol=atol, err_msg=path)
