@@ -33,27 +33,22 @@ def read(workdir: pathlib.Path) -> list[Row]:
 
 
 class Journal:
-  """Appends rows; after a resume it goes on where the checkpoint stands.
-
-  Attributes:
-    rows: all rows so far, those before a resume included.
-  """
+  """Appends rows; after a resume it goes on where the checkpoint stands."""
 
   def __init__(self, workdir: pathlib.Path, step: int):
     """Drops what was written after `step`, as it will be computed again."""
-    self.rows = [row for row in read(workdir) if row['step'] <= step]
+    rows = [row for row in read(workdir) if row['step'] <= step]
     self._path = workdir / 'metrics.jsonl'
     processes.wait('metrics')  # All have read it.
     if processes.first():
       part = self._path.with_suffix('.partial')
-      part.write_text(''.join(json.dumps(row) + '\n' for row in self.rows))
+      part.write_text(''.join(json.dumps(row) + '\n' for row in rows))
       os.replace(part, self._path)
     self._folder, self._step = workdir / 'tensorboard', step
     self._events = None
 
   def write(self, rows: list[Row]) -> None:
     """Adds rows of figures; each has 'step', 'epoch' and 'member'."""
-    self.rows += rows
     if not processes.first():
       return
     with self._path.open('a') as file:

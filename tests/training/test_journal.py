@@ -41,11 +41,11 @@ def test_a_run_that_has_not_begun_has_no_rows(tmp_path):
 
 def test_after_a_resume_later_rows_are_dropped_and_none_stands_twice(workdir):
   resumed = Journal(workdir, 20)
-  assert steps(resumed.rows) == steps(journal.read(workdir)) == ALL[:4]
+  assert steps(journal.read(workdir)) == ALL[:4]
   resumed.write([row(30, again=1.0), row(30, 'pidkd-0')])
   resumed.close()
   rows = journal.read(workdir)
-  assert steps(rows) == steps(resumed.rows) == ALL
+  assert steps(rows) == ALL
   assert rows[4]['again'] == 1.0
 
 
