@@ -6,6 +6,7 @@ Each has the signature that `nn.Conv(conv_general_dilated=...)` calls, NHWC and 
 
 import contextlib
 import contextvars
+import enum
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -20,28 +21,35 @@ _LEAST_CHANNELS = 32
 # and in the kernel's gradient, which XLA's own convolution computes well, below so many.
 _LEAST_CHANNELS_OF_GRADIENT = 64
 
-_plain = contextvars.ContextVar('plain', default=False)
-_portable = contextvars.ContextVar('portable', default=False)
+
+class _Traced(enum.Enum):
+  """What a program that is being traced is for."""
+
+  HERE = enum.auto()
+  ANYWHERE = enum.auto()
+  CONVERSION = enum.auto()
+
+
+_traced = contextvars.ContextVar('traced', default=_Traced.HERE)
 
 
 @contextlib.contextmanager
-def plain() -> Iterator[None]:
+def _within(what: _Traced) -> Iterator[None]:
+  token = _traced.set(what)
+  try:
+    yield
+  finally:
+    _traced.reset(token)
+
+
+def plain() -> contextlib.AbstractContextManager[None]:
   """What is traced within has each convolution as such, for what knows convolutions itself."""
-  token = _plain.set(True)
-  try:
-    yield
-  finally:
-    _plain.reset(token)
+  return _within(_Traced.CONVERSION)
 
 
-@contextlib.contextmanager
-def portable() -> Iterator[None]:
+def portable() -> contextlib.AbstractContextManager[None]:
   """What is traced within chooses a formulation where it is compiled, for one program on many."""
-  token = _portable.set(True)
-  try:
-    yield
-  finally:
-    _portable.reset(token)
+  return _within(_Traced.ANYWHERE)
 
 
 def _formulation(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
@@ -49,7 +57,7 @@ def _formulation(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]
 
   @functools.wraps(function)
   def chosen(x, kernel, strides, padding, **settings):
-    if _plain.get():
+    if _traced.get() is _Traced.CONVERSION:
       return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     return function(x, kernel, strides, padding, **settings)
 
@@ -73,7 +81,7 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
   convolve = functools.partial(
     lax.conv_general_dilated, window_strides=strides, padding=padding, **settings
   )
-  if _portable.get() and _winograd_fits(x, kernel, strides, padding):
+  if _traced.get() is _Traced.ANYWHERE and _winograd_fits(x, kernel, strides, padding):
     return lax.platform_dependent(x, kernel, cpu=winograd, default=convolve)
   if not _winograd_pays(x, kernel, strides, padding):
     return convolve(x, kernel)
@@ -90,7 +98,7 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> j
 
 
 def _winograd_pays(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
-  here = jax.default_backend() == 'cpu' and not _portable.get()
+  here = jax.default_backend() == 'cpu' and _traced.get() is _Traced.HERE
   return here and _winograd_fits(x, kernel, strides, padding)
 
 

@@ -21,8 +21,9 @@ def read(folder: pathlib.Path) -> Subject:
   """
   manifest = _json(folder / sealed.MANIFEST)
   for name, expected in manifest.items():
-    path = folder / pathlib.Path(name).name
-    if not path.is_file() or sealed.sha256(path) != expected:
+    path = folder / name
+    # Nothing outside of the folder is looked at.
+    if pathlib.Path(name).name != name or not path.is_file() or sealed.sha256(path) != expected:
       raise UserError(
         f'export {str(folder)!r} is damaged: {name} is missing or altered; export it anew'
       )
