@@ -5,15 +5,11 @@ The one module of the package that reads a ConfigDict.
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import logging
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from pidkd_jax import (
@@ -22,7 +18,6 @@ from pidkd_jax import (
   determinism,
   devices,
   distilled,
-  folding,
   models,
   processes,
 )
@@ -35,6 +30,7 @@ from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import judge
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.training import memory, run, widening, workdir
+from pidkd_jax.training import teacher as teachers
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.recipe import Numbers, Recipe
 from pidkd_jax.types import DatasetSpec, Network
@@ -133,14 +129,14 @@ def _rehearsal(config: ConfigDict, home: pathlib.Path) -> _Rehearsal:
   own = models.families(config.student, config.teacher.model)
   kept = lesson = place = None
   if config.teacher.bundle:
-    kept = _load_teacher(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
+    kept = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
     start = _start(config, dataset, own, kept.card['dataset'])
   else:
     start = _start(config, dataset, own, dataclasses.asdict(spec))
     lesson = _lesson(config, dataset)
     place = _teacher_folder(config, lesson, dataset, home)
   with models.blamed(config.student, config.teacher.model):
-    teacher = kept.network if kept else _untrained(config.teacher.model, spec)
+    teacher = kept.network if kept else teachers.untrained(config.teacher.model, spec)
     plan = _rehearsed(config, rows, dataset, teacher, start)
   return _Rehearsal(dataset, plan, kept, lesson, place, start)
 
@@ -156,11 +152,11 @@ def _main(
     groups,
   )
   workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS)
-  kept = ready.teacher or _trained(ready.lesson, ready.place, dataset, pace)
+  kept = ready.teacher or teachers.trained(ready.lesson, ready.place, dataset, pace)
   run.execute(ready.plan, dataset, kept, home, 'students', pace, ready.start)
   _describe('teacher', kept, dataset, home)
   own = models.families(config.student, config.teacher.model)
-  if ready.start and (origin := _origin(kept, own)):
+  if ready.start and (origin := teachers.origin(kept, own)):
     _describe('origin', origin, dataset, home)
   if 'probe' in config:
     _probe(config, kept, home)
@@ -281,13 +277,6 @@ def _plan(
   )
 
 
-def _untrained(name: str, spec: DatasetSpec) -> Network:
-  """A teacher as shapes."""
-  model = models.create(name, num_classes=spec.num_classes)
-  image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.float32)
-  return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
-
-
 def _lesson(config: ConfigDict, dataset: Dataset) -> run.Plan:
   """The plan of a teacher's training."""
   fields = config.teacher
@@ -313,36 +302,10 @@ def _teacher_folder(
   """Where the teacher of this plan is or will be kept."""
   fields = config.teacher
   place = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
-  folder = place / _teacher_name(plan, dataset)
+  folder = place / teachers.name(plan, dataset)
   if not (folder / 'bundles' / plan.members[0].name).exists():
     workdir.check(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
   return folder
-
-
-def _trained(plan: run.Plan, folder: pathlib.Path, dataset: Dataset, pace: run.Pace) -> Bundle:
-  """The teacher that this plan gives on these data: kept from an earlier run, or trained."""
-  [member] = plan.members
-  trained = folder / 'bundles' / member.name
-  if trained.exists():
-    logger.info('teacher: kept in %s', trained)
-  else:
-    logger.info('teacher: trained now, to be kept in %s', trained)
-    workdir.claim(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
-    run.execute(plan, dataset, None, folder, 'teacher', pace)
-  return _load_teacher(trained, dataset, models.families(member.student))
-
-
-def _teacher_name(plan: run.Plan, dataset: Dataset) -> str:
-  """Says dataset, model, seed and length; the digest stands for the whole recipe and the data."""
-  recipe = dataclasses.asdict(plan)
-  if not plan.holdout:  # Then evaluations along the way change nothing.
-    del recipe['eval_every']
-  # A network of the user's own may change under the same name.
-  model = models.create(plan.members[0].student, num_classes=dataset.spec.num_classes)
-  whole = json.dumps([recipe, models.describe(model), dataset.spec.fingerprint], sort_keys=True)
-  digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-  network = plan.members[0].student.replace(':', '.')
-  return f'{dataset.spec.name}-{network}-seed{plan.seed}-{plan.recipe.total_epochs}epochs-{digest}'
 
 
 def _start(
@@ -354,7 +317,7 @@ def _start(
   """The student that the run's students begin with; `facts` has how their images are normalised."""
   if not config.start:
     return None
-  loaded = _load('start', workdir.local('start', config.start), dataset, own)
+  loaded = teachers.fitting('start', workdir.local('start', config.start), dataset, own)
   for name in ('mean', 'std'):
     if tuple(loaded.card['dataset'][name]) != tuple(facts[name]):
       raise UserError(
@@ -365,43 +328,6 @@ def _start(
   return dataclasses.replace(
     loaded, network=network.replace(variables=devices.put(network.variables))
   )
-
-
-def _load_teacher(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]) -> Bundle:
-  """A teacher in its inference form."""
-  loaded = _load('teacher.bundle', folder, dataset, own)
-  frozen = folding.fold(loaded.network)
-  return dataclasses.replace(
-    loaded, network=frozen.replace(variables=devices.put(frozen.variables))
-  )
-
-
-def _load(
-  field: str, folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]
-) -> Bundle:
-  """Loads a bundle that a field names, and makes sure that it was trained for these data."""
-  loaded = bundle.load(folder, own)
-  theirs, ours = loaded.card['dataset'], dataset.spec
-  known = theirs['class_names'] is not None
-  num_classes = len(theirs['class_names']) if known else loaded.network.model.num_classes
-  if (
-    num_classes != ours.num_classes
-    or tuple(theirs['image_shape']) != ours.image_shape
-    or (known and (tuple(theirs['class_names']), theirs['name']) != (ours.class_names, ours.name))
-  ):
-    raise UserError(
-      f'{field} {str(folder)!r} is for the {num_classes} classes of '
-      f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
-      f'{ours.num_classes} of {ours.name} at {list(ours.image_shape)}; '
-      'give another bundle, or none'
-    )
-  if not known:
-    logger.warning(
-      '%s does not say which classes it knows; they are taken to be those of %s in its order',
-      field,
-      ours.name,
-    )
-  return loaded
 
 
 def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
@@ -439,21 +365,6 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
       '%s: top-1 of a linear classifier on %s %.2f%%', name, other.spec.name, 100 * found[name]
     )
   workdir.write_json(path, {other.spec.name: found})
-
-
-def _origin(teacher: Bundle, own: Collection[models.Family]) -> Bundle | None:
-  """Who taught the teacher, where it lies where it lay then."""
-  known = teacher.card.get('training', {}).get('teacher')
-  if not known:
-    return None
-  try:
-    found = bundle.load(pathlib.Path(known['folder']), own | models.families(teacher.network.model))
-    if found.digest != known['digest']:
-      raise UserError(f'{str(found.folder)!r} holds another one now')
-  except UserError as error:
-    logger.warning('nothing is compared with the first teacher: %s', error)
-    return None
-  return found
 
 
 def _describe(name: str, teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
