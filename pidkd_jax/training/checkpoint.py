@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import shutil
+import textwrap
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -98,8 +99,8 @@ class Checkpoints:
         if digest(state) != restored.notes['sha256']:
           raise ValueError('its bytes are not those that were saved')
       except Exception as error:  # Orbax raises a bare Exception for truncated payloads.
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        logger.warning('checkpoint %d in %s is damaged: %s', step, self._folder, reason[0])
+        reason = textwrap.shorten(str(error), 200) or type(error).__name__
+        logger.warning('checkpoint %d in %s is damaged: %s', step, self._folder, reason)
         damaged.append(step)
         continue
       if damaged:

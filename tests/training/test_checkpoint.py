@@ -6,6 +6,7 @@ import types
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from pidkd_jax.errors import UserError
@@ -156,6 +157,20 @@ def test_a_checkpoint_of_another_structure_is_not_taken(folder, opened):
   other = state(0) | {'step': jnp.zeros((3,))}
   with pytest.raises(UserError, match='intact'):
     opened(folder).restore(other)
+
+
+def test_a_foreign_checkpoint_is_named_in_a_short_line(tmp_path, opened, caplog):
+  """Orbax's own message has all the names in it."""
+  tree = {f'stage{i}_block_with_a_name': np.zeros(1, np.float32) for i in range(100)}
+  args = ocp.args.Composite(state=ocp.args.StandardSave(tree), notes=ocp.args.JsonSave({}))
+  with ocp.CheckpointManager(tmp_path / 'checkpoints') as manager:
+    manager.save(7, args=args)
+  with caplog.at_level(logging.WARNING, logger='pidkd_jax'):
+    with pytest.raises(UserError, match='intact'):
+      opened(tmp_path / 'checkpoints').restore(state(0))
+  [line] = [record.getMessage() for record in caplog.records if record.name.startswith('pidkd_jax')]
+  assert 'checkpoint 7' in line
+  assert len(line) < 300 + len(str(tmp_path)) and '\n' not in line
 
 
 def test_a_relative_folder_will_do(tmp_path, monkeypatch, opened):
