@@ -37,6 +37,12 @@ def command(folder, data, methods, *more):
   ]
 
 
+def saving(folder):
+  """The step whose checkpoint is being written into a run's folder, 0 if none is."""
+  steps = (path.name.partition('.')[0] for path in folder.glob('checkpoints/*tmp*'))
+  return max((int(step) for step in steps if step.isdigit()), default=0)
+
+
 def result(folder):
   """Every byte of the bundles' variables, and every figure that is not a time."""
   variables = {}

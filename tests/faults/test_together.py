@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pidkd_jax.training import journal
-from tests.small import result
+from tests.small import result, saving
 
 KILLS = 2  # After each the other process takes half a minute to notice.
 
@@ -69,21 +69,16 @@ def test_one_of_two_killed_during_saves_comes_to_the_same(pair, home):
     said, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, said
 
-  def saving():
-    """The step whose checkpoint is being written, 0 if none is."""
-    steps = (path.name.partition('.')[0] for path in folder.glob('checkpoints/*tmp*'))
-    return max((int(step) for step in steps if step.isdigit()), default=0)
-
   during_save = 0
   for number in range(KILLS):
     both = pair(folder, '--config.total_epochs=3')  # A save after every step.
     until(both[0], 'first step done')
     killed, other = both[number % 2], both[1 - number % 2]
     deadline = time.monotonic() + 120
-    while saving() < 4 * (number + 1) and time.monotonic() < deadline:
+    while saving(folder) < 4 * (number + 1) and time.monotonic() < deadline:
       time.sleep(0.001)
     killed.kill()
-    during_save += saving() > 0
+    during_save += saving(folder) > 0
     killed.wait()
     other.communicate(timeout=120)
     assert other.returncode != 0
