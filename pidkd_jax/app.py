@@ -131,9 +131,13 @@ def _guarded(main: Callable[[], None]) -> None:
     _fail(error, 1)
   except OSError as error:
     _fail(f'{error.strerror or error}: {error.filename or "the run cannot write"}', 1)
-  except Exception:
+  except Exception as error:
     if not processes.joined():
       raise
+    if processes.lost(error):
+      _fail(
+        'another process was lost; start all of them again, and they go on from what is saved', 1
+      )
     traceback.print_exc()
     _fail('this process ends, and the others with it', 1)
 

@@ -17,6 +17,9 @@ from pidkd_jax.errors import UserError
 # A process that is lost is noticed by the others within this time, which ends them.
 _HEARTBEAT_SECONDS = 30
 
+# What JAX's processes talk through, as it names them in errors: collectives on CPUs, barriers.
+_TALKERS = ('Gloo', 'CoordinationService')
+
 # So long the others wait for the first one to begin.
 _JOIN_SECONDS = 300
 
@@ -76,6 +79,11 @@ def _await(coordinator: str) -> None:
 def joined() -> bool:
   """Whether there are others; asking does not start a backend."""
   return jax.distributed.is_initialized()
+
+
+def lost(error: Exception) -> bool:
+  """Whether an error says that another process does not answer, in a collective or a barrier."""
+  return joined() and any(name in str(error) for name in _TALKERS)
 
 
 def several() -> bool:

@@ -15,6 +15,20 @@ def test_one_process_is_the_first_and_waits_for_none():
   assert calls == [3]
 
 
+@pytest.mark.parametrize(
+  'message, lost',
+  [
+    ('UNKNOWN: Gloo AllGather failed: Read error: Connection reset by peer', True),
+    ('INTERNAL: Barrier failed [type.googleapis.com/tensorflow.CoordinationServiceError]', True),
+    ('shapes do not match', False),
+  ],
+)
+def test_an_error_of_another_process_is_told_from_ones_own(message, lost, monkeypatch):
+  assert not processes.lost(ValueError(message))  # It is alone.
+  monkeypatch.setattr(processes, 'joined', lambda: True)
+  assert processes.lost(ValueError(message)) is lost
+
+
 @pytest.mark.parametrize('count, index', [(0, -1), (2, -1), (2, 2), (0, 0)])
 def test_processes_are_counted_from_zero(count, index):
   with pytest.raises(UserError, match=f'--process_id; they are {count} and {index}'):
