@@ -1,4 +1,4 @@
-"""kill -9 in one training, half of the times at a random moment and half during a save."""
+"""kill -9 in one training: at random moments, and when a checkpoint is seen to be written."""
 
 import random
 import signal
@@ -6,29 +6,32 @@ import time
 
 from tests.small import result, saving
 
-KILLS = 20
+# A random moment may miss every save, as saves are short; so there are some kills more.
+RANDOM, SAVING = 20, 5
 
 
-def test_a_run_killed_twenty_times_ends_as_one_that_was_not(command, start, finish, home, whole):
+def test_a_run_killed_many_times_ends_as_one_that_was_not(command, start, finish, home, whole):
   random.seed(0)
   folder = home / 'killed'
-  during_save, resumed = 0, 0
-  for number in range(KILLS):
+  kinds = ['random'] * RANDOM + ['saving'] * SAVING
+  random.shuffle(kinds)
+  during_save = dict.fromkeys(kinds, 0)
+  resumed = 0
+  for kind in kinds:
     with start(command(folder)) as process:
       for line in process.stdout:
         resumed += 'goes on at step' in line
         if 'first step done' in line:
           break
-      if number % 2:
-        time.sleep(random.uniform(0, 1))
-      else:
-        while not saving(folder) and process.poll() is None:
-          time.sleep(0.001)
+      if kind == 'random':
+        time.sleep(random.uniform(0, 2))
+      while kind == 'saving' and not saving(folder) and process.poll() is None:
+        time.sleep(0.001)
       process.kill()
-      during_save += saving(folder) > 0
+      during_save[kind] += saving(folder) > 0
     assert process.returncode == -signal.SIGKILL
   status, said = finish(command(folder))
   assert status == 0, said
-  print(f'{KILLS} kills, {during_save} during a save, {resumed} resumes before the last')
-  assert during_save >= KILLS // 4 and resumed > KILLS // 2
+  print(f'{len(kinds)} kills; during a save: {during_save}; {resumed} resumes before the last')
+  assert during_save['saving'] > 0 and resumed > len(kinds) // 2
   assert result(folder) == whole
