@@ -13,10 +13,10 @@ test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 test-long: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -m long -n 2 --dist loadfile --max-worker-restart 0
+	$(VENV)/bin/python -m pytest -m long --timeout 0 -n 2 --dist loadfile --max-worker-restart 0
 
 test-faults: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -m faults -s tests/faults
+	$(VENV)/bin/python -m pytest -m faults --timeout 0 -s tests/faults
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -10,6 +10,10 @@ from pidkd_jax.training.interruption import Interruption
 
 logger = logging.getLogger(__name__)
 
+# The main thread does not sleep for longer: a signal that comes just before it falls asleep, or to
+# another thread, does not wake it, and Python's handlers run in it alone.
+_ASLEEP_SECONDS = 0.2
+
 # A training; it stops where the interruption wants it to, or without one notes signals itself.
 Job = Callable[[Interruption | None], None]
 
@@ -35,8 +39,9 @@ def work(groups: Sequence[Group], jobs: Iterable[Job]) -> None:
   failures: list[Exception] = []
   with Interruption(at_once=True) as interruption:
     with concurrent.futures.ThreadPoolExecutor(len(groups)) as pool:
-      for group in groups:
-        pool.submit(_work, group, jobs, interruption, failures)
+      working = [pool.submit(_work, group, jobs, interruption, failures) for group in groups]
+      while concurrent.futures.wait(working, _ASLEEP_SECONDS).not_done:
+        pass
   if failures:
     raise failures[0]
   if interruption.signal:

@@ -1,8 +1,8 @@
 """Jobs side by side; `test_devices.py` trains in groups of devices."""
 
-import os
 import signal
 import threading
+import time
 
 import jax
 import pytest
@@ -15,6 +15,13 @@ from pidkd_jax.training import crew
 @pytest.fixture
 def groups():
   return [Group((jax.devices()[0],), first=number == 0) for number in range(3)]
+
+
+def wait_for(condition):
+  deadline = time.monotonic() + 60
+  while not condition():
+    assert time.monotonic() < deadline
+    time.sleep(0.001)
 
 
 def test_all_jobs_are_done_once_each_in_another_thread(groups):
@@ -48,9 +55,9 @@ def test_a_signal_stops_all_and_the_jobs_ahead(groups, number):
   def job(interruption):
     begun.append(1)
     if together.wait() == 0:
-      os.kill(os.getpid(), number)
-    while not interruption.wanted:
-      pass
+      # To this thread: the main one sleeps on, as it does where a signal comes too early.
+      signal.pthread_kill(threading.get_ident(), number)
+    wait_for(lambda: interruption.wanted)
     saved.append(1)
     raise Stopped('at step 3', 128 + number)
 
@@ -68,8 +75,7 @@ def test_what_fails_is_told_when_the_others_have_saved(groups):
     raise UserError('the disk is full')
 
   def job(interruption):
-    while not interruption.wanted:
-      pass
+    wait_for(lambda: interruption.wanted)
     saved.append(1)
     raise Stopped('at step 3', 143)
 
