@@ -4,16 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKDIR ?= runs/demo
 
-.PHONY: demo test test-long test-faults clean
+.PHONY: demo test test-faults clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python scripts/main.py --config configs/digits.py --workdir $(WORKDIR)
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
-
-test-long: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -m long --timeout 0 -n 2 --dist loadfile --max-worker-restart 0
 
 test-faults: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m faults --timeout 0 -s tests/faults

@@ -16,7 +16,6 @@ from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import Numbers
 from pidkd_jax.types import Batch, DatasetSpec, Network
-from tests.families import at_length
 
 TABLES = {'cifar100': (pairs.CIFAR100, 32, 100), 'tiny_imagenet': (pairs.TINY_IMAGENET, 64, 200)}
 ALL = [(data, name) for data, (table, _, _) in TABLES.items() for name in table]
@@ -71,15 +70,7 @@ def deployed(data, name, factor=None):
   return parameters(made.network('pidkd-0', states['pidkd-0'].variables).variables['params'])
 
 
-# Of three resolutions: the teacher's is the smaller, the student's is, and both are equal.
-SHORT = [
-  ('cifar100', 'resnet32x4-resnet8x4'),
-  ('cifar100', 'vgg13-MobileNetV2'),
-  ('cifar100', 'resnet32x4-vgg8'),
-]
-
-
-@pytest.mark.parametrize(('data', 'name'), at_length(ALL, SHORT))
+@pytest.mark.parametrize(('data', 'name'), ALL)
 def test_a_pair_takes_a_step(data, name):
   made, states, batch = started(data, name)
   after = jax.eval_shape(Cohort.step, made, states, batch, jax.ShapeDtypeStruct((), jnp.int32))
@@ -124,7 +115,6 @@ def test_the_sizes_of_the_reference():
   assert found == pytest.approx(35.8, abs=0.05)
 
 
-@pytest.mark.long
 def test_resolutions_of_all_three_kinds_are_among_them():
   @functools.cache
   def features(network, size, num_classes):

@@ -84,7 +84,6 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
   assert len(alone) == 2 and np.mean(alone) > whole > 0
 
 
-@pytest.mark.long
 def test_benchmark_prints_its_table(environment):
   done = run(
     [

@@ -17,7 +17,7 @@ from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.models.wrn import WRN
 from pidkd_jax.types import Network
-from tests.families import SMALL, at_length
+from tests.families import SMALL
 
 # Parameters and multiply-adds at 100 classes and 32x32, as the community's networks have them;
 # of the one for Tiny-ImageNet at 200 classes and 64x64.
@@ -139,7 +139,7 @@ def test_the_table_of_costs_has_every_network():
   assert COSTS.keys() == set(models.names())
 
 
-@pytest.mark.parametrize('name', at_length(COSTS, [*SMALL.values(), 'resnet32x4', 'resnet8x4']))
+@pytest.mark.parametrize('name', COSTS)
 def test_costs_what_the_literature_says(name):
   num_classes, size = setting(name)
   model = models.create(name, num_classes=num_classes)
@@ -171,7 +171,7 @@ def test_has_the_feature_maps_of_the_reference(name, reference):
   assert [[m.shape[-1], *m.shape[1:-1]] for m in maps] == expected
 
 
-@pytest.mark.parametrize('name', at_length(models.names(), SMALL.values()))
+@pytest.mark.parametrize('name', models.names())
 def test_teaches_and_studies_at_any_image_size(name):
   model = models.create(name, num_classes=100)
   family = type(model).__name__
