@@ -174,6 +174,17 @@ def test_unfinished_runs_are_named(tmp_path):
   assert 'begun' in report.study([tmp_path / 'runs'], tmp_path / 'out').partition('\n## ')[0]
 
 
+def test_a_line_breaks_off_where_its_loss_is_not_positive(out, tmp_path):
+  said = 'A line breaks off where its loss'
+  assert said not in (out / 'report.md').read_text()
+  folder = folders.run(tmp_path / 'run', LABELS)
+  figures = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+  figures[-1]['train_loss'] = -0.5
+  (folder / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in figures))
+  report.study([folder], tmp_path / 'out')
+  assert said in (tmp_path / 'out' / 'report.md').read_text()
+
+
 def test_a_run_reports_itself_in_its_folder(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS)
   text = report.run(folder)

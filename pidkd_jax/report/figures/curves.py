@@ -41,7 +41,7 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
   name = f'{measure.replace("_", " ").replace("top1", "top-1")} (%)'
   losses, whole, end = axes[0], axes[1], axes[-1]
   _plot(losses, loss, looks, "training loss (each method's own)")
-  losses.set_yscale('log')
+  losses.set_yscale('log', nonpositive='mask')
   scale.plain(losses.yaxis)
   _plot(whole, top1, looks, name)
   if zoom:
@@ -60,6 +60,8 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
     f'over trials, {bands} reach from the lowest to the highest trial. Losses of different methods '
     'have different terms and are not to be compared.'
   )
+  if any(min(values) <= 0 for curve in loss.values() for values in curve.values()):
+    caption += ' A line breaks off where its loss, which may be a likelihood, is not positive.'
   return figure, caption
 
 
