@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional as F
 
 from pidkd_jax import losses, methods, models
 from pidkd_jax.errors import UserError
@@ -15,6 +13,8 @@ from pidkd_jax.methods.rkd import relations
 from pidkd_jax.training.cohort import observe
 from pidkd_jax.types import Batch, Features, Teacher
 
+torch = pytest.importorskip('torch', reason='PyTorch is not installed')
+F = torch.nn.functional
 RNG = np.random.default_rng(0)
 BATCH = 6
 
