@@ -1,4 +1,4 @@
-"""Times 3x3 convolutions as XLA has them beside `pidkd_jax.convolution.fastest`, float32.
+"""Times 3x3 convolutions as XLA has them beside `pidkd_jax.nn.convolution.fastest`, float32.
 
 python -m benchmarks.convolutions
 
@@ -6,7 +6,7 @@ Forward, and forward with both gradients, in turn; medians over --rounds, and wh
 plain one's time the other takes.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import functools
 import statistics
@@ -18,8 +18,8 @@ import numpy as np
 from absl import flags
 from jax import lax
 
-from pidkd_jax import convolution
-from pidkd_jax.training import workdir
+from pidkd_jax.nn import convolution
+from pidkd_jax.experiment import workdir
 
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images.', lower_bound=1)
 _ROUNDS = flags.DEFINE_integer('rounds', 15, 'Timed, after one that is not.', lower_bound=1)

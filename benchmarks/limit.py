@@ -10,7 +10,7 @@ programs read and write by its own count. The peak is that of the best of some s
 products, the bandwidth that of a copy.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import statistics
 import time
@@ -20,16 +20,18 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from pidkd_jax import folding, models
-from pidkd_jax.data import batches, noise
+from pidkd_jax import models
+from pidkd_jax.models import norm_fusion
+from pidkd_jax.data import noise
+from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.evaluation.cost import cost
-from pidkd_jax.precision import PRECISIONS
+from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import workdir
+from pidkd_jax.experiment import workdir
 from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.optimizer import optimizer
-from pidkd_jax.training.recipe import Numbers, Recipe
-from pidkd_jax.types import Network
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+from pidkd_jax.core.types import Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
@@ -53,7 +55,7 @@ def _report():
   bandwidth = _bandwidth()
   spec = noise.dataset(2 * _BATCH_SIZE.value, 32, CLASSES)
   recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
-  stream = batches.stream(
+  stream = resident_batches.make_batches(
     spec.train,
     spec.spec.mean,
     spec.spec.std,
@@ -65,9 +67,11 @@ def _report():
   )
   batch = stream.batch(stream.order(jnp.int32(0)), jnp.int32(0))
   model = models.create(_TEACHER.value, num_classes=CLASSES)
-  teacher = folding.fold(Network(jax.jit(model.init)(jax.random.key(1), batch.image), model))
+  teacher = norm_fusion.fuse_norms(
+    Network(jax.jit(model.init)(jax.random.key(1), batch.image), model)
+  )
   cohort = cohorts.assemble(
-    [Member('pidkd', _STUDENT.value, 'pidkd', {}, Numbers(), 0)],
+    [Member('pidkd', _STUDENT.value, 'pidkd', {}, OptimizerHparams(), 0)],
     teacher=teacher,
     dataset=spec.spec,
     image=jax.ShapeDtypeStruct(batch.image.shape, batch.image.dtype),

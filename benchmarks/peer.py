@@ -11,7 +11,7 @@ the device; and loader (plain, fed by a DataLoader whose workers crop and flip).
 peer runs under autocast.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import dataclasses
 import functools
@@ -30,17 +30,19 @@ from flax import traverse_util
 
 from benchmarks.pytorch import networks, simkd
 from benchmarks.pytorch import train as pytorch_data
-from pidkd_jax import folding, torch_import
-from pidkd_jax.data import batches, noise
+from pidkd_jax.bundles import torch_import
+from pidkd_jax.models import norm_fusion
+from pidkd_jax.data import noise
+from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.errors import UserError
-from pidkd_jax.precision import PRECISIONS
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import workdir
+from pidkd_jax.experiment import workdir
 from pidkd_jax.training.cohort import Cohort, Member, State
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, Network
+from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.core.types import Batch, Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
@@ -56,7 +58,7 @@ AGREEING_STEPS = 5
 # Relative; TF32 has 10 bits and bfloat16 has 7.
 TOLERANCE = {'float32': 1e-3, 'tf32': 5e-3, 'bfloat16': 5e-2}
 CLASSES = 100
-NUMBERS = Numbers()
+NUMBERS = OptimizerHparams()
 MOMENTUM = 0.9
 
 
@@ -226,13 +228,13 @@ class _Ours:
     )
     self._cohort: Cohort = cohorts.assemble(
       [member],
-      teacher=folding.fold(teacher),
+      teacher=norm_fusion.fuse_norms(teacher),
       dataset=data.spec,
       image=jax.ShapeDtypeStruct(shape, self._dtype),
       optimizer=Optimizer(total_steps=10**6, boundaries=(), drop_factor=0.1, momentum=MOMENTUM),
       key=jax.random.key(0),
     )
-    self._stream = batches.stream(
+    self._stream = resident_batches.make_batches(
       data.train,
       mean,
       std,

@@ -59,7 +59,7 @@ def _write(folder: pathlib.Path, count: int, size: int) -> None:
 
 
 def _measure(folder: pathlib.Path, limit: int | None) -> None:
-  from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+  from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
   import grain  # What it takes itself is not the data's.
   import jax
@@ -67,9 +67,10 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
   import numpy as np
 
   from pidkd_jax import data, models
-  from pidkd_jax.data import batches, noise
+  from pidkd_jax.data import noise
+  from pidkd_jax.data.pipeline import resident_batches
   from pidkd_jax.evaluation import inference
-  from pidkd_jax.types import Network
+  from pidkd_jax.core.types import Network
 
   del app, grain
 
@@ -81,7 +82,7 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
 
   def go_through(dataset, spec):
     digest = hashlib.sha256()
-    stream = batches.stream(
+    stream = resident_batches.make_batches(
       dataset.train, spec.mean, spec.std, jax.random.key(0), batch_size=64, padding=4, flip=True
     )
     order = stream.order(jnp.int32(0))
@@ -89,7 +90,9 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
     for step in range(stream.steps_per_epoch):
       digest.update(np.asarray(stream.batch(order, jnp.int32(step)).image))
     seconds = time.monotonic() - started
-    digest.update(inference.logits(network, inference.split(dataset.test, spec.mean, spec.std)))
+    digest.update(
+      inference.logits(network, inference.eval_split(dataset.test, spec.mean, spec.std))
+    )
     return seconds, digest.hexdigest()
 
   model = models.create('resnet8*0.25', num_classes=CLASSES)

@@ -3,7 +3,7 @@
     python scripts/main.py --config configs/cifar100.py --workdir runs/cifar100
 
 240 epochs each for teacher and student. `configs/cifar100.py:vgg13-vgg8` takes another pair
-(`pidkd_jax/pairs.py` lists them), `configs/cifar100.py:pidkd,scratch,kd_1_1,simkd` trains the four
+(`pidkd_jax/experiment/pairs.py` lists them), `configs/cifar100.py:pidkd,scratch,kd_1_1,simkd` trains the four
 in one cohort, and `configs/cifar100.py:vgg13-vgg8:pidkd,kd_1_1` does both. Expected from the
 literature for the first pair, in another harness and at its best test epoch (SimKD,
 arXiv:2203.14001): teacher 79.42, student alone 73.09 +- 0.30, KD 74.42, SimKD 78.08 +- 0.15. We
@@ -11,7 +11,7 @@ could not download CIFAR-100 where this was written, so there is no figure of ou
 docs/results.md has ours on TIN-100.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

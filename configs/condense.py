@@ -7,7 +7,7 @@ encoder is trained already. `--config.rows.one.factor=4` sets the projector's si
 docs/deployment.md has what short trainings came to.
 """
 
-from pidkd_jax import config
+from pidkd_jax.experiment import config
 
 
 def get_config(arg=''):

@@ -6,7 +6,7 @@ The digits are easy: what separates the rows is within the spread of seeds, and 
 everything works, not which method is better.
 """
 
-from pidkd_jax import config
+from pidkd_jax.experiment import config
 
 
 def get_config(arg='pidkd,scratch'):

@@ -11,7 +11,7 @@ ResNet-8x4 unless `configs/image_folder.py:vgg13-vgg8` or --config.student and
 depends on the images.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

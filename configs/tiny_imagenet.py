@@ -3,14 +3,14 @@
     python scripts/main.py --config configs/tiny_imagenet.py --workdir runs/tiny_imagenet
 
 `configs/tiny_imagenet.py:ResNet18-MobileNetV2_TinyImageNet` takes another pair
-(`pidkd_jax/pairs.py` lists them). Public recipes differ: this is that of spot-adaptive
+(`pidkd_jax/experiment/pairs.py` lists them). Public recipes differ: this is that of spot-adaptive
 distillation; mdistiller has 200 epochs, batch 256, learning rate 0.2 and drops at 60, 120 and
 160. What is reported as test is the validation split, as in all papers. Seen in the literature:
 ResNet-8x4 alone 52.41 (BNR-KD). We could not download Tiny-ImageNet where this was written;
 docs/results.md has a run on a miniature of it.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

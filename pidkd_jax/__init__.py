@@ -18,9 +18,9 @@ def load(folder, own=()):
     own: the classes of networks of your own that it may hold.
 
   Raises:
-    pidkd_jax.errors.UserError: the folder is missing, incomplete, altered, or of no network known
+    pidkd_jax.core.errors.UserError: the folder is missing, incomplete, altered, or of no network known
       here.
   """
-  from pidkd_jax import predictor  # Importing this package alone imports no JAX.
+  from pidkd_jax.bundles import predictor  # Importing this package alone imports no JAX.
 
   return predictor.load(folder, own)

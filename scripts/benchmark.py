@@ -8,7 +8,7 @@ figure depends on what they show; each speed is the median of --rounds rounds of
 with the slowest and the fastest round beside it.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import ast
 import pathlib
@@ -22,17 +22,19 @@ import jax.numpy as jnp
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
-from pidkd_jax import folding, models
-from pidkd_jax.data import batches, noise
-from pidkd_jax.errors import UserError
+from pidkd_jax import models
+from pidkd_jax.models import norm_fusion
+from pidkd_jax.data import noise
+from pidkd_jax.data.pipeline import resident_batches
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation import inference
-from pidkd_jax.precision import PRECISIONS
+from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import workdir
+from pidkd_jax.experiment import workdir
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.optimizer import optimizer
-from pidkd_jax.training.recipe import Numbers, Recipe
-from pidkd_jax.types import Network
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+from pidkd_jax.core.types import Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
@@ -110,7 +112,7 @@ def _measure(caches):
 
   name = cohort.methods[0][0]
   network = cohort.network(name, states['training step'][name].variables)
-  split = inference.split(examples, (0.5,) * 3, (0.25,) * 3)
+  split = inference.eval_split(examples, (0.5,) * 3, (0.25,) * 3)
   count = _STEPS.value * _BATCH_SIZE.value
   rows = [(title, count, seconds) for title, seconds in training.items()]
   if cohort.teacher is not None:
@@ -152,9 +154,11 @@ def _cohort(trials):
   dtype = PRECISIONS[_PRECISION.value].dtype
   image = jax.ShapeDtypeStruct((_BATCH_SIZE.value, size, size, 3), dtype)
   teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
-  teacher = folding.fold(teacher)
+  teacher = norm_fusion.fuse_norms(teacher)
   members = [
-    Member(_METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), Numbers(), trial)
+    Member(
+      _METHOD.value, _STUDENT.value, _METHOD.value, _hyperparameters(), OptimizerHparams(), trial
+    )
     for trial in range(trials)
   ]
   recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
@@ -166,7 +170,7 @@ def _cohort(trials):
     optimizer=optimizer(recipe, examples),
     key=jax.random.key(0),
   )
-  stream = batches.stream(
+  stream = resident_batches.make_batches(
     data.train,
     spec.mean,
     spec.std,

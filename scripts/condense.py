@@ -9,13 +9,13 @@ own family. The report says what each costs in accuracy and saves in size. `--co
 whatever the main job has, `--config.rows.one.factor=4` the size of the projector.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 from ml_collections import config_flags
 
-from pidkd_jax.errors import UserError
-from pidkd_jax.training import condensing
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import condensing
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'File with the recipe and the rows.')
 _BUNDLE = flags.DEFINE_string('bundle', '', 'Folder of the bundle that is condensed.')

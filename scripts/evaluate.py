@@ -7,15 +7,18 @@ imported network.
 --projectors says also what each projector of a distilled student is worth by itself.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 
-from pidkd_jax import bundle, card_data, models
-from pidkd_jax.distilled import Distilled, apart
-from pidkd_jax.errors import UserError
-from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.training import memory, workdir
+from pidkd_jax import models
+from pidkd_jax.bundles import bundle
+from pidkd_jax.cli import card_data
+from pidkd_jax.models.distilled import Distilled, split_projectors
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.evaluation.evaluate import evaluate_metrics
+from pidkd_jax.experiment import workdir
+from pidkd_jax.training import memory
 
 _BUNDLE = flags.DEFINE_string('bundle', '', 'Folder of the bundle.')
 _TEACHER = flags.DEFINE_string(
@@ -37,7 +40,7 @@ def main():
   dataset = card_data.load(judged, memory.image_limit())
   teacher = _teacher(card, own)
   networks = {'bundle': judged.network, **_apart(judged.network)}
-  found = evaluate(
+  found = evaluate_metrics(
     networks,
     dataset.test,
     card['dataset']['mean'],
@@ -66,7 +69,7 @@ def _apart(network):
       f'{_BUNDLE.value!r} holds a {type(network.model).__name__} and no projectors; leave out '
       '--projectors'
     )
-  return {f'projector {i}': one for i, one in enumerate(apart(network), start=1)}
+  return {f'projector {i}': one for i, one in enumerate(split_projectors(network), start=1)}
 
 
 def _teacher(card, own):

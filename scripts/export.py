@@ -7,16 +7,19 @@ OUT/FORMAT gets the file, its card, a small example that calls it, and the files
 are those of evaluate.py.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 
 import numpy as np
 
-from pidkd_jax import bundle, card_data, export, models
-from pidkd_jax.errors import UserError
+from pidkd_jax import export, models
+from pidkd_jax.bundles import bundle
+from pidkd_jax.cli import card_data
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation import inference
-from pidkd_jax.training import memory, workdir
+from pidkd_jax.experiment import workdir
+from pidkd_jax.training import memory
 
 _BUNDLE = flags.DEFINE_string('bundle', '', 'Folder of the bundle.')
 _OUT = flags.DEFINE_string('out', '', 'Folder that gets a folder for each format.')
@@ -49,7 +52,7 @@ def main():
   [calibration] = train.take(chosen).blocks(len(chosen))
   deployable = export.Deployable(loaded, _UINT8.value, np.asarray(calibration))
   expected = inference.logits(
-    loaded.network, inference.split(dataset.test, known['mean'], known['std'])
+    loaded.network, inference.eval_split(dataset.test, known['mean'], known['std'])
   )
   print(
     f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}, '

@@ -9,7 +9,7 @@ The second is a student of SimKD with its projector. With --data the result is e
 card says the classes. Networks: python scripts/networks.py.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import dataclasses
 import hashlib
@@ -17,11 +17,13 @@ import math
 
 from absl import flags
 
-from pidkd_jax import bundle, data, models, torch_import
-from pidkd_jax.errors import UserError
+from pidkd_jax import data, models
+from pidkd_jax.bundles import bundle, torch_import
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation.cost import cost
-from pidkd_jax.evaluation.evaluate import evaluate
-from pidkd_jax.training import memory, workdir
+from pidkd_jax.evaluation.evaluate import evaluate_metrics
+from pidkd_jax.experiment import workdir
+from pidkd_jax.training import memory
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '', 'PyTorch file.')
 _MODEL = flags.DEFINE_string('model', '', 'Name of the network in it.')
@@ -96,7 +98,7 @@ def main():
   if teacher:
     card['training'] = {'teacher': teacher.reference()}
   if dataset:
-    [card['results']] = evaluate(
+    [card['results']] = evaluate_metrics(
       {'': network}, dataset.test, mean, std, teacher and teacher.network
     ).values()
   bundle.save(out, network, card)
@@ -112,7 +114,7 @@ def _facts(dataset, teacher):
   """What is known of the data; the normalisation may still be open."""
   if dataset:
     mean, std = data.published(_DATA.value) or (dataset.spec.mean, dataset.spec.std)
-    return bundle.dataset_facts(dataset.spec, mean, std)
+    return bundle.dataset_card(dataset.spec, mean, std)
   if teacher:
     return dict(teacher.card['dataset'])
   size = _IMAGE_SIZE.value or 32

@@ -17,7 +17,7 @@ import os
 # Each of several processes would take most of a GPU's memory.
 os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import collections
 import contextlib
@@ -28,14 +28,15 @@ import sys
 import jax
 from absl import flags
 
-from pidkd_jax import bundle, models
-from pidkd_jax.errors import UserError, unknown
+from pidkd_jax import models
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.latency import exported, outcome
 from pidkd_jax.latency.rounds import measure
 from pidkd_jax.latency.subject import of_bundle
 from pidkd_jax.report import sheet
 from pidkd_jax.report.figures import SAVING
-from pidkd_jax.training import workdir
+from pidkd_jax.experiment import workdir
 
 _BUNDLE = flags.DEFINE_multi_string('bundle', [], 'Folder of a bundle; repeatable.')
 _EXPORT = flags.DEFINE_multi_string(
@@ -115,7 +116,7 @@ def _platforms():
   known = list(dict.fromkeys(['cpu', jax.default_backend()]))
   for name in _PLATFORM.value:
     if name not in known:
-      raise unknown('platform', name, known)
+      raise unknown_name('platform', name, known)
   return list(dict.fromkeys(_PLATFORM.value)) or known
 
 

@@ -3,13 +3,13 @@
 python scripts/main.py --config configs/cifar100.py[:TEACHER-STUDENT][:method,...] --workdir DIR
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 from ml_collections import config_flags
 
-from pidkd_jax.errors import UserError
-from pidkd_jax.training import job
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import job
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'File; a pair and methods may follow after colons.'

@@ -3,7 +3,7 @@
 python scripts/networks.py [--image_size 64 --num_classes 200]
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from absl import flags
 
 from pidkd_jax import models
 from pidkd_jax.evaluation.cost import cost
-from pidkd_jax.types import Network
+from pidkd_jax.core.types import Network
 
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 32, 'Side of the images.', lower_bound=8)
 _NUM_CLASSES = flags.DEFINE_integer('num_classes', 100, 'Of the classifier.', lower_bound=1)

@@ -9,23 +9,24 @@ Nothing is trained: all is told by shapes. A projector onto C_t channels from C_
 and a student deploys its encoder, q of them and the teacher's classifier.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from pidkd_jax import models, projector_size
-from pidkd_jax.errors import UserError
+from pidkd_jax import models
+from pidkd_jax.nn import projector_size
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation.cost import cost, parameters
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import memory
 from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.memory import MIB
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, DatasetSpec, Network
+from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.core.types import Batch, DatasetSpec, Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network, or package.module:Class.')
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network, or package.module:Class.')
@@ -118,7 +119,7 @@ def _counts(flag):
 
 def _member(label, network, method, **hyperparameters):
   # Trial -1: the name is the label alone.
-  return Member(label, network, method, hyperparameters, Numbers(), -1)
+  return Member(label, network, method, hyperparameters, OptimizerHparams(), -1)
 
 
 def _dataset(image_shape, classes):

@@ -7,7 +7,7 @@ and, where it has another size than the bundle's images, scaled until it covers 
 the middle is kept; the output says so.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import os
 import pathlib
@@ -15,10 +15,11 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from pidkd_jax import models, predictor
-from pidkd_jax.data import image as image_lib
-from pidkd_jax.errors import UserError
-from pidkd_jax.training import workdir
+from pidkd_jax import models
+from pidkd_jax.bundles import predictor
+from pidkd_jax.data.tfds import image as image_lib
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import workdir
 
 _BUNDLE = flags.DEFINE_string('bundle', '', 'Folder of the bundle.')
 _TOP = flags.DEFINE_integer('top', 5, 'Classes that are said of each image.', lower_bound=1)

@@ -3,14 +3,16 @@
 python scripts/probe.py --data digits --bundle runs/a/bundles/pidkd-0 --bundle runs/a/bundles/kd-0
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 
-from pidkd_jax import bundle, data, models
-from pidkd_jax.errors import UserError
+from pidkd_jax import data, models
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation.probe import probe
-from pidkd_jax.training import memory, workdir
+from pidkd_jax.experiment import workdir
+from pidkd_jax.training import memory
 
 _BUNDLE = flags.DEFINE_multi_string('bundle', [], 'Folder of a bundle; repeatable.')
 _DATA = flags.DEFINE_string('data', '', 'Dataset to probe on.')

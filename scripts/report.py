@@ -6,13 +6,13 @@ A folder may be a run's or one that holds several, such as a study's. Neither da
 are read.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 
 from pidkd_jax import report
-from pidkd_jax.errors import UserError
-from pidkd_jax.training import workdir
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import workdir
 
 _OUT = flags.DEFINE_string('out', '', 'Folder for report.md, CSV tables and PNG figures.')
 _BASELINE = flags.DEFINE_string(

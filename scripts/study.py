@@ -7,13 +7,13 @@ be shared out over machines or cores, one workdir each, and `scripts/report.py D
 together again.
 """
 
-from pidkd_jax import app  # First: it sets the process up before JAX is imported.
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 from absl import flags
 from ml_collections import config_flags
 
-from pidkd_jax.errors import UserError
-from pidkd_jax.training import job
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import job
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'File; a pair may follow after a colon.')
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the study; the same one goes on with it.')

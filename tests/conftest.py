@@ -19,7 +19,7 @@ from flax import traverse_util
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.types import Batch, DatasetSpec, Network
+from pidkd_jax.core.types import Batch, DatasetSpec, Network
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[2] / 'shared' / 'reference'
 IMAGE = (8, 8, 3)

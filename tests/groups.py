@@ -14,16 +14,17 @@ import threading
 import jax
 import jax.numpy as jnp
 
-from pidkd_jax import devices, models
-from pidkd_jax.bundle import Bundle
+from pidkd_jax import models
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.errors import Stopped
+from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
-from pidkd_jax.errors import Stopped
-from pidkd_jax.training import run
+from pidkd_jax.experiment import run
+from pidkd_jax.parallel import devices
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.progress import Progress
-from pidkd_jax.training.recipe import Numbers, Recipe
-from pidkd_jax.types import Network
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 DEVICES, BATCH, STEPS, STOP, SIZE, CLASSES = 8, 16, 10, 13, 8, 5
 DATA = noise.dataset(STEPS * BATCH, SIZE, CLASSES)  # One for all, as programs go with it.
@@ -43,8 +44,10 @@ def teacher() -> Bundle:
 def train(count: int, groups: int, folder: pathlib.Path) -> None:
   """Two members over two epochs of ten steps, on `count` devices in `groups`."""
   folder.mkdir(exist_ok=True)
-  plan = run.Plan(
-    members=tuple(Member('kd', 'plain:Plain', 'kd_1_1', {}, Numbers(), trial) for trial in (0, 1)),
+  plan = run.Experiment(
+    members=tuple(
+      Member('kd', 'plain:Plain', 'kd_1_1', {}, OptimizerHparams(), trial) for trial in (0, 1)
+    ),
     recipe=Recipe(total_epochs=2, batch_size=BATCH),
     seed=0,
     padding=1,
@@ -52,8 +55,8 @@ def train(count: int, groups: int, folder: pathlib.Path) -> None:
     holdout=0.0,
     eval_every=1,
   )
-  with devices.spread(count, {'batch_size': BATCH}, groups) as found:
-    pace = run.Pace(checkpoint_seconds=60, steps_per_call=1, memory=2**40, groups=found)
+  with devices.use_devices(count, {'batch_size': BATCH}, groups) as found:
+    pace = run.Execution(checkpoint_seconds=60, steps_per_call=1, memory=2**40, groups=found)
     run.execute(plan, DATA, teacher(), folder, 'students', pace)
 
 

@@ -3,8 +3,8 @@
 import jax
 from flax import linen as nn
 
-from pidkd_jax.layers import Classifier, ConvNorm
-from pidkd_jax.model import Model
+from pidkd_jax.models.base import Model
+from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 
 class Plain(Model):

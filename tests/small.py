@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from pidkd_jax.training import journal
+from pidkd_jax.training import metrics
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -51,6 +51,6 @@ def result(folder):
       variables |= {f'{path.parent.name}/{name}': file[name].tobytes() for name in file.files}
   figures = [
     {name: value for name, value in row.items() if 'seconds' not in name}
-    for row in journal.read(folder)
+    for row in metrics.read(folder)
   ]
   return variables, figures

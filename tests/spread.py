@@ -9,20 +9,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax import devices, models, processes
-from pidkd_jax.data import batches, noise
+from pidkd_jax import models
+from pidkd_jax.core.types import Network
+from pidkd_jax.data import noise
+from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.evaluation import inference
+from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Network
+from pidkd_jax.training.recipe import OptimizerHparams
 
 BATCH, STEPS, SIZE, CLASSES = 16, 10, 8, 5
 # Memory banks, and relations between a batch's examples, among them.
 METHODS = ('pidkd', 'crd', 'rkd')
 # At 0.05, with batches of 16, RKD is so sensitive that rounding grows to 1e-4 within ten steps.
-NUMBERS = Numbers(learning_rate=0.01)
+NUMBERS = OptimizerHparams(learning_rate=0.01)
 
 
 def main(count: int) -> dict[str, np.ndarray]:
@@ -30,7 +32,7 @@ def main(count: int) -> dict[str, np.ndarray]:
   model = models.create('plain:Plain', num_classes=CLASSES)
   image = jax.ShapeDtypeStruct((BATCH, SIZE, SIZE, 3), jnp.float32)
   teacher = Network(jax.jit(model.init)(jax.random.key(0), jnp.zeros(image.shape)), model)
-  stream = batches.stream(
+  stream = resident_batches.make_batches(
     data.train,
     data.spec.mean,
     data.spec.std,
@@ -57,13 +59,13 @@ def main(count: int) -> dict[str, np.ndarray]:
   assert len(batch.image.addressable_shards) == count // jax.process_count()
   assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(states))
   network = cohort.network('pidkd-0', states['pidkd-0'].variables)
-  split = inference.split(data.test, data.spec.mean, data.spec.std)
+  split = inference.eval_split(data.test, data.spec.mean, data.spec.std)
   found = {'logits': inference.logits(network, split)}
   # As where images are streamed: each process brings what its devices take.
-  own = devices.own(BATCH)
+  own = devices.local_indices(BATCH)
   assert len(own) == BATCH // jax.process_count()
   images = data.train.images[np.asarray(order)[:BATCH]]
-  placed = devices.put_parts(images[own], own, BATCH)
+  placed = devices.put_sharded(images[own], own, BATCH)
   assert placed.addressable_shards[0].data.shape[0] == BATCH // count
   ours = stream.schedule.finish(placed, order, jnp.int32(0))
   for one, other in zip(
@@ -86,6 +88,6 @@ if __name__ == '__main__':
   jax.config.update('jax_num_cpu_devices', int(count))
   if together:
     port, number, index = map(int, together)
-    processes.start(False, f'localhost:{port}', number, index)
-  with devices.spread(0, {'batch_size': BATCH}):
+    processes.initialize(False, f'localhost:{port}', number, index)
+  with devices.use_devices(0, {'batch_size': BATCH}):
     np.savez(out, **main(len(jax.devices())))

@@ -15,11 +15,51 @@ PACKAGE = ROOT / 'pidkd_jax'
 # Module or package -> what neither it nor anything that it imports may import.
 NEVER = {
   'pidkd_jax.methods': ('training', 'data', 'models', 'evaluation', 'bundle', 'config'),
-  'pidkd_jax.method': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
-  'pidkd_jax.harness': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
-  'pidkd_jax.layers': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
-  'pidkd_jax.losses': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
-  'pidkd_jax.types': ('training', 'data', 'models', 'methods', 'evaluation', 'bundle', 'config'),
+  'pidkd_jax.methods.base': (
+    'training',
+    'data',
+    'models',
+    'methods',
+    'evaluation',
+    'bundle',
+    'config',
+  ),
+  'pidkd_jax.methods.harness': (
+    'training',
+    'data',
+    'models',
+    'methods',
+    'evaluation',
+    'bundle',
+    'config',
+  ),
+  'pidkd_jax.nn.layers': (
+    'training',
+    'data',
+    'models',
+    'methods',
+    'evaluation',
+    'bundle',
+    'config',
+  ),
+  'pidkd_jax.nn.losses': (
+    'training',
+    'data',
+    'models',
+    'methods',
+    'evaluation',
+    'bundle',
+    'config',
+  ),
+  'pidkd_jax.core.types': (
+    'training',
+    'data',
+    'models',
+    'methods',
+    'evaluation',
+    'bundle',
+    'config',
+  ),
   'pidkd_jax.models': ('training', 'data', 'methods', 'method', 'evaluation', 'bundle', 'config'),
   'pidkd_jax.evaluation': ('training', 'methods', 'method', 'bundle', 'config'),
   'pidkd_jax.data': ('training', 'methods', 'method', 'models', 'evaluation', 'bundle', 'config'),
@@ -35,10 +75,10 @@ NEVER = {
     'training.job',
   ),
   'pidkd_jax.export': ('training', 'methods', 'method', 'config'),
-  'pidkd_jax.card_data': ('training', 'methods', 'method', 'evaluation', 'config', 'export'),
-  'pidkd_jax.bundle': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
+  'pidkd_jax.cli.card_data': ('training', 'methods', 'method', 'evaluation', 'config', 'export'),
+  'pidkd_jax.bundles.bundle': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
   # Whoever uses a student needs neither the data nor what trained it.
-  'pidkd_jax.predictor': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
+  'pidkd_jax.bundles.predictor': ('training', 'data', 'methods', 'method', 'evaluation', 'config'),
   'pidkd_jax.latency.bundle': ('training', 'data', 'methods', 'method', 'evaluation', 'report'),
   'pidkd_jax.latency.worker': ('training', 'data', 'models', 'bundle', 'folding', 'predictor'),
 }
@@ -87,9 +127,9 @@ def reached(module):
 
 
 def test_the_walk_sees_the_imports():
-  assert 'pidkd_jax.layers' in imports('pidkd_jax.methods.pidkd')
-  assert 'pidkd_jax.layers' in reached('pidkd_jax.methods.simkd')
-  assert 'flax' in imports('pidkd_jax.types') and 'jax' in imports('pidkd_jax.types')
+  assert 'pidkd_jax.nn.layers' in imports('pidkd_jax.methods.pidkd')
+  assert 'pidkd_jax.nn.layers' in reached('pidkd_jax.methods.simkd')
+  assert 'flax' in imports('pidkd_jax.core.types') and 'jax' in imports('pidkd_jax.core.types')
 
 
 @pytest.mark.parametrize('part', NEVER)
@@ -115,10 +155,10 @@ def test_ml_collections_stays_above_the_training():
     if any(within(target, 'ml_collections') for target in imports(module))
   }
   assert users <= {
-    'pidkd_jax.config',
-    'pidkd_jax.saved',
-    'pidkd_jax.training.condensing',
-    'pidkd_jax.training.job',
+    'pidkd_jax.experiment.config',
+    'pidkd_jax.experiment.saved_config',
+    'pidkd_jax.experiment.condensing',
+    'pidkd_jax.experiment.job',
   }
 
 

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pidkd_jax import bundle, data, npz, torch_import
-from pidkd_jax.data import arrays, preparation, records
-from pidkd_jax.data.cifar100 import Cifar100
-from pidkd_jax.data.prepared import Prepared
-from pidkd_jax.data.stored import Records
-from pidkd_jax.data.tiny_imagenet import TinyImagenet
-from pidkd_jax.errors import UserError
+from pidkd_jax import data
+from pidkd_jax.bundles import bundle, torch_import
+from pidkd_jax.core import npz, registry
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.pipeline import resident_split
+from pidkd_jax.data.pipeline.streamed import Records
+from pidkd_jax.data.sources.cifar100 import Cifar100
+from pidkd_jax.data.sources.tiny_imagenet import TinyImagenet
+from pidkd_jax.data.tfds import preparation, records
+from pidkd_jax.data.tfds.prepared import Prepared
 from pidkd_jax.report import runs
 from tests.data import archives
 from tests.mistakes import material
@@ -97,7 +100,7 @@ def test_a_prepared_file_is_read_or_refused(home):
   directory = home / 'prepared'
   whole = data.load('cifar100', directory=str(directory), archive=str(archive), verify=False)
   [path] = directory.rglob('*train.array_record*')
-  source = data.registry.find('dataset', 'pidkd_jax.data', 'DATASETS', 'cifar100')
+  source = registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', 'cifar100')
   opened, _ = preparation.prepare(source, str(directory), str(archive), False, 0, in_memory=True)
 
   @FEW
@@ -105,7 +108,7 @@ def test_a_prepared_file_is_read_or_refused(home):
   def check(content):
     path.write_bytes(content)
     with refusing():
-      found = arrays.read(Prepared(opened, 'train'))
+      found = resident_split.read_split(Prepared(opened, 'train'))
       np.testing.assert_array_equal(found.images, whole.train.images)
       np.testing.assert_array_equal(found.labels, whole.train.labels)
     with refusing():

@@ -7,7 +7,7 @@ students that are widened until they deploy as many parameters, taught by labels
 A pair whose student cannot be widened ends in one line.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

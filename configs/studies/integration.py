@@ -5,7 +5,7 @@
 In `separate` each projector has to imitate the target by itself, and their mean is deployed.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

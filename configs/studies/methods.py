@@ -7,7 +7,8 @@ from trainings of 240 epochs; a setting of your own is
 `--config.cohorts.all.rows.fitnet.weight=20`.
 """
 
-from pidkd_jax import config, methods, pairs
+from pidkd_jax import methods
+from pidkd_jax.experiment import config, pairs
 
 # What other studies are about, scale.py and capacity.py, and what is for bundles: condense.py.
 ELSEWHERE = ('pidkd_published', 'simkd_published', 'wide', 'linear')

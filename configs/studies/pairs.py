@@ -6,7 +6,7 @@
 pairs of CIFAR-100 are trained. Pairs with the same teacher share it.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

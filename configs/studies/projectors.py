@@ -3,10 +3,10 @@
     python scripts/study.py --config configs/studies/projectors.py --workdir runs/projectors
 
 The report's rule of choice: the smallest size within one standard error of the best. What it
-chooses for a pair belongs into `pidkd_jax/pairs.py`.
+chooses for a pair belongs into `pidkd_jax/experiment/pairs.py`.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

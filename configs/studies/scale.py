@@ -7,7 +7,7 @@ Every rule at 10 epochs, the larger weights again at 30. `weight1` is the publis
 same for every teacher.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

@@ -6,7 +6,7 @@
 your own is named twice: `--config.data.archive=FILE --config.cohorts.back.probe.archive=FILE`.
 """
 
-from pidkd_jax import config, pairs
+from pidkd_jax.experiment import config, pairs
 
 
 def get_config(arg=''):

@@ -7,7 +7,8 @@ and SimKD's loss is studied in scale.py, with as many settings. Choose on other 
 that the comparison in methods.py is judged on.
 """
 
-from pidkd_jax import config, methods, pairs
+from pidkd_jax import methods
+from pidkd_jax.experiment import config, pairs
 
 # What is multiplied: where a method has more than one weight of its own, those whose ratio its
 # authors keep.

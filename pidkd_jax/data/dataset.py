@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from pidkd_jax.data.examples import Examples
-from pidkd_jax.errors import UserError
-from pidkd_jax.types import DatasetSpec
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.data.pipeline.split import Split
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,10 +20,10 @@ class Dataset:
   """
 
   spec: DatasetSpec
-  train: Examples
-  test: Examples
+  train: Split
+  test: Split
 
-  def hold_out(self, fraction: float, seed: int) -> tuple['Dataset', Examples]:
+  def hold_out(self, fraction: float, seed: int) -> tuple['Dataset', Split]:
     """Sets a class-balanced part of the training split aside, to choose hyper-parameters on.
 
     A class of n images gives round(fraction * n) of them, but at least one, and keeps at least

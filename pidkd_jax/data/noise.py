@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pidkd_jax.data.arrays import Arrays
+from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.types import DatasetSpec
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
 
 def dataset(size: int, image_size: int, num_classes: int) -> Dataset:
@@ -16,7 +16,7 @@ def dataset(size: int, image_size: int, num_classes: int) -> Dataset:
     num_classes: K.
   """
   random = np.random.default_rng(0)
-  arrays = Arrays(
+  arrays = ResidentSplit(
     random.integers(0, 256, (size, image_size, image_size, 3), np.uint8),
     random.integers(0, num_classes, size, np.int32),
   )

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import log_softmax
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 
 
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -47,9 +47,7 @@ def agreement(logits: np.ndarray, teacher: np.ndarray) -> float:
   return float(np.mean(logits.argmax(axis=1) == teacher.argmax(axis=1)))
 
 
-def measures(
-  logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None
-) -> dict[str, float]:
+def metrics(logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None) -> dict[str, float]:
   """All measures of a split by name; agreement where the teacher's logits [N, K] are given.
 
   Raises:

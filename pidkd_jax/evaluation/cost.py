@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from pidkd_jax import convolution
-from pidkd_jax.types import Network
+from pidkd_jax.core.types import Network
+from pidkd_jax.nn import convolution
 
 
 @dataclasses.dataclass(frozen=True)

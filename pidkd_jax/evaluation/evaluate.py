@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pidkd_jax.data.examples import Examples
+from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import classification, inference
-from pidkd_jax.types import Network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Judgement:
+class Evaluation:
   """What a split says of a network.
 
   Attributes:
@@ -23,13 +23,13 @@ class Judgement:
   logits: np.ndarray
 
 
-def judge(
+def evaluate(
   networks: Mapping[str, Network],
-  examples: Examples,
+  examples: Split,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   teacher: Network | None,
-) -> dict[str, Judgement]:
+) -> dict[str, Evaluation]:
   """Every measure of some networks over a split, and the logits that they come from.
 
   Args:
@@ -42,13 +42,13 @@ def judge(
   Returns:
     By the networks' names.
   """
-  split = inference.split(examples, mean, std)
+  split = inference.eval_split(examples, mean, std)
   wanted = None if teacher is None else inference.logits(teacher, split)
   found = {}
   for name, network in networks.items():
     logits = wanted if network is teacher else inference.logits(network, split)
-    measures = classification.measures(logits, examples.labels, wanted)
-    found[name] = Judgement(measures, logits)
+    measures = classification.metrics(logits, examples.labels, wanted)
+    found[name] = Evaluation(measures, logits)
   if teacher is not None:
     aligned = {name: network for name, network in networks.items() if network.model.aligned}
     for name, error in inference.alignment_errors(aligned, teacher, split).items():
@@ -56,13 +56,13 @@ def judge(
   return found
 
 
-def evaluate(
+def evaluate_metrics(
   networks: Mapping[str, Network],
-  examples: Examples,
+  examples: Split,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   teacher: Network | None,
 ) -> dict[str, dict[str, float]]:
-  """The measures of `judge` alone, {name: {measure: value}}."""
-  judged = judge(networks, examples, mean, std, teacher)
+  """The measures of `evaluate` alone, {name: {measure: value}}."""
+  judged = evaluate(networks, examples, mean, std, teacher)
   return {name: judgement.measures for name, judgement in judged.items()}

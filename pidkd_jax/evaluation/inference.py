@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax import devices, folding, layers
-from pidkd_jax.data.examples import Examples
-from pidkd_jax.normalisation import normalise
-from pidkd_jax.precision import EXACT
-from pidkd_jax.types import Network
+from pidkd_jax.core.types import Network
+from pidkd_jax.models import norm_fusion
+from pidkd_jax.nn import resize
+from pidkd_jax.nn.normalisation import normalise
+from pidkd_jax.nn.precision import FLOAT32
+from pidkd_jax.parallel import devices
 
 # One size for all, so that a bundle's numbers come out again to the last digit.
 BATCH_SIZE = 256
@@ -21,7 +22,7 @@ _UNDER_WAY = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Split:
+class EvalSplit:
   """A split, padded to whole batches.
 
   Attributes:
@@ -48,20 +49,20 @@ class Split:
 @jax.jit
 def _normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
   even = BATCH_SIZE % devices.count() == 0
-  return (devices.split if even else devices.whole)(normalise(images, mean, std))
+  return (devices.shard_batch if even else devices.replicate)(normalise(images, mean, std))
 
 
-def split(
-  examples: Examples,
+def eval_split(
+  examples: EvalSplit,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   adapt: Callable[[jax.Array], jax.Array] = lambda images: images,
-) -> Split:
+) -> EvalSplit:
   """A split for networks that were trained with `mean` and `std`; `adapt` is Split's."""
-  return Split(
+  return EvalSplit(
     images=examples.blocks(BATCH_SIZE),
-    mean=devices.put(np.asarray(mean, np.float32)),
-    std=devices.put(np.asarray(std, np.float32)),
+    mean=devices.put_replicated(np.asarray(mean, np.float32)),
+    std=devices.put_replicated(np.asarray(std, np.float32)),
     size=len(examples),
     adapt=adapt,
   )
@@ -69,18 +70,18 @@ def split(
 
 @jax.jit
 def _logits(network: Network, image: jax.Array) -> jax.Array:
-  return devices.whole(network.classify(network.encode(image).pooled))
+  return devices.replicate(network.classify(network.encode(image).pooled))
 
 
-def logits(network: Network, data: Split) -> np.ndarray:
+def logits(network: Network, data: EvalSplit) -> np.ndarray:
   """Logits of every image of a split, float32 [N, K], in its order."""
   return _whole(_logits, network, data)
 
 
-def _whole(function: Callable, network: Network, data: Split) -> np.ndarray:
-  network = folding.fold(network)
+def _whole(function: Callable, network: Network, data: EvalSplit) -> np.ndarray:
+  network = norm_fusion.fuse_norms(network)
   parts = []
-  with EXACT.scope():
+  with FLOAT32.scope():
     for image, _ in data.batches():
       parts.append(function(network, image))
       _await(parts)
@@ -95,10 +96,10 @@ def _await(results: list) -> None:
 
 @jax.jit
 def _pooled(network: Network, image: jax.Array) -> jax.Array:
-  return devices.whole(network.encode(image).pooled)
+  return devices.replicate(network.encode(image).pooled)
 
 
-def pooled(network: Network, data: Split) -> np.ndarray:
+def pooled(network: Network, data: EvalSplit) -> np.ndarray:
   """What the classifier reads of every image of a split, float32 [N, C], in its order."""
   return _whole(_pooled, network, data)
 
@@ -112,14 +113,14 @@ def _target(network: Network, image: jax.Array) -> jax.Array:
 def _squares(
   network: Network, target: jax.Array, image: jax.Array, real: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  z, target = layers.match_resolution(network.encode(image).target, target)
+  z, target = resize.match_resolution(network.encode(image).target, target)
   difference = jnp.sum(jnp.square(z - target), axis=(1, 2, 3))
   size = jnp.sum(jnp.square(target), axis=(1, 2, 3))
-  return devices.whole((jnp.sum(difference, where=real), jnp.sum(size, where=real)))
+  return devices.replicate((jnp.sum(difference, where=real), jnp.sum(size, where=real)))
 
 
 def alignment_errors(
-  networks: Mapping[str, Network], teacher: Network, data: Split
+  networks: Mapping[str, Network], teacher: Network, data: EvalSplit
 ) -> dict[str, float]:
   """||z - z_t||^2 / ||z_t||^2 over a split: 0 is the teacher's map itself, 1 no better than zero.
 
@@ -131,10 +132,10 @@ def alignment_errors(
   Returns:
     By the networks' names.
   """
-  teacher = folding.fold(teacher)
-  networks = {name: folding.fold(network) for name, network in networks.items()}
+  teacher = norm_fusion.fuse_norms(teacher)
+  networks = {name: norm_fusion.fuse_norms(network) for name, network in networks.items()}
   sums = {name: [] for name in networks}
-  with EXACT.scope():
+  with FLOAT32.scope():
     for image, real in data.batches():
       target = _target(teacher, image)
       for name, network in networks.items():

@@ -5,10 +5,10 @@ import pathlib
 import numpy as np
 from scipy.special import softmax
 
-from pidkd_jax import processes
-from pidkd_jax.data.examples import Examples
+from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
-from pidkd_jax.types import Network
+from pidkd_jax.parallel import processes
 
 # As many as a picture of them can show; of all images they would be larger than the networks.
 _POOLED = 500
@@ -18,7 +18,7 @@ def save(
   path: pathlib.Path,
   logits: np.ndarray,
   network: Network,
-  examples: Examples,
+  examples: Split,
   mean: tuple[float, ...],
   std: tuple[float, ...],
 ) -> None:
@@ -35,9 +35,9 @@ def save(
     mean: per-channel pixel mean that the network was trained with.
     std: per-channel standard deviation, likewise.
   """
-  sample = inference.split(examples.take(np.arange(min(_POOLED, len(examples)))), mean, std)
+  sample = inference.eval_split(examples.take(np.arange(min(_POOLED, len(examples)))), mean, std)
   pooled = inference.pooled(network, sample).astype(np.float16)
-  if not processes.first():
+  if not processes.is_primary():
     return
   path.parent.mkdir(exist_ok=True)
   np.savez(

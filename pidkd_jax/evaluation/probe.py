@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax.data.examples import Examples
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
-from pidkd_jax.types import Network
 
 # scikit-learn's: the weight of the loss, summed over the images, beside half the squared norm.
 INVERSE_PENALTY = 1.0
@@ -25,8 +25,8 @@ _MAX_STEPS = 5000
 
 def probe(
   network: Network,
-  train: Examples,
-  test: Examples,
+  train: Split,
+  test: Split,
   image_shape: tuple[int, int, int],
   mean: tuple[float, ...],
   std: tuple[float, ...],
@@ -55,7 +55,7 @@ def probe(
 
   shaped = functools.partial(adapt, image_shape=image_shape)
   seen, unseen = (
-    inference.pooled(network, inference.split(examples, mean, std, shaped))
+    inference.pooled(network, inference.eval_split(examples, mean, std, shaped))
     for examples in (train, test)
   )
   if not (np.isfinite(seen).all() and np.isfinite(unseen).all()):

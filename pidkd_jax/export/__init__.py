@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pidkd_jax import registry, sealed
-from pidkd_jax.data.examples import Examples
-from pidkd_jax.errors import UserError
+from pidkd_jax.core import atomic_folder, registry
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.export import verification
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format
@@ -57,7 +57,7 @@ def check(name: str, folder: pathlib.Path, uint8: bool) -> Format:
     raise UserError(
       f"format {name!r} needs {', '.join(lacking)}: pip install 'pidkd_jax[{found.extra}]'"
     )
-  ours = (folder / sealed.MANIFEST).is_file() and (folder / _EXAMPLE).is_file()
+  ours = (folder / atomic_folder.MANIFEST).is_file() and (folder / _EXAMPLE).is_file()
   if folder.exists() and not ours:
     raise UserError(f'{str(folder)!r} is there and holds no export; give another --out')
   nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -70,7 +70,7 @@ def export(
   deployable: Deployable,
   name: str,
   folder: pathlib.Path,
-  test: Examples,
+  test: Split,
   expected: np.ndarray,
   largest_loss: float,
 ) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def export(
       says.
   """
   how = check(name, folder, deployable.uint8)
-  with sealed.replacing(folder) as part:
+  with atomic_folder.replacing(folder) as part:
     how.write(deployable, part / how.file)
     agreement = verification.compare(
       how.open(part / how.file, deployable), deployable, test, expected
@@ -110,7 +110,7 @@ def export(
       'versions': {one: metadata.version(one) for one in ('pidkd_jax', 'jax', *how.distributions)},
       'verification': agreement.facts(),
     }
-    sealed.write_json(part / _CARD, {**deployable.bundle.card, 'export': facts})
+    atomic_folder.write_json(part / _CARD, {**deployable.bundle.card, 'export': facts})
     (part / _EXAMPLE).write_text(how.example())
     pixels = np.asarray(next(iter(test.take(np.arange(1)).blocks(1))))[0]
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(part / _IMAGE)

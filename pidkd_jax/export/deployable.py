@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax.bundle import Bundle
-from pidkd_jax.joining import join
-from pidkd_jax.normalisation import normalise
-from pidkd_jax.types import Network
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.types import Network
+from pidkd_jax.models.projector_fusion import fuse_projectors
+from pidkd_jax.nn.normalisation import normalise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Deployable:
 
   def __post_init__(self):
     # At once: its values would be unknown where the function is traced.
-    object.__setattr__(self, 'network', join(self.bundle.network))
+    object.__setattr__(self, 'network', fuse_projectors(self.bundle.network))
 
   @property
   def image_shape(self) -> tuple[int, int, int]:

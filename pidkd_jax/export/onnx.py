@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import jax
 
-from pidkd_jax import convolution
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format, Run
+from pidkd_jax.nn import convolution
 
 # The first that reduces over axes as jax2onnx writes them; runtimes know it since 2023.
 _OPSET = 18

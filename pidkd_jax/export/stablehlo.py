@@ -6,10 +6,10 @@ import jax
 import numpy as np
 from jax import export as jax_export
 
-from pidkd_jax import convolution
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format, Run
-from pidkd_jax.precision import EXACT
+from pidkd_jax.nn import convolution
+from pidkd_jax.nn.precision import FLOAT32
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
@@ -18,7 +18,7 @@ def _write(deployable: Deployable, path: pathlib.Path) -> None:
   shape = jax_export.symbolic_shape(f'b, {", ".join(map(str, deployable.image_shape))}')
   image = jax.ShapeDtypeStruct(shape, deployable.dtype)
   # What multiplies in TF32 or bfloat16 elsewhere does not in this file.
-  with EXACT.scope(), convolution.portable():
+  with FLOAT32.scope(), convolution.portable():
     exported = jax_export.export(jax.jit(deployable.__call__), platforms=PLATFORMS)(image)
   path.write_bytes(exported.serialize())
 

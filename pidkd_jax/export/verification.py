@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pidkd_jax.data.examples import Examples
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import classification
 from pidkd_jax.evaluation.inference import BATCH_SIZE
 from pidkd_jax.export.deployable import Deployable
@@ -47,7 +47,7 @@ class Agreement:
 def compare(
   run: Callable[[np.ndarray], np.ndarray],
   deployable: Deployable,
-  test: Examples,
+  test: Split,
   expected: np.ndarray,
 ) -> Agreement:
   """Runs a file over a split, in batches of several sizes: the first image comes alone.
@@ -69,7 +69,7 @@ def compare(
   )
 
 
-def _batches(test: Examples) -> Iterator[np.ndarray]:
+def _batches(test: Split) -> Iterator[np.ndarray]:
   """A split's images, uint8 [B, H, W, C]: the first one, the rest of a whole batch, whole ones."""
   for number, block in enumerate(test.blocks(BATCH_SIZE)):
     pixels = np.asarray(block)[: len(test) - number * BATCH_SIZE]

@@ -6,17 +6,17 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from pidkd_jax.core.types import Network, Variables
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format, Run
-from pidkd_jax.folding import fold
-from pidkd_jax.layers import FOLDED
-from pidkd_jax.types import Network, Variables
+from pidkd_jax.models.norm_fusion import fuse_norms
+from pidkd_jax.nn.layers import FUSED_NORMS
 
 
 def _write(deployable: Deployable, path: pathlib.Path) -> None:
   from safetensors.numpy import save
 
-  flat = traverse_util.flatten_dict(_used(fold(deployable.bundle.network).variables), sep='/')
+  flat = traverse_util.flatten_dict(_used(fuse_norms(deployable.bundle.network).variables), sep='/')
   # Of what is not contiguous safetensors writes the memory, in another order.
   path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in flat.items()}))
 
@@ -24,10 +24,10 @@ def _write(deployable: Deployable, path: pathlib.Path) -> None:
 def _used(variables: Variables) -> Variables:
   """Without the convolutions and norms that are folded."""
   flat = traverse_util.flatten_dict(variables)
-  folded = {path[1:-1] for path in flat if path[0] == FOLDED}
+  folded = {path[1:-1] for path in flat if path[0] == FUSED_NORMS}
 
   def left_out(collection, *path):
-    return collection != FOLDED and path[-2] in ('conv', 'norm') and path[:-2] in folded
+    return collection != FUSED_NORMS and path[-2] in ('conv', 'norm') and path[:-2] in folded
 
   kept = {path: value for path, value in flat.items() if not left_out(*path)}
   return traverse_util.unflatten_dict(kept)
@@ -47,7 +47,7 @@ from flax import traverse_util
 from safetensors.numpy import load_file
 
 from pidkd_jax import models
-from pidkd_jax.types import Network
+from pidkd_jax.core.types import Network
 
 
 def run(images):

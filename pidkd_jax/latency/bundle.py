@@ -2,7 +2,8 @@
 
 import sys
 
-from pidkd_jax import models, predictor
+from pidkd_jax import models
+from pidkd_jax.bundles import predictor
 from pidkd_jax.latency import worker
 
 

@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pidkd_jax import sealed
-from pidkd_jax.errors import UserError
+from pidkd_jax.core import atomic_folder
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency.subject import Subject, title
 
 # {suffix of the file: (the module that answers with it, whether on accelerators too)}.
@@ -19,11 +19,15 @@ def read(folder: pathlib.Path) -> Subject:
   Raises:
     UserError: it is missing, damaged, no export, or one that computes nothing.
   """
-  manifest = _json(folder / sealed.MANIFEST)
+  manifest = _json(folder / atomic_folder.MANIFEST)
   for name, expected in manifest.items():
     path = folder / name
     # Nothing outside of the folder is looked at.
-    if pathlib.Path(name).name != name or not path.is_file() or sealed.sha256(path) != expected:
+    if (
+      pathlib.Path(name).name != name
+      or not path.is_file()
+      or atomic_folder.sha256(path) != expected
+    ):
       raise UserError(
         f'export {str(folder)!r} is damaged: {name} is missing or altered; export it anew'
       )

@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import worker
 from pidkd_jax.latency.pixels import preparation
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency.subject import Subject
 
 

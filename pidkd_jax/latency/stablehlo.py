@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax import export
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import worker
 from pidkd_jax.latency.pixels import preparation
 

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pidkd_jax.bundle import Bundle
+from pidkd_jax.bundles.bundle import Bundle
 
 
 @dataclasses.dataclass(frozen=True)

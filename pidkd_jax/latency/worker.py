@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 
 # uint8 images [N, H, W, C] -> float32 logits [N, K], both on the host.
 Runner = Callable[[np.ndarray], np.ndarray]

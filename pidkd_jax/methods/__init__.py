@@ -4,9 +4,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from pidkd_jax import registry
-from pidkd_jax.errors import UserError, unknown
-from pidkd_jax.method import Method, hyperparameters
+from pidkd_jax.core import registry
+from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.methods.base import Method, hyperparameters
 
 
 def names() -> list[str]:
@@ -38,7 +38,7 @@ def create(name: str, **hyperparameters_: Any) -> Callable[..., Method]:
   known = defaults(name)
   for key, value in hyperparameters_.items():
     if key not in known:
-      raise unknown(f'hyper-parameter of {name}', key, known)
+      raise unknown_name(f'hyper-parameter of {name}', key, known)
     kind = type(known[key])
     if not isinstance(value, (int, float) if kind is float else kind):
       raise UserError(f'{key} of {name} is {value!r}; {kind.__name__} is needed')

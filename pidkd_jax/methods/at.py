@@ -8,9 +8,10 @@ squared differences, and so do we.
 import jax
 import jax.numpy as jnp
 
-from pidkd_jax import losses
-from pidkd_jax.harness import Harness, paired
-from pidkd_jax.layers import l2_normalize, match_resolution
+from pidkd_jax.methods.harness import Harness, paired
+from pidkd_jax.nn import losses
+from pidkd_jax.nn.layers import l2_normalize
+from pidkd_jax.nn.resize import match_resolution
 
 
 class AT(Harness):

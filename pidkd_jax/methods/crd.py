@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from pidkd_jax import initializers
-from pidkd_jax.errors import UserError, at_least_one
-from pidkd_jax.harness import Harness
-from pidkd_jax.layers import l2_normalize, linear
+from pidkd_jax.core.errors import UserError, at_least_one
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn import initializers
+from pidkd_jax.nn.layers import l2_normalize, linear
 
 
 class CRD(Harness):

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from pidkd_jax import losses
-from pidkd_jax.method import Method
+from pidkd_jax.methods.base import Method
+from pidkd_jax.nn import losses
 
 
 class DKD(Method):

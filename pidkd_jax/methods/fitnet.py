@@ -6,11 +6,12 @@ distils; RepDistiller, mdistiller and SimKD train with all terms at once, and so
 
 from flax import linen as nn
 
-from pidkd_jax import losses
-from pidkd_jax.errors import UserError
-from pidkd_jax.harness import Harness, paired
-from pidkd_jax.initializers import pytorch_default
-from pidkd_jax.layers import ConvNorm, match_resolution
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.methods.harness import Harness, paired
+from pidkd_jax.nn import losses
+from pidkd_jax.nn.initializers import pytorch_default
+from pidkd_jax.nn.layers import ConvNorm
+from pidkd_jax.nn.resize import match_resolution
 
 
 class FitNet(Harness):

@@ -3,8 +3,8 @@
 Source: Hinton et al. 2015, arXiv:1503.02531.
 """
 
-from pidkd_jax import losses
-from pidkd_jax.method import Method
+from pidkd_jax.methods.base import Method
+from pidkd_jax.nn import losses
 
 
 class KD(Method):
@@ -30,7 +30,7 @@ class KD(Method):
       compared = tuple(map(losses.standardize, compared))
     return {
       'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
-      'soft_target': self.weight * losses.soft_target(*compared, self.temperature),
+      'soft_target': self.weight * losses.soft_targets(*compared, self.temperature),
     }
 
 

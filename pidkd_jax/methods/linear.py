@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import traverse_util
 
-from pidkd_jax import layers, losses
-from pidkd_jax.errors import UserError
-from pidkd_jax.method import Method, subtree
-from pidkd_jax.model import Model
-from pidkd_jax.precision import exact
-from pidkd_jax.types import Network, Variables
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network, Variables
+from pidkd_jax.methods.base import Method, subtree
+from pidkd_jax.models.base import Model
+from pidkd_jax.nn import layers, losses
+from pidkd_jax.nn.precision import to_float32
 
 _Path = tuple[str, ...]
 
@@ -49,11 +49,11 @@ class Linear(Method):
     pooled = self.student.encode(batch.image, train=True).pooled
     _own(self.student, pooled.shape[-1])
     _shared(teacher.network, self.target.pooled)
-    target = exact(teacher.features.pooled)
+    target = to_float32(teacher.features.pooled)
     mapped = layers.linear(target.shape[-1], pooled.shape[-1], name='map')(pooled)
     error = losses.mean_squared_error(mapped, target) / jnp.mean(jnp.square(target))
     logits = teacher.network.classify(mapped)
-    divergence = losses.soft_target(logits, teacher.logits, self.temperature)
+    divergence = losses.soft_targets(logits, teacher.logits, self.temperature)
     return {
       'feature': self.weight * error,
       'soft_target': self.divergence_weight * divergence,

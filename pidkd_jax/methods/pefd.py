@@ -7,9 +7,9 @@ the student keeps its own classifier.
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax.errors import at_least_one
-from pidkd_jax.harness import Harness
-from pidkd_jax.layers import l2_normalize, linear
+from pidkd_jax.core.errors import at_least_one
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn.layers import l2_normalize, linear
 
 
 class PEFD(Harness):

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax import layers, losses
-from pidkd_jax.distilled import Distilled
-from pidkd_jax.errors import UserError, at_least_one, unknown
-from pidkd_jax.method import Method, subtree
-from pidkd_jax.precision import exact
-from pidkd_jax.types import Network
+from pidkd_jax.core.errors import UserError, at_least_one, unknown_name
+from pidkd_jax.core.types import Network
+from pidkd_jax.methods.base import Method, subtree
+from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.nn import losses, projectors, resize
+from pidkd_jax.nn.precision import to_float32
 
 
 class PIDKD(Method):
@@ -55,14 +55,16 @@ class PIDKD(Method):
   def loss(self, batch, teacher, *, progress):
     self._check()
     last = self.student.stages(batch.image, train=True)[-1]
-    z, target = layers.match_resolution(
+    z, target = resize.match_resolution(
       self.student.distillation_map(last, train=True), teacher.features.target
     )
-    stack = layers.ProjectorStack(
-      *self.size(z.shape[-1]),
-      self.integration,
-      target.shape[-1],
-      self.target.rectified,
+    num_projectors, hidden = self.size(z.shape[-1])
+    stack = projectors.ProjectorStack(
+      features=target.shape[-1],
+      num_projectors=num_projectors,
+      hidden=hidden,
+      integration=self.integration,
+      rectified=self.target.rectified,
       name='projectors',
     )
     maps = stack.outputs(z, train=True)
@@ -70,7 +72,7 @@ class PIDKD(Method):
       maps = stack.integrate(maps)[None]
     error = jnp.mean(jax.vmap(losses.mean_squared_error, (0, None))(maps, target), axis=0)
     if self.normalize:
-      error /= jnp.mean(jnp.square(exact(target)))
+      error /= jnp.mean(jnp.square(to_float32(target)))
     return {'feature': self.weight * losses.warm_up(progress, self.warmup) * error}
 
   def _check(self) -> None:
@@ -80,8 +82,8 @@ class PIDKD(Method):
       raise UserError(
         f'factor is {self.factor}; the target map of {channels} channels allows 1 to {channels}'
       )
-    if self.integration not in layers.INTEGRATIONS:
-      raise unknown('integration', self.integration, layers.INTEGRATIONS)
+    if self.integration not in projectors.INTEGRATIONS:
+      raise unknown_name('integration', self.integration, projectors.INTEGRATIONS)
     if self.separate and self.integration != 'mean':
       raise UserError(
         f'integration is {self.integration!r} and separate is True; a loss on each projector '

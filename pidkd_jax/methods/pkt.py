@@ -7,8 +7,8 @@ divergence; authors' code averages it over all pairs, an image and itself among 
 import jax
 import jax.numpy as jnp
 
-from pidkd_jax.harness import Harness
-from pidkd_jax.layers import l2_normalize
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn.layers import l2_normalize
 
 
 class PKT(Harness):

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax import losses
-from pidkd_jax.errors import at_least_one
-from pidkd_jax.harness import Harness
-from pidkd_jax.initializers import pytorch_default, uniform_fan_in
-from pidkd_jax.layers import ConvNorm, average_to, conv
+from pidkd_jax.core.errors import at_least_one
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn import losses
+from pidkd_jax.nn.initializers import pytorch_default, uniform_fan_in
+from pidkd_jax.nn.layers import ConvNorm, conv
+from pidkd_jax.nn.resize import average_to
 
 # Fan-in uniform of variance 1 / fan_in, as authors' code initialises what follows the fusion.
 _init = uniform_fan_in(1.0)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from pidkd_jax.harness import Harness
-from pidkd_jax.layers import l2_normalize
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn.layers import l2_normalize
 
 
 class RKD(Harness):

@@ -1,7 +1,7 @@
 """Plain supervised training: how teachers and baselines are made."""
 
-from pidkd_jax import losses
-from pidkd_jax.method import Method
+from pidkd_jax.methods.base import Method
+from pidkd_jax.nn import losses
 
 
 class Scratch(Method):

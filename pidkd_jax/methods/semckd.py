@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax import losses
-from pidkd_jax.harness import Harness
-from pidkd_jax.initializers import pytorch_default
-from pidkd_jax.layers import ConvNorm, conv, l2_normalize, linear, match_resolution
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn import losses
+from pidkd_jax.nn.initializers import pytorch_default
+from pidkd_jax.nn.layers import ConvNorm, conv, l2_normalize, linear
+from pidkd_jax.nn.resize import match_resolution
 
 
 class SemCKD(Harness):

@@ -7,8 +7,8 @@ RepDistiller and mdistiller.
 import jax
 import jax.numpy as jnp
 
-from pidkd_jax.harness import Harness
-from pidkd_jax.layers import l2_normalize
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn.layers import l2_normalize
 
 
 class SP(Harness):

@@ -7,10 +7,10 @@ spatial mean; we the mean.
 
 from flax import linen as nn
 
-from pidkd_jax import losses
-from pidkd_jax.harness import Harness
-from pidkd_jax.initializers import pytorch_default
-from pidkd_jax.layers import ConvNorm
+from pidkd_jax.methods.harness import Harness
+from pidkd_jax.nn import losses
+from pidkd_jax.nn.initializers import pytorch_default
+from pidkd_jax.nn.layers import ConvNorm
 
 
 class SRRL(Harness):

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax.harness import Harness, paired
-from pidkd_jax.initializers import pytorch_default
-from pidkd_jax.layers import conv, match_resolution
+from pidkd_jax.methods.harness import Harness, paired
+from pidkd_jax.nn.initializers import pytorch_default
+from pidkd_jax.nn.layers import conv
+from pidkd_jax.nn.resize import match_resolution
 
 # Softplus of the scale plus this is the variance, as in all three.
 _LEAST_VARIANCE = 1e-5

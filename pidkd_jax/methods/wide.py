@@ -6,8 +6,8 @@ come nearest to those of q projectors of factor f.
 
 import functools
 
-from pidkd_jax import projector_size
 from pidkd_jax.methods.pidkd import PIDKD
+from pidkd_jax.nn import projector_size
 
 
 class Wide(PIDKD):

@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pidkd_jax import registry
-from pidkd_jax.distilled import Distilled
-from pidkd_jax.errors import UserError, described, unknown
-from pidkd_jax.model import Model
+from pidkd_jax.core import registry
+from pidkd_jax.core.errors import UserError, describe_error, unknown_name
+from pidkd_jax.models.base import Model
+from pidkd_jax.models.distilled import Distilled
 
 Family = type[Model]
 
@@ -54,7 +54,7 @@ def create(name: str, *, num_classes: int) -> Model:
     ) from error
   if not isinstance(model, Model):
     raise UserError(
-      f'{name!r} makes a {type(model).__name__}; a network is a subclass of pidkd_jax.model.Model'
+      f'{name!r} makes a {type(model).__name__}; a network is a subclass of pidkd_jax.models.base.Model'
     )
   family = type(model)
   stages = family.stages is not Model.stages or family.trunk is not Model.trunk
@@ -85,11 +85,11 @@ def _import(name: str) -> Callable[..., Model]:
       remedy = f'{module_name} needs it; install it'
     raise UserError(f'model {name!r}: there is no module {error.name!r}; {remedy}') from error
   except Exception as error:  # It is the user's.
-    what = described(error, _file(module_name))
+    what = describe_error(error, _file(module_name))
     raise UserError(f'model {name!r}: its module cannot be imported: {what}; mend it') from error
   found = getattr(module, attribute, None)
   if found is None:
-    raise unknown(f'model of {module_name!r}', attribute, _offered(module))
+    raise unknown_name(f'model of {module_name!r}', attribute, _offered(module))
   if not callable(found):
     raise UserError(f'{name!r} is a {type(found).__name__}; a class or a function is needed')
   return found
@@ -122,7 +122,7 @@ def blamed(*names: str) -> Iterator[None]:
     own = [name for name in names if ':' in name]
     if not own:
       raise
-    told = [described(error, _file(name.partition(':')[0])) for name in own]
+    told = [describe_error(error, _file(name.partition(':')[0])) for name in own]
     # The one whose text the error passed says a line, which makes it longer.
     raise UserError(f'{" or ".join(own)} fails: {max(told, key=len)}; mend it') from error
 
@@ -217,7 +217,7 @@ def _build(description: Mapping[str, Any], known: Mapping[str, Family]) -> Model
       f'elsewhere by --own={family}'
     )
   if family not in known:
-    raise unknown('network family', family, known)
+    raise unknown_name('network family', family, known)
   return known[family](**{key: _field(value, known) for key, value in fields.items()})
 
 

@@ -9,9 +9,9 @@ import functools
 import jax
 from flax import linen as nn
 
-from pidkd_jax.layers import Classifier, ConvNorm
 from pidkd_jax.models.resnet import BasicBlock
-from pidkd_jax.staged import Staged
+from pidkd_jax.models.staged import Staged
+from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 
 class Bottleneck(nn.Module):

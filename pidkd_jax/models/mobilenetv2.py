@@ -9,9 +9,9 @@ import functools
 import jax
 from flax import linen as nn
 
-from pidkd_jax.convolution import depthwise_by_shift
-from pidkd_jax.layers import Classifier, ConvNorm
-from pidkd_jax.staged import Staged
+from pidkd_jax.models.staged import Staged
+from pidkd_jax.nn.convolution import depthwise_by_shift
+from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 # (expansion, channels, blocks) of the seven rows of Table 2.
 _ROWS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))

@@ -10,8 +10,8 @@ import functools
 import jax
 from flax import linen as nn
 
-from pidkd_jax.layers import Classifier, ConvNorm
-from pidkd_jax.staged import Staged
+from pidkd_jax.models.staged import Staged
+from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 
 class BasicBlock(nn.Module):

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax.convolution import depthwise_by_shift, grouped_by_dot
-from pidkd_jax.initializers import pytorch_default
-from pidkd_jax.layers import Classifier, ConvNorm, shuffle
-from pidkd_jax.staged import Staged
+from pidkd_jax.models.staged import Staged
+from pidkd_jax.nn.convolution import depthwise_by_shift, grouped_by_dot
+from pidkd_jax.nn.initializers import pytorch_default
+from pidkd_jax.nn.layers import Classifier, ConvNorm, shuffle
 
 # Units in each of the three stages, Table 1.
 _UNITS = (4, 8, 4)

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pidkd_jax.convolution import depthwise_by_shift
-from pidkd_jax.initializers import pytorch_default
-from pidkd_jax.layers import Classifier, ConvNorm, shuffle
-from pidkd_jax.staged import Staged
+from pidkd_jax.models.staged import Staged
+from pidkd_jax.nn.convolution import depthwise_by_shift
+from pidkd_jax.nn.initializers import pytorch_default
+from pidkd_jax.nn.layers import Classifier, ConvNorm, shuffle
 
 # The published code leaves initialisation to PyTorch.
 _ConvNorm = functools.partial(ConvNorm, kernel_init=pytorch_default)

@@ -8,8 +8,8 @@ import functools
 
 from flax import linen as nn
 
-from pidkd_jax.layers import Classifier, ConvNorm
-from pidkd_jax.model import Model
+from pidkd_jax.models.base import Model
+from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 _WIDTHS = (64, 128, 256, 512, 512)
 

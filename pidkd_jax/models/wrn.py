@@ -9,9 +9,9 @@ import functools
 import jax
 from flax import linen as nn
 
-from pidkd_jax.layers import BatchNorm, Classifier, conv
-from pidkd_jax.model import Model, pool
-from pidkd_jax.types import Features
+from pidkd_jax.core.types import Features
+from pidkd_jax.models.base import Model, pool
+from pidkd_jax.nn.layers import BatchNorm, Classifier, conv
 
 
 class PreActivationBlock(nn.Module):

@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.report import condensed, grid, header, paired, runs, sheet, tables
 from pidkd_jax.report import published as literature
 from pidkd_jax.report.figures import FIGURES, SAVING

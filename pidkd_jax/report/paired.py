@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pidkd_jax.errors import UserError, unknown
+from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.report import statistics
 from pidkd_jax.report.runs import Comparison, Trial
 
@@ -43,7 +43,7 @@ def check(comparisons: Sequence[Comparison], wanted: str | None) -> None:
   """Raises UserError where no comparison has the wanted baseline."""
   known = {label for comparison in comparisons for label in comparison.labels}
   if wanted and wanted not in known:
-    raise unknown('baseline', wanted, known)
+    raise unknown_name('baseline', wanted, known)
 
 
 def differences(comparison: Comparison, base: str) -> dict[str, Difference]:

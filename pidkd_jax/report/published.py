@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from pidkd_jax.errors import UserError, unknown
+from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.report.sheet import Column
 
 _HEADINGS = ('label', 'value', 'source')
@@ -72,7 +72,7 @@ def read(path: pathlib.Path, labels: Sequence[str]) -> Published:
   for number, row in enumerate(rows, start=2):
     label, value, source = ((row[name] or '').strip() for name in _HEADINGS)
     if label not in labels:
-      raise unknown(f'label in line {number} of {what}:', label, labels)
+      raise unknown_name(f'label in line {number} of {what}:', label, labels)
     if label in figures:
       raise UserError(f'{what} has {label!r} again in line {number}; give one figure a label')
     if not source:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pidkd_jax import npz
-from pidkd_jax.errors import UserError
-from pidkd_jax.training import journal
+from pidkd_jax.core import npz
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.training import metrics
 
 Card = Mapping[str, Any]
 
@@ -157,7 +157,7 @@ class Run:
 
   folder: pathlib.Path
   trials: tuple[Trial, ...]
-  rows: Sequence[journal.Row]
+  rows: Sequence[metrics.Row]
   teacher: Trial | None
   origin: Trial | None = None
   diverged: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -293,7 +293,7 @@ def read(folder: pathlib.Path) -> Run:
   Raises:
     UserError: a file is damaged.
   """
-  rows = journal.read(folder)
+  rows = metrics.read(folder)
   probes = _beside(folder, 'probe.json')
   trials = [
     Trial(

@@ -18,8 +18,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from pidkd_jax import processes
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.parallel import processes
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +104,10 @@ class Checkpoints:
         damaged.append(step)
         continue
       if damaged:
-        processes.wait('damaged checkpoints')
-        for bad in damaged if processes.first() else ():
+        processes.barrier('damaged checkpoints')
+        for bad in damaged if processes.is_primary() else ():
           shutil.rmtree(self._folder / str(bad))
-        processes.wait('removed checkpoints')
+        processes.barrier('removed checkpoints')
         self._manager.reload()
       return step, state, restored.notes
     if steps:

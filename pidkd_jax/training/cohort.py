@@ -10,13 +10,14 @@ import optax
 from flax import struct, traverse_util
 from flax.core import DenyList
 
-from pidkd_jax import devices, methods, models
-from pidkd_jax.data.batches import Stream
-from pidkd_jax.errors import UserError
-from pidkd_jax.method import Method, hyperparameters
+from pidkd_jax import methods, models
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch, DatasetSpec, Features, Network, TeacherOutputs, Variables
+from pidkd_jax.data.pipeline.resident_batches import ResidentBatches
+from pidkd_jax.methods.base import Method, hyperparameters
+from pidkd_jax.parallel import devices
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, DatasetSpec, Features, Network, Teacher, Variables
+from pidkd_jax.training.recipe import OptimizerHparams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Member:
   student: str
   method: str
   hyperparameters: Mapping[str, Any]
-  numbers: Numbers
+  numbers: OptimizerHparams
   trial: int
 
   @property
@@ -156,7 +157,7 @@ class Cohort:
     return {name: self.update(name, states[name], batch, teacher, step) for name, _ in self.methods}
 
   def update(
-    self, name: str, state: State, batch: Batch, teacher: Teacher | None, step: jax.Array
+    self, name: str, state: State, batch: Batch, teacher: TeacherOutputs | None, step: jax.Array
   ) -> State:
     """One member's step."""
     method = dict(self.methods)[name]
@@ -164,7 +165,7 @@ class Cohort:
       method, self.optimizer, state, self.numbers[name], self.keys[name], batch, teacher, step
     )
 
-  def memory(self, name: str, state: State, batch: Batch, teacher: Teacher | None) -> int:
+  def memory(self, name: str, state: State, batch: Batch, teacher: TeacherOutputs | None) -> int:
     """Bytes of one member's step as XLA plans it, with what it is given; no second compilation."""
     method = dict(self.methods)[name]
     planned = (
@@ -190,7 +191,7 @@ class Cohort:
     params: Any,
     collections: Variables,
     batch: Batch,
-    teacher: Teacher | None,
+    teacher: TeacherOutputs | None,
     step: jax.Array,
   ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
     """What one member's step takes the gradient of, by `params`.
@@ -295,7 +296,7 @@ def _fill(method: Method, numbers: Mapping[str, jax.Array]) -> Method:
 def scan(
   cohort: Cohort,
   states: Mapping[str, State],
-  stream: Stream,
+  stream: ResidentBatches,
   order: jax.Array,
   step: jax.Array,
   count: int,
@@ -308,9 +309,9 @@ def scan(
   return jax.lax.scan(body, states, step + jnp.arange(count))[0]
 
 
-def observe(teacher: Network | None, batch: Batch) -> Teacher | None:
+def observe(teacher: Network | None, batch: Batch) -> TeacherOutputs | None:
   """The teacher's view of a batch, computed once for all members."""
-  return None if teacher is None else Teacher(teacher, *_observe(teacher, batch.image))
+  return None if teacher is None else TeacherOutputs(teacher, *_observe(teacher, batch.image))
 
 
 @jax.jit
@@ -344,7 +345,7 @@ def _init(method, optimizer, numbers, key, batch, teacher, start) -> State:
     sums=dict.fromkeys([*terms, 'loss'], jnp.float32(0)),
     bad_step=jnp.int32(-1),
   )
-  return devices.whole(state)
+  return devices.replicate(state)
 
 
 def _begun(variables: Variables, start: Variables | None) -> Variables:
@@ -392,4 +393,4 @@ def _update(method, optimizer, state, numbers, key, batch, teacher, step) -> Sta
     sums={name: state.sums[name] + term for name, term in terms.items()},
     bad_step=jnp.where(bad, step, state.bad_step),
   )
-  return devices.whole(state)
+  return devices.replicate(state)

@@ -16,17 +16,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax import devices, processes
-from pidkd_jax.data.examples import Batches, Examples
-from pidkd_jax.errors import Stopped, UserError
+from pidkd_jax.core.errors import Stopped, UserError
+from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.data.pipeline.split import Batches, Split
 from pidkd_jax.evaluation import classification, inference
+from pidkd_jax.parallel import devices, processes
+from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Best, Cohort, State, observe, scan
-from pidkd_jax.training.interruption import Interruption
-from pidkd_jax.training.journal import Journal, Row
+from pidkd_jax.training.metrics import MetricsLog, Row
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.stopwatch import Stopwatch
-from pidkd_jax.types import Batch, Network
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _SHOW_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class LoopSettings:
   """How a run is carried out.
 
   Attributes:
@@ -62,7 +62,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Scoring:
+class Validation:
   """The split that is evaluated along the way.
 
   Attributes:
@@ -74,7 +74,7 @@ class Scoring:
 
   name: str
   labels: np.ndarray
-  split: inference.Split
+  split: inference.EvalSplit
   teacher: Network | None
 
   @functools.cached_property
@@ -87,15 +87,15 @@ class Scoring:
     return self.name == 'holdout'
 
 
-def scoring(
+def validation(
   name: str,
-  examples: Examples,
+  examples: Split,
   mean: tuple[float, ...],
   std: tuple[float, ...],
   teacher: Network | None,
-) -> Scoring:
+) -> Validation:
   """A split as it is evaluated; the fields are Scoring's."""
-  return Scoring(name, examples.labels, inference.split(examples, mean, std), teacher)
+  return Validation(name, examples.labels, inference.eval_split(examples, mean, std), teacher)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +116,10 @@ class Outcome:
 def train(
   cohort: Cohort,
   stream: Batches,
-  score: Scoring,
+  score: Validation,
   workdir: pathlib.Path,
-  settings: Settings,
-  interruption: Interruption | None = None,
+  settings: LoopSettings,
+  interruption: Preemption | None = None,
 ) -> tuple[dict[str, Outcome], dict[str, int]]:
   """Trains a cohort to its end, going on from the latest intact checkpoint in `workdir`.
 
@@ -145,7 +145,7 @@ def train(
   checkpoints = Checkpoints(workdir / 'checkpoints', alone=interruption is None)
   try:
     training = _Training(cohort, stream, score, workdir, settings, checkpoints)
-    with contextlib.nullcontext(interruption) if interruption else Interruption() as noted:
+    with contextlib.nullcontext(interruption) if interruption else Preemption() as noted:
       training.run(noted)
     return training.outcomes(), training.diverged
   finally:
@@ -166,7 +166,7 @@ class _Training:
     self._total = settings.total_epochs * stream.steps_per_epoch
     self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
-    self._journal = Journal(workdir, self._step)
+    self._journal = MetricsLog(workdir, self._step)
     self._progress = Progress(
       settings.title,
       epochs=settings.total_epochs,
@@ -185,7 +185,9 @@ class _Training:
     step, states, notes = restored
     self._watch.restore(notes['seconds'])
     logger.info('%s: goes on at step %d of %d', self._settings.title, step, self._total)
-    states = devices.put(states)  # In the order of names, where figures follow that of members.
+    states = devices.put_replicated(
+      states
+    )  # In the order of names, where figures follow that of members.
     return step, {name: states[name] for name, _ in self._cohort.methods}
 
   def _compile(self) -> None:
@@ -213,7 +215,7 @@ class _Training:
       for name, state in states.items()
     }
 
-  def run(self, interruption: Interruption) -> None:
+  def run(self, interruption: Preemption) -> None:
     shown_at = 0.0
     order, order_epoch = None, -1
     begun = self._step
@@ -236,7 +238,7 @@ class _Training:
           shown_at = time.monotonic()
         due = time.monotonic() - self._saved_at > self._settings.checkpoint_seconds
         # What a clock or a signal tells one process all have to do at the same step.
-        stopped, due = processes.any_says(interruption.wanted, due)
+        stopped, due = processes.any_process(interruption.requested, due)
         if stopped:
           self._stop(interruption)
         if due:
@@ -244,7 +246,7 @@ class _Training:
       self._save()
       self._checkpoints.wait()
       # It may have come while the end was being saved.
-      if processes.any_says(interruption.wanted) == [True]:
+      if processes.any_process(interruption.requested) == [True]:
         self._stop(interruption)
     finally:
       self._progress.close()
@@ -267,7 +269,7 @@ class _Training:
       return self._stream.batch(order, step)
     except UserError:
       # What was trained on good data is kept. Of several processes the others do not come here.
-      if not processes.several():
+      if not processes.is_multiprocess():
         self._save()
         self._checkpoints.wait()
       raise
@@ -311,7 +313,7 @@ class _Training:
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
     network = self._cohort.network(name, state.variables)
     logits = inference.logits(network, self._score.split)
-    found = classification.measures(logits, self._score.labels, self._score.teacher_logits)
+    found = classification.metrics(logits, self._score.labels, self._score.teacher_logits)
     if self._score.selects and found['top1'] > state.best.top1:
       self._states[name] = state.replace(
         best=Best(
@@ -343,7 +345,7 @@ class _Training:
     self._checkpoints.save(self._step, self._states, {'seconds': self._watch.notes()})
     self._saved_at = time.monotonic()
 
-  def _stop(self, interruption: Interruption) -> None:
+  def _stop(self, interruption: Preemption) -> None:
     self._save()
     self._checkpoints.wait()
     # By another process, if not by this one; of what another group's failure stops, none is told.

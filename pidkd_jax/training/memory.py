@@ -32,10 +32,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from pidkd_jax import devices, processes
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch, TeacherOutputs
+from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training.cohort import Cohort, Member, State, observe
-from pidkd_jax.types import Batch, Teacher
 
 MIB = 2**20
 
@@ -48,7 +48,7 @@ SHARE = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
-class Need:
+class MemberMemory:
   """What a member adds, in bytes: `state` always, `activation` during its own step."""
 
   state: int
@@ -56,7 +56,7 @@ class Need:
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class MemoryEstimate:
   """What a cohort takes, in bytes.
 
   Attributes:
@@ -65,18 +65,20 @@ class Estimate:
   """
 
   shared: int
-  needs: Mapping[str, Need]
+  needs: Mapping[str, MemberMemory]
 
   @property
   def total(self) -> int:
     return _total(self.shared, self.needs.values())
 
 
-def _total(shared: int, needs: Collection[Need]) -> int:
+def _total(shared: int, needs: Collection[MemberMemory]) -> int:
   return shared + sum(need.state for need in needs) + max(need.activation for need in needs)
 
 
-def estimate(cohort: Cohort, batch: Batch, *, images: int = 0, selects: bool = False) -> Estimate:
+def estimate(
+  cohort: Cohort, batch: Batch, *, images: int = 0, selects: bool = False
+) -> MemoryEstimate:
   """What the training of a cohort takes; nothing is compiled and no data are needed.
 
   Args:
@@ -97,10 +99,12 @@ def estimate(cohort: Cohort, batch: Batch, *, images: int = 0, selects: bool = F
   whole, copies, part = devices.count(), devices.count() + 1, 1
   if jax.default_backend() != 'cpu':
     whole, copies, part = 1, 1, devices.count()
-  return Estimate(
+  return MemoryEstimate(
     shared=whole * images + _bytes((batch, teacher)) // part,
     needs={
-      name: Need(copies * state_bytes(states[name], selects=selects), activations[method] // part)
+      name: MemberMemory(
+        copies * state_bytes(states[name], selects=selects), activations[method] // part
+      )
       for name, method in cohort.methods
     },
   )
@@ -112,7 +116,7 @@ def state_bytes(state: State, *, selects: bool = False) -> int:
 
 
 def activation_bytes(
-  cohort: Cohort, name: str, state: State, batch: Batch, teacher: Teacher | None
+  cohort: Cohort, name: str, state: State, batch: Batch, teacher: TeacherOutputs | None
 ) -> int:
   """What a member's step takes beside its state, estimated from arrays or shapes."""
 
@@ -180,7 +184,7 @@ def image_limit(budget: int | None = None) -> int:
   # On the host they lie in any case before they are put onto another device.
   limit = IMAGE_SHARE * min(budget, SHARE * _free_host())
   # All processes stream, or none does.
-  return processes.least(int(limit / MIB)) * MIB
+  return processes.minimum(int(limit / MIB)) * MIB
 
 
 # What data.streaming may be: the bytes above which a dataset is streamed, by what a training may
@@ -209,14 +213,14 @@ def _free_host(root: pathlib.Path = pathlib.Path('/')) -> int:
     return free
 
 
-def each(budget: int, groups: int) -> int:
+def per_group(budget: int, groups: int) -> int:
   """Of a budget in bytes, what each of several trainings at once may take."""
   # They share the host's memory, where devices have their own.
   return budget // groups if jax.default_backend() == 'cpu' else budget
 
 
-def split(
-  members: Sequence[Member], needs: Mapping[str, Need], shared: int, budget: int
+def partition(
+  members: Sequence[Member], needs: Mapping[str, MemberMemory], shared: int, budget: int
 ) -> list[tuple[Member, ...]]:
   """The fewest cohorts, in the members' order, of which each fits.
 
@@ -246,8 +250,12 @@ def split(
   return parts
 
 
-def divide(
-  members: Sequence[Member], needs: Mapping[str, Need], shared: int, budget: int, groups: int
+def partition_over_groups(
+  members: Sequence[Member],
+  needs: Mapping[str, MemberMemory],
+  shared: int,
+  budget: int,
+  groups: int,
 ) -> list[tuple[Member, ...]]:
   """Cohorts for several groups of devices to train at once, in the members' order.
 
@@ -265,7 +273,7 @@ def divide(
   Raises:
     UserError: a member does not fit alone.
   """
-  parts = split(members, needs, shared, budget)
+  parts = partition(members, needs, shared, budget)
   if groups == 1:
     return parts
   count = min(-(-len(parts) // groups) * groups, len(members))

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Recipe:
 
 
 @dataclasses.dataclass(frozen=True)
-class Numbers:
+class OptimizerHparams:
   """A member's own numbers, with the published values as defaults.
 
   Attributes:

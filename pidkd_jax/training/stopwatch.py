@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 
+from pidkd_jax.core.types import Batch
 from pidkd_jax.training.cohort import Cohort, State, observe
-from pidkd_jax.types import Batch
 
 # Waiting for the device at every step would cost up to 14%.
 _SAMPLE_EVERY = 20

@@ -4,11 +4,11 @@ import pathlib
 
 import pytest
 import requests
-from archives import cifar_members, tiny_members, write_tar, write_zip
 from tensorflow_datasets.core.download.checksums import compute_url_info
 
-from pidkd_jax.data.cifar100 import Cifar100
-from pidkd_jax.data.tiny_imagenet import TinyImagenet
+from pidkd_jax.data.sources.cifar100 import Cifar100
+from pidkd_jax.data.sources.tiny_imagenet import TinyImagenet
+from tests.data.archives import cifar_members, tiny_members, write_tar, write_zip
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / 'shared'
 

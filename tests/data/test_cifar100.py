@@ -8,12 +8,12 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from archives import cifar_members, write_tar
 from tensorflow_datasets.core.hashing import Hasher
 
 from pidkd_jax import data
-from pidkd_jax.data.cifar100 import Cifar100
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.sources.cifar100 import Cifar100
+from tests.data.archives import cifar_members, write_tar
 
 PREFIX = 'cifar-100-binary'
 

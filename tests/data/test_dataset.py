@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data import Dataset
-from pidkd_jax.data.arrays import Arrays
-from pidkd_jax.errors import UserError
-from pidkd_jax.types import DatasetSpec
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
 COUNTS = (2, 7, 20, 101)
 
@@ -16,7 +16,7 @@ def dataset():
   """Four classes of unequal size; an image's pixel is its place in the split."""
   labels = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS)).astype(np.int32)
   images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
-  train = Arrays(images, labels)
+  train = ResidentSplit(images, labels)
   spec = DatasetSpec(
     name='toy',
     format='toy',

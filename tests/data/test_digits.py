@@ -8,9 +8,9 @@ import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
 from pidkd_jax import data
-from pidkd_jax.data import facts
-from pidkd_jax.data.digits import Digits
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.pipeline import statistics
+from pidkd_jax.data.sources.digits import Digits
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +46,9 @@ def test_the_test_split_is_the_end_of_the_file(directory, digits):
 
 
 def test_statistics_are_computed_from_the_train_split(digits):
-  assert (digits.spec.mean, digits.spec.std) == facts.statistics(facts.levels(digits.train.images))
+  assert (digits.spec.mean, digits.spec.std) == statistics.statistics(
+    statistics.levels(digits.train.images)
+  )
 
 
 def test_it_is_opened_again_and_gives_the_same(directory, digits, monkeypatch):

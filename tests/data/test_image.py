@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pidkd_jax.data import image as image_lib
+from pidkd_jax.data.tfds import image as image_lib
 
 RED = (200, 10, 30)
 

@@ -10,9 +10,10 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pidkd_jax import bundle, data
-from pidkd_jax.data import image_folder
-from pidkd_jax.errors import UserError
+from pidkd_jax import data
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.sources import image_folder
 
 # Out of order, as a file system may list them.
 CLASSES = ('zebra', 'Ant', 'cat', '10')
@@ -87,7 +88,7 @@ def test_images_are_brought_to_one_size(directory, photos):
   assert (spec.image_shape, spec.padding, spec.image_size) == ((8, 8, 3), 1, 8)
   assert spec.source.endswith('My Photos, train and test, scaled and cut to 8x8')
   # What an evaluation needs to bring the images to that size again.
-  assert bundle.dataset_facts(spec, spec.mean, spec.std)['image_size'] == 8
+  assert bundle.dataset_card(spec, spec.mean, spec.std)['image_size'] == 8
   ids = [
     example['id'].decode()
     for example in tfds.builder_from_directory(directory / spec.name / '1.0.0').as_data_source(

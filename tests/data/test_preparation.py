@@ -9,16 +9,16 @@ import time
 
 import pytest
 import requests
-from archives import cifar_members, write_tar
 from tensorflow_datasets.core import writer
 from tensorflow_datasets.core.download import downloader
 
 from pidkd_jax import data
-from pidkd_jax.data.cifar100 import Cifar100
-from pidkd_jax.data.digits import Digits
-from pidkd_jax.data.network import probe
-from pidkd_jax.data.preparation import own_name
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.sources.cifar100 import Cifar100
+from pidkd_jax.data.sources.digits import Digits
+from pidkd_jax.data.tfds.download import check_reachable
+from pidkd_jax.data.tfds.preparation import own_name
+from tests.data.archives import cifar_members, write_tar
 
 
 @pytest.fixture
@@ -161,9 +161,9 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch):
 
   monkeypatch.setattr(requests, 'head', hang)
   with pytest.raises(TimeoutError, match='no answer within 0.1 s'):
-    probe('http://127.0.0.1/', patience=0.1)
+    check_reachable('http://127.0.0.1/', patience=0.1)
   release.set()
-  assert inspect.signature(probe).parameters['patience'].default < 10
+  assert inspect.signature(check_reachable).parameters['patience'].default < 10
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pidkd_jax import data
-from pidkd_jax.data import records
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.tfds import records
 
 
 def masked(payload):

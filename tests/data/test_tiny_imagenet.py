@@ -6,13 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from archives import jpeg, tiny_members, write_zip
 from PIL import Image
 from tensorflow_datasets.core.features import image_feature
 
 from pidkd_jax import data
-from pidkd_jax.data.tiny_imagenet import TinyImagenet
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.sources.tiny_imagenet import TinyImagenet
+from tests.data.archives import jpeg, tiny_members, write_zip
 
 ROOT = 'tiny-imagenet-200'
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation import classification
 
 
@@ -109,7 +109,7 @@ def test_agreement_counts_equal_predictions():
 @pytest.mark.parametrize('teacher', [None, np.eye(3)])
 def test_all_measures(teacher):
   logits, labels = 2 * np.eye(3), np.array([0, 1, 1])
-  found = classification.measures(logits, labels, teacher)
+  found = classification.metrics(logits, labels, teacher)
   names = {'top1', 'top5', 'cross_entropy', 'calibration_error'}
   assert found.keys() == names | ({'agreement'} if teacher is not None else set())
   assert all(type(value) is float for value in found.values())
@@ -120,4 +120,4 @@ def test_all_measures(teacher):
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_a_network_that_diverged_is_no_perfect_one(value):
   with pytest.raises(UserError, match='not finite'):
-    classification.measures(np.full((5, 10), value), np.arange(5), None)
+    classification.metrics(np.full((5, 10), value), np.arange(5), None)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from pidkd_jax.convolution import by_dot, depthwise_by_shift, grouped_by_dot, winograd
-from pidkd_jax.distilled import Distilled
+from pidkd_jax.core.types import Network
 from pidkd_jax.evaluation.cost import Cost, cost, multiply_adds, parameters
-from pidkd_jax.layers import conv
+from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.resnet import ResNet
-from pidkd_jax.types import Network
+from pidkd_jax.nn.convolution import by_dot, depthwise_by_shift, grouped_by_dot, winograd
+from pidkd_jax.nn.layers import conv
 
 
 def of(layer, *shape):

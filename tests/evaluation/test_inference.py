@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax.data.arrays import Arrays
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
-from pidkd_jax.evaluation.evaluate import evaluate
+from pidkd_jax.evaluation.evaluate import evaluate_metrics
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
 
@@ -17,7 +17,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
 @pytest.fixture(scope='module')
 def arrays():
   rng = np.random.default_rng(0)
-  return Arrays(
+  return ResidentSplit(
     rng.integers(0, 256, (10, 8, 8, 3), np.uint8), rng.integers(0, 3, 10).astype(np.int32)
   )
 
@@ -33,7 +33,7 @@ def small_batches(monkeypatch):
 
 
 def whole(arrays):
-  return inference.split(arrays, MEAN, STD)
+  return inference.eval_split(arrays, MEAN, STD)
 
 
 @pytest.mark.parametrize('size', [1, 4, 7, 10])
@@ -104,8 +104,8 @@ def test_several_networks_are_each_compared_with_the_teacher(teacher, arrays):
 def test_figures_of_a_network_under_its_teacher(teacher, fill, arrays):
   student = teacher.replace(variables=fill(teacher.variables, seed=5))
   networks = {'student': student, 'teacher': teacher}
-  alone = evaluate(networks, arrays, MEAN, STD, None)['student']
-  judged = evaluate(networks, arrays, MEAN, STD, teacher)
+  alone = evaluate_metrics(networks, arrays, MEAN, STD, None)['student']
+  judged = evaluate_metrics(networks, arrays, MEAN, STD, teacher)
   assert judged.keys() == networks.keys()
   taught = judged['student']
   assert taught.keys() - alone.keys() == {'agreement'}
@@ -121,6 +121,6 @@ def test_alignment_is_measured_where_it_was_trained(teacher, arrays):
 
   model = Aligned(num_classes=3, depth=8, widths=teacher.model.widths)
   networks = {'aligned': teacher.replace(model=model), 'other': teacher}
-  found = evaluate(networks, arrays, MEAN, STD, teacher)
+  found = evaluate_metrics(networks, arrays, MEAN, STD, teacher)
   assert found['aligned']['alignment_error'] < 1e-9
   assert 'alignment_error' not in found['other']

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from pidkd_jax import bundle
-from pidkd_jax.data.arrays import Arrays
-from pidkd_jax.errors import UserError
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation.probe import adapt, probe
-from pidkd_jax.model import Model
-from pidkd_jax.types import Network
+from pidkd_jax.models.base import Model
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / 'scripts' / 'probe.py'
 SHAPE, MEAN, STD = (8, 8, 3), (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
@@ -27,7 +27,7 @@ def digits():
   """300 images to learn from and 200 others, 8x8 and gray."""
   found = load_digits()
   images = np.rint(found.images * (255 / 16)).astype(np.uint8)[..., None]
-  whole = Arrays(images, found.target.astype(np.int32))
+  whole = ResidentSplit(images, found.target.astype(np.int32))
   return whole.take(np.arange(300)), whole.take(np.arange(300, 500))
 
 
@@ -57,7 +57,7 @@ class Level(Model):
 def constant(levels):
   labels = np.asarray(levels, np.int32)
   images = np.broadcast_to(20 * labels[:, None, None, None], (len(labels), 4, 4, 3))
-  return Arrays(images.astype(np.uint8), labels)
+  return ResidentSplit(images.astype(np.uint8), labels)
 
 
 # Pixels stay as they are by these.
@@ -138,7 +138,7 @@ def run(environment, *arguments):
 
 def test_the_script_prints_a_row_for_each_bundle(teacher, dataset, tmp_path, pytestconfig):
   environment = os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
-  facts = bundle.dataset_facts(dataset, MEAN, STD)
+  facts = bundle.dataset_card(dataset, MEAN, STD)
   for name, more in (('one', {'network': 'small'}), ('two', {})):
     bundle.save(tmp_path / name, teacher, {'dataset': facts, **more})
   bundles = [f'--bundle={tmp_path / name}' for name in ('one', 'two')]

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax import export, models
-from pidkd_jax.bundle import Bundle
-from pidkd_jax.data.arrays import Arrays
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
-from pidkd_jax.types import Network
 from tests import families
 
 SHAPE = (16, 16, 3)
@@ -45,8 +45,8 @@ def exported(name, formats, folder):
   network = Network(jax.tree_util.tree_map_with_path(drawn, shapes), model)
   bundle = Bundle(network, {'dataset': _DATASET}, '', pathlib.Path(name))
   images = random.integers(0, 256, (40, *SHAPE)).astype(np.uint8)
-  test = Arrays(images, np.zeros(len(images), np.int32))
-  expected = inference.logits(bundle.network, inference.split(test, MEAN, STD))
+  test = ResidentSplit(images, np.zeros(len(images), np.int32))
+  expected = inference.logits(bundle.network, inference.eval_split(test, MEAN, STD))
   deployable = export.Deployable(bundle, True, images)
   return {
     one: export.export(deployable, one, folder / one, test, expected, 100) for one in formats

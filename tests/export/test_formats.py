@@ -13,14 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax import bundle, export
-from pidkd_jax.data.arrays import Arrays
-from pidkd_jax.distilled import Distilled
-from pidkd_jax.errors import UserError
+from pidkd_jax import export
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
 from pidkd_jax.export import verification
+from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.resnet import ResNet
-from pidkd_jax.types import Network
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHAPE = (8, 8, 3)
@@ -39,7 +40,7 @@ CARD = {
 def arrays(size, seed):
   random = np.random.default_rng(seed)
   images = random.integers(0, 256, (size, *SHAPE)).astype(np.uint8)
-  return Arrays(images, random.integers(0, 3, size).astype(np.int32))
+  return ResidentSplit(images, random.integers(0, 3, size).astype(np.int32))
 
 
 TEST = arrays(20, 0)
@@ -69,7 +70,7 @@ def loaded(fill, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def expected(loaded):
-  return inference.logits(loaded.network, inference.split(TEST, MEAN, STD))
+  return inference.logits(loaded.network, inference.eval_split(TEST, MEAN, STD))
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.export import verification
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pidkd_jax.training import journal
+from pidkd_jax.training import metrics
 from tests.small import result, saving
 
 KILLS = 2  # After each the other process takes half a minute to notice.
@@ -59,7 +59,7 @@ def test_stopped_killed_and_gone_on_with_by_another_number(command, finish, pair
   status, said = finish(command(folder))
   assert status == 0, said
   assert 'goes on at step' in said
-  rows = journal.read(folder)
+  rows = metrics.read(folder)
   assert [row['step'] for row in rows if row['member'] == 'pidkd-0'] == list(range(10, 401, 10))
   assert rows[-1]['train_loss'] < rows[0]['train_loss']
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import worker
 
 

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from pidkd_jax import bundle
-from pidkd_jax.errors import UserError
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import exported, outcome
 from pidkd_jax.latency.pixels import preparation
 from pidkd_jax.latency.rounds import Measurement, measure

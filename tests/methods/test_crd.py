@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from pidkd_jax import methods
-from pidkd_jax.data.arrays import Arrays
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch, Features, TeacherOutputs
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.errors import UserError
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.methods.crd import Side, negatives
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Member
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, Features, Teacher
+from pidkd_jax.training.recipe import OptimizerHparams
 
 # Of another momentum than 1/2, which would not tell the old from the new.
 CHOSEN = {'num_negatives': 20, 'dimension': 8, 'momentum': 0.7}
@@ -35,7 +35,7 @@ def step(dataset):
   method = methods.create('crd', weight=2.0, **CHOSEN)(student=None, target=None, dataset=dataset)
   batch = Batch(None, jnp.array([1, 0, 2]), jnp.array([4, 9, 2]))
   ours, theirs = pooled(3, 5, seed=1), pooled(3, 7, seed=2)
-  given = ours, Teacher(None, theirs, None), batch, jnp.int32(0)
+  given = ours, TeacherOutputs(None, theirs, None), batch, jnp.int32(0)
 
   def step(variables=None, key=0):
     rngs = {'method': jax.random.key(key)}
@@ -206,12 +206,19 @@ def test_negatives_come_from_the_methods_random_stream(step, monkeypatch):
 def test_a_held_out_image_is_in_no_memory(dataset):
   """The memory is that of the images which are trained on, and places are counted among them."""
   images = np.zeros((12, 8, 8, 3), np.uint8)
-  whole = Dataset(dataset, Arrays(images, dataset.labels), Arrays(images[:3], dataset.labels[:3]))
+  whole = Dataset(
+    dataset, ResidentSplit(images, dataset.labels), ResidentSplit(images[:3], dataset.labels[:3])
+  )
   rest, _ = whole.hold_out(0.3, seed=0)
   method = methods.create('crd', **CHOSEN)(student=None, target=None, dataset=rest.spec)
   place = len(rest.train) - 1
   batch = Batch(None, jnp.asarray(rest.train.labels[[place]]), jnp.array([place]))
-  given = pooled(1, 5, seed=1), Teacher(None, pooled(1, 7, seed=2), None), batch, jnp.int32(0)
+  given = (
+    pooled(1, 5, seed=1),
+    TeacherOutputs(None, pooled(1, 7, seed=2), None),
+    batch,
+    jnp.int32(0),
+  )
   variables = method.init(
     {'params': jax.random.key(0), 'method': jax.random.key(1)}, *given, method='terms'
   )
@@ -237,7 +244,7 @@ def test_one_class_has_no_negatives():
 
 @pytest.fixture(scope='module')
 def cohort(assemble):
-  return assemble(Member('crd', 'resnet8*0.25', 'crd', CHOSEN, Numbers(), 0))
+  return assemble(Member('crd', 'resnet8*0.25', 'crd', CHOSEN, OptimizerHparams(), 0))
 
 
 def test_it_resumes_exactly(cohort, train, tmp_path, batches):

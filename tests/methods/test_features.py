@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax import losses, methods, models
-from pidkd_jax.errors import UserError
+from pidkd_jax import methods, models
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch, Features, TeacherOutputs
 from pidkd_jax.methods.rkd import relations
+from pidkd_jax.nn import losses
 from pidkd_jax.training.cohort import observe
-from pidkd_jax.types import Batch, Features, Teacher
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 F = torch.nn.functional
@@ -48,7 +49,7 @@ class Classify:
 
 
 def view(teacher):
-  return Teacher(Classify(), teacher, teacher.pooled @ KERNEL[: teacher.pooled.shape[-1]])
+  return TeacherOutputs(Classify(), teacher, teacher.pooled @ KERNEL[: teacher.pooled.shape[-1]])
 
 
 def run(name, student=STUDENT, teacher=TEACHER, dataset=None, progress=1.0, **chosen):
@@ -109,7 +110,7 @@ def test_the_harness_weighs_labels_divergence_and_terms(assemble, batches, teach
     found['cross_entropy'], 0.5 * losses.cross_entropy(logits, batches[0].label), rtol=1e-4
   )
   np.testing.assert_allclose(
-    found['soft_target'], 3 * losses.soft_target(logits, seen.logits, 2.0), rtol=1e-4, atol=1e-5
+    found['soft_target'], 3 * losses.soft_targets(logits, seen.logits, 2.0), rtol=1e-4, atol=1e-5
   )
   alone = method.apply({}, made, seen, batches[0], 0, method='terms')
   np.testing.assert_allclose(found['similarity'], alone['similarity'], rtol=1e-3, atol=1e-4)

@@ -9,10 +9,10 @@ import pytest
 from flax import linen as nn
 
 from pidkd_jax import methods
-from pidkd_jax.errors import UserError
-from pidkd_jax.layers import Classifier
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
+from pidkd_jax.nn.layers import Classifier
 from pidkd_jax.training.cohort import observe
-from pidkd_jax.types import Network
 from tests.plain import Plain
 
 IMAGE = (8, 8, 3)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from pidkd_jax import losses, methods
+from pidkd_jax import methods
+from pidkd_jax.core.types import Batch, TeacherOutputs
 from pidkd_jax.methods.dkd import decoupled
-from pidkd_jax.types import Batch, Teacher
+from pidkd_jax.nn import losses
 
 RNG = np.random.default_rng(0)
 STUDENT, TEACHER = 3 * RNG.normal(size=(2, 6, 5))
@@ -27,7 +28,7 @@ def terms(name, progress=1.0, student=STUDENT, teacher=TEACHER, **chosen):
   method = methods.create(name, **chosen)(student=Given(), target=None, dataset=None)
   image = jnp.asarray(student[:, None, None, :], jnp.float32)
   batch = Batch(image, jnp.asarray(LABEL), jnp.arange(len(LABEL)))
-  seen = Teacher(None, None, jnp.asarray(teacher, jnp.float32))
+  seen = TeacherOutputs(None, None, jnp.asarray(teacher, jnp.float32))
   return method.apply({}, batch, seen, progress=jnp.float32(progress), method='loss')
 
 
@@ -102,7 +103,7 @@ def test_the_two_parts_make_up_the_divergence():
   student, teacher = jnp.asarray(STUDENT, jnp.float32), jnp.asarray(TEACHER, jnp.float32)
   tckd, nckd = decoupled(student, teacher, jnp.asarray(LABEL), 2.0)
   rest = 1 - softmax(TEACHER / 2)[np.arange(len(LABEL)), LABEL]
-  expected = losses.soft_target(student, teacher, 2.0)
+  expected = losses.soft_targets(student, teacher, 2.0)
   np.testing.assert_allclose(tckd + rest * nckd, expected, rtol=1e-4)
 
 

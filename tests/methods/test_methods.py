@@ -10,11 +10,11 @@ import pytest
 from flax import traverse_util
 
 from pidkd_jax import methods, models
-from pidkd_jax.errors import UserError
-from pidkd_jax.method import Method, hyperparameters
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.methods.base import Method, hyperparameters
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Member, observe
-from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.training.recipe import OptimizerHparams
 
 # Every method with its defaults, and variants that are other programs.
 VARIANTS = {name: (name, {}) for name in methods.names()} | {
@@ -22,7 +22,7 @@ VARIANTS = {name: (name, {}) for name in methods.names()} | {
   'separate': ('pidkd', {'separate': True}),
 }
 # No weight decay: what moves is moved by the loss.
-NUMBERS = Numbers(learning_rate=0.05, weight_decay=0.0)
+NUMBERS = OptimizerHparams(learning_rate=0.05, weight_decay=0.0)
 
 
 def member(label, trial=0):

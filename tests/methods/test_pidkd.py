@@ -7,13 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax import layers, methods
-from pidkd_jax.errors import UserError
-from pidkd_jax.layers import Classifier, ConvNorm, ProjectorStack
-from pidkd_jax.model import Model
+from pidkd_jax import methods
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.models.base import Model
+from pidkd_jax.nn import resize
+from pidkd_jax.nn.layers import Classifier, ConvNorm
+from pidkd_jax.nn.projectors import ProjectorStack
 from pidkd_jax.training.cohort import Member, observe
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, Network
+from pidkd_jax.training.recipe import OptimizerHparams
 
 
 class Strided(Model):
@@ -111,7 +113,7 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
   )
   variables = initial(fill, method, batch, teacher)
   own = part(variables, 'student')
-  stack = ProjectorStack(3, 2, integration, features=6, rectified=True)
+  stack = ProjectorStack(6, 3, 2, integration)
   weights = np.full(3, 1 / 3)
   if integration == 'learned':
     logits = np.asarray(variables['params']['projectors']['integrate']['logits'], np.float64)
@@ -123,7 +125,7 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
     )
     outputs, _ = stack.apply(
       part(variables, 'projectors'),
-      layers.average_to(jax.nn.relu(raw), (common, common)),
+      resize.average_to(jax.nn.relu(raw), (common, common)),
       train=train,
       method='outputs',
       mutable=['batch_stats'],
@@ -135,7 +137,7 @@ def test_loss_and_inference_by_hand(case, integration, fill, dataset):
     variables, batch, seen, progress=jnp.float32(1)
   )
   z = integrated(train=True)
-  z_t = np.asarray(layers.average_to(seen.features.target, (common, common)))
+  z_t = np.asarray(resize.average_to(seen.features.target, (common, common)))
   assert z.shape == z_t.shape == (4, common, common, 6)
   assert terms.keys() == {'feature'}
   np.testing.assert_allclose(
@@ -167,7 +169,7 @@ def by_hand(fill, dataset, **chosen):
   [z], _ = student.apply(
     part(variables, 'student'), batch.image, train=True, method='stages', mutable=['batch_stats']
   )
-  outputs, _ = ProjectorStack(3, 2, 'mean', features=6, rectified=True).apply(
+  outputs, _ = ProjectorStack(6, 3, 2).apply(
     part(variables, 'projectors'), z, train=True, method='outputs', mutable=['batch_stats']
   )
   return terms['feature'], np.asarray(outputs, np.float64), np.asarray(seen.features.target)
@@ -198,7 +200,7 @@ def test_the_weight_warms_up(fill, dataset):
 
 def test_weights_cannot_be_learned_where_no_loss_depends_on_them(assemble, batches):
   chosen = {'integration': 'learned', 'separate': True}
-  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', chosen, Numbers(), 0))
+  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', chosen, OptimizerHparams(), 0))
   with pytest.raises(UserError, match='separate is True.*take integration'):
     cohort.init(batches[0])
 
@@ -266,7 +268,7 @@ def test_a_distilled_network_teaches_the_next(fill, dataset):
 
 def test_simkd_is_pidkd_with_one_projector(assemble, train):
   def member(method, **chosen):
-    return Member(method, 'resnet8*0.25', method, chosen, Numbers(), 0)
+    return Member(method, 'resnet8*0.25', method, chosen, OptimizerHparams(), 0)
 
   cohort = assemble(member('simkd'), member('pidkd', num_projectors=1))
   (_, simkd), (_, pidkd) = cohort.methods
@@ -286,7 +288,7 @@ def test_simkd_is_pidkd_with_one_projector(assemble, train):
   ],
 )
 def test_impossible_projectors_are_refused(chosen, said, assemble, batches):
-  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', chosen, Numbers(), 0))
+  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', chosen, OptimizerHparams(), 0))
   with pytest.raises(UserError, match=said) as error:
     jax.eval_shape(cohort.init, batches[0])
   assert '\n' not in str(error.value)
@@ -294,7 +296,7 @@ def test_impossible_projectors_are_refused(chosen, said, assemble, batches):
 
 @pytest.mark.parametrize('factor', [1, 12])
 def test_the_hidden_width_may_be_all_or_one_channel(factor, assemble, batches):
-  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', {'factor': factor}, Numbers(), 0))
+  cohort = assemble(Member('pidkd', 'resnet8', 'pidkd', {'factor': factor}, OptimizerHparams(), 0))
   states = jax.eval_shape(cohort.init, batches[0])
   reduce = states['pidkd-0'].params['projectors']['projectors']['reduce']['conv']['kernel']
   assert reduce.shape == (3, 1, 1, 64, 12 // factor)

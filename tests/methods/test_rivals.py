@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from pidkd_jax import methods, models
+from pidkd_jax.core.types import Batch, DatasetSpec, Network
 from pidkd_jax.models import mobilenetv2, shufflenetv1
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, DatasetSpec, Network
+from pidkd_jax.training.recipe import OptimizerHparams
 
 PAIRS = [('resnet32x4', 'vgg8'), ('ResNet50', 'MobileNetV2'), ('wrn_40_2', 'ShuffleV1')]
 CIFAR100 = DatasetSpec(
@@ -53,7 +53,7 @@ def cohort(teacher, student):
   """All methods on a pair."""
   model = models.create(teacher, num_classes=100)
   return cohorts.assemble(
-    [Member(name, student, name, {}, Numbers(), 0) for name in methods.names()],
+    [Member(name, student, name, {}, OptimizerHparams(), 0) for name in methods.names()],
     teacher=Network(jax.eval_shape(model.init, jax.random.key(0), IMAGE), model),
     dataset=CIFAR100,
     image=IMAGE,

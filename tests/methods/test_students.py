@@ -9,12 +9,12 @@ import optax
 import pytest
 from flax import traverse_util
 
+from pidkd_jax.core.types import Batch
 from pidkd_jax.models import mobilenetv2
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch
+from pidkd_jax.training.recipe import OptimizerHparams
 from tests.families import SMALL
 
 # A shift of a channel that comes to the next BatchNorm by linear maps alone is taken away there,
@@ -53,7 +53,12 @@ def test_a_step_moves_every_parameter_of_a_student(family, dataset, teacher, bat
     # No weight decay: what moves is moved by the loss.
     [
       Member(
-        'PIDKD', SMALL[family], 'pidkd_published', {'num_projectors': 2}, Numbers(RATE, 0.0), 0
+        'PIDKD',
+        SMALL[family],
+        'pidkd_published',
+        {'num_projectors': 2},
+        OptimizerHparams(RATE, 0.0),
+        0,
       )
     ],
     teacher=teacher,

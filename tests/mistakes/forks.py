@@ -20,12 +20,12 @@ from collections.abc import Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# What scripts import; `pidkd_jax.app` first, as there. PyTorch may be missing.
+# What scripts import; `pidkd_jax.cli.app` first, as there. PyTorch may be missing.
 _IMPORTS = (
-  'pidkd_jax.app',
-  'pidkd_jax.training.condensing',
+  'pidkd_jax.cli.app',
+  'pidkd_jax.experiment.condensing',
   'pidkd_jax.report',
-  'pidkd_jax.torch_import',
+  'pidkd_jax.bundles.torch_import',
 )
 _OPTIONAL = ('torch',)
 

@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from pidkd_jax import bundle, data, models
-from pidkd_jax.distilled import Distilled
-from pidkd_jax.types import Network
+from pidkd_jax import data, models
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.types import Network
+from pidkd_jax.models.distilled import Distilled
 from tests.data import archives
 from tests.mistakes.forks import ROOT
 from tests.report import folders
@@ -59,7 +60,7 @@ def _texts(home):
     (home / 'bad' / name).write_text(text)
   (home / 'bad' / 'binary.py').write_bytes(bytes(range(256)))
   (home / 'own.py').write_text(
-    'from pidkd_jax.model import Model\n\n\n'
+    'from pidkd_jax.models.base import Model\n\n\n'
     'class Other:\n  def __init__(self, num_classes):\n    pass\n\n\n'
     'class Bare(Model):\n  pass\n\n\n'
     'class Failing(Model):\n'
@@ -188,7 +189,7 @@ def _encoded(image, format_):
 def _bundles(home):
   """`digits` is good; the others are copies of it that were damaged or altered."""
   spec = data.load('digits', directory=str(home / 'tfds')).spec
-  facts = bundle.dataset_facts(spec, spec.mean, spec.std)
+  facts = bundle.dataset_card(spec, spec.mean, spec.std)
   archive = str(home / 'archives' / 'good.tar.gz')
   data.load('cifar100', directory=str(home / 'tfds'), archive=archive, verify=False)
   good = home / 'bundles' / 'digits'

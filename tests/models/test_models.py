@@ -10,13 +10,14 @@ import pytest
 from flax import linen as nn
 from flax import traverse_util
 
-from pidkd_jax import layers, models
-from pidkd_jax.distilled import Distilled
-from pidkd_jax.errors import UserError
+from pidkd_jax import models
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
 from pidkd_jax.evaluation.cost import cost
+from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.models.wrn import WRN
-from pidkd_jax.types import Network
+from pidkd_jax.nn import resize
 from tests.families import SMALL
 
 # Parameters and multiply-adds at 100 classes and 32x32, as the community's networks have them;
@@ -400,7 +401,7 @@ def test_maps_of_9x9_are_averaged_to_8x8_without_moving_the_mean(fill):
   odd, even = target(TINY), target('ShuffleV2')
   assert odd.shape == (2, 9, 9, 1280) and even.shape == (2, 8, 8, 1024)
   for pair in ((odd, even), (even, odd)):
-    for before, after in zip(pair, layers.match_resolution(*pair), strict=True):
+    for before, after in zip(pair, resize.match_resolution(*pair), strict=True):
       assert after.shape == (2, 8, 8, before.shape[-1])
       before, after = (np.asarray(m, np.float64).mean((1, 2)) for m in (before, after))
       assert before.std() > 0.01

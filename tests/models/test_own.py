@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from pidkd_jax import bundle, models
-from pidkd_jax import config as configuration
-from pidkd_jax.errors import UserError
-from pidkd_jax.training import job
+from pidkd_jax import models
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import config as configuration
+from pidkd_jax.experiment import job
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXT = '''
@@ -22,7 +23,7 @@ import functools
 
 from flax import linen as nn
 
-from pidkd_jax.model import Model
+from pidkd_jax.models.base import Model
 
 
 class Tiny(Model):

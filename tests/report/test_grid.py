@@ -1,8 +1,8 @@
-import folders
 import pytest
 
 from pidkd_jax.report import runs
 from pidkd_jax.report.grid import grids
+from tests.report import folders
 
 
 def comparison(folder, sizes, **kwargs):

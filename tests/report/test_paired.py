@@ -2,12 +2,12 @@
 
 import itertools
 
-import folders
 import numpy as np
 import pytest
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.report import paired, runs
+from tests.report import folders
 
 
 def comparison(folder, hits, **kwargs):

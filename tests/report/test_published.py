@@ -1,6 +1,6 @@
 import pytest
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.report import published
 
 LABELS = ['teacher', 'pidkd', 'simkd']

@@ -1,12 +1,12 @@
 import json
 import shutil
 
-import folders
 import numpy as np
 import pytest
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.report import runs
+from tests.report import folders
 
 A, B = folders.Label('pidkd', trials=(0, 1)), folders.Label('simkd', trials=(0,))
 

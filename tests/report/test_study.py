@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 
-import folders
 import pytest
 
 from pidkd_jax import report
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
+from tests.report import folders
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LABELS = [

@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.training.checkpoint import KEPT, Checkpoints, digest
 
 # Orbax's threads lose their event loop when a restore fails half-way; nothing comes of it.

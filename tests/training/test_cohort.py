@@ -7,13 +7,13 @@ import optax
 import pytest
 from flax import linen as nn
 
-from pidkd_jax.errors import UserError
-from pidkd_jax.method import Method
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.methods.base import Method
 from pidkd_jax.training.cohort import Cohort, Member, _update, observe
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.training.recipe import OptimizerHparams
 
-FEW = Numbers(learning_rate=0.05, weight_decay=5e-4)
+FEW = OptimizerHparams(learning_rate=0.05, weight_decay=5e-4)
 
 
 def member(method, trial=0, numbers=FEW, label=None, student='resnet8*0.25', **chosen):
@@ -35,7 +35,7 @@ def test_a_member_is_the_same_alone_and_in_company(assemble, train):
     member('scratch', 0),
     member('kd_1_1', 0),
     member('kd_1_1', 1),
-    member('kd_1_1', 0, Numbers(0.2, 0.0), label='fast'),
+    member('kd_1_1', 0, OptimizerHparams(0.2, 0.0), label='fast'),
     member('pidkd', 0),
   ]
   together = train(assemble(*company), range(3))
@@ -51,7 +51,7 @@ def test_trials_and_numbers_share_one_compiled_update(assemble, train):
   train(assemble(*(member('kd_1_1', trial) for trial in range(5)), optimizer=optimizer), range(3))
   assert _update._cache_size() == before + 1
   others = (
-    member('kd_1_1', 0, Numbers(0.2, 0.01), label='fast'),
+    member('kd_1_1', 0, OptimizerHparams(0.2, 0.01), label='fast'),
     member('kd_1_1', 0, label='heavy', weight=7.0, temperature=2.0),
   )
   cohort = assemble(*others, seed=1, optimizer=optimizer)
@@ -66,7 +66,7 @@ def test_what_shapes_the_program_is_another_program(assemble):
 
 
 def test_a_submodule_may_learn_at_a_rate_of_its_own(assemble, train):
-  none = Numbers(0.05, 0.0)
+  none = OptimizerHparams(0.05, 0.0)
   cohort = assemble(
     member('pidkd', 0, none, label='plain'),
     member('pidkd', 0, none, label='fast', projector_rate=3.0),
@@ -88,12 +88,12 @@ def test_a_submodule_may_learn_at_a_rate_of_its_own(assemble, train):
 
 def test_numbers_act_though_they_are_traced(assemble, train):
   """One step on the same batch: the gradients differ by the weight, the moves by the rate."""
-  none = Numbers(0.05, 0.0)
+  none = OptimizerHparams(0.05, 0.0)
   cohort = assemble(
     member('simkd_published', 0, none, label='plain'),
     member('simkd', 0, none, label='heavy', weight=3.0, normalize=False),
-    member('simkd_published', 0, Numbers(0.1, 0.0), label='fast'),
-    member('simkd_published', 0, Numbers(0.05, 0.5), label='decayed'),
+    member('simkd_published', 0, OptimizerHparams(0.1, 0.0), label='fast'),
+    member('simkd_published', 0, OptimizerHparams(0.05, 0.5), label='decayed'),
   )
   initial = train(cohort, [])
   states = train(cohort, [0], initial)

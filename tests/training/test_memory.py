@@ -8,17 +8,23 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from pidkd_jax.errors import UserError
-from pidkd_jax.method import Method
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.methods.base import Method
 from pidkd_jax.training import memory
 from pidkd_jax.training.cohort import Cohort, Member, _update, observe
-from pidkd_jax.training.memory import MIB, Estimate, Need, divide, split
+from pidkd_jax.training.memory import (
+  MIB,
+  MemberMemory,
+  MemoryEstimate,
+  partition,
+  partition_over_groups,
+)
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.training.recipe import OptimizerHparams
 
 
 def member(method, trial=0, student='resnet8', **chosen):
-  return Member(method, student, method, chosen, Numbers(0.05, 5e-4), trial)
+  return Member(method, student, method, chosen, OptimizerHparams(0.05, 5e-4), trial)
 
 
 def held(tree):
@@ -82,7 +88,12 @@ def test_trials_add_their_state_alone(assemble, batches):
 
 
 def test_the_largest_activation_counts_once():
-  assert Estimate(10, {'a': Need(2, 5), 'b': Need(3, 7), 'c': Need(4, 6)}).total == 10 + 9 + 7
+  assert (
+    MemoryEstimate(
+      10, {'a': MemberMemory(2, 5), 'b': MemberMemory(3, 7), 'c': MemberMemory(4, 6)}
+    ).total
+    == 10 + 9 + 7
+  )
 
 
 def test_shapes_will_do(assemble, batches):
@@ -150,7 +161,12 @@ def test_the_estimate_is_near_what_xla_sets_aside(assemble, batches, method):
 
 
 MEMBERS = [types.SimpleNamespace(name=name) for name in 'abcd']
-NEEDS = {'a': Need(2, 5), 'b': Need(3, 5), 'c': Need(4, 9), 'd': Need(1, 1)}
+NEEDS = {
+  'a': MemberMemory(2, 5),
+  'b': MemberMemory(3, 5),
+  'c': MemberMemory(4, 9),
+  'd': MemberMemory(1, 1),
+}
 
 
 @pytest.mark.parametrize(
@@ -165,20 +181,20 @@ NEEDS = {'a': Need(2, 5), 'b': Need(3, 5), 'c': Need(4, 9), 'd': Need(1, 1)}
   ],
 )
 def test_a_split_by_hand(budget, expected):
-  parts = split(MEMBERS, NEEDS, 10, budget)
+  parts = partition(MEMBERS, NEEDS, 10, budget)
   assert [''.join(member.name for member in part) for part in parts] == expected
 
 
 def test_a_split_is_the_shortest_that_keeps_the_order():
   random = np.random.default_rng(0)
   for _ in range(50):
-    needs = {one.name: Need(*map(int, random.integers(1, 20, 2))) for one in MEMBERS}
+    needs = {one.name: MemberMemory(*map(int, random.integers(1, 20, 2))) for one in MEMBERS}
     budget = int(random.integers(38, 80))
-    parts = split(MEMBERS, needs, 0, budget)
+    parts = partition(MEMBERS, needs, 0, budget)
     assert [one for part in parts for one in part] == MEMBERS
 
     def total(some, needs=needs):
-      return Estimate(0, {one.name: needs[one.name] for one in some}).total
+      return MemoryEstimate(0, {one.name: needs[one.name] for one in some}).total
 
     assert all(total(part) <= budget for part in parts)
     # No cut is idle: a part has no room for the next one's first member.
@@ -204,8 +220,8 @@ def test_a_split_is_the_shortest_that_keeps_the_order():
   ],
 )
 def test_a_division_by_hand(loads, budget, groups, expected):
-  needs = {one.name: Need(4, load) for one, load in zip(MEMBERS, loads, strict=True)}
-  parts = divide(MEMBERS, needs, 0, budget, groups)
+  needs = {one.name: MemberMemory(4, load) for one, load in zip(MEMBERS, loads, strict=True)}
+  parts = partition_over_groups(MEMBERS, needs, 0, budget, groups)
   assert [''.join(member.name for member in part) for part in parts] == expected
 
 
@@ -213,27 +229,27 @@ def test_no_division_has_a_smaller_largest_part():
   random = np.random.default_rng(0)
   for _ in range(20):
     loads = list(map(int, random.integers(1, 20, 4)))
-    needs = {one.name: Need(0, load) for one, load in zip(MEMBERS, loads, strict=True)}
-    parts = divide(MEMBERS, needs, 0, 99, 2)
+    needs = {one.name: MemberMemory(0, load) for one, load in zip(MEMBERS, loads, strict=True)}
+    parts = partition_over_groups(MEMBERS, needs, 0, 99, 2)
     assert [one for part in parts for one in part] == MEMBERS
     largest = max(sum(needs[one.name].activation for one in part) for part in parts)
     assert largest == min(max(sum(loads[:cut]), sum(loads[cut:])) for cut in (1, 2, 3))
 
 
 def test_trainings_at_once_share_the_memory_of_the_host_alone(monkeypatch):
-  assert memory.each(1000, 4) == 250
+  assert memory.per_group(1000, 4) == 250
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  assert memory.each(1000, 4) == 1000
+  assert memory.per_group(1000, 4) == 1000
 
 
 def test_no_member_no_part():
-  assert split([], {}, 10, 1) == []
+  assert partition([], {}, 10, 1) == []
 
 
 def test_what_does_not_fit_alone_is_named():
-  needs = {'a': Need(1, 1), 'b': Need(2 * MIB, 3 * MIB)}
+  needs = {'a': MemberMemory(1, 1), 'b': MemberMemory(2 * MIB, 3 * MIB)}
   with pytest.raises(UserError, match='training of b takes about 6 MiB, and 4 MiB .* batch_size'):
-    split(MEMBERS[:2], needs, MIB, 4 * MIB)
+    partition(MEMBERS[:2], needs, MIB, 4 * MIB)
 
 
 def write(root, **texts):

@@ -4,9 +4,9 @@ import numpy as np
 import optax
 import pytest
 
-from pidkd_jax.errors import UserError
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.training.optimizer import Optimizer, optimizer
-from pidkd_jax.training.recipe import Numbers, Recipe
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 
 def test_it_is_sgd_as_pytorch_has_it():
@@ -50,7 +50,7 @@ def test_without_drops_the_rate_is_constant():
 
 def test_published_defaults():
   assert Recipe() == Recipe(240, 64, 0.9, (150 / 240, 180 / 240, 210 / 240), 0.1)
-  assert Numbers() == Numbers(0.05, 5e-4)
+  assert OptimizerHparams() == OptimizerHparams(0.05, 5e-4)
 
 
 def test_an_epoch_is_its_full_batches():

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pidkd_jax import torch_import
+from pidkd_jax.bundles import torch_import
+from pidkd_jax.core.types import Batch, Network
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Batch, Network
+from pidkd_jax.training.recipe import OptimizerHparams
 
 torch = pytest.importorskip(
   'torch', reason="the comparison with PyTorch needs it: pip install -e '.[test]'"
@@ -121,7 +121,7 @@ def put(values, tree):
 
 def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Network]:
   """By the package's own cohort; -> (the loss of each step, what is deployed)."""
-  member = cohorts.Member('simkd', 'resnet8', 'simkd_published', {}, Numbers(), 0)
+  member = cohorts.Member('simkd', 'resnet8', 'simkd_published', {}, OptimizerHparams(), 0)
   cohort = cohorts.assemble(
     [member],
     teacher=cast(teacher, dtype),

@@ -4,18 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax.data import batches
-from pidkd_jax.data.arrays import Arrays
+from pidkd_jax.data.pipeline import resident_batches
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Member
-from pidkd_jax.training.recipe import Numbers
+from pidkd_jax.training.recipe import OptimizerHparams
 
 
 def test_scan_is_the_same_mathematics_as_single_steps(assemble, dataset):
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (dataset.num_examples, *dataset.image_shape), np.uint8)
-  stream = batches.stream(
-    Arrays(images, dataset.labels),
+  stream = resident_batches.make_batches(
+    ResidentSplit(images, dataset.labels),
     dataset.mean,
     dataset.std,
     jax.random.key(1),
@@ -24,8 +24,12 @@ def test_scan_is_the_same_mathematics_as_single_steps(assemble, dataset):
     flip=True,
   )
   cohort = assemble(
-    Member('pidkd', 'resnet8*0.25', 'pidkd', {'num_projectors': 2, 'factor': 4}, Numbers(), 0),
-    Member('crd', 'resnet8*0.25', 'crd', {'num_negatives': 8, 'dimension': 4}, Numbers(), 0),
+    Member(
+      'pidkd', 'resnet8*0.25', 'pidkd', {'num_projectors': 2, 'factor': 4}, OptimizerHparams(), 0
+    ),
+    Member(
+      'crd', 'resnet8*0.25', 'crd', {'num_negatives': 8, 'dimension': 4}, OptimizerHparams(), 0
+    ),
   )
   order = stream.order(jnp.int32(0))
   first = cohort.init(stream.batch(order, jnp.int32(0)))

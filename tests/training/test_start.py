@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pidkd_jax import distilled, models
-from pidkd_jax.distilled import Distilled
-from pidkd_jax.errors import UserError
+from pidkd_jax import models
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
+from pidkd_jax.models import distilled
+from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Member
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.training.recipe import Numbers
-from pidkd_jax.types import Network
+from pidkd_jax.training.recipe import OptimizerHparams
 
 IMAGE = (8, 8, 3)
 MEMBERS = tuple(
-  Member(label, 'plain:Plain', label, {}, Numbers(0.05, 0.0), 0) for label in ('linear', 'scratch')
+  Member(label, 'plain:Plain', label, {}, OptimizerHparams(0.05, 0.0), 0)
+  for label in ('linear', 'scratch')
 )
 
 
@@ -59,7 +61,7 @@ def assemble(dataset, bundle):
 
 @pytest.fixture(scope='module')
 def cohort(assemble, bundle):
-  return assemble(distilled.student(bundle))
+  return assemble(distilled.extract_student(bundle))
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +74,7 @@ def flat(tree):
 
 
 def test_all_begin_exactly_as_the_bundles_student(cohort, begun, bundle, batches):
-  start = distilled.student(bundle)
+  start = distilled.extract_student(bundle)
   expected = flat(bundle.variables)
   for state in begun.values():
     own = flat(state.variables)
@@ -116,7 +118,7 @@ def test_training_leaves_the_start_alone(cohort, begun, train):
 
 
 def test_a_plain_network_is_its_own_student(teacher):
-  assert distilled.student(teacher) is teacher
+  assert distilled.extract_student(teacher) is teacher
 
 
 def test_another_student_is_refused(assemble, teacher):

@@ -1,0 +1,1 @@
+"""Trained networks as folders: saved, checked, loaded, described, imported from PyTorch."""

@@ -1,0 +1,212 @@
+"""A network as one self-contained folder: saved, checked, loaded, reused as a teacher.
+
+    variables.npz    every variable under 'collection/module/.../name'
+    card.json        the network's description, dataset, training, cost and results
+    manifest.json    SHA-256 of the two, written last
+    README.md        the card for people, who may add to it (`model_card`)
+
+Loading checks every byte of the first three and builds networks of this package, and of the user's
+own those that he names himself. The last is never read.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from pidkd_jax import models
+from pidkd_jax.bundles import model_card
+from pidkd_jax.core import atomic_folder, npz
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import DatasetSpec, Network
+from pidkd_jax.parallel import processes
+
+_VARIABLES, _CARD, _README = 'variables.npz', 'card.json', 'README.md'
+
+
+# What every card says of the data that its network is for; name and class_names may be null.
+_DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
+# What it keeps of a DatasetSpec where there is one.
+_TEXTS = ('name', 'format', 'archive', 'source', 'fingerprint')
+_SPEC = (*_TEXTS, 'image_size', 'class_names', 'image_shape')
+
+
+# A card has some kilobytes.
+_JSON_LIMIT = 2**24
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+  """A loaded bundle.
+
+  Attributes:
+    network: ready to run.
+    card: what card.json holds; `card['model']` describes the network.
+    digest: SHA-256 (hex) of what the network computes: its variables, description and
+      normalisation; not of how long its training took.
+    folder: where it lies.
+  """
+
+  network: Network
+  card: Mapping[str, Any]
+  digest: str
+  folder: pathlib.Path
+
+  @property
+  def file(self) -> pathlib.Path:
+    """That holds the network's variables."""
+    return self.folder / _VARIABLES
+
+  def reference(self) -> dict[str, Any]:
+    """How the card of a student names this bundle as its teacher's."""
+    return {
+      'digest': self.digest,
+      'model': self.card['model'],
+      'folder': str(self.folder.resolve()),
+    }
+
+
+def dataset_card(
+  spec: DatasetSpec, mean: tuple[float, ...], std: tuple[float, ...]
+) -> dict[str, Any]:
+  """What a card says of the data, and of the normalisation that the network was trained with."""
+  return {**{name: getattr(spec, name) for name in _SPEC}, 'mean': mean, 'std': std}
+
+
+def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
+  """Writes a bundle, replacing one that is there; a kill leaves the old one or the new one whole.
+
+  Args:
+    folder: of the bundle.
+    network: its description joins the card as 'model'.
+    card: JSON values; needs 'dataset' with name, class_names, image_shape, mean and std.
+  """
+  if processes.is_primary():
+    _save(folder, network, card)
+  processes.barrier(folder.name)
+
+
+def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
+  flat = traverse_util.flatten_dict(network.variables, sep='/')
+  card = {'model': models.describe(network.model), **card}
+  with atomic_folder.replacing(folder, loose=(_README,)) as part:
+    np.savez(part / _VARIABLES, **{path: np.asarray(value) for path, value in sorted(flat.items())})
+    atomic_folder.write_json(part / _CARD, card)
+    (part / _README).write_text(model_card.text(card), 'utf-8', 'replace')
+
+
+def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
+  """Reads a bundle and checks every byte; nothing in it can name code to import.
+
+  Args:
+    folder: of the bundle.
+    own: the classes of networks of the user's own that it may hold (`models.families`).
+
+  Raises:
+    UserError: the folder is missing, incomplete, altered, or of no network known here.
+  """
+  manifest_path = folder / atomic_folder.MANIFEST
+  if not manifest_path.is_file():
+    what = 'is half-written or no bundle' if folder.is_dir() else 'does not exist'
+    raise UserError(
+      f'bundle {str(folder)!r} {what}: {atomic_folder.MANIFEST} is not there; name another'
+    )
+  manifest = _read_json(manifest_path)
+  for name in (_VARIABLES, _CARD):
+    path = folder / name
+    if not path.is_file() or manifest.get(name) != atomic_folder.sha256(path):
+      state = 'altered' if path.is_file() else 'missing'
+      raise UserError(
+        f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again, or '
+        'remove it and make it anew'
+      )
+  card = _read_json(folder / _CARD)
+  try:
+    model = models.build(card['model'], own)
+    dataset = {name: card['dataset'][name] for name in _DATASET}
+    _check(card, model.num_classes)
+    image = jax.ShapeDtypeStruct((1, *dataset['image_shape']), jnp.float32)
+    expected = jax.eval_shape(model.init, jax.random.key(0), image)
+    variables = _read_variables(folder / _VARIABLES, expected)
+  except UserError as error:
+    raise UserError(f'bundle {str(folder)!r}: {error}') from error
+  except KeyError as error:
+    raise UserError(f'bundle {str(folder)!r}: {_CARD} lacks {error}') from error
+  except Exception as error:  # A card can describe what fails in any way when it is built.
+    what = ' '.join(f'{error or type(error).__name__}'.split())
+    raise UserError(
+      f'bundle {str(folder)!r} is not one that this version reads: {what}; get another, or make it '
+      'anew'
+    ) from error
+  identity = [manifest[_VARIABLES], card['model'], dataset['mean'], dataset['std']]
+  digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+  return Bundle(Network(variables, model), card, digest, folder)
+
+
+def _check(card: Mapping[str, Any], num_classes: int) -> None:
+  """Raises ValueError for what a card says beside its network and nobody could use."""
+  facts = card['dataset']
+  shape, classes = facts['image_shape'], facts['class_names']
+  if not (isinstance(shape, list) and len(shape) == 3 and all(map(_is_count, shape))):
+    raise ValueError(f'its image_shape is {shape} and not height, width and channels')
+  for name in ('mean', 'std'):
+    values = facts[name]
+    numbers = isinstance(values, list) and all(map(_is_number, values))
+    if not numbers or len(values) != shape[-1] or (name == 'std' and min(values) <= 0):
+      raise ValueError(f'its {name} is {values} and not a number for each of {shape[-1]} channels')
+  named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+  if classes is not None and not (named and len(classes) == num_classes):
+    raise ValueError(f'its class_names are not {num_classes} names')
+  for name in ('training', 'results'):
+    if not isinstance(card.get(name, {}), dict):
+      raise ValueError(f'its {name} is {card[name]} and no JSON object')
+  if 'format' in facts:
+    for name in _TEXTS:
+      if not isinstance(facts.get(name), str):
+        raise ValueError(f'its dataset has no {name}')
+    # A card from before there were folders of images has none.
+    if not isinstance(facts.get('image_size', 0), int):
+      raise ValueError(f'its image_size is {facts["image_size"]} and no whole number')
+
+
+def _is_count(value: Any) -> bool:
+  return isinstance(value, int) and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
+  shapes = traverse_util.flatten_dict(expected, sep='/')
+  flat = npz.read(path)
+  if set(flat) != set(shapes):
+    odd = sorted(set(flat) ^ set(shapes))
+    raise ValueError(f'its variables are not those of its model: {", ".join(odd[:3])}')
+  for name, value in flat.items():
+    wanted = shapes[name]
+    if (value.shape, value.dtype) != (wanted.shape, wanted.dtype):
+      raise ValueError(
+        f'{name} is {value.dtype}{list(value.shape)} and not {wanted.dtype}{list(wanted.shape)}'
+      )
+  return traverse_util.unflatten_dict({n: jnp.asarray(v) for n, v in flat.items()}, sep='/')
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    if path.stat().st_size > _JSON_LIMIT:
+      raise ValueError(f'it has more than {_JSON_LIMIT:,} bytes')
+    value = json.loads(path.read_text())
+  except (ValueError, RecursionError) as error:
+    raise UserError(f'{str(path)!r} is not JSON: {error}; get the bundle anew') from error
+  if not isinstance(value, dict):
+    raise UserError(f'{str(path)!r} holds no JSON object; get the bundle anew')
+  return value

@@ -1,0 +1,1 @@
+"""From a prepared split to training batches: schedule, augmentation, memory or disk."""

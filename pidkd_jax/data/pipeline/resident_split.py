@@ -1,0 +1,64 @@
+"""A split in memory."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import jax
+import numpy as np
+
+from pidkd_jax.data.pipeline.resident_batches import ResidentBatches
+from pidkd_jax.data.pipeline.schedule import Schedule
+from pidkd_jax.data.tfds.prepared import DAMAGE, Prepared
+from pidkd_jax.data.tfds.records import READERS
+from pidkd_jax.parallel import devices
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ResidentSplit:
+  """A split in memory (`examples.Examples`): images uint8 [N, H, W, C] and labels int32 [N]."""
+
+  images: np.ndarray
+  labels: np.ndarray
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    return self.images.shape[1:]
+
+  def __len__(self) -> int:
+    return len(self.labels)
+
+  def take(self, index: np.ndarray) -> 'ResidentSplit':
+    return ResidentSplit(self.images[index], self.labels[index])
+
+  def blocks(self, size: int) -> Iterable[jax.Array]:
+    """Put onto the devices once, all of them."""
+    images = np.pad(self.images, ((0, -len(self) % size), (0, 0), (0, 0), (0, 0)))
+    return devices.put_replicated(images.reshape(-1, size, *self.image_shape))
+
+  def batches(self, schedule: Schedule) -> ResidentBatches:
+    return ResidentBatches(schedule, devices.put_replicated(self.images))
+
+
+def read_split(split: Prepared) -> ResidentSplit:
+  """Reads a whole split of a prepared dataset, in the order of the files.
+
+  Raises:
+    UserError: if a file is missing or damaged, or holds other than the number of examples that
+      the dataset's info declares.
+  """
+  images = np.empty((len(split), *split.image_shape), np.uint8)
+  labels = np.empty(len(split), np.int32)
+  row = 0
+  for file in split.files:
+    end = row + file.examples_in_shard
+    try:
+      for record in READERS[split.builder.info.file_format](file.filename):
+        if row == end:
+          raise ValueError('it holds more records than its info declares')
+        images[row], labels[row] = split.decoded(split.deserialized(record))
+        row += 1
+      if row < end:
+        raise ValueError(f'{end - row} of its {file.examples_in_shard} records are missing')
+    except DAMAGE as error:
+      raise split.damaged(file.filename, error) from error
+  return ResidentSplit(images, labels)

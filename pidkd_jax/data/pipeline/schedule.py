@@ -1,0 +1,74 @@
+"""Which examples a step trains on and how they are augmented: a pure function of (seed, step)."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from pidkd_jax.core.types import Batch
+from pidkd_jax.data.pipeline import augment
+from pidkd_jax.nn.normalisation import normalise
+from pidkd_jax.parallel import devices
+
+
+@struct.dataclass
+class Schedule:
+  """All that makes batches of a training split but its images.
+
+  Attributes:
+    labels: int32 [N].
+    mean: float32 [C], of pixels scaled to [0, 1].
+    std: float32 [C], likewise.
+    key: PRNG key of order, crops and flips.
+    image_shape: (H, W, C).
+    batch_size: B; what an epoch's last batch lacks is dropped with it (each epoch has another
+      order, so no example is lost for good).
+    padding: pixels of zero padding for the random crop; 0 for none.
+    flip: whether images are mirrored at random.
+    dtype: of the batches' images.
+  """
+
+  labels: jax.Array
+  mean: jax.Array
+  std: jax.Array
+  key: jax.Array
+  image_shape: tuple[int, int, int] = struct.field(pytree_node=False)
+  batch_size: int = struct.field(pytree_node=False)
+  padding: int = struct.field(pytree_node=False)
+  flip: bool = struct.field(pytree_node=False)
+  dtype: jnp.dtype = struct.field(pytree_node=False)
+
+  @property
+  def steps_per_epoch(self) -> int:
+    return len(self.labels) // self.batch_size
+
+  @property
+  def shapes(self) -> Batch:
+    """A batch as shapes."""
+    whole = jax.ShapeDtypeStruct((self.batch_size,), jnp.int32)
+    image = jax.ShapeDtypeStruct((self.batch_size, *self.image_shape), self.dtype)
+    return Batch(image, whole, whole)
+
+  @jax.jit
+  def order(self, epoch: jax.Array) -> jax.Array:
+    """The epoch's order of the examples, int32 [N]."""
+    return devices.replicate(jax.random.permutation(self._key(0, epoch), len(self.labels)))
+
+  def index(self, order: jax.Array, step: jax.Array) -> jax.Array:
+    """The examples of a step in the order of its epoch, int32 [B]."""
+    first = step % self.steps_per_epoch * self.batch_size
+    return jax.lax.dynamic_slice(order, (first,), (self.batch_size,))
+
+  @jax.jit
+  def finish(self, images: jax.Array, order: jax.Array, step: jax.Array) -> Batch:
+    """A step's batch from its images as they are stored, uint8 [B, H, W, C]."""
+    index = self.index(order, step)
+    crop_key, flip_key = jax.random.split(self._key(1, step))
+    if self.padding:
+      images = augment.crop(crop_key, images, self.padding)
+    if self.flip:
+      images = augment.flip(flip_key, images)
+    image = normalise(images, self.mean, self.std)
+    return devices.shard_batch(Batch(image.astype(self.dtype), self.labels[index], index))
+
+  def _key(self, purpose: int, count: jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(self.key, purpose), count)

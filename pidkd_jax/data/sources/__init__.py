@@ -1,0 +1,1 @@
+"""The datasets, one a file: a TFDS builder and an entry in the file's `DATASETS`."""

@@ -1,0 +1,128 @@
+"""CIFAR-100, and any archive in its binary format: https://www.cs.toronto.edu/~kriz/cifar.html"""
+
+import posixpath
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+from tensorflow_datasets.core.download.checksums import UrlInfo
+
+from pidkd_jax.data.sources import archive
+from pidkd_jax.data.sources.source import Source
+
+# A record is the coarse label, the fine label, then the red, the green and the blue plane.
+_RECORD = 2 + 3 * 32 * 32
+# The members that are read, and the bytes that each may have: five times CIFAR-100's train split.
+_LIMITS = {
+  'cifar-100-binary/train.bin': 250_000 * _RECORD,
+  'cifar-100-binary/test.bin': 250_000 * _RECORD,
+  'cifar-100-binary/fine_label_names.txt': 2**20,
+  'cifar-100-binary/coarse_label_names.txt': 2**20,
+}
+
+
+class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
+  """TFDS's own cifar100, which needs TensorFlow only to prepare, prepared without it.
+
+  Name, version, features, keys and ids are the official ones, so the prepared files are
+  interchangeable. The classes are those that the archive names.
+  """
+
+  url_infos = {
+    'https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz': UrlInfo(
+      size=168_513_733,
+      checksum='58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec',
+      filename='cifar-100-binary.tar.gz',
+    ),
+  }
+
+  def _info(self):
+    official = super()._info()
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description='32x32 colour images in the binary format of CIFAR-100.',
+      features=tfds.features.FeaturesDict(
+        {
+          **official.features,
+          # Their names, and so their number, come from the archive or from the prepared files.
+          'label': tfds.features.ClassLabel(),
+          'coarse_label': tfds.features.ClassLabel(),
+        }
+      ),
+      supervised_keys=official.supervised_keys,
+      homepage=official.homepage,
+      citation=official.citation,
+    )
+
+  def _split_generators(self, dl_manager):
+    [url] = self.url_infos
+    path = Path(dl_manager.download(url))
+    members = _read(path)
+    for key, prefix in ('label', 'fine'), ('coarse_label', 'coarse'):
+      member = f'cifar-100-binary/{prefix}_label_names.txt'
+      self.info.features[key].names = archive.label_names(path, member, members[member])
+    return {
+      split: self._generate_examples(split, self._records(path, split, members))
+      for split in ('train', 'test')
+    }
+
+  def _records(self, path, split, members):
+    """A split's records, checked: uint8 [N, 3074]."""
+    member = f'cifar-100-binary/{split}.bin'
+    data = np.frombuffer(members[member], np.uint8)
+    if not len(data) or len(data) % _RECORD:
+      raise archive.broken(
+        path, f'{member} has {len(data):,} bytes, not some whole number of {_RECORD}-byte records'
+      )
+    records = data.reshape(-1, _RECORD)
+    for column, key in enumerate(('coarse_label', 'label')):
+      highest, known = records[:, column].max(), self.info.features[key].num_classes
+      if highest >= known:
+        raise archive.broken(path, f'{member} has the {key} {highest}, but {known} are named')
+    return records
+
+  def _generate_examples(self, split, records):
+    for index, record in enumerate(records):
+      planes = record[2:].reshape(3, 32, 32)
+      yield (
+        index,
+        {
+          'id': f'{split}_{index:05d}',
+          # A Pillow image, because TFDS encodes an array by TensorFlow.
+          'image': Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0))),
+          'label': record[1],
+          'coarse_label': record[0],
+        },
+      )
+
+
+def _read(path: Path) -> dict[str, bytes]:
+  """The members that are needed, in one pass: a gzip cannot be entered in the middle."""
+  members = {}
+  with archive.reading(path), tarfile.open(path, 'r:gz') as tar:
+    for info in tar:
+      name = posixpath.normpath(info.name)
+      if info.isreg() and name in _LIMITS:
+        archive.check_size(path, name, info.size, _LIMITS[name])
+        members[name] = tar.extractfile(info).read()
+    # The checksum of a gzip stands behind the last member and is compared when it is reached.
+    while tar.fileobj.read(2**20):
+      pass
+  if missing := sorted(_LIMITS.keys() - members.keys()):
+    raise archive.broken(path, f'it has no {", ".join(missing)}')
+  return members
+
+
+DATASETS = {
+  'cifar100': Source(
+    builder=Cifar100,
+    origin='https://www.cs.toronto.edu/~kriz/cifar.html, the official archive',
+    padding=4,
+    flip=True,
+    # As the distillation literature's code has them (RepDistiller, mdistiller, SimKD).
+    mean=(0.5071, 0.4867, 0.4408),
+    std=(0.2675, 0.2565, 0.2761),
+  ),
+}

@@ -1,0 +1,142 @@
+"""A folder of the user's own images in ImageNet's layout: train/CLASS/IMAGE, test/CLASS/IMAGE."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.sources.folder import Folder, scan
+from pidkd_jax.data.sources.source import Source
+from pidkd_jax.data.tfds import image as image_lib
+from pidkd_jax.data.tfds.preparation import own_name
+
+# Pixels; as small as the digits, the smallest images that the networks are tried on.
+_LEAST = 8
+
+
+class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """TFDS's ImageFolder in a form that is prepared once, without TensorFlow.
+
+  An image is made RGB and upright; if a size is given, it is scaled until its shorter side has it,
+  antialiased, and the middle is kept. What is stored is a PNG of the result. The classes are the
+  folders of train, sorted; an example's id is its path within the folder.
+
+  Attributes, which `bind` sets:
+    folder: where the images are.
+    shape: (H, W, 3) of what is prepared.
+    description: one line that says which folder, which split of it is test, and the size.
+    side: what the images' H and W are brought to; 0: they all have `shape`.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  folder: Folder
+  shape: tuple[int, int, int]
+  description: str
+  side: int
+
+  def _info(self):
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description=self.description,
+      features=tfds.features.FeaturesDict(
+        {
+          'id': tfds.features.Text(),
+          'image': tfds.features.Image(shape=self.shape),
+          'label': tfds.features.ClassLabel(names=self.folder.class_names),
+        }
+      ),
+      supervised_keys=('image', 'label'),
+    )
+
+  def _split_generators(self, dl_manager):
+    del dl_manager  # Nothing to download.
+    return {split: self._generate_examples(images) for split, images in self.folder.images.items()}
+
+  def _generate_examples(self, images):
+    for name, paths in images.items():
+      for path in paths:
+        key = self.folder.name(path)
+        yield key, {'id': key, 'image': self._image(path), 'label': name}
+
+  def _image(self, path):
+    image = _upright(path)
+    if self.side:
+      return image_lib.cover(image, self.side, self.side)
+    height, width, _ = self.shape
+    if image.size != (width, height):
+      raise UserError(
+        f'{path} is {image.width}x{image.height} pixels, and {self.folder.paths[0]} is'
+        f' {width}x{height}; bring them to one size with --config.data.image_size, e.g. 32'
+      )
+    return image
+
+
+def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
+  """The builder of one folder, under a name that stands for its images and the size.
+
+  Args:
+    path: the folder; every file in it is read, for the name.
+    image_size: side of the square images that are wanted; 0: as they are, all of one size.
+    in_memory: whether they are to be read into memory.
+
+  Raises:
+    UserError: the folder is not usable (see `scan`), or the images would be smaller than 8 pixels
+      or, where they have to fit, larger than the machine's memory.
+  """
+  if image_size and image_size < _LEAST:
+    raise UserError(
+      f'data.image_size is {image_size}; it must be at least {_LEAST}, or 0 for images that have'
+      ' one size already'
+    )
+  found = scan(path)
+  first = found.paths[0]
+  width, height = (image_size, image_size) if image_size else _upright(first).size
+  if min(width, height) < _LEAST:
+    raise UserError(
+      f'{first} is {width}x{height} pixels, fewer than {_LEAST}; enlarge the images with'
+      ' --config.data.image_size, e.g. 32'
+    )
+  size, memory = len(found.paths) * width * height * 3, _memory()
+  if in_memory and size > memory:
+    raise UserError(
+      f'the {len(found.paths):,} images of {path} at {width}x{height} take {size / 1e9:.1f} GB and'
+      f' this machine has {memory / 1e9:.1f}; give a smaller --config.data.image_size, or'
+      ' --config.data.streaming=always'
+    )
+  sha256 = hashlib.sha256(f'{found.sha256()} {image_size}'.encode()).hexdigest()
+  scaled = f'scaled and cut to {image_size}x{image_size}' if image_size else 'not scaled'
+
+  class Bound(ImageFolder, skip_registration=True):
+    name = own_name('folder', path, sha256)
+    folder = found
+    shape = (height, width, 3)
+    description = f'{path.name}, train and {found.test}, {scaled}'
+    side = image_size
+
+  return Bound
+
+
+def _upright(path: Path) -> Image.Image:
+  try:
+    return image_lib.upright(path)
+  except ValueError as error:
+    raise UserError(f'{path} is {error}; mend or remove it') from error
+
+
+def _memory() -> int:
+  """Bytes of memory that the machine has."""
+  return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+
+
+DATASETS = {
+  'image_folder': Source(
+    builder=ImageFolder,
+    bind=bind,
+    origin="the user's own images",
+    flip=True,
+  ),
+}

@@ -1,0 +1,1 @@
+"""TFDS without TensorFlow: prepare a dataset, read its records, decode its images."""

@@ -1,0 +1,157 @@
+"""A run's folder: what it holds besides figures and checkpoints, and whose it is."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Collection, Iterator
+from importlib import metadata
+from typing import Any
+
+import jax
+from flax import traverse_util
+
+from pidkd_jax.core import runtime
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.parallel import devices, processes
+
+_PACKAGES = (
+  'pidkd_jax',
+  'jax',
+  'jaxlib',
+  'flax',
+  'optax',
+  'orbax-checkpoint',
+  'numpy',
+  'tensorflow-datasets',
+  'pillow',
+)
+
+
+def claim(
+  folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
+) -> None:
+  """Writes down what a run is, or checks that the folder's run is the same.
+
+  Args:
+    folder: of the run; made if it is not there.
+    file: where in the folder, e.g. 'config.json'.
+    content: JSON values.
+    harmless: dotted names of entries that may differ, as they do not change the result.
+
+  Raises:
+    UserError: the folder cannot be written, or holds another run.
+  """
+  check(folder, file, content, harmless)
+  with _said(folder, file):
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / file, content)
+
+
+def check(
+  folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
+) -> None:
+  """What `claim` checks, with its arguments; nothing is written."""
+  path = folder / file
+  with _said(folder, file):
+    if path.exists():
+      _check_same(folder, json.loads(path.read_text()), content, harmless)
+    elif (folder / 'checkpoints').exists():
+      raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+      number = errno.EACCES if nearest.is_dir() else errno.ENOTDIR
+      raise OSError(number, os.strerror(number))
+
+
+@contextlib.contextmanager
+def _said(folder: pathlib.Path, file: str) -> Iterator[None]:
+  """Turns what goes wrong with a run's folder and the file in it into one line."""
+  try:
+    yield
+  except OSError as error:
+    raise UserError(
+      f'workdir {str(folder)!r} cannot be written: {error.strerror}; give another folder'
+    ) from error
+  except ValueError as error:
+    raise UserError(f'{str(folder / file)!r} is damaged: {error}; give another workdir') from error
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path) -> Iterator[None]:
+  """Keeps a run's folder for this process; the lock goes with the process, however it ends.
+
+  Raises:
+    UserError: another process is at work there.
+  """
+  if not processes.is_primary():
+    yield
+    return
+  with (folder / 'lock').open('w') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f'another run is at work in {str(folder)!r}; wait until it is done, or give another folder'
+      ) from error
+    yield
+
+
+def local(name: str, path: str) -> pathlib.Path:
+  """A folder that the user named, as a path on this machine's disk.
+
+  Raises:
+    UserError: none was given, or it is on a remote store.
+  """
+  if not path:
+    raise UserError(f'no {name} was given; name a folder')
+  if path.startswith('-'):
+    raise UserError(f'{name} {path!r} looks like a flag; name a folder')
+  if '://' in path:
+    raise UserError(
+      f'{name} {path!r} is not on a local disk; name a local folder, and copy from or to it'
+    )
+  try:
+    return pathlib.Path(path).expanduser()
+  except RuntimeError as error:
+    raise UserError(f'{name} {path!r}: there is no such user; name a folder') from error
+
+
+def environment() -> dict[str, Any]:
+  """Versions and hardware that a result comes from."""
+  return {
+    'python': platform.python_version(),
+    **{package: metadata.version(package) for package in _PACKAGES},
+    'platform': jax.default_backend(),
+    'device': jax.devices()[0].device_kind,
+    'devices': devices.count(),
+    'processes': jax.process_count(),
+    'cores': runtime.cores(),
+  }
+
+
+def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+  """Replaces a file at once, so that a reader never sees a part of it; the first process does."""
+  if processes.is_primary():
+    part = path.with_suffix('.partial')
+    part.write_text(json.dumps(value, indent=2) + '\n')
+    part.replace(path)
+  processes.barrier(path.name)
+
+
+def _check_same(folder, before, now, harmless) -> None:
+  if not isinstance(before, dict):
+    raise ValueError('it holds no JSON object')
+  # Through JSON, where a tuple is a list.
+  before, now = (
+    traverse_util.flatten_dict(tree, sep='.') for tree in (before, json.loads(json.dumps(now)))
+  )
+  for name in sorted(before.keys() | now.keys()):
+    if name not in harmless and before.get(name) != now.get(name):
+      raise UserError(
+        f'workdir {str(folder)!r} holds a run with {name} = {before.get(name)!r} and not '
+        f'{now.get(name)!r}; give another --workdir'
+      )

@@ -1,0 +1,1 @@
+"""Layers, the projector stack, losses and numerics: what networks and methods are built from."""

@@ -1,0 +1,1 @@
+"""Devices, processes and signals: how one training runs on several of them."""

@@ -1,0 +1,691 @@
+"""PyTorch checkpoints: golden outputs, PyTorch's own networks, and two in plain numpy.
+
+Where PyTorch is missing, the golden outputs and the networks in numpy are what remains.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import pickle
+import sys
+from collections import OrderedDict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from pidkd_jax import models
+from pidkd_jax.bundles import torch_import, torch_names
+from pidkd_jax.bundles.torch_import import Checkpoint
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
+from tests.families import SMALL
+
+
+@jax.jit
+def run(network, image):
+  features = network.encode(image)
+  return network.classify(features.pooled), features
+
+
+# --- golden outputs
+
+
+def test_golden_outputs_are_compared_wherever_there_are_any(reference):
+  [mark] = test_agrees_with_the_golden_outputs.pytestmark
+  recorded = json.loads((reference / 'golden.json').read_text())
+  # A long one is a parameter with a mark.
+  assert {getattr(case, 'values', (case,))[0] for case in mark.args[1]} == recorded.keys()
+
+
+@pytest.fixture(scope='module')
+def golden(reference):
+  """The module that builds the weights and the input of the golden outputs."""
+  path = reference.parent / 'tools' / 'golden.py'
+  spec = importlib.util.spec_from_file_location('golden', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def relative(found, expected):
+  expected = np.asarray(expected)
+  return np.max(np.abs(np.asarray(found) - expected)) / np.max(np.abs(expected))
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'resnet20',
+    'resnet8x4',
+    'resnet14x2',
+    'ResNet18',
+    'wrn_16_2',
+    'vgg8',
+    'MobileNetV2',
+    'ShuffleV1',
+    'ShuffleV2',
+  ],
+)
+def test_agrees_with_the_golden_outputs(name, reference, golden):
+  expected = json.loads((reference / 'golden.json').read_text())[name]
+  keys = json.loads((reference / 'state_dicts.json').read_text())[name]
+  variables = torch_import.convert(golden.state_dict(keys), name)
+  network = Network(variables, models.create(name, num_classes=100))
+  logits, features = run(network, golden.image().transpose(0, 2, 3, 1))
+  error = relative(logits, expected['logits'])
+  print(f'golden {name}: {error:.1e} of the largest logit')
+  assert error < 1e-4
+  maps = [*features.stages, features.pooled]
+  for found, wanted in zip(maps, expected['features'], strict=True):
+    shape = (*found.shape[:1], found.shape[-1], *found.shape[1:-1])
+    assert list(shape) == wanted['shape']
+    # A mean may be near 0: the map's spread is the measure.
+    assert abs(np.mean(found) - wanted['mean']) < 1e-4 * wanted['std']
+    assert abs(np.std(found) / wanted['std'] - 1) < 1e-4
+
+
+@pytest.mark.parametrize('name', models.names())
+def test_takes_the_state_dicts_of_the_community(name, reference):
+  keys = json.loads((reference / 'state_dicts.json').read_text())[name]
+  state = {key: np.zeros(shape, np.float16) for key, shape in keys.items()}
+  variables = torch_import.convert(state, name)
+  used = [shape for key, shape in keys.items() if not key.endswith('num_batches_tracked')]
+  leaves = jax.tree.leaves(variables)
+  assert sum(leaf.size for leaf in leaves) == sum(int(np.prod(shape)) for shape in used)
+  assert all(leaf.dtype == np.float32 for leaf in leaves)
+
+
+def random_state(shapes):
+  """Arrays of these shapes, norms' statistics included, that keep a network's maps in range."""
+  rng = np.random.default_rng(0)
+  state = {}
+  for key, shape in shapes.items():
+    if key.endswith('num_batches_tracked'):
+      state[key] = np.array(7)
+      continue
+    if len(shape) > 1:
+      value = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
+    elif key.endswith(('weight', 'running_var')):
+      value = rng.uniform(0.5, 1.5, shape)
+    else:
+      value = 0.3 * rng.normal(size=shape)
+    state[key] = value.astype(np.float32)
+  return state
+
+
+# --- PyTorch itself
+
+
+@pytest.fixture(scope='module')
+def torch():
+  torch = pytest.importorskip('torch', reason="compares with PyTorch: pip install '.[test]'")
+  # Its threads wait for one another, for long where other tests have the cores.
+  threads = torch.get_num_threads()
+  torch.set_num_threads(1)
+  yield torch
+  torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope='module')
+def networks(torch):
+  return importlib.import_module('benchmarks.pytorch.networks')
+
+
+@pytest.fixture(scope='module')
+def simkd(torch):
+  return importlib.import_module('benchmarks.pytorch.simkd')
+
+
+def randomise(torch, module):
+  """Gives a PyTorch module random entries, for inference; returns them."""
+  state = random_state({key: tuple(value.shape) for key, value in module.state_dict().items()})
+  module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+  module.eval()
+  return state
+
+
+def random_image(size):
+  """[2, 3, size, size], large enough for ReLU6 to clip."""
+  return (3 * np.random.default_rng(1).normal(size=(2, 3, size, size))).astype(np.float32)
+
+
+def nhwc(x):
+  return np.asarray(x).transpose(0, 2, 3, 1)
+
+
+def test_the_same_networks_are_written_in_pytorch(networks):
+  assert set(networks.names()) == set(models.names())
+
+
+@pytest.mark.parametrize('name', models.names())
+def test_pytorch_has_the_entries_of_the_community(name, torch, networks, reference):
+  expected = json.loads((reference / 'state_dicts.json').read_text())[name]
+  with torch.device('meta'):
+    state = networks.create(name, 200 if 'TinyImageNet' in name else 100).state_dict()
+  assert {key: list(value.shape) for key, value in state.items()} == expected
+
+
+# An odd size tells apart what an even one does not; VGG pools once more from 64 on.
+ODD = [(name, 35) for name in SMALL.values() if name not in ('vgg8', 'ResNet18')] + [('vgg8', 63)]
+
+
+@pytest.mark.parametrize(
+  'name, size',
+  [(name, 64 if 'TinyImageNet' in name else 32) for name in models.names()]
+  + [*ODD, ('ResNet50', 35), ('vgg8', 64)],
+)
+def test_agrees_with_pytorch(name, size, torch, networks):
+  # As many classes as the golden outputs have: some are compiled already.
+  theirs = networks.create(name, num_classes=100)
+  ours = torch_import.network(randomise(torch, theirs), name)
+  image = random_image(size)
+  with torch.no_grad():
+    maps, target = theirs.features(torch.from_numpy(image))
+    expected = theirs(torch.from_numpy(image))
+  logits, features = run(ours, nhwc(image))
+  pairs = {'logits': (logits, expected), 'target': (features.target, nhwc(target))}
+  for i, (found, wanted) in enumerate(zip(features.stages, maps, strict=True)):
+    pairs[f'stage {i}'] = found, nhwc(wanted)
+  for found, wanted in pairs.values():
+    assert found.shape == tuple(wanted.shape)
+  errors = {what: relative(*pair) for what, pair in pairs.items()}
+  worst = max(errors, key=errors.get)
+  print(f'PyTorch {name} at {size}x{size}: {errors[worst]:.1e} of the largest value ({worst})')
+  assert errors[worst] < 1e-4
+
+
+# --- PyTorch's arithmetic in plain numpy, NCHW
+
+
+def conv(x, weight, stride=1):
+  edge = weight.shape[-1] // 2
+  x = np.pad(x, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+  windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
+  return np.einsum('bchwij,ocij->bohw', windows[:, :, ::stride, ::stride], weight)
+
+
+def norm(x, state, name):
+  scale, bias, mean, var = (
+    state[f'{name}.{entry}'].astype(np.float64)[:, None, None]
+    for entry in ('weight', 'bias', 'running_mean', 'running_var')
+  )
+  return (x - mean) / np.sqrt(var + 1e-5) * scale + bias
+
+
+def relu(x):
+  return np.maximum(x, 0)
+
+
+def resnet8(state, x):
+  x = relu(norm(conv(x, state['conv1.weight']), state, 'bn1'))
+  for layer, stride in (('layer1.0', 1), ('layer2.0', 2), ('layer3.0', 2)):
+    y = relu(norm(conv(x, state[f'{layer}.conv1.weight'], stride), state, f'{layer}.bn1'))
+    y = norm(conv(y, state[f'{layer}.conv2.weight']), state, f'{layer}.bn2')
+    if stride > 1:
+      x = conv(x, state[f'{layer}.downsample.0.weight'], stride)
+      x = norm(x, state, f'{layer}.downsample.1')
+    x = relu(x + y)
+  return x.mean((2, 3)) @ state['fc.weight'].T + state['fc.bias']
+
+
+def wrn_16_1(state, x):
+  x = conv(x, state['conv1.weight'])
+  for stage, first in ((1, 1), (2, 2), (3, 2)):
+    for block in range(2):
+      name, stride = f'block{stage}.layer.{block}', first if block == 0 else 1
+      y = relu(norm(x, state, f'{name}.bn1'))
+      if f'{name}.convShortcut.weight' in state:
+        x = conv(y, state[f'{name}.convShortcut.weight'], stride)
+      y = relu(norm(conv(y, state[f'{name}.conv1.weight'], stride), state, f'{name}.bn2'))
+      x = x + conv(y, state[f'{name}.conv2.weight'])
+  x = relu(norm(x, state, 'bn1'))
+  return x.mean((2, 3)) @ state['fc.weight'].T + state['fc.bias']
+
+
+def conv_norm(conv, norm, inputs, outputs, size):
+  return {f'{conv}.weight': (outputs, inputs, size, size), **norm_entries(norm, outputs)}
+
+
+def norm_entries(name, channels):
+  entries = ('weight', 'bias', 'running_mean', 'running_var')
+  return {f'{name}.{entry}': (channels,) for entry in entries} | {f'{name}.num_batches_tracked': ()}
+
+
+def resnet8_shapes():
+  found = conv_norm('conv1', 'bn1', 3, 16, 3)
+  for stage, (inputs, outputs) in enumerate(((16, 16), (16, 32), (32, 64)), start=1):
+    block = f'layer{stage}.0'
+    found |= conv_norm(f'{block}.conv1', f'{block}.bn1', inputs, outputs, 3)
+    found |= conv_norm(f'{block}.conv2', f'{block}.bn2', outputs, outputs, 3)
+    if inputs != outputs:
+      found |= conv_norm(f'{block}.downsample.0', f'{block}.downsample.1', inputs, outputs, 1)
+  return found | {'fc.weight': (5, 64), 'fc.bias': (5,)}
+
+
+def wrn_16_1_shapes():
+  found = {'conv1.weight': (16, 3, 3, 3)}
+  for stage, (inputs, outputs) in enumerate(((16, 16), (16, 32), (32, 64)), start=1):
+    for block, width in ((0, inputs), (1, outputs)):
+      name = f'block{stage}.layer.{block}'
+      found |= norm_entries(f'{name}.bn1', width)
+      found |= conv_norm(f'{name}.conv1', f'{name}.bn2', width, outputs, 3)
+      found[f'{name}.conv2.weight'] = (outputs, outputs, 3, 3)
+      if width != outputs:
+        found[f'{name}.convShortcut.weight'] = (outputs, width, 1, 1)
+  return found | norm_entries('bn1', 64) | {'fc.weight': (5, 64), 'fc.bias': (5,)}
+
+
+NETWORKS = {'resnet8': (resnet8, resnet8_shapes), 'wrn_16_1': (wrn_16_1, wrn_16_1_shapes)}
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('size', [8, 9])
+def test_agrees_with_plain_numpy(name, size):
+  forward, shapes = NETWORKS[name]
+  state = random_state(shapes())
+  image = np.random.default_rng(1).normal(size=(2, 3, size, size))
+  network = Network(torch_import.convert(state, name), models.create(name, num_classes=5))
+  logits, _ = run(network, jnp.asarray(image.transpose(0, 2, 3, 1), jnp.float32))
+  assert relative(logits, forward(state, image)) < 1e-5
+
+
+# --- what does not fit
+
+
+def message(state, model):
+  with pytest.raises(UserError) as error:
+    torch_import.convert(state, model)
+  assert '\n' not in str(error.value)
+  return str(error.value)
+
+
+@pytest.fixture
+def few(monkeypatch):
+  """To say what a state dict looks like, all networks are compared: here a few, to be quick."""
+  monkeypatch.setattr(models, 'names', lambda: ['resnet14', 'resnet8', 'wrn_16_1'])
+
+
+def test_keys_that_do_not_fit_are_named(few):
+  state = random_state(resnet8_shapes())
+  assert len([key for key in state if not key.endswith('num_batches_tracked')]) == 47
+  state['layer4.0.conv1.weight'] = np.zeros((1, 1, 3, 3), np.float32)
+  state['bn1.colour'] = np.zeros(16, np.float32)
+  state['conv1.weight'] = np.zeros((16, 1, 3, 3), np.float32)
+  del state['layer2.0.bn2.running_var']
+  found, _, problems = message(state, 'resnet8').partition('): ')
+  # 45 of its 47 entries are there, and of 50 in all: three are not its own.
+  assert found == (
+    "the state dict does not fit 'resnet8' "
+    "(it looks most like 'resnet8', with 90% of all entries alike"
+  )
+  assert problems.split('; ') == [
+    'missing: layer2.0.bn2.running_var',
+    'surplus: bn1.colour, layer4.0.conv1.weight',
+    'misshapen: conv1.weight [16, 1, 3, 3]',
+  ]
+
+
+def test_many_missing_keys_are_not_all_listed(few):
+  found = message({'fc.weight': np.zeros((5, 64)), 'fc.bias': np.zeros(5)}, 'resnet8')
+  assert found.startswith(
+    "the state dict does not fit 'resnet8' (it looks like none of the networks here): missing: "
+  )
+  assert found.endswith(', ...') and len(found) < 400
+
+
+def test_another_networks_state_dict_is_told_by_its_name():
+  """With all networks to tell it from, of which some share all keys and differ in shapes alone."""
+  made = models.create('resnet32x4', num_classes=7)
+  init = jax.eval_shape(made.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  state = {}
+  for path, leaf in traverse_util.flatten_dict(init).items():
+    order = {4: (3, 2, 0, 1), 2: (1, 0)}.get(leaf.ndim, range(leaf.ndim))
+    shape = [leaf.shape[axis] for axis in order]
+    state[torch_names.key('ResNet', path)] = np.zeros(shape, np.float16)
+  found = message(state, 'resnet8x4')
+  assert found.startswith(
+    "the state dict does not fit 'resnet8x4' (it is that of 'resnet32x4'): surplus: layer1.1."
+  )
+  assert torch_import.network(state, 'resnet32x4').model == made
+
+
+@pytest.mark.parametrize('key', ['fc.weight', 'fc.bias'])
+def test_a_state_dict_without_a_classifier_is_refused(key, few):
+  state = random_state(resnet8_shapes())
+  del state[key]
+  assert f'missing: {key}' in message(state, 'resnet8')
+
+
+def test_a_classifier_may_be_a_1x1_convolution():
+  state = random_state(resnet8_shapes())
+  found = torch_import.convert(
+    state | {'fc.weight': state['fc.weight'][:, :, None, None]}, 'resnet8'
+  )
+  jax.tree.map(np.testing.assert_array_equal, found, torch_import.convert(state, 'resnet8'))
+
+
+def test_an_unknown_model_is_refused():
+  assert "unknown model 'resnet9'" in message({'fc.weight': np.zeros((5, 64))}, 'resnet9')
+
+
+@pytest.mark.parametrize('name', SMALL.values())
+def test_every_variable_of_a_family_has_a_name_of_its_own(name):
+  model = models.create(name, num_classes=2)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  paths = traverse_util.flatten_dict(shapes)
+  keys = {torch_names.key(type(model).__name__, path) for path in paths}
+  assert len(keys) == len(paths)
+
+
+@pytest.mark.parametrize(
+  'family, module', [('AlexNet', 'stem'), ('Distilled', 'stem'), ('ResNet', 'stage1_attention')]
+)
+def test_what_has_no_name_in_pytorch_is_a_lookup_error(family, module):
+  with pytest.raises(LookupError):
+    torch_names.key(family, ('params', module, 'conv', 'kernel'))
+
+
+# --- files
+
+
+@pytest.fixture(scope='module')
+def weights(torch):
+  """A state dict, as small as it can be."""
+  rng = np.random.default_rng(0)
+  state = OrderedDict(
+    (key, torch.from_numpy(rng.normal(size=shape).astype(np.float32)))
+    for key, shape in {'conv1.weight': (4, 3, 3, 3), 'bn1.running_var': (4,)}.items()
+  )
+  return state | {'bn1.num_batches_tracked': torch.tensor(7)}
+
+
+@pytest.fixture
+def saved(torch, tmp_path):
+  """A function that saves something with PyTorch, and says where."""
+
+  def saved(content, **settings):
+    torch.save(content, tmp_path / 'file.pth', **settings)
+    return tmp_path / 'file.pth'
+
+  return saved
+
+
+def assert_holds(state, weights):
+  assert state.keys() == weights.keys()
+  for key, value in state.items():
+    assert isinstance(value, np.ndarray)
+    np.testing.assert_array_equal(value, weights[key].float().numpy())
+
+
+LAYOUTS = {
+  'bare': lambda w: w,
+  'model': lambda w: {'model': w},
+  'state_dict': lambda w: {'state_dict': w},
+  'parallel': lambda w: {'model': {f'module.{key}': value for key, value in w.items()}},
+  'with the best accuracy of numpy': lambda w: {'model': w, 'best_acc': np.float64(71.5)},
+  'of single precision': lambda w: {'model': w, 'best_acc': np.float32(71.5)},
+  'counted': lambda w: {'model': w, 'epoch': np.int64(240), 'best_acc': 71.5},
+  'with the best accuracy of PyTorch': lambda w: {'model': w, 'best_acc': w['conv1.weight'].mean()},
+}
+
+
+@pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'legacy'])
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_reads_the_layouts_of_the_community(layout, legacy, saved, weights):
+  path = saved(LAYOUTS[layout](weights), _use_new_zipfile_serialization=not legacy)
+  found = torch_import.read(path)
+  assert found.projector is None
+  assert_holds(found.model, weights)
+
+
+def test_a_file_of_a_training_becomes_the_network_that_it_was(torch, networks, saved):
+  """As RepDistiller saves it in the middle of a training on many GPUs."""
+  theirs = networks.create('resnet8', num_classes=5)
+  randomise(torch, theirs)
+  optimizer = torch.optim.SGD(theirs.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
+  theirs.train()
+  image = torch.from_numpy(random_image(16))
+  theirs(image).square().mean().backward()
+  optimizer.step()
+  theirs.eval()
+  content = {
+    'epoch': 3,
+    'model': torch.nn.DataParallel(theirs).state_dict(),
+    'best_acc': np.float64(12.5),
+    'optimizer': optimizer.state_dict(),
+  }
+  assert all(key.startswith('module.') for key in content['model'])
+  ours = torch_import.network(torch_import.read(saved(content)).model, 'resnet8')
+  with torch.no_grad():
+    expected = theirs(image)
+  assert relative(run(ours, nhwc(image))[0], expected) < 1e-5
+
+
+def test_only_a_prefix_of_all_is_left_out(saved, weights):
+  state = {'module.conv1.weight': weights['conv1.weight'], 'fc.bias': weights['bn1.running_var']}
+  assert torch_import.read(saved(state)).model.keys() == state.keys()
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float64'])
+def test_weights_of_other_precisions_are_read(dtype, torch, saved, weights):
+  state = {
+    key: value.to(getattr(torch, dtype)) if value.is_floating_point() else value
+    for key, value in weights.items()
+  }
+  found = torch_import.read(saved({'model': state})).model
+  assert_holds(found, state)
+  assert found['conv1.weight'].dtype == np.float32
+
+
+def test_numbers_that_numpy_1_wrote_are_let_through(saved, weights):
+  content = {'model': weights, 'best_acc': np.float64(79.4)}
+  path = saved(content, _use_new_zipfile_serialization=False)
+  written = path.read_bytes()
+  # The name that it had there; in a pickle of protocol 2 a line of text.
+  path.write_bytes(written.replace(b'numpy._core.multiarray\n', b'numpy.core.multiarray\n'))
+  assert path.read_bytes() != written
+  assert_holds(torch_import.read(path).model, weights)
+
+
+def test_the_projector_lies_beside_the_student(saved, weights):
+  projector = {'module.transfer.0.weight': 2 * weights['conv1.weight']}
+  found = torch_import.read(saved({'model': weights, 'proj': projector}))
+  assert_holds(found.model, weights)
+  assert_holds(found.projector, {'transfer.0.weight': 2 * weights['conv1.weight']})
+
+
+def refusal(path):
+  with pytest.raises(UserError) as error:
+    torch_import.read(path)
+  assert '\n' not in str(error.value) and len(str(error.value)) < 400
+  assert str(path) in str(error.value)
+  return str(error.value)
+
+
+class Malicious:
+  """Makes a folder when it is unpickled."""
+
+  def __init__(self, folder):
+    self.folder = folder
+
+  def __reduce__(self):
+    return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize('kind', ['zip', 'legacy', 'pickle'])
+def test_code_in_a_file_never_runs(kind, saved, weights, tmp_path):
+  made = tmp_path / 'made'
+  content = {'model': weights, 'best_acc': Malicious(made)}
+  if kind == 'pickle':
+    path = tmp_path / 'file.pth'
+    path.write_bytes(pickle.dumps({'best_acc': Malicious(made)}, protocol=2))
+  else:
+    path = saved(content, _use_new_zipfile_serialization=kind == 'zip')
+  found = refusal(path)
+  assert f'names code ({os.mkdir.__module__}.mkdir)' in found and 'where you trust it' in found
+  assert not made.exists()
+  # It would have run elsewhere.
+  pickle.loads(pickle.dumps(Malicious(made)))
+  assert made.is_dir()
+
+
+def test_a_pickled_network_is_refused(networks, saved):
+  """What `torch.save(model)` writes names its class, which may be anything."""
+  assert 'names code (benchmarks.pytorch.networks.ResNet)' in refusal(
+    saved(networks.create('resnet8', num_classes=5))
+  )
+
+
+DAMAGED = {
+  'text': lambda content: b'# Weights\n\nSee the release page.\n',
+  'empty': lambda content: b'',
+  'half': lambda content: content[: len(content) // 2],
+  'its first bytes': lambda content: content[:10],
+  'a web page': lambda content: b'<!DOCTYPE html><html><body>404</body></html>',
+}
+
+
+@pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'legacy'])
+@pytest.mark.parametrize('damage', DAMAGED)
+def test_a_damaged_file_is_refused(damage, legacy, saved, weights):
+  path = saved(weights, _use_new_zipfile_serialization=not legacy)
+  path.write_bytes(DAMAGED[damage](path.read_bytes()))
+  found = refusal(path)
+  if damage in ('empty', 'half'):
+    assert 'is damaged or no PyTorch file' in found
+
+
+def test_a_missing_file_is_refused(torch, tmp_path):
+  assert 'is not there' in refusal(tmp_path / 'file.pth')
+  assert 'is not there' in refusal(tmp_path)
+
+
+CONTENTS = {
+  'a list': (lambda w: list(w.values()), 'holds a list and no state dict'),
+  'a tensor': (lambda w: w['conv1.weight'], 'holds a Tensor and no state dict'),
+  'a number': (lambda w: 3, 'holds a int and no state dict'),
+  'nothing': (lambda w: {}, 'holds no state dict'),
+  'an empty model': (lambda w: {'model': {}}, 'holds no state dict'),
+  'a name for a model': (lambda w: {'model': 'resnet8', 'state_dict': w}, 'holds no state dict'),
+  'no tensors': (lambda w: {'model': {'epoch': 3}}, 'epoch is no dense tensor'),
+  'weights elsewhere': (lambda w: {'epoch': 3, 'net': w}, 'epoch, net is no dense tensor'),
+  'a projector that is none': (lambda w: {'model': w, 'proj': [1]}, 'holds no state dict'),
+}
+
+
+@pytest.mark.parametrize('content', CONTENTS)
+def test_a_file_without_a_state_dict_is_refused(content, saved, weights):
+  make, said = CONTENTS[content]
+  assert said in refusal(saved(make(weights)))
+
+
+def test_keys_that_are_no_texts_are_refused(saved, weights):
+  assert 'holds no state dict' in refusal(saved({0: weights['conv1.weight']}))
+
+
+def test_tensors_that_are_no_arrays_are_refused(saved, weights):
+  weight = weights['conv1.weight']
+  for odd in (weight.to_sparse(), weight.to('meta')):
+    assert 'conv1.weight is no dense tensor' in refusal(saved({'conv1.weight': odd}))
+
+
+def test_parameters_are_read_as_tensors_are(torch, saved, weights):
+  """What `state_dict(keep_vars=True)` holds."""
+  state = {'conv1.weight': torch.nn.Parameter(weights['conv1.weight'])}
+  assert_holds(torch_import.read(saved(state)).model, {'conv1.weight': weights['conv1.weight']})
+
+
+def test_without_pytorch_it_says_how_to_get_it(monkeypatch, tmp_path):
+  monkeypatch.setitem(sys.modules, 'torch', None)
+  assert "pip install 'pidkd_jax[torch]'" in refusal(tmp_path / 'file.pth')
+
+
+# --- students of SimKD
+
+
+def make_simkd(torch, networks, simkd, student, teacher, factor, size):
+  """PyTorch's student, projector and teacher, with random entries."""
+  made = networks.create(student, num_classes=5), networks.create(teacher, num_classes=5)
+  with torch.no_grad():
+    image = torch.zeros((2, 3, size, size))
+    channels = made[0].distillation_map(image).shape[1], made[1].features(image)[1].shape[1]
+  projector = simkd.Projector(*channels, factor)
+  parts = made[0], projector, made[1]
+  return parts, [randomise(torch, part) for part in parts]
+
+
+@pytest.mark.parametrize(
+  'student, teacher, factor, size',
+  [
+    ('resnet8', 'resnet14x2', 2, 32),
+    # The student's map is the larger; it is activated by its head, and the teacher has one too.
+    ('wrn_16_1', 'MobileNetV2', 8, 32),
+    # Smaller than the teacher's, and without the last convolution.
+    ('MobileNetV2', 'vgg8', 3, 32),
+    ('ShuffleV2', 'wrn_16_1', 1, 16),
+  ],
+)
+def test_a_student_of_simkd_answers_as_in_pytorch(
+  student, teacher, factor, size, torch, networks, simkd
+):
+  parts, states = make_simkd(torch, networks, simkd, student, teacher, factor, size)
+  image = random_image(size)
+  expected = simkd.predict(*parts, torch.from_numpy(image))
+  found = torch_import.distilled(
+    Checkpoint(states[0], states[1]),
+    student,
+    torch_import.network(states[2], teacher),
+    (size, size, 3),
+  )
+  error = relative(run(found, nhwc(image))[0], expected)
+  print(f'PyTorch SimKD {student} < {teacher}: {error:.1e} of the largest logit')
+  assert error < 1e-4
+  shapes = jax.eval_shape(found.model.init, jax.random.key(0), nhwc(image))
+  assert jax.tree.map(jnp.shape, found.variables) == jax.tree.map(jnp.shape, shapes)
+  assert found.model.student == models.create(student, num_classes=5)
+
+
+@pytest.fixture(scope='module')
+def small_simkd(torch, networks, simkd):
+  """(student's, projector's state, teacher) of resnet8 and resnet14x2."""
+  _, (student, projector, teacher) = make_simkd(
+    torch, networks, simkd, 'resnet8', 'resnet14x2', 2, 16
+  )
+  return student, projector, torch_import.network(teacher, 'resnet14x2')
+
+
+@pytest.mark.parametrize(
+  'change, said',
+  [
+    (lambda p: {'epoch': np.zeros(3)}, 'its transfer.0.weight is not there'),
+    (lambda p: p | {'transfer.0.weight': np.zeros(3)}, r'is of shape \[3\]'),
+    # Of a teacher with more channels in a projector than this one has in all.
+    (lambda p: p | {'transfer.0.weight': np.zeros((512, 64, 1, 1))}, 'onto 128 channels'),
+    (
+      lambda p: {k: v for k, v in p.items() if k != 'transfer.7.running_mean'},
+      'does not lead from .resnet8. to this teacher: missing: transfer.7.running_mean',
+    ),
+    (lambda p: p | {'head.weight': np.zeros(3)}, 'surplus: head.weight'),
+    (
+      lambda p: p | {'transfer.0.weight': np.zeros((64, 32, 1, 1), np.float32)},
+      r'misshapen: transfer.0.weight \[64, 32, 1, 1\]',
+    ),
+  ],
+)
+def test_a_projector_that_does_not_fit_is_refused(change, said, small_simkd):
+  student, projector, teacher = small_simkd
+  checkpoint = Checkpoint(student, change(projector))
+  with pytest.raises(UserError, match=said) as error:
+    torch_import.distilled(checkpoint, 'resnet8', teacher, (16, 16, 3))
+  assert '\n' not in str(error.value)
+
+
+def test_a_projector_onto_another_teacher_is_refused(torch, simkd, small_simkd):
+  student, _, teacher = small_simkd
+  other = randomise(torch, simkd.Projector(64, 64, 2))
+  with pytest.raises(UserError, match='does not lead .* to this teacher: misshapen: transfer'):
+    torch_import.distilled(Checkpoint(student, other), 'resnet8', teacher, (16, 16, 3))

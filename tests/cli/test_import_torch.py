@@ -1,0 +1,185 @@
+"""scripts/import_torch.py as a user starts it: PyTorch -> bundle -> evaluation and teacher."""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pidkd_jax.experiment import config as configuration
+from pidkd_jax.experiment import job
+from tests.data import archives
+
+torch = pytest.importorskip('torch', reason='PyTorch is not installed')
+
+from benchmarks.pytorch import networks, simkd  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+CLASSES = 4
+
+
+@pytest.fixture(scope='module')
+def home(tmp_path_factory):
+  return tmp_path_factory.mktemp('import')
+
+
+@pytest.fixture(scope='module')
+def members():
+  return archives.cifar_members(num_fine=CLASSES, num_train=64, num_test=200)
+
+
+@pytest.fixture(scope='module')
+def archive(home, members):
+  return archives.write_tar(home / 'small.tar.gz', members)
+
+
+def network(name, seed):
+  """A PyTorch network with random weights and statistics, in inference mode."""
+  torch.manual_seed(seed)
+  made = networks.create(name, num_classes=CLASSES)
+  with torch.no_grad():
+    for key, value in made.state_dict().items():
+      if key.endswith(('running_mean', 'bias')):
+        value.normal_(0, 0.2)
+      elif key.endswith('running_var'):
+        value.uniform_(0.5, 1.5)
+  return made.eval()
+
+
+@pytest.fixture(scope='module')
+def teacher():
+  return network('resnet8', 0)
+
+
+@pytest.fixture(scope='module')
+def student():
+  return network('MobileNetV2', 1)
+
+
+@pytest.fixture(scope='module')
+def projector():
+  torch.manual_seed(2)
+  return simkd.Projector(160, 64, 4).eval()
+
+
+def script(home, name, *arguments):
+  return subprocess.run(
+    [sys.executable, ROOT / 'scripts' / f'{name}.py', *arguments],
+    cwd=home,
+    env=os.environ | {'XDG_CACHE_HOME': str(home / 'cache')},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def card(folder):
+  return json.loads((folder / 'card.json').read_text())
+
+
+def accuracy(members, predict, k):
+  """Share of the archive's test images whose label is among PyTorch's k largest logits."""
+  records = np.frombuffer(members['cifar-100-binary/test.bin'], np.uint8).reshape(-1, 3074)
+  image = records[:, 2:].reshape(-1, 3, 32, 32) / np.float32(255)
+  image = (image - np.float32(MEAN)[:, None, None]) / np.float32(STD)[:, None, None]
+  with torch.no_grad():
+    best = predict(torch.from_numpy(image)).topk(k).indices.numpy()
+  return float(np.mean((best == records[:, 1:2]).any(axis=1)))
+
+
+@pytest.fixture(scope='module')
+def imported(home, archive, teacher):
+  """The teacher's bundle: a file as RepDistiller writes it, from a data-parallel training."""
+  state = {f'module.{key}': value for key, value in teacher.state_dict().items()}
+  optimizer = torch.optim.SGD(teacher.parameters(), lr=0.1, momentum=0.9)
+  torch.save(
+    {
+      'epoch': 240,
+      'model': state,
+      'best_acc': np.float64(79.4),
+      'optimizer': optimizer.state_dict(),
+      'opt': argparse.Namespace(learning_rate=0.1),
+    },
+    home / 'teacher.pth',
+  )
+  done = script(
+    home,
+    'import_torch',
+    '--checkpoint=teacher.pth',
+    '--model=resnet8',
+    '--out=teacher',
+    '--data=cifar100',
+    f'--archive={archive}',
+    '--noverify',
+    '--data_dir=tfds',
+  )
+  assert done.returncode == 0, done.stderr
+  return home / 'teacher'
+
+
+def test_accuracies_are_those_of_pytorch(imported, members, teacher):
+  found = card(imported)
+  assert found['results']['top1'] == accuracy(members, teacher, 1)
+  # The literature's statistics, not those of this archive.
+  assert (found['dataset']['mean'], found['dataset']['std']) == (list(MEAN), list(STD))
+  assert found['dataset']['class_names'] == [f'fine_{i}' for i in range(CLASSES)]
+  assert found['imported']['file'] == 'teacher.pth' and len(found['imported']['sha256']) == 64
+
+
+def test_it_teaches_the_main_job(imported, home, archive):
+  c = configuration.default('pidkd')
+  c.student = 'resnet8'
+  c.method.num_projectors = 1
+  c.total_epochs = 1
+  c.batch_size = 32
+  c.teacher.bundle = str(imported)
+  c.data.name = 'cifar100'
+  c.data.dir = str(home / 'tfds')
+  c.data.archive = str(archive)
+  c.data.verify = False
+  assert 'teacher resnet8' in job.main(c, str(home / 'run'))
+  # What the student sees is normalised as its teacher has it.
+  assert card(home / 'run' / 'bundles' / 'pidkd-0')['dataset']['mean'] == list(MEAN)
+
+
+def test_a_student_of_simkd_becomes_a_distilled_bundle(
+  imported, home, members, teacher, student, projector
+):
+  state = {'model': student.state_dict(), 'proj': projector.state_dict(), 'epoch': 240}
+  torch.save(state, home / 'student.pth')
+  command = ('import_torch', '--checkpoint=student.pth', '--model=MobileNetV2', '--out=student')
+  done = script(home, *command, '--teacher=teacher')
+  assert done.returncode == 0, done.stderr
+  assert card(home / 'student')['model']['family'] == 'Distilled'
+  with np.load(home / 'student' / 'variables.npz') as file:
+    assert not [name for name in file.files if '/last/' in name]
+
+  # It is for the data of its teacher, which it agrees with as it did in PyTorch.
+  done = script(home, 'evaluate', '--bundle=student', '--data_dir=tfds')
+  assert done.returncode == 0, done.stderr
+  figures = dict(line.split()[:2] for line in done.stdout.splitlines()[1:])
+  predict = lambda image: simkd.predict(student, projector, teacher, image)  # noqa: E731
+  assert float(figures['top1']) == accuracy(members, predict, 1)
+  assert 'alignment_error' in figures
+
+
+def test_without_data_the_statistics_are_given(imported, home, archive):
+  command = ('import_torch', '--checkpoint=teacher.pth', '--model=resnet8', '--out=bare')
+  done = script(home, *command, '--mean=0.5,0.5,0.5', '--std=0.2,0.2,0.2')
+  assert done.returncode == 0, done.stderr
+  assert card(home / 'bare')['dataset']['std'] == [0.2] * 3
+  named = script(
+    home,
+    'evaluate',
+    '--bundle=bare',
+    '--data=cifar100',
+    f'--archive={archive}',
+    '--noverify',
+    '--data_dir=tfds',
+  )
+  assert named.returncode == 0, named.stderr

@@ -1,0 +1,77 @@
+"""The table of sizes, as the script prints it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from pidkd_jax.nn import projector_size
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / 'scripts' / 'plan.py'
+
+
+@pytest.fixture(scope='module')
+def start(pytestconfig):
+  """A function that runs the script."""
+  environment = os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
+
+  def start(*arguments):
+    return subprocess.run(
+      [sys.executable, str(SCRIPT), *arguments],
+      env=environment,
+      capture_output=True,
+      text=True,
+      check=False,
+      timeout=300,
+    )
+
+  return start
+
+
+def table(done):
+  """{row: {column: text}}."""
+  assert done.returncode == 0, done.stderr
+  header, _, *rows = (
+    [cell.strip() for cell in line.split('|')[1:-1]]
+    for line in done.stdout.splitlines()
+    if line.startswith('|')
+  )
+  return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+
+
+def number(text):
+  return int(text.replace(',', ''))
+
+
+def test_figures_of_the_literature(start):
+  found = table(start('--num_projectors=1,3', '--factors=2,8'))
+  columns = ('projectors', 'deployed parameters', 'of the teacher', 'one projector as large')
+  # Parameters: shared/reference. The widths: tests/test_projector_size.py, and a projector's own.
+  assert {row: [cells[column] for column in columns] for row, cells in found.items()} == {
+    'teacher resnet32x4': ['', '7,433,860', '100.0%', ''],
+    'student resnet8x4 alone': ['', '1,233,540', '16.6%', ''],
+    'q = 1, f = 2': ['214,016', '1,447,556', '19.5%', 'm = 128'],
+    'q = 3, f = 2': ['642,048', '1,875,588', '25.2%', 'm = 240'],
+    'q = 1, f = 8': ['26,240', '1,259,780', '16.9%', 'm = 32'],
+    'q = 3, f = 8': ['78,720', '1,312,260', '17.7%', 'm = 69'],
+  }
+  one, three = found['q = 1, f = 2'], found['q = 3, f = 2']
+  # 8x8 places, a product for each weight of a convolution.
+  more = number(three['multiply-adds']) - number(one['multiply-adds'])
+  assert more == 2 * 64 * (256 * 128 + 9 * 128**2 + 128 * 256)
+  assert one['weights (MiB)'] == '5.52'  # 4 * 1,447,556 / 2^20
+  assert number(one['training (MiB)']) < number(three['training (MiB)'])
+
+
+def test_a_pair_of_unlike_widths_and_a_student_no_smaller(start):
+  small = ('--student=resnet8', '--image_size=8', '--num_classes=3', '--batch_size=2')
+  found = table(start('--teacher=resnet14x2', *small, '--num_projectors=2', '--factors=1,2'))
+  assert number(found['q = 2, f = 1']['projectors']) == 2 * projector_size.parameters(64, 128, 128)
+  assert number(found['q = 2, f = 2']['projectors']) == 2 * projector_size.parameters(64, 64, 128)
+  found = table(start('--teacher=resnet8', *small, '--num_projectors=1', '--factors=1,64'))
+  # 64 + 9 + 64 + 4 + 128 weights more than the student, who has as many as his teacher.
+  assert number(found['q = 1, f = 64']['projectors']) == 269
+  assert found['q = 1, f = 64']['of the teacher'].endswith('% (no smaller)')
+  assert found['student resnet8 alone']['of the teacher'] == '100.0%'

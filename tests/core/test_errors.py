@@ -1,0 +1,18 @@
+from pidkd_jax.core.errors import Stopped, UserError, unknown_name
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest_and_all():
+  error = unknown_name('model', 'resnet8x5', ['wrn_16_2', 'resnet8x4'])
+  assert isinstance(error, UserError)
+  assert str(error) == (
+    "unknown model 'resnet8x5'; did you mean 'resnet8x4'? there are: resnet8x4, wrn_16_2"
+  )
+
+
+def test_a_name_like_no_other_gets_no_guess():
+  assert str(unknown_name('model', 'zzz', ['a', 'b'])) == "unknown model 'zzz'; there are: a, b"
+
+
+def test_stopped_carries_its_exit_status():
+  stopped = Stopped('stopped at step 3', status=143)
+  assert (str(stopped), stopped.status) == ('stopped at step 3', 143)

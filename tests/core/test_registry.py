@@ -1,0 +1,48 @@
+import sys
+
+import pytest
+
+from pidkd_jax.core import registry
+from pidkd_jax.core.errors import UserError
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+  """A function that writes a package of these files and returns its name."""
+  monkeypatch.syspath_prepend(tmp_path)
+  made = []
+
+  def write(**files):
+    name = f'offers_{tmp_path.name}_{len(made)}'.replace('-', '_')
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / '__init__.py').touch()
+    for file, text in files.items():
+      (folder / f'{file}.py').write_text(text)
+    made.append(name)
+    return name
+
+  yield write
+  for module in [m for m in sys.modules if m.split('.')[0] in made]:
+    del sys.modules[module]
+
+
+def test_every_file_adds_its_entries_in_the_order_of_names(package):
+  name = package(
+    late="THINGS = {'b': 2, 'd': 4}", early="THINGS = {'c': 3, 'a': 1}", other='NUMBER = 5'
+  )
+  found = registry.discover(name, 'THINGS')
+  assert list(found.items()) == [('a', 1), ('b', 2), ('c', 3), ('d', 4)]
+
+
+def test_two_files_may_not_offer_one_name(package):
+  name = package(one="THINGS = {'same': 1}", two="THINGS = {'same': 2}")
+  with pytest.raises(ValueError, match="two files offer 'same'"):
+    registry.discover(name, 'THINGS')
+
+
+def test_find_gives_the_entry_or_says_which_is_nearest(package):
+  name = package(one="THINGS = {'projector': 1, 'classifier': 2}")
+  assert registry.find('thing', name, 'THINGS', 'classifier') == 2
+  with pytest.raises(UserError, match="unknown thing 'projektor'; did you mean 'projector'"):
+    registry.find('thing', name, 'THINGS', 'projektor')

@@ -1,0 +1,103 @@
+"""A bundle with three projectors becomes a student with none."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from pidkd_jax import data, models
+from pidkd_jax.bundles import bundle
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Network
+from pidkd_jax.evaluation.cost import parameters
+from pidkd_jax.experiment import condensing, config
+from pidkd_jax.models.distilled import Distilled
+
+
+@pytest.fixture(scope='module')
+def home(tmp_path_factory):
+  return tmp_path_factory.mktemp('condensing')
+
+
+@pytest.fixture(scope='module')
+def facts(home):
+  spec = data.load('digits', directory=str(home / 'tfds')).spec
+  return bundle.dataset_card(spec, spec.mean, spec.std)
+
+
+def distilled(student):
+  """A student with three projectors onto a map of seven channels."""
+  return Distilled(
+    num_classes=10,
+    student=student,
+    teacher=models.create('plain:Plain', num_classes=10),
+    num_projectors=3,
+    hidden=4,
+    integration='mean',
+    target=(2, 2, 7),
+    target_rectified=True,
+  )
+
+
+@pytest.fixture(scope='module')
+def save(home, facts, fill):
+  """A function that saves a bundle of random weights and returns its folder."""
+
+  def save(name, seed=0):
+    model = distilled(models.create('plain:Plain', num_classes=10))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    bundle.save(home / name, Network(fill(shapes, seed), model), {'dataset': facts})
+    return home / name
+
+  return save
+
+
+@pytest.fixture
+def recipe(home):
+  c = config.cohort()
+  c.student = 'plain:Plain'
+  c.total_epochs = 1
+  c.batch_size = 256
+  c.data.dir = str(home / 'tfds')
+  c.rows.none = config.row('linear')
+  return c
+
+
+def test_from_bundle_to_report(recipe, save, home):
+  folder, run = save('three'), home / 'run'
+  report = condensing.main(recipe, str(folder), str(run))
+  own = models.families('plain:Plain')
+  whole, none = (bundle.load(place, own) for place in (folder, run / 'bundles' / 'none-0'))
+  # Without projectors it is what a plain student is.
+  plain = models.create('plain:Plain', num_classes=10)
+  shapes = jax.eval_shape(plain.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+  assert none.network.model == plain
+  assert parameters(none.network.variables['params']) == parameters(shapes['params'])
+  for role in ('start', 'teacher'):
+    assert none.card['training'][role]['digest'] == whole.digest
+  size = parameters(whole.network.variables['params'])
+  assert f"none deploys {none.card['cost']['parameters']:,} of the bundle's {size:,}" in report
+  assert 'top-1 minus the bundle (points)' in report and '| bundle Distilled' in report
+  saved = json.loads((run / 'config.json').read_text())
+  assert saved['start'] == saved['teacher']['bundle'] == str(folder)
+
+  # Another bundle in the same place is another run.
+  save('three', seed=1)
+  with pytest.raises(UserError, match='holds a run with start = '):
+    condensing.main(recipe, str(folder), str(run))
+
+
+def test_the_card_may_name_a_student_but_no_code():
+  def named(student, said):
+    network = Network({}, distilled(models.create(student, num_classes=10)))
+    return condensing.student(Bundle(network, {'network': said}, '', pathlib.Path('folder')))
+
+  assert named('resnet8*0.25', 'resnet8*0.25') == 'resnet8*0.25'
+  # What is said has to be true, and need not be said of a network that has a name.
+  assert named('resnet8', 'resnet14') == named('resnet8', '') == 'resnet8'
+  for said in ('', 'no_such_module:Net', 'resnet8*much', 'resnet8*1e308', '*'):
+    with pytest.raises(UserError, match="'folder' does not say what its student, a ResNet, is"):
+      named('resnet8*0.3', said)

@@ -1,0 +1,356 @@
+"""The main job from end to end, on the digits, with small networks and short trainings."""
+
+import json
+import os
+import re
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+from pidkd_jax import data
+from pidkd_jax.bundles import bundle
+from pidkd_jax.core.errors import Stopped, UserError
+from pidkd_jax.evaluation.evaluate import evaluate_metrics
+from pidkd_jax.experiment import config as configuration
+from pidkd_jax.experiment import job, workdir
+from pidkd_jax.training import metrics
+from pidkd_jax.training.checkpoint import Checkpoints
+from pidkd_jax.training.progress import Progress
+
+
+@pytest.fixture(scope='module')
+def home(tmp_path_factory):
+  return tmp_path_factory.mktemp('job')
+
+
+@pytest.fixture
+def config(home):
+  """Two epochs of ten steps; every test of this file shares the data and the teacher."""
+  c = configuration.default('pidkd')
+  c.student = 'resnet8*0.25'
+  c.method.num_projectors = 2
+  c.method.factor = 8
+  c.total_epochs = 2
+  c.batch_size = 128
+  c.checkpoint_seconds = 0.0
+  c.teacher.model = 'resnet8*0.25'
+  c.teacher.total_epochs = 1
+  c.teacher.batch_size = 128
+  c.teacher.dir = str(home / 'teachers')
+  c.data.name = 'digits'
+  c.data.dir = str(home / 'tfds')
+  return c
+
+
+@pytest.fixture(scope='module')
+def whole(home):
+  """The folder of a run that was never stopped, by name; each is trained once."""
+  done = {}
+
+  def run(config, name='whole'):
+    if name not in done:
+      done[name] = home / name
+      job.main(config, str(done[name]))
+    return done[name]
+
+  return run
+
+
+def variables(folder, member='pidkd-0'):
+  with np.load(folder / 'bundles' / member / 'variables.npz') as file:
+    return {name: file[name] for name in file.files}
+
+
+def figures(folder):
+  """The journal's rows without what is timed."""
+  return [
+    {name: value for name, value in row.items() if 'seconds' not in name}
+    for row in metrics.read(folder)
+  ]
+
+
+def assert_same_result(folder, other):
+  ours, theirs = variables(folder), variables(other)
+  assert ours.keys() == theirs.keys()
+  for name, value in ours.items():
+    np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+  assert figures(folder) == figures(other)
+
+
+def test_a_run_leaves_what_the_user_needs(config, whole):
+  folder = whole(config)
+  report = (folder / 'report.md').read_text()
+  assert 'teacher resnet8*0.25' in report and 'pidkd resnet8*0.25' in report
+  assert 'best on test (optimistic' in report
+  assert (folder / 'curves.png').read_bytes().startswith(b'\x89PNG')
+  assert list((folder / 'tensorboard').glob('events*'))
+  assert json.loads((folder / 'config.json').read_text())['total_epochs'] == 2
+  assert 'jax' in json.loads((folder / 'versions.json').read_text())
+  rows = metrics.read(folder)
+  assert [row['epoch'] for row in rows] == [1, 2]
+  assert all(0 <= row['test_top1'] <= 1 and row['train_loss'] > 0 for row in rows)
+
+
+def test_the_bundle_gives_the_same_numbers_again(config, whole):
+  loaded = bundle.load(whole(config) / 'bundles' / 'pidkd-0')
+  card = loaded.card
+  teacher = bundle.load(next((whole(config).parent / 'teachers').iterdir()) / 'bundles' / 'teacher')
+  dataset = data.load('digits', directory=config.data.dir)
+  stats = card['dataset']
+  [again] = evaluate_metrics(
+    {'': loaded.network}, dataset.test, stats['mean'], stats['std'], teacher.network
+  ).values()
+  assert again == {name: card['results'][name] for name in again}
+  assert again.keys() >= {'top1', 'top5', 'agreement', 'alignment_error', 'calibration_error'}
+  # The result is the last epoch's, whichever was best on the test images.
+  assert card['training']['epoch'] == 2
+  assert card['results']['top1'] == metrics.read(whole(config))[-1]['test_top1']
+
+
+@pytest.mark.parametrize('stop, streaming', [(signal.SIGTERM, 'always'), (signal.SIGINT, 'never')])
+def test_a_stopped_run_goes_on_to_the_same_result(
+  config, whole, home, monkeypatch, stop, streaming
+):
+  folder = home / f'stopped-{stop.name}'
+  advance = Progress.advance
+  steps = []
+
+  def advance_and_stop(self, images):
+    steps.append(images)
+    if len(steps) == 13:  # In the middle of the second epoch.
+      os.kill(os.getpid(), stop)
+    advance(self, images)
+
+  whole(config)  # Its teacher is trained by now, so that the signal falls on the student.
+  config.data.streaming = streaming
+  monkeypatch.setattr(Progress, 'advance', advance_and_stop)
+  with pytest.raises(Stopped, match='step 13 of 20') as stopped:
+    job.main(config, str(folder))
+  assert stopped.value.status == 128 + stop
+  assert not (folder / 'bundles').exists()
+  job.main(config, str(folder))
+  assert len(steps) == 20  # Nothing was trained twice.
+  assert_same_result(folder, whole(config))
+
+
+def test_data_that_are_damaged_meanwhile_end_in_one_line_and_lose_nothing(
+  config, whole, home, monkeypatch
+):
+  folder = home / 'spoilt'
+  expected = whole(config)
+  [path] = (home / 'tfds' / 'digits').rglob('*train.array_record*')
+  good = path.read_bytes()
+  config.data.streaming = 'always'
+  config.checkpoint_seconds = 1e6
+  advance = Progress.advance
+  steps = []
+
+  def advance_and_spoil(self, images):
+    steps.append(images)
+    if len(steps) == 13:
+      with path.open('r+b') as file:
+        file.write(bytes(len(good)))
+    advance(self, images)
+
+  monkeypatch.setattr(Progress, 'advance', advance_and_spoil)
+  try:
+    with pytest.raises(UserError) as told:
+      job.main(config, str(folder))
+  finally:
+    path.write_bytes(good)
+  assert str(told.value).startswith(f'{path} is damaged (') and '\n' not in str(told.value)
+  # What was read before the damage is trained on, and no more.
+  assert [int(step.name) for step in (folder / 'checkpoints').iterdir()] == [len(steps)]
+  assert 13 <= len(steps) < 20
+  job.main(config, str(folder))
+  assert len(steps) == 20
+  assert_same_result(folder, expected)
+
+
+def test_a_signal_while_the_end_is_saved_is_not_lost(config, whole, home, monkeypatch):
+  folder = home / 'late'
+  whole(config)
+  wait = Checkpoints.wait
+
+  def wait_and_stop(self):
+    patch.undo()  # Once: a second signal would end the process as ever.
+    os.kill(os.getpid(), signal.SIGTERM)
+    wait(self)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(Checkpoints, 'wait', wait_and_stop)
+    with pytest.raises(Stopped, match='step 20 of 20'):
+      job.main(config, str(folder))
+  job.main(config, str(folder))
+  assert_same_result(folder, whole(config))
+
+
+def test_a_finished_run_is_reported_again_and_not_trained_again(config, whole, monkeypatch):
+  folder = whole(config)
+  before = (folder / 'report.md').read_text()
+  monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
+  assert job.main(config, str(folder)) == before
+
+
+def test_two_runs_in_one_folder_are_refused(config, whole):
+  folder = whole(config)
+  with workdir.held(folder), pytest.raises(UserError, match='another run is at work'):
+    # flock is per open file, so that it also holds within one process.
+    job.main(config, str(folder))
+
+
+def test_damaged_figures_are_found_and_left_alone(config, whole, home):
+  folder = home / 'damaged'
+  shutil.copytree(whole(config), folder)
+  shutil.rmtree(folder / 'bundles')
+  figures = folder / 'metrics.jsonl'
+  for text, message in (('GARBAGE\n{"step": 10}\n', 'line 1'), ('', 'has lost its metrics')):
+    figures.write_text(text)
+    with pytest.raises(UserError, match=message):
+      job.main(config, str(folder))
+    assert figures.read_text() == text
+
+
+def test_the_holdout_selects_and_the_test_images_do_not(config, home):
+  config.data.holdout = 0.2
+  config.data.streaming = 'always'
+  config.total_epochs = 3
+  config.learning_rate = 0.2
+  folder = home / 'holdout'
+  job.main(config, str(folder))
+  card = bundle.load(folder / 'bundles' / 'pidkd-0').card
+  rows = metrics.read(folder)
+  best = max(rows, key=lambda row: row['holdout_top1'])
+  assert card['training']['epoch'] == best['epoch']
+  assert card['training']['selection'] == 'best epoch on the hold-out'
+  assert not any(name.startswith('test') for row in rows for name in row)
+  assert 'best_on_test' not in card['results']
+
+
+def test_a_kept_teacher_is_reused_by_its_own_recipe_only(config, whole, home):
+  whole(config)
+  teachers = home / 'teachers'
+  before = set(teachers.iterdir())
+  config.learning_rate = 0.01  # The student's.
+  config.total_epochs = 1
+  job.main(config, str(home / 'reuse'))
+  assert set(teachers.iterdir()) == before
+  config.teacher.learning_rate = 0.02
+  job.main(config, str(home / 'another'))
+  assert len(set(teachers.iterdir()) - before) == 1
+
+
+def test_a_distilled_student_teaches_the_next(config, whole, home):
+  config.teacher.bundle = str(whole(config) / 'bundles' / 'pidkd-0')
+  config.total_epochs = 1
+  job.main(config, str(home / 'chain'))
+  card = bundle.load(home / 'chain' / 'bundles' / 'pidkd-0').card
+  assert card['model']['teacher']['family'] == 'Distilled'
+  assert np.isfinite(card['results']['alignment_error'])
+
+
+def test_trials_and_methods_make_one_cohort(config, whole, home):
+  c = configuration.default('pidkd,scratch,kd_1_1')
+  c.update({name: config[name] for name in config if name != 'compare'})
+  c.trials = 2
+  c.total_epochs = 1
+  report = job.main(c, str(home / 'cohort'))
+  assert {row['member'] for row in metrics.read(home / 'cohort')} == {
+    f'{label}-{trial}' for label in ('pidkd', 'scratch', 'kd_1_1') for trial in (0, 1)
+  }
+  # A row each, and none of the table of settings.
+  assert len(re.findall(r'resnet8\*0.25 +\| 2 ', report)) == 3 and '±' in report
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config, whole, home):
+  whole(config)
+  config.method.weight = 1e38
+  config.checkpoint_seconds = 1000.0
+  folder = home / 'nan'
+  with pytest.raises(UserError, match=r'loss of pidkd-0 is not finite at step \d+ \(epoch 1\)'):
+    job.main(config, str(folder))
+  assert not (folder / 'bundles').exists()
+
+
+def test_a_workdir_of_another_run_is_refused_and_left_alone(config, whole):
+  folder = whole(config)
+  before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+  config.learning_rate = 0.123
+  with pytest.raises(UserError, match='learning_rate = 0.05 and not 0.123; give another'):
+    job.main(config, str(folder))
+  assert before == {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def other_classes(folder):
+  """Makes a bundle one for other classes, with a manifest that fits."""
+  loaded = bundle.load(folder)
+  card = dict(loaded.card)
+  card['dataset'] = card['dataset'] | {'class_names': list('abcdefghij')}
+  bundle.save(folder, loaded.network, card)
+
+
+def half_written(folder):
+  (folder / 'manifest.json').unlink()
+
+
+@pytest.mark.parametrize(
+  ('damage', 'message'),
+  [
+    (other_classes, r'for the 10 classes of digits at .* and not for the 10'),
+    (half_written, 'half-written'),
+  ],
+)
+def test_a_teacher_that_does_not_fit_is_refused(config, whole, home, damage, message):
+  loaded = bundle.load(whole(config) / 'bundles' / 'pidkd-0')
+  folder = home / damage.__name__
+  bundle.save(folder, loaded.network, loaded.card)
+  damage(folder)
+  config.teacher.bundle = str(folder)
+  with pytest.raises(UserError, match=message):
+    job.main(config, str(home / 'refused'))
+  assert not (home / 'refused').exists()
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'message'),
+  [
+    ('student', 'resnet88', "unknown model 'resnet88'; did you mean 'resnet8'"),
+    ('teacher.model', 'wrn_16_3', "unknown model 'wrn_16_3'; did you mean 'wrn_16_"),
+    ('data.name', 'digts', "unknown dataset 'digts'; did you mean 'digits'"),
+    ('method.integration', 'men', "unknown integration 'men'; did you mean 'mean'"),
+    ('method.num_projectors', 0, 'num_projectors is 0'),
+    ('method.factor', 1000, 'factor is 1000; the target map of 16 channels'),
+    ('batch_size', 0, 'batch_size is 0'),
+    ('batch_size', 1298, 'batch_size is 1298; the training split of 1297 images'),
+    ('total_epochs', 0, 'total_epochs is 0'),
+    ('learning_rate', 0.0, 'learning_rate is 0.0; it must be greater than 0'),
+    ('trials', 0, 'trials is 0'),
+    ('seed', 2**32, 'seed is 4294967296; it must be below'),
+    ('momentum', float('nan'), 'momentum is nan; a finite number'),
+    ('method.weight', float('inf'), 'method.weight is inf; a finite number'),
+    ('drop_factor', -1.0, 'drop_factor is -1.0'),
+    ('drops', ('a',), r"drops is \('a',\)"),
+    ('data.flip', 7, 'data.flip is 7'),
+    ('data.padding', 100, 'data.padding is 100'),
+    ('drops', (1.5,), r'drops is \(1.5,\)'),
+    ('data.holdout', 1.0, 'holdout is 1.0'),
+    ('data.archive', '/nowhere/x.tar.gz', 'digits needs no archive'),
+    ('data.dir', 'gs://bucket/data', 'gs://bucket/data; stage it to a local folder'),
+    ('teacher.bundle', '/nowhere', "bundle '/nowhere' does not exist"),
+  ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(config, home, field, value, message):
+  group, _, name = field.rpartition('.')
+  (config[group] if group else config)[name] = value
+  with pytest.raises(UserError, match=message) as error:
+    job.main(config, str(home / 'bad'))
+  assert '\n' not in str(error.value)
+  assert not (home / 'bad').exists()
+
+
+@pytest.mark.parametrize('folder', ['', 'gs://bucket/run'])
+def test_a_workdir_must_be_local(config, folder):
+  with pytest.raises(UserError, match='workdir'):
+    job.main(config, folder)

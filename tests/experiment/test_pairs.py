@@ -1,0 +1,179 @@
+"""The pairs: every one builds, takes a step by its shapes, and stays small."""
+
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pidkd_jax import methods, models
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch, DatasetSpec, Network
+from pidkd_jax.evaluation.cost import parameters
+from pidkd_jax.experiment import config, pairs
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training.cohort import Cohort, Member
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import OptimizerHparams
+
+TABLES = {'cifar100': (pairs.CIFAR100, 32, 100), 'tiny_imagenet': (pairs.TINY_IMAGENET, 64, 200)}
+ALL = [(data, name) for data, (table, _, _) in TABLES.items() for name in table]
+
+
+@functools.cache
+def taught(name, size, num_classes):
+  """A teacher as shapes."""
+  model = models.create(name, num_classes=num_classes)
+  image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+  return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
+
+
+@functools.cache
+def started(data, name, factor=None):
+  """A pair's PIDKD as a cohort of one, its initial states and a batch of two, as shapes."""
+  table, size, num_classes = TABLES[data]
+  pair = table[name]
+  spec = DatasetSpec(
+    name=data,
+    format=data,
+    archive='',
+    source='made up',
+    class_names=tuple(map(str, range(num_classes))),
+    labels=np.zeros(2, np.int32),
+    image_shape=(size, size, 3),
+    mean=(0.5,) * 3,
+    std=(0.5,) * 3,
+    padding=4,
+    flip=True,
+    fingerprint='',
+  )
+  sizes = {'num_projectors': pair.num_projectors, 'factor': factor or pair.factor}
+  image = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+  numbers = OptimizerHparams(pair.learning_rate, 5e-4)
+  made = cohorts.assemble(
+    [Member('pidkd', pair.student, 'pidkd', sizes, numbers, 0)],
+    teacher=taught(pair.teacher, size, num_classes),
+    dataset=spec,
+    image=image,
+    optimizer=Optimizer(3, (6,), 0.1, 0.9),
+    key=jax.random.key(0),
+  )
+  index = jax.ShapeDtypeStruct((2,), jnp.int32)
+  batch = Batch(image, index, index)
+  return made, jax.eval_shape(Cohort.init, made, batch), batch
+
+
+def deployed(data, name, factor=None):
+  """Parameters of what a pair deploys."""
+  made, states, _ = started(data, name, factor)
+  return parameters(made.network('pidkd-0', states['pidkd-0'].variables).variables['params'])
+
+
+@pytest.mark.parametrize(('data', 'name'), ALL)
+def test_a_pair_takes_a_step(data, name):
+  made, states, batch = started(data, name)
+  after = jax.eval_shape(Cohort.step, made, states, batch, jax.ShapeDtypeStruct((), jnp.int32))
+  assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), states) == jax.tree.map(
+    lambda leaf: (leaf.shape, leaf.dtype), after
+  )
+
+
+@pytest.mark.parametrize(('data', 'name'), ALL)
+def test_what_is_deployed_is_smaller_than_the_teacher(data, name):
+  table, size, num_classes = TABLES[data]
+  pair = table[name]
+  budget = parameters(taught(pair.teacher, size, num_classes).variables['params'])
+  assert deployed(data, name) < budget
+  if not pair.study:
+    # And no factor of at least 2 that is larger than it need be.
+    assert pair.factor == 2 or deployed(data, name, pair.factor // 2) >= budget
+
+
+def test_a_size_with_a_study_is_what_its_report_chose():
+  root = pathlib.Path(__file__).resolve().parents[2]
+  chosen = [table[name] for data, name in ALL for table in [TABLES[data][0]] if table[name].study]
+  assert chosen
+  for pair in chosen:
+    report = (root / pair.study.split()[-1]).read_text()
+    assert f'{pair.student} taught by {pair.teacher}' in report
+    assert f'best: **q = {pair.num_projectors}, f = {pair.factor}**' in report
+
+
+def test_the_sizes_of_the_reference():
+  """Millions of parameters: encoder, three projectors, the teacher's classifier."""
+  for name, expected in {
+    'resnet32x4-resnet8x4': 1.876,
+    'resnet32x4-vgg8': 4.680,
+    'resnet32x4-ShuffleV2_1_5': 2.595,
+    'resnet38x2-resnet38': 0.725,
+    'vgg13-MobileNetV2': 2.820,
+    'vgg13-vgg8': 6.527,
+  }.items():
+    assert deployed('cifar100', name) / 1e6 == pytest.approx(expected, abs=5e-4)
+  found = deployed('cifar100', 'ResNet50-MobileNetV2', 2) / 1e6
+  assert found == pytest.approx(35.8, abs=0.05)
+
+
+def test_resolutions_of_all_three_kinds_are_among_them():
+  @functools.cache
+  def features(network, size, num_classes):
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    return jax.eval_shape(Network.encode, taught(network, size, num_classes), image)
+
+  found = []
+  for data, name in ALL:
+    table, *shape = TABLES[data]
+    student, teacher = features(table[name].student, *shape), features(table[name].teacher, *shape)
+    found.append((student.stages[-1].shape[1], teacher.target.shape[1]))
+  assert {(s > t) - (s < t) for s, t in found} == {-1, 0, 1}
+  assert any(max(one) % min(one) for one in found)
+
+
+@pytest.mark.parametrize(('data', 'name'), ALL)
+def test_mobile_and_shuffle_students_train_at_a_fifth_of_the_rate(data, name):
+  pair = TABLES[data][0][name]
+  assert pair.learning_rate == (0.01 if pair.student.startswith(('Mobile', 'Shuffle')) else 0.05)
+
+
+# --- by name, in a configuration
+
+
+def test_a_pair_is_taken_by_name():
+  c = config.default('ResNet50-MobileNetV2:pidkd,simkd,kd_1_1,pefd', pairs.CIFAR100)
+  assert (c.student, c.teacher.model) == ('MobileNetV2', 'ResNet50')
+  assert (c.learning_rate, c.teacher.learning_rate) == (0.01, 0.05)
+  assert (c.method.name, c.method.num_projectors, c.method.factor) == ('pidkd', 3, 4)
+  # One projector of SimKD's own size; PEFD's are of another kind.
+  assert set(c.compare) == {'simkd', 'kd_1_1', 'pefd'} and c.compare.simkd.factor == 2
+  assert c.compare.pefd.to_dict() == methods.defaults('pefd')
+
+
+@pytest.mark.parametrize(
+  ('arg', 'student', 'methods'),
+  [
+    ('', 'resnet8x4', ['pidkd']),
+    ('kd_1_1', 'resnet8x4', ['kd_1_1']),
+    ('kd_1_1,scratch', 'resnet8x4', ['kd_1_1', 'scratch']),
+    ('vgg13-vgg8', 'vgg8', ['pidkd']),
+    ('vgg13-vgg8:kd_1_1', 'vgg8', ['kd_1_1']),
+  ],
+)
+def test_pair_and_methods_may_each_be_left_out(arg, student, methods):
+  c = config.default(arg, pairs.CIFAR100)
+  assert c.student == student
+  assert [c.method.name, *c.compare] == methods
+
+
+@pytest.mark.parametrize(
+  ('arg', 'message'),
+  [
+    ('vgg13-vgg9', "unknown pair 'vgg13-vgg9'; did you mean 'vgg13-vgg8'"),
+    ('vgg13-vgg8:pidk', "unknown method 'pidk'; did you mean 'pidkd'"),
+    ('vgg13-vgg8:kd_1_1:pidkd', "unknown method 'kd_1_1:pidkd'"),
+  ],
+)
+def test_a_misspelt_argument_says_what_is_nearest(arg, message):
+  with pytest.raises(UserError, match=message):
+    config.default(arg, pairs.CIFAR100)

@@ -1,0 +1,72 @@
+"""A folded network says what the network says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pidkd_jax import models
+from pidkd_jax.core.types import Network
+from pidkd_jax.models import norm_fusion
+from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.resnet import ResNet
+from pidkd_jax.nn import layers
+from tests import families
+
+SHAPE = (16, 16, 3)
+
+
+@pytest.fixture(scope='module')
+def network(fill):
+  """A function that gives a model random variables, statistics included."""
+
+  def network(model):
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((2, *SHAPE)))
+    return Network(fill(shapes), model)
+
+  return network
+
+
+def assert_equal_outputs(folded, plain, image):
+  found, expected = (
+    jax.jit(lambda network: network.classify(network.encode(image).pooled))(one)
+    for one in (folded, plain)
+  )
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+IMAGES = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
+
+
+@pytest.mark.parametrize('name', families.SMALL.values())
+def test_outputs_are_kept(name, network):
+  plain = network(models.create(name, num_classes=5))
+  folded = norm_fusion.fuse_norms(plain)
+  assert_equal_outputs(folded, plain, IMAGES)
+  assert {name: folded.variables[name] for name in plain.variables} == plain.variables
+
+
+def test_outputs_of_a_stack_are_kept(network):
+  student, teacher = (
+    ResNet(num_classes=5, depth=8, widths=(4, 8, 16, width)) for width in (16, 32)
+  )
+  distilled = Distilled(
+    num_classes=5,
+    student=student,
+    teacher=teacher,
+    num_projectors=3,
+    hidden=32,
+    integration='learned',
+    target=(4, 4, 32),
+    target_rectified=True,
+  )
+  plain = network(distilled)
+  folded = norm_fusion.fuse_norms(plain)
+  stack = folded.variables[layers.FUSED_NORMS]['projectors']['projectors']
+  assert stack.keys() == {'reduce', 'transform', 'expand'}
+  assert_equal_outputs(folded, plain, IMAGES)
+
+
+def test_folding_again_changes_nothing(network):
+  folded = norm_fusion.fuse_norms(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))))
+  assert norm_fusion.fuse_norms(folded) is folded

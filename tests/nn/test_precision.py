@@ -1,0 +1,128 @@
+"""What each precision computes in, and what stays float32 in all of them."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend import core
+
+from pidkd_jax import methods, models
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.nn import precision
+from pidkd_jax.training.cohort import Member, observe
+from pidkd_jax.training.recipe import OptimizerHparams
+from tests.families import SMALL
+
+FULL, HALF = jnp.dtype('float32'), jnp.dtype('bfloat16')
+PRODUCTS = ('conv_general_dilated', 'dot_general')
+
+
+def equations(program):
+  for equation in program.eqns:
+    yield equation
+    for inner in core.jaxprs_in_params(equation.params):
+      yield from equations(inner)
+
+
+def products(program):
+  return [one for one in equations(program.jaxpr) if one.primitive.name in PRODUCTS]
+
+
+def types(tree):
+  return {leaf.dtype for leaf in jax.tree.leaves(tree)}
+
+
+@pytest.mark.parametrize('name', SMALL.values())
+def test_a_network_computes_in_the_type_of_its_images(name):
+  model = models.create(name, num_classes=3)
+  image = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.bfloat16)
+  variables = jax.eval_shape(model.init, jax.random.key(0), image)
+  assert types(variables) == {FULL}
+
+  def encode(variables, image):
+    return model.apply(variables, image, train=True, method='encode', mutable=['batch_stats'])
+
+  features, changed = jax.eval_shape(encode, variables, image)
+  assert types((features.stages, features.preactivations, features.target)) == {HALF}
+  assert features.pooled.dtype == jnp.float32
+  assert types(changed) == {FULL}
+  assert {
+    operand.aval.dtype
+    for product in products(jax.make_jaxpr(encode)(variables, image))
+    for operand in product.invars
+  } == {HALF}
+
+
+@pytest.mark.parametrize('name', methods.names())
+def test_the_state_and_the_losses_are_float32(name, assemble, batches):
+  cohort = assemble(Member(name, 'plain:Plain', name, {}, OptimizerHparams(), 0))
+  half = batches[0].replace(image=batches[0].image.astype(jnp.bfloat16))
+  teacher = jax.eval_shape(observe, cohort.teacher, half)
+  [state] = jax.eval_shape(type(cohort).init, cohort, half).values()
+  [exact] = jax.eval_shape(type(cohort).init, cohort, batches[0]).values()
+  assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
+    lambda leaf: (leaf.shape, leaf.dtype), exact
+  )
+
+  def loss(params, collections, batch, teacher):
+    return cohort.loss(f'{name}-0', params, collections, batch, teacher, jnp.int32(0))
+
+  terms = jax.eval_shape(loss, state.params, state.collections, half, teacher)[1][0]
+  assert types(terms) == {FULL}
+
+
+def test_projectors_compute_in_bfloat16_and_are_integrated_in_float32(assemble, batches):
+  cohort = assemble(Member('pidkd', 'plain:Plain', 'pidkd', {}, OptimizerHparams(), 0))
+  half = batches[0].replace(image=batches[0].image.astype(jnp.bfloat16))
+  [state] = jax.eval_shape(type(cohort).init, cohort, half).values()
+  teacher = jax.eval_shape(observe, cohort.teacher, half)
+
+  def loss(params, collections, batch, teacher):
+    return cohort.loss('pidkd-0', params, collections, batch, teacher, jnp.int32(0))
+
+  program = jax.make_jaxpr(loss)(state.params, state.collections, half, teacher)
+  # Three convolutions of the student, and three of the stack.
+  assert [one.invars[0].aval.dtype for one in products(program)] == 6 * [HALF]
+  means = [one for one in equations(program.jaxpr) if one.primitive.name == 'reduce_sum']
+  assert {one.invars[0].aval.dtype for one in means} == {FULL}
+
+
+@pytest.mark.parametrize('name', precision.PRECISIONS)
+def test_a_training_is_near_the_exact_one(name, assemble, batches, train):
+  """bfloat16 has 8 bits, so a loss of a few steps is within a few per cent; the rest is exact."""
+  chosen = precision.find(name)
+  cohort = assemble(Member('pidkd', 'plain:Plain', 'pidkd', {}, OptimizerHparams(), 0))
+  [exact] = train(cohort, range(3)).values()
+  states = cohort.init(batches[0])
+  with chosen.scope():
+    for step, batch in enumerate(batches[:3]):
+      states = cohort.step(
+        states, batch.replace(image=batch.image.astype(chosen.dtype)), jnp.int32(step)
+      )
+  [state] = states.values()
+  assert types(state.params) == types(state.momentum) == {FULL}
+  np.testing.assert_allclose(
+    state.sums['loss'], exact.sums['loss'], rtol=0.05 if name == 'bfloat16' else 1e-6
+  )
+
+
+def test_products_are_exact_but_in_tf32():
+  x = jnp.ones((2, 2))
+  found = {}
+  for name, one in precision.PRECISIONS.items():
+    with one.scope():
+      [product] = products(jax.make_jaxpr(jnp.dot)(x, x))
+    found[name] = product.params['precision'][0]
+  highest, high = jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGH
+  assert found == {'float32': highest, 'tf32': high, 'bfloat16': highest}
+
+
+def test_precisions_are_told_apart_by_type_and_products():
+  assert len({dataclasses.astuple(one) for one in precision.PRECISIONS.values()}) == 3
+
+
+def test_an_unknown_precision_is_answered_with_the_nearest():
+  with pytest.raises(UserError, match="unknown precision 'bf16'; .*bfloat16, float32, tf32"):
+    precision.find('bf16')

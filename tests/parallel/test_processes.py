@@ -1,0 +1,59 @@
+"""One process among several, as far as one alone can show; `test_devices.py` trains in two."""
+
+import pytest
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.parallel import processes
+
+
+def test_one_process_is_the_first_and_waits_for_none():
+  assert (
+    processes.is_primary() and not processes.is_multiprocess() and not processes.is_initialized()
+  )
+  processes.barrier('here')
+  assert processes.any_process(True, False) == [True, False]
+  calls = []
+  assert processes.primary_first('here', lambda x: calls.append(x) or x, 3) == 3
+  assert calls == [3]
+
+
+@pytest.mark.parametrize(
+  'message, lost',
+  [
+    ('UNKNOWN: Gloo AllGather failed: Read error: Connection reset by peer', True),
+    ('INTERNAL: Barrier failed [type.googleapis.com/tensorflow.CoordinationServiceError]', True),
+    ('shapes do not match', False),
+  ],
+)
+def test_an_error_of_another_process_is_told_from_ones_own(message, lost, monkeypatch):
+  assert not processes.is_peer_failure(ValueError(message))  # It is alone.
+  monkeypatch.setattr(processes, 'joined', lambda: True)
+  assert processes.is_peer_failure(ValueError(message)) is lost
+
+
+@pytest.mark.parametrize('count, index', [(0, -1), (2, -1), (2, 2), (0, 0)])
+def test_processes_are_counted_from_zero(count, index):
+  with pytest.raises(UserError, match=f'--process_id; they are {count} and {index}'):
+    processes.initialize(False, 'localhost:1', count, index)
+
+
+@pytest.mark.parametrize(
+  'coordinator, message',
+  [
+    ('somewhere', 'is not HOST:PORT'),
+    ('localhost:1', 'localhost:1 cannot be reached .*start process 0 there'),
+    ('no.such.host.invalid:1', 'invalid:1 cannot be reached'),
+    ('localhost:99999999', 'cannot be reached'),
+  ],
+)
+def test_a_coordinator_that_does_not_answer_is_one_line(coordinator, message, monkeypatch):
+  monkeypatch.setattr(processes, '_JOIN_SECONDS', 0)
+  with pytest.raises(UserError, match=message):
+    processes.initialize(False, coordinator, 2, 1)
+
+
+def test_what_is_not_recognised_has_to_be_given(monkeypatch):
+  for name in ('SLURM_JOB_ID', 'OMPI_MCA_orte_hnp_uri', 'KUBERNETES_SERVICE_HOST'):
+    monkeypatch.delenv(name, raising=False)
+  with pytest.raises(UserError, match='give --coordinator=HOST:PORT'):
+    processes.initialize(True, '', 0, -1)
