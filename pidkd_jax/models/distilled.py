@@ -24,7 +24,7 @@ class Distilled(Model):
     target_rectified: whether that map is behind a ReLU.
   """
 
-  extract_student: Model
+  student: Model
   teacher: Model
   num_projectors: int
   hidden: int
