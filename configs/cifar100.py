@@ -8,7 +8,7 @@ in one cohort, and `configs/cifar100.py:vgg13-vgg8:pidkd,kd_1_1` does both. Expe
 literature for the first pair, in another harness and at its best test epoch (SimKD,
 arXiv:2203.14001): teacher 79.42, student alone 73.09 +- 0.30, KD 74.42, SimKD 78.08 +- 0.15. We
 could not download CIFAR-100 where this was written, so there is no figure of ours yet;
-docs/results.md has ours on TIN-100.
+docs/lab/results.md has ours on TIN-100.
 """
 
 from pidkd_jax.experiment import config, pairs

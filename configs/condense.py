@@ -4,7 +4,7 @@
 
 A quarter of the epochs of a training from the start, at less than half its learning rate, as the
 encoder is trained already. `--config.rows.one.factor=4` sets the projector's size;
-docs/deployment.md has what short trainings came to.
+docs/lab/deployment.md has what short trainings came to.
 """
 
 from pidkd_jax.experiment import config

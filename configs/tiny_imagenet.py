@@ -7,7 +7,7 @@
 distillation; mdistiller has 200 epochs, batch 256, learning rate 0.2 and drops at 60, 120 and
 160. What is reported as test is the validation split, as in all papers. Seen in the literature:
 ResNet-8x4 alone 52.41 (BNR-KD). We could not download Tiny-ImageNet where this was written;
-docs/results.md has a run on a miniature of it.
+docs/lab/results.md has a run on a miniature of it.
 """
 
 from pidkd_jax.experiment import config, pairs

@@ -81,7 +81,7 @@ CIFAR100 = _named(
     'resnet8',
     num_projectors=2,
     factor=1,
-    study='TIN-100/20, 5 epochs, 2 trials: docs/results/projectors/report.md',
+    study='TIN-100/20, 5 epochs, 2 trials: docs/lab/results/projectors/report.md',
   ),
 )
 

@@ -30,7 +30,7 @@ class Linear(Method):
   Attributes:
     weight: of the squared error, in units of the feature's mean square, as PIDKD has it.
     divergence_weight: of the KL divergence of what the shared classifier makes of both; beside 0,
-      1 won 0.9 points on the digits and none on TIN-100/20 (docs/deployment.md).
+      1 won 0.9 points on the digits and none on TIN-100/20 (docs/lab/deployment.md).
     temperature: of the divergence.
     student_rate: what multiplies the learning rate of the student; 0 freezes its weights.
   """

@@ -27,7 +27,7 @@ class PIDKD(Method):
     integration: 'mean', or 'learned' convex weights.
     separate: whether each projector has to imitate the target by itself, and not their mean alone.
     weight: of the squared error, a mean over the map; 30 is the least that was within one standard
-      error of the best at 10 epochs (configs/studies/scale.py, docs/results.md). SimKD has 1.
+      error of the best at 10 epochs (configs/studies/scale.py, docs/lab/results.md). SimKD has 1.
     normalize: whether the error is counted in units of the target's mean square, so that the weight
       means the same for every teacher.
     warmup: share of the training in which the weight rises linearly to its full size; 0 for none.
