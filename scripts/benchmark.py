@@ -59,7 +59,7 @@ def main():
   with (
     tempfile.TemporaryDirectory() as caches,
     PRECISIONS[_PRECISION.value].scope(),
-    models.blamed(_TEACHER.value, _STUDENT.value),
+    models.explain_errors(_TEACHER.value, _STUDENT.value),
   ):
     _measure(pathlib.Path(caches))
 

@@ -38,7 +38,7 @@ _FACTORS = flags.DEFINE_list('factors', '1,2,4,8', 'f, by commas.')
 
 
 def main():
-  with models.blamed(_TEACHER.value, _STUDENT.value):
+  with models.explain_errors(_TEACHER.value, _STUDENT.value):
     _print()
 
 

@@ -131,7 +131,7 @@ def _dry_run(config: ConfigDict, home: pathlib.Path) -> _DryRun:
     start = _start(config, dataset, own, dataclasses.asdict(spec))
     lesson = _teacher_experiment(config, dataset)
     place = _teacher_folder(config, lesson, dataset, home)
-  with models.blamed(config.student, config.teacher.model):
+  with models.explain_errors(config.student, config.teacher.model):
     teacher = kept.network if kept else teachers.untrained(config.teacher.model, spec)
     plan = _students_experiment(config, rows, dataset, teacher, start)
   return _DryRun(dataset, plan, kept, lesson, place, start)

@@ -1,4 +1,4 @@
-"""The contract of every network: an encoder in two parts and a classifier."""
+"""The contract of every model: an encoder in two parts and a classifier."""
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +10,50 @@ from pidkd_jax.nn.precision import to_float32
 
 
 class Model(nn.Module):
-  """A classifier of images in three parts: `stages`, `head`, `classify`.
+  """An image classifier in three parts: `stages`, `head` and `classify`.
 
-  A family defines `classify` and `stages`, or `trunk` in place of `stages` where it can tell maps
-  from what they were before their activation. A caller runs only the parts that it needs, and
-  initialisation creates the parameters of only those parts; so submodules are defined in `setup`.
-  Any image size and class count will do.
+  A family of models is a subclass. It must define
+
+  - `classify`, the pooled feature [..., C] -> logits [..., K];
+  - `stages`, an image -> the stem's and each stage's map; or, in its place, `trunk`, which also
+    returns each map before its activation.
+
+  It may define
+
+  - `head`, where a layer lies between the last stage and the classifier;
+  - `distillation_map`, where a student distils from another map than its last stage's;
+  - `widened`, where its widths are free.
+
+  Rules for a family:
+
+  - Submodules are defined in `setup`. A caller runs only the parts that it needs, and
+    initialisation creates the parameters of only those parts.
+  - Any image size and any number of classes work.
+  - All fields but `num_classes` have defaults where the class is to be named 'module:Class'.
+  - Fields are finite numbers, texts, models, None, or tuples of numbers and texts, so that a
+    bundle can hold them.
+
+  In return, `encode` and `__call__` work, and a call equals `classify(encode(image).pooled)`.
 
   Attributes:
     num_classes: K.
-    rectified: whether the target map is behind a ReLU (class attribute of a family).
-    aligned: whether the target map is made to equal a teacher's, so that their distance
-      means something (class attribute).
+    rectified: whether the target map is behind a ReLU (a class attribute of the family).
+    aligned: whether the target map is trained to equal a teacher's, so that their distance
+      means something (a class attribute).
+
+  Example:
+    >>> class Tiny(Model):
+    ...   def setup(self):
+    ...     self.first = nn.Conv(16, (3, 3), strides=2)
+    ...     self.second = nn.Conv(32, (3, 3), strides=2)
+    ...     self.linear = nn.Dense(self.num_classes)
+    ...
+    ...   def stages(self, image, train=False):
+    ...     first = nn.relu(self.first(image))
+    ...     return first, nn.relu(self.second(first))
+    ...
+    ...   def classify(self, pooled):
+    ...     return self.linear(pooled)
   """
 
   num_classes: int
@@ -30,63 +62,73 @@ class Model(nn.Module):
   aligned = False
 
   def trunk(self, image: jax.Array, train: bool) -> tuple[tuple, tuple]:
-    """The stem's and each stage's map, and the same before their last activation.
+    """Compute the stem's and each stage's map, and the same maps before their last activation.
 
-    By default the maps stand for both.
+    The default returns `stages` for both.
 
     Args:
       image: float [B, H, W, C], normalised.
-      train: whether BatchNorm uses (and updates from) the batch's statistics.
+      train: whether BatchNorm uses, and updates from, the batch's statistics.
 
     Returns:
       (maps, preactivations), two tuples of [B, H_i, W_i, C_i].
     """
+    if type(self).stages is Model.stages:  # Its default calls `trunk`.
+      raise NotImplementedError(f'{type(self).__name__} defines neither `stages` nor `trunk`')
     maps = tuple(self.stages(image, train))
     return maps, maps
 
   def stages(self, image: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
-    """The stem's and each stage's map, [B, H_i, W_i, C_i]."""
+    """Compute the stem's and each stage's map, each [B, H_i, W_i, C_i]."""
     return self.trunk(image, train)[0]
 
   def distillation_map(self, last: jax.Array, train: bool = False) -> jax.Array:
-    """The last stage's map -> the map that a student distils from: itself for most.
+    """Return the map that a student distils from, given the last stage's map.
 
-    A family whose stages end in a raw sum (pre-activation) gives its activation.
+    The default is the last stage's map itself. A family whose stages end in a raw sum
+    (pre-activation) returns its activation.
     """
     del train
     return last
 
   def head(self, last: jax.Array, train: bool = False) -> jax.Array:
-    """The last stage's map -> the map whose spatial mean the classifier reads."""
+    """Compute the target map, whose spatial mean the classifier reads, from the last stage's."""
     del train
     return last
 
   def classify(self, pooled: jax.Array) -> jax.Array:
-    """Spatial mean of the target map [..., C] -> logits [..., K]."""
-    raise NotImplementedError
+    """Classify the spatial mean of the target map, [..., C] -> logits [..., K]."""
+    raise NotImplementedError(f'{type(self).__name__} does not define `classify`')
 
   def encode(self, image: jax.Array, train: bool = False) -> Features:
-    """Everything up to the classifier."""
+    """Run everything up to the classifier, [B, H, W, C] -> Features."""
     maps, preactivations = self.trunk(image, train)
     target = self.head(maps[-1], train)
     return Features(maps, preactivations, target, pool(target), self.rectified)
 
   @nn.nowrap
   def widened(self, factor: float) -> 'Model':
-    """The same network with `factor` times the channels, rounded.
+    """Return the same model with `factor` times the channels, rounded.
 
     Raises:
-      UserError: the family's widths are not free.
+      UserError: the family's widths are fixed.
     """
     raise UserError(
       f'{type(self).__name__} cannot be widened by {factor}; CIFAR ResNets (resnet8, ...) can'
     )
 
   def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
-    """Image [B, H, W, C] -> logits [B, K]."""
+    """Classify images, [B, H, W, C] -> logits [B, K]."""
     return self.classify(self.encode(image, train).pooled)
 
 
+def missing_method(family: type[Model]) -> str | None:
+  """Return the name of a method that `family` must define and does not, or None."""
+  if family.stages is Model.stages and family.trunk is Model.trunk:
+    return 'stages'
+  return 'classify' if family.classify is Model.classify else None
+
+
 def pool(target: jax.Array) -> jax.Array:
-  """Spatial mean, [B, H, W, C] -> float32 [B, C]."""
+  """Return a map's spatial mean, [B, H, W, C] -> float32 [B, C]."""
   return jnp.mean(to_float32(target), axis=(1, 2))

@@ -1,4 +1,4 @@
-"""What a student with a shared classifier is when it is deployed: a model like any other."""
+"""The deployed form of a student that shares its teacher's classifier."""
 
 import jax
 
@@ -9,19 +9,20 @@ from pidkd_jax.nn.resize import average_to
 
 
 class Distilled(Model):
-  """A student's encoder, the projectors, and the teacher's classifier.
+  """A student's encoder, the projectors, and the teacher's classifier: a model like any other.
 
-  Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3, abstract. The teacher's encoder
-  never runs: of `teacher` only the classifier has parameters here.
+  The teacher's encoder never runs, so only the classifier of `teacher` has parameters here.
 
   Attributes:
-    student: gives the distillation map.
-    teacher: gives `classify`.
+    student: the model whose distillation map is projected.
+    teacher: the model that classifies.
     num_projectors: q.
-    hidden: m, the width within each projector.
-    integration: a name in `layers.INTEGRATIONS`.
-    target: (H_t, W_t, C_t) of the teacher's target map at the training size.
+    hidden: m, the channels within each projector.
+    integration: a name in `nn.projectors.INTEGRATIONS`.
+    target: (H_t, W_t, C_t), the size of the teacher's target map at the training's image size.
     target_rectified: whether that map is behind a ReLU.
+
+  Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3, abstract.
   """
 
   student: Model
@@ -60,35 +61,38 @@ class Distilled(Model):
 
 
 def extract_student(network: Network) -> Network:
-  """Of a distilled network its student, without projectors and a classifier; of others all."""
+  """Return the student of a `Distilled` network, without projectors and classifier.
+
+  Any other network is returned unchanged.
+  """
   if not isinstance(network.model, Distilled):
     return network
-  parts = {name: tree['student'] for name, tree in network.variables.items() if 'student' in tree}
-  return Network(parts, network.model.student)
+  variables = {
+    collection: tree['student']
+    for collection, tree in network.variables.items()
+    if 'student' in tree
+  }
+  return Network(variables, network.model.student)
 
 
 def split_projectors(network: Network) -> list[Network]:
-  """A distilled network with each of its q projectors by itself.
+  """Split a `Distilled` network into q networks of one projector each.
 
-  Where the mean integrates them, the mean of their squared errors is the error of the whole and
-  the mean square of their distances from it: what averaging gains is by how much they differ
-  (ambiguity decomposition, Krogh and Vedelsby, NIPS 7, 1995).
+  Where the mean integrates them, the mean of their squared errors is the squared error of the
+  whole plus the mean square of their distances from it. What averaging gains is thus their
+  spread.
 
-  Args:
-    network: a `Distilled` with its variables.
-
-  Returns:
-    q networks of one projector each.
+  Source: ambiguity decomposition, Krogh and Vedelsby, NIPS 7, 1995.
   """
 
-  def one(i, tree):
+  def select(i, tree):
     if 'projectors' not in tree:
       return tree
-    stack = jax.tree.map(lambda leaf: leaf[i : i + 1], tree['projectors']['projectors'])
-    return {**tree, 'projectors': {'projectors': stack}}
+    projector = jax.tree.map(lambda leaf: leaf[i : i + 1], tree['projectors']['projectors'])
+    return {**tree, 'projectors': {'projectors': projector}}
 
   model = network.model.clone(num_projectors=1)
   return [
-    Network({name: one(i, tree) for name, tree in network.variables.items()}, model)
+    Network({name: select(i, tree) for name, tree in network.variables.items()}, model)
     for i in range(network.model.num_projectors)
   ]

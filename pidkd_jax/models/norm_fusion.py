@@ -1,4 +1,4 @@
-"""The inference form of a network: each norm behind a convolution folded into it, once."""
+"""Fusion of each BatchNorm into the convolution before it, for inference."""
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +10,17 @@ from pidkd_jax.nn.layers import EPSILON, FUSED_NORMS
 
 
 def fuse_norms(network: Network) -> Network:
-  """The same network for inference, faster and equal within rounding.
+  """Fuse the BatchNorm of every `layers.ConvNorm` into its convolution.
 
-  The BatchNorm of every `layers.ConvNorm` becomes a factor on the kernel and a bias. Whatever is
-  none stays as it is, in a user's own network too. All is computed on the host, as compiling it
-  for each shape takes longer.
+  The norm becomes a factor on the kernel and a bias: inference is faster and alters results only
+  by rounding. Other layers, and those of a user's own model, stay as they are. The host computes
+  the fused variables, as compiling the computation for each shape takes longer.
 
   Args:
-    network: with arrays for variables; one that is folded already is returned.
+    network: its variables are arrays, not shapes. A fused network is returned unchanged.
 
   Returns:
-    A network whose variables have the collection 'folded' besides their own.
+    The network with the collection `layers.FUSED_NORMS` beside its own variables.
   """
   if FUSED_NORMS in network.variables:
     return network
@@ -28,14 +28,14 @@ def fuse_norms(network: Network) -> Network:
     traverse_util.flatten_dict(jax.device_get(network.variables.get(name, {})))
     for name in ('params', 'batch_stats')
   )
-  folded = {}
+  fused = {}
   for *path, module, leaf in params:
     if (module, leaf) != ('norm', 'scale') or (*path, 'conv', 'kernel') not in params:
       continue
     mean, variance = (statistics[*path, 'norm', name] for name in ('mean', 'var'))
     scale = params[*path, 'norm', 'scale'] / np.sqrt(variance + np.float32(EPSILON))
     bias = params.get((*path, 'conv', 'bias'), 0)
-    folded[*path, 'kernel'] = params[*path, 'conv', 'kernel'] * scale[..., None, None, None, :]
-    folded[*path, 'bias'] = params[*path, 'norm', 'bias'] + (bias - mean) * scale
-  tree = jax.tree.map(jnp.asarray, traverse_util.unflatten_dict(folded))
+    fused[*path, 'kernel'] = params[*path, 'conv', 'kernel'] * scale[..., None, None, None, :]
+    fused[*path, 'bias'] = params[*path, 'norm', 'bias'] + (bias - mean) * scale
+  tree = jax.tree.map(jnp.asarray, traverse_util.unflatten_dict(fused))
   return network.replace(variables={**network.variables, FUSED_NORMS: tree})

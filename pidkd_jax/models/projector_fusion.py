@@ -1,4 +1,4 @@
-"""A student with its q projectors joined: what they share runs once, and nothing is stacked."""
+"""Fusion of a student's q projectors: shared work runs once, and no layer is stacked."""
 
 import jax
 import jax.numpy as jnp
@@ -13,50 +13,47 @@ from pidkd_jax.nn.projectors import FUSED_PROJECTORS
 
 
 def fuse_projectors(network: Network) -> Network:
-  """The same network, folded, with its q projectors joined as far as they are one function.
+  """Fuse a network's norms (`fuse_norms`), and its projectors as far as they are one function.
 
-  The q first convolutions read one map and become one with q * m outputs. Those between stay q.
-  The weights w_i of the integration go into the last ones, as w ReLU(z) = ReLU(w z) for w >= 0:
-  their outputs are summed. Without a last ReLU that sum is itself one convolution, of the q maps
-  side by side.
+  The first convolutions of the q projectors read one map, so they become one convolution with
+  q * m outputs. The second ones stay q. The integration's weights w_i go into the last ones, as
+  w ReLU(z) = ReLU(w z) for w >= 0, and their outputs are summed. Without a last ReLU, that sum is
+  itself one convolution of the q maps side by side.
 
   Args:
-    network: of a student with projectors; any other is only folded.
+    network: a `Distilled` network; of any other, only the norms are fused.
 
   Returns:
-    A network whose variables have the collection 'joined' besides those of `fuse_norms`.
+    The network with the collection `projectors.FUSED_PROJECTORS` beside those of `fuse_norms`.
   """
   network = fuse_norms(network)
   model = network.model
   if not isinstance(model, Distilled) or FUSED_PROJECTORS in network.variables:
     return network
   stack = jax.device_get(network.variables[FUSED_NORMS]['projectors']['projectors'])
-  # A softmax of zeros, where the mean integrates, is the mean.
+  # The mean is a softmax of zeros.
   learned = network.variables['params']['projectors'].get('integrate', {})
   weights = softmax(np.asarray(learned.get('logits', np.zeros(model.num_projectors, np.float32))))
-
-  def scaled(part):
-    return {
-      name: value * weights.reshape(-1, *[1] * (value.ndim - 1)) for name, value in part.items()
-    }
-
-  expand = scaled(stack['expand'])
-  joined = {
-    'reduce': {name: np.concatenate(value, axis=-1) for name, value in stack['reduce'].items()},
-    **_apart('transform', stack['transform']),
+  expand = {
+    leaf: value * weights.reshape(-1, *[1] * (value.ndim - 1))
+    for leaf, value in stack['expand'].items()
+  }
+  fused = {
+    'reduce': {leaf: np.concatenate(value, axis=-1) for leaf, value in stack['reduce'].items()},
+    **_unstack('transform', stack['transform']),
   }
   if model.target_rectified:
-    joined |= _apart('expand', expand)
+    fused |= _unstack('expand', expand)
   else:
     kernel = np.concatenate(expand['kernel'], axis=-2)
-    joined['expand'] = {'kernel': kernel, 'bias': expand['bias'].sum(axis=0)}
-  tree = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), joined)
+    fused['expand'] = {'kernel': kernel, 'bias': expand['bias'].sum(axis=0)}
+  tree = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), fused)
   return network.replace(variables={**network.variables, FUSED_PROJECTORS: {'projectors': tree}})
 
 
-def _apart(name: str, part: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-  """The q layers of a stack, each under a name of its own."""
+def _unstack(name: str, layers: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+  """Return q stacked layers as {'NAME_0': layer, ..., 'NAME_{q-1}': layer}."""
   return {
-    f'{name}_{i}': {leaf: value[i] for leaf, value in part.items()}
-    for i in range(len(part['bias']))
+    f'{name}_{i}': {leaf: value[i] for leaf, value in layers.items()}
+    for i in range(len(layers['bias']))
   }

@@ -1,4 +1,4 @@
-"""What most networks are: a stem, and stages of blocks."""
+"""The shape of most models: a stem, stages of blocks, and a linear classifier."""
 
 import jax
 from flax import linen as nn
@@ -7,14 +7,18 @@ from pidkd_jax.models.base import Model
 
 
 class Staged(Model):
-  """A stem, stages of blocks, and a linear classifier; a family's `setup` makes them.
+  """A stem, stages of blocks, and a linear classifier, all made by the family's `setup`.
 
-  It sets `stem` (x, train -> its map before the activation), `blocks` (a list of blocks for each
-  stage, each x, train -> its map and the same before its last activation) and `classifier`.
+  `setup` must set
+
+  - `stem`, called with (x, train), which returns its map before the activation;
+  - `blocks`, a list of blocks for each stage. A block is called with (x, train) and returns its
+    map, and the same map before its last activation;
+  - `classifier`, the pooled feature [..., C] -> logits [..., K].
   """
 
   def activation(self, x: jax.Array) -> jax.Array:
-    """What follows the stem."""
+    """Return the activation of the stem's map."""
     return nn.relu(x)
 
   def trunk(self, image, train):

@@ -246,10 +246,10 @@ MISTAKES = {
     _main('no student', 'unknown model', '--config.student='),
     _main(
       'width that is a word',
-      "'wide' is no factor; write e.g. resnet8*1.5",
+      "'wide' is not a positive number; write e.g. resnet8*1.5",
       '--config.student=resnet8*wide',
     ),
-    _main('width of nothing', "'0' is no factor", '--config.student=resnet8*0'),
+    _main('width of nothing', "'0' is not a positive number", '--config.student=resnet8*0'),
     _main(
       'misspelt dataset',
       "unknown dataset 'digit'; did you mean 'digits'?",
@@ -586,7 +586,7 @@ MISTAKES = {
         ('variables cut short', 'is not one that this version reads', 'cut'),
         ('card without a dataset', "card.json lacks 'dataset'", 'no-dataset'),
         ('card of another schema', "card.json lacks 'model'", 'other-card'),
-        ('card that names code', "unknown network family 'os.system'", 'no-family'),
+        ('card that names code', "unknown model family 'os.system'", 'no-family'),
         ('own network in a bundle without --own', '--own=own:Bare', 'own-family'),
         ('network with an unknown field', 'colour', 'other-fields'),
         ('network with a word for a number', 'is not one that this version reads', 'wordy-depth'),

@@ -1,4 +1,4 @@
-"""What is deployed, and its projectors by themselves."""
+"""The deployed form of a student, and its projectors split."""
 
 import jax
 import jax.numpy as jnp
@@ -32,27 +32,27 @@ def distilled(request, fill):
   return Network(fill(shapes), model)
 
 
-def test_projectors_apart_integrate_to_the_whole(distilled):
+def test_split_projectors_integrate_to_the_whole(distilled):
   image = jnp.asarray(np.random.default_rng(0).normal(size=(5, *IMAGE)), jnp.float32)
-  alone = np.stack([one.encode(image).target for one in split_projectors(distilled)])
-  assert alone.shape == (3, 5, 4, 4, 7)
+  split = np.stack([each.encode(image).target for each in split_projectors(distilled)])
+  assert split.shape == (3, 5, 4, 4, 7)
   weights = np.full(3, 1 / 3)
   if distilled.model.integration == 'learned':
     logits = distilled.variables['params']['projectors']['integrate']['logits']
     weights = np.asarray(jax.nn.softmax(logits))
   whole = distilled.encode(image).target
-  np.testing.assert_allclose(np.tensordot(weights, alone, 1), whole, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(np.tensordot(weights, split, 1), whole, rtol=1e-5, atol=1e-6)
   # They differ, so that mixing them up would show.
-  assert np.abs(alone - whole).mean() > 0.05
+  assert np.abs(split - whole).mean() > 0.05
 
 
-def test_one_apart_holds_no_more_than_it_needs(distilled):
-  [one, *_] = split_projectors(distilled)
-  shapes = jax.eval_shape(one.model.init, jax.random.key(0), jnp.zeros((1, *IMAGE)))
-  assert jax.tree.map(jnp.shape, one.variables) == jax.tree.map(lambda leaf: leaf.shape, shapes)
+def test_a_split_network_holds_no_more_than_it_needs(distilled):
+  [first, *_] = split_projectors(distilled)
+  shapes = jax.eval_shape(first.model.init, jax.random.key(0), jnp.zeros((1, *IMAGE)))
+  assert jax.tree.map(jnp.shape, first.variables) == jax.tree.map(lambda leaf: leaf.shape, shapes)
 
 
-def test_it_teaches_the_next_and_hands_on_its_own_teachers_classifier(distilled, dataset):
+def test_it_teaches_a_student_and_passes_on_its_own_teachers_classifier(distilled, dataset):
   image = jax.ShapeDtypeStruct((4, *IMAGE), jnp.float32)
   integer = jax.ShapeDtypeStruct((4,), jnp.int32)
   cohort = cohorts.assemble(

@@ -286,7 +286,7 @@ def test_a_distilled_network_too_is_built_again_even_as_a_student(student):
 def test_a_description_names_families_and_no_code():
   described = models.describe(models.create('resnet8', num_classes=7))
   for family in ('os.system', 'Model', 'pidkd_jax.models.resnet.ResNet', '', None):
-    with pytest.raises(UserError, match='unknown network family'):
+    with pytest.raises(UserError, match='unknown model family'):
       models.build({**described, 'family': family})
   with pytest.raises(TypeError):
     models.build({**described, 'colour': 'red'})

@@ -1,4 +1,4 @@
-"""A folded network says what the network says."""
+"""A network with fused norms computes the same logits."""
 
 import jax
 import jax.numpy as jnp
@@ -7,10 +7,10 @@ import pytest
 
 from pidkd_jax import models
 from pidkd_jax.core.types import Network
-from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.norm_fusion import fuse_norms
 from pidkd_jax.models.resnet import ResNet
-from pidkd_jax.nn import layers
+from pidkd_jax.nn.layers import FUSED_NORMS
 from tests import families
 
 SHAPE = (16, 16, 3)
@@ -27,12 +27,12 @@ def network(fill):
   return network
 
 
-def assert_equal_outputs(folded, plain, image):
-  found, expected = (
-    jax.jit(lambda network: network.classify(network.encode(image).pooled))(one)
-    for one in (folded, plain)
+def assert_equal_outputs(fused, plain, image):
+  actual, expected = (
+    jax.jit(lambda network: network.classify(network.encode(image).pooled))(each)
+    for each in (fused, plain)
   )
-  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 IMAGES = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
@@ -41,9 +41,9 @@ IMAGES = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
 @pytest.mark.parametrize('name', families.SMALL.values())
 def test_outputs_are_kept(name, network):
   plain = network(models.create(name, num_classes=5))
-  folded = norm_fusion.fuse_norms(plain)
-  assert_equal_outputs(folded, plain, IMAGES)
-  assert {name: folded.variables[name] for name in plain.variables} == plain.variables
+  fused = fuse_norms(plain)
+  assert_equal_outputs(fused, plain, IMAGES)
+  assert {name: fused.variables[name] for name in plain.variables} == plain.variables
 
 
 def test_outputs_of_a_stack_are_kept(network):
@@ -61,12 +61,12 @@ def test_outputs_of_a_stack_are_kept(network):
     target_rectified=True,
   )
   plain = network(distilled)
-  folded = norm_fusion.fuse_norms(plain)
-  stack = folded.variables[layers.FUSED_NORMS]['projectors']['projectors']
+  fused = fuse_norms(plain)
+  stack = fused.variables[FUSED_NORMS]['projectors']['projectors']
   assert stack.keys() == {'reduce', 'transform', 'expand'}
-  assert_equal_outputs(folded, plain, IMAGES)
+  assert_equal_outputs(fused, plain, IMAGES)
 
 
-def test_folding_again_changes_nothing(network):
-  folded = norm_fusion.fuse_norms(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))))
-  assert norm_fusion.fuse_norms(folded) is folded
+def test_fusing_again_changes_nothing(network):
+  fused = fuse_norms(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))))
+  assert fuse_norms(fused) is fused

@@ -1,4 +1,4 @@
-"""A joined stack of projectors says what the stack says."""
+"""Fused projectors compute the map that the stack computes."""
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from pidkd_jax.core.types import Network
-from pidkd_jax.models import norm_fusion, projector_fusion
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.norm_fusion import fuse_norms
+from pidkd_jax.models.projector_fusion import fuse_projectors
 from pidkd_jax.models.resnet import ResNet
-from pidkd_jax.nn import layers
+from pidkd_jax.nn.layers import FUSED_NORMS
+from pidkd_jax.nn.projectors import FUSED_PROJECTORS
 
 IMAGES = np.random.default_rng(2).normal(size=(2, 8, 8, 3)).astype(np.float32)
 
@@ -40,23 +42,23 @@ def network(fill):
 )
 def test_the_target_map_is_kept(network, integration, rectified):
   plain = network(integration, rectified)
-  joined = projector_fusion.fuse_projectors(plain)
-  found, expected = (jax.jit(Network.encode)(one, IMAGES).target for one in (joined, plain))
+  fused = fuse_projectors(plain)
+  actual, expected = (jax.jit(Network.encode)(each, IMAGES).target for each in (fused, plain))
   assert bool(jnp.any(expected < 0)) != rectified
-  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_one_function_runs_once(network):
+def test_shared_convolutions_run_once(network):
   """Convolutions of the projectors: 1 + 3 + 3 behind a ReLU, and 1 + 3 + 1 without."""
-  encoder = (
-    len(jax.tree.leaves(norm_fusion.fuse_norms(network('mean', True)).variables['folded'])) // 2 - 3
-  )
+  # Each fused convolution has two leaves; the projectors' three are stacked.
+  norms = fuse_norms(network('mean', True)).variables[FUSED_NORMS]
+  encoder = len(jax.tree.leaves(norms)) // 2 - 3
   for rectified, expected in ((True, 7), (False, 5)):
-    joined = projector_fusion.fuse_projectors(network('mean', rectified))
-    jaxpr = str(jax.make_jaxpr(lambda image, one=joined: one.encode(image).target)(IMAGES))
+    fused = fuse_projectors(network('mean', rectified))
+    jaxpr = str(jax.make_jaxpr(lambda image, fused=fused: fused.encode(image).target)(IMAGES))
     assert jaxpr.count('conv_general_dilated[') == encoder + expected
 
 
-def test_other_networks_are_only_folded(teacher):
-  assert layers.FUSED_PROJECTORS not in projector_fusion.fuse_projectors(teacher).variables
-  assert layers.FUSED_NORMS in projector_fusion.fuse_projectors(teacher).variables
+def test_of_other_networks_only_the_norms_are_fused(teacher):
+  assert FUSED_PROJECTORS not in fuse_projectors(teacher).variables
+  assert FUSED_NORMS in fuse_projectors(teacher).variables

@@ -1,4 +1,4 @@
-"""A network that the user wrote: named on the command line, never by a file."""
+"""A model that the user wrote: named on the command line, never by a file."""
 
 import functools
 import json
@@ -78,6 +78,11 @@ class Required(Model):
 
 class Bare(Model):
   pass
+
+
+class Unclassified(Model):
+  def stages(self, image, train=False):
+    return (image,)
 
 
 noisy = functools.partial(Noisy, bound=1.0)
@@ -200,8 +205,9 @@ def test_a_function_that_makes_one_will_do():
     (':Tiny', 'package.module:Class'),
     ('my_package.my_models:', 'package.module:Class'),
     ('my_package.my_models:number', 'is a int; a class or a function is needed'),
-    ('my_package.my_models:something', 'makes a str; a network is a subclass of'),
-    ('my_package.my_models:Bare', 'lacks stages'),
+    ('my_package.my_models:something', 'makes a str; a model is a subclass of'),
+    ('my_package.my_models:Bare', 'lacks stages, which a model must define'),
+    ('my_package.my_models:Unclassified', 'lacks classify, which a model must define'),
     ('my_package.my_models:Required', 'give its other fields defaults'),
     ('my_package/my_models.py:Tiny', 'package.module:Class'),
   ],

@@ -1,0 +1,121 @@
+"""Models as plain JSON, the form in which bundles hold them.
+
+Reading a description imports nothing: it names a family, and only known families are built.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pidkd_jax.core import registry
+from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.models import catalog, custom_model
+from pidkd_jax.models.base import Model
+from pidkd_jax.models.distilled import Distilled
+
+Family = type[Model]
+
+
+def describe(model: Model) -> dict[str, Any]:
+  """Describe a model by its family and fields, from which `build` makes it again.
+
+  Raises:
+    UserError: a field of the user's own model is neither a number, a text, a model nor a tuple of
+      numbers and texts.
+
+  Example:
+    >>> kd.models.describe(kd.models.create('wrn_16_2', num_classes=10))
+    {'family': 'WRN', 'num_classes': 10, 'depth': 16, 'factor': 2}
+  """
+  description = {'family': _label(type(model))}
+  for field in _fields(model):
+    value = getattr(model, field.name)
+    if not _is_plain(value) and not isinstance(value, Model):
+      raise UserError(
+        f'{field.name} of {description["family"]} is {value!r}, which a bundle cannot hold; '
+        'finite numbers, texts, tuples of these, and models can be fields of a model'
+      )
+    description[field.name] = describe(value) if isinstance(value, Model) else value
+  return description
+
+
+def build(description: Mapping[str, Any], own: Iterable[Family] = ()) -> Model:
+  """Build the model that `describe` described.
+
+  Args:
+    description: the result of `describe`.
+    own: the user's own classes that it may name besides this package's families.
+
+  Raises:
+    UserError: the family is unknown.
+    TypeError: the fields are not those of the family.
+  """
+  return _build(description, {**_builtin(), **{_label(family): family for family in own}})
+
+
+def families(*models: Model | str) -> set[Family]:
+  """Return the classes of the user's own among models, as `build` takes them.
+
+  Args:
+    *models: models, which are searched together with the models in their fields; or names. A
+      name counts only if it is 'module:Class', and its module is imported.
+  """
+  own = set()
+  for model in models:
+    if isinstance(model, Model):
+      if type(model) not in _builtin().values():
+        own.add(type(model))
+      parts = (getattr(model, field.name) for field in _fields(model))
+      own |= families(*(part for part in parts if isinstance(part, Model)))
+    elif ':' in model:
+      constructor = custom_model.load(model)
+      is_class = isinstance(constructor, type) and issubclass(constructor, Model)
+      own |= {constructor} if is_class else families(catalog.create(model, num_classes=1))
+  return own
+
+
+def _builtin() -> Mapping[str, Family]:
+  """Return this package's families by the names of their classes."""
+  constructors = registry.discover(__package__, 'MODELS').values()
+  return {family.__name__: family for family in (*(each.func for each in constructors), Distilled)}
+
+
+def _label(family: Family) -> str:
+  """Return a family's name in a description: 'Class', or 'module:Class' of the user's own."""
+  if _builtin().get(family.__name__) is family:
+    return family.__name__
+  return f'{family.__module__}:{family.__qualname__}'
+
+
+def _fields(model: Model) -> list[dataclasses.Field]:
+  """Return the fields of a model without those that every Linen module has."""
+  return [field for field in dataclasses.fields(model) if field.name not in ('parent', 'name')]
+
+
+def _is_plain(value: Any) -> bool:
+  if isinstance(value, tuple):
+    return all(map(_is_plain, value))
+  if isinstance(value, float):
+    return math.isfinite(value)  # JSON has no other.
+  return value is None or isinstance(value, bool | int | str)
+
+
+def _build(description: Mapping[str, Any], known: Mapping[str, Family]) -> Model:
+  fields = dict(description)
+  family = str(fields.pop('family', None))
+  if family not in known and ':' in family:
+    raise UserError(
+      f'it needs the model {family!r}, which is not of this package and is imported only if you '
+      'name it yourself: by --config.student or --config.teacher.model for the main job, '
+      f'elsewhere by --own={family}'
+    )
+  if family not in known:
+    raise unknown_name('model family', family, known)
+  return known[family](**{name: _field(value, known) for name, value in fields.items()})
+
+
+def _field(value: Any, known: Mapping[str, Family]) -> Any:
+  if isinstance(value, Mapping):
+    return _build(value, known)
+  return tuple(value) if isinstance(value, list) else value
