@@ -57,8 +57,7 @@ def _report():
   recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
   stream = resident_batches.make_batches(
     spec.train,
-    spec.spec.mean,
-    spec.spec.std,
+    spec.spec.normalisation,
     jax.random.key(0),
     batch_size=_BATCH_SIZE.value,
     padding=spec.spec.padding,

@@ -11,6 +11,7 @@ the device; and loader (plain, fed by a DataLoader whose workers crop and flip).
 peer runs under autocast.
 """
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import dataclasses
@@ -217,7 +218,9 @@ class _Ours:
     shape = (_BATCH_SIZE.value, *data.spec.image_shape)
     self._dtype = PRECISIONS[_PRECISION.value].dtype
     teacher, initial = _converted(start, shape[1:])
-    mean, std = (tuple(map(float, x.flatten())) for x in (pytorch_data.MEAN, pytorch_data.STD))
+    normalisation = Normalisation(
+      *(tuple(map(float, x.flatten())) for x in (pytorch_data.MEAN, pytorch_data.STD))
+    )
     member = Member(
       'pidkd',
       _STUDENT.value,
@@ -236,8 +239,7 @@ class _Ours:
     )
     self._stream = resident_batches.make_batches(
       data.train,
-      mean,
-      std,
+      normalisation,
       jax.random.key(1),
       batch_size=_BATCH_SIZE.value,
       padding=pytorch_data.PADDING,

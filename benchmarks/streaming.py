@@ -83,7 +83,7 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
   def go_through(dataset, spec):
     digest = hashlib.sha256()
     stream = resident_batches.make_batches(
-      dataset.train, spec.mean, spec.std, jax.random.key(0), batch_size=64, padding=4, flip=True
+      dataset.train, spec.normalisation, jax.random.key(0), batch_size=64, padding=4, flip=True
     )
     order = stream.order(jnp.int32(0))
     started = time.monotonic()
@@ -91,7 +91,7 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
       digest.update(np.asarray(stream.batch(order, jnp.int32(step)).image))
     seconds = time.monotonic() - started
     digest.update(
-      inference.logits(network, inference.eval_split(dataset.test, spec.mean, spec.std))
+      inference.logits(network, inference.eval_split(dataset.test, spec.normalisation))
     )
     return seconds, digest.hexdigest()
 

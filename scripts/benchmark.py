@@ -172,8 +172,7 @@ def _cohort(trials):
   )
   stream = resident_batches.make_batches(
     data.train,
-    spec.mean,
-    spec.std,
+    spec.normalisation,
     jax.random.key(2),
     batch_size=_BATCH_SIZE.value,
     padding=spec.padding,

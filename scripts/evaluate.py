@@ -43,8 +43,7 @@ def main():
   found = evaluate_metrics(
     networks,
     dataset.test,
-    card['dataset']['mean'],
-    card['dataset']['std'],
+    judged.normalisation,
     teacher and teacher.network,
   )
   print(f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}')

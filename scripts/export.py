@@ -47,12 +47,12 @@ def main():
     export.check(name, out / name, _UINT8.value)
   loaded = bundle.load(workdir.local('--bundle', _BUNDLE.value), models.families(*_OWN.value))
   dataset = card_data.load(loaded, memory.image_limit())
-  train, known = dataset.train, loaded.card['dataset']
+  train = dataset.train
   chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:_CALIBRATION])
   [calibration] = train.take(chosen).blocks(len(chosen))
   deployable = export.Deployable(loaded, _UINT8.value, np.asarray(calibration))
   expected = inference.logits(
-    loaded.network, inference.eval_split(dataset.test, known['mean'], known['std'])
+    loaded.network, inference.eval_split(dataset.test, loaded.normalisation)
   )
   print(
     f'{_BUNDLE.value} on the {len(dataset.test)} test images of {dataset.spec.name}, '

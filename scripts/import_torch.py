@@ -20,6 +20,7 @@ from absl import flags
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle, torch_import
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.experiment import workdir
@@ -85,7 +86,8 @@ def main():
   network = _network(checkpoint, teacher, tuple(facts['image_shape']))
   if dataset:
     _check(network, dataset.spec)
-  mean, std = facts['mean'], facts['std'] = _normalisation(facts, network)
+  normalisation = _normalisation(facts, network)
+  facts |= {'mean': normalisation.mean, 'std': normalisation.std}
   spent = cost(network, tuple(facts['image_shape']))
   with path.open('rb') as file:
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
@@ -99,11 +101,11 @@ def main():
     card['training'] = {'teacher': teacher.reference()}
   if dataset:
     [card['results']] = evaluate_metrics(
-      {'': network}, dataset.test, mean, std, teacher and teacher.network
+      {'': network}, dataset.test, normalisation, teacher and teacher.network
     ).values()
   bundle.save(out, network, card)
   print(f'{_OUT.value}: {_MODEL.value}, {network.model.num_classes} classes, {spent}')
-  print(f'  normalised by mean {tuple(mean)} and std {tuple(std)}')
+  print(f'  normalised by mean {normalisation.mean} and std {normalisation.std}')
   if dataset:
     print(f'  on the {len(dataset.test)} test images of {dataset.spec.name}')
   for name, value in card.get('results', {}).items():
@@ -113,8 +115,9 @@ def main():
 def _facts(dataset, teacher):
   """What is known of the data; the normalisation may still be open."""
   if dataset:
-    mean, std = data.published(_DATA.value) or (dataset.spec.mean, dataset.spec.std)
-    return bundle.dataset_card(dataset.spec, mean, std)
+    return bundle.dataset_card(
+      dataset.spec, data.published(_DATA.value) or dataset.spec.normalisation
+    )
   if teacher:
     return dict(teacher.card['dataset'])
   size = _IMAGE_SIZE.value or 32
@@ -152,13 +155,13 @@ def _normalisation(facts, network):
     elif known is not None:
       found[name] = known
     elif network.model.num_classes == 100:
-      found[name] = data.published('cifar100')[name == 'std']
+      found[name] = getattr(data.published('cifar100'), name)
     else:
       raise UserError(
         f'a network of {network.model.num_classes} classes is not of CIFAR-100: give its --data, '
         'or the --mean and --std that it was trained with'
       )
-  return found['mean'], found['std']
+  return Normalisation(tuple(found['mean']), tuple(found['std']))
 
 
 def _numbers(flag, values, count):

@@ -26,6 +26,7 @@ from pidkd_jax.training.cohort import Cohort, Member
 from pidkd_jax.training.memory import MIB
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch, DatasetSpec, Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network, or package.module:Class.')
@@ -93,7 +94,7 @@ def _print():
     projectors = hidden = mark = ''
     if 'projectors' in network.variables['params']:
       count = parameters(network.variables['params']['projectors'])
-      projectors, hidden = f'{count:,}', f'm = {projector_size.hidden_of(count, c_s, c_t)}'
+      projectors, hidden = f'{count:,}', f'm = {projector_size.hidden_width(count, c_s, c_t)}'
       mark = ' (no smaller)' if share >= 1 else ''
     print(
       f'| {name} | {projectors} | {found.parameters:,} | {share:.1%}{mark} '
@@ -133,8 +134,7 @@ def _dataset(image_shape, classes):
     class_names=tuple(map(str, range(classes))),
     labels=np.zeros(0, np.int32),
     image_shape=image_shape,
-    mean=(0.5,) * 3,
-    std=(0.25,) * 3,
+    normalisation=Normalisation((0.5,) * 3, (0.25,) * 3),
     padding=0,
     flip=False,
   )

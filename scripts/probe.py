@@ -55,8 +55,7 @@ def main():
       dataset.train,
       dataset.test,
       tuple(known['image_shape']),
-      known['mean'],
-      known['std'],
+      one.normalisation,
     )
     network = one.card.get('network', one.card['model']['family'])
     print(f'| {one.folder} | {network} | {known["name"] or "unknown"} | {100 * top1:.2f} |')

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.optimizer import Optimizer
@@ -89,8 +90,7 @@ def dataset():
     class_names=('a', 'b', 'c'),
     labels=np.arange(12, dtype=np.int32) % 3,
     image_shape=IMAGE,
-    mean=(0.5, 0.4, 0.3),
-    std=(0.3, 0.2, 0.1),
+    normalisation=Normalisation((0.5, 0.4, 0.3), (0.3, 0.2, 0.1)),
     padding=1,
     flip=True,
     fingerprint='0' * 64,

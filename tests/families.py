@@ -1,4 +1,4 @@
-"""A small network of every family, for tests that need one of each."""
+"""The smallest model of every family, for tests that need one of each."""
 
 SMALL = {
   'ResNet': 'resnet8',

@@ -35,7 +35,7 @@ def teacher() -> Bundle:
   model = models.create('plain:Plain', num_classes=CLASSES)
   variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))
   card = {
-    'dataset': {'mean': DATA.spec.mean, 'std': DATA.spec.std},
+    'dataset': {'mean': DATA.spec.normalisation.mean, 'std': DATA.spec.normalisation.std},
     'model': models.describe(model),
   }
   return Bundle(Network(jax.device_get(variables), model), card, 'toy', pathlib.Path('toy'))

@@ -1,4 +1,4 @@
-"""A network as small as they come, for what compiles every method."""
+"""A model as small as possible, for tests that compile every method."""
 
 import jax
 from flax import linen as nn
@@ -15,12 +15,12 @@ class Plain(Model):
     self.classifier = Classifier(self.num_classes)
 
   def trunk(self, image: jax.Array, train: bool):
-    x, maps, before = image, [], []
+    x, maps, preactivations = image, [], []
     for convolution in self.convolutions:
-      before.append(convolution(x, train))
-      x = nn.relu(before[-1])
+      preactivations.append(convolution(x, train))
+      x = nn.relu(preactivations[-1])
       maps.append(x)
-    return tuple(maps), tuple(before)
+    return tuple(maps), tuple(preactivations)
 
   def classify(self, pooled: jax.Array) -> jax.Array:
     return self.classifier(pooled)

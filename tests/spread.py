@@ -34,8 +34,7 @@ def main(count: int) -> dict[str, np.ndarray]:
   teacher = Network(jax.jit(model.init)(jax.random.key(0), jnp.zeros(image.shape)), model)
   stream = resident_batches.make_batches(
     data.train,
-    data.spec.mean,
-    data.spec.std,
+    data.spec.normalisation,
     jax.random.key(1),
     batch_size=BATCH,
     padding=1,
@@ -59,7 +58,7 @@ def main(count: int) -> dict[str, np.ndarray]:
   assert len(batch.image.addressable_shards) == count // jax.process_count()
   assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(states))
   network = cohort.network('pidkd-0', states['pidkd-0'].variables)
-  split = inference.eval_split(data.test, data.spec.mean, data.spec.std)
+  split = inference.eval_split(data.test, data.spec.normalisation)
   found = {'logits': inference.logits(network, split)}
   # As where images are streamed: each process brings what its devices take.
   own = devices.local_indices(BATCH)

@@ -26,6 +26,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles import model_card
 from pidkd_jax.core import atomic_folder, npz
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec, Network
 from pidkd_jax.parallel import processes
 
@@ -62,8 +63,14 @@ class Bundle:
 
   @property
   def file(self) -> pathlib.Path:
-    """That holds the network's variables."""
+    """The file that holds the network's variables."""
     return self.folder / _VARIABLES
+
+  @property
+  def normalisation(self) -> Normalisation:
+    """The normalisation that the network was trained with."""
+    facts = self.card['dataset']
+    return Normalisation(tuple(facts['mean']), tuple(facts['std']))
 
   def reference(self) -> dict[str, Any]:
     """How the card of a student names this bundle as its teacher's."""
@@ -74,11 +81,10 @@ class Bundle:
     }
 
 
-def dataset_card(
-  spec: DatasetSpec, mean: tuple[float, ...], std: tuple[float, ...]
-) -> dict[str, Any]:
-  """What a card says of the data, and of the normalisation that the network was trained with."""
-  return {**{name: getattr(spec, name) for name in _SPEC}, 'mean': mean, 'std': std}
+def dataset_card(spec: DatasetSpec, normalisation: Normalisation) -> dict[str, Any]:
+  """Return what a card says of the data and of the network's normalisation."""
+  facts = {name: getattr(spec, name) for name in _SPEC}
+  return facts | {'mean': normalisation.mean, 'std': normalisation.std}
 
 
 def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:

@@ -13,9 +13,9 @@ from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.models import norm_fusion
-from pidkd_jax.nn.normalisation import normalise
 from pidkd_jax.nn.precision import FLOAT32
 
 # The numbers of images for which a program is compiled; a rest is padded to the next of them.
@@ -42,7 +42,7 @@ class Predictor:
     self.image_shape = tuple(facts['image_shape'])
     self.card: Mapping[str, Any] = loaded.card
     self._network = norm_fusion.fuse_norms(loaded.network)
-    self._mean, self._std = (jnp.asarray(facts[name], jnp.float32) for name in ('mean', 'std'))
+    self._normalisation = jax.tree.map(jnp.asarray, loaded.normalisation.arrays())
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """Probabilities of the classes.
@@ -114,15 +114,14 @@ class Predictor:
         lacking = next(size for size in _SIZES if size >= len(part)) - len(part)
         if lacking:
           part = np.pad(part, ((0, lacking), (0, 0), (0, 0), (0, 0)))
-        parts.append(_logits(self._network, part, self._mean, self._std))
+        parts.append(_logits(self._network, part, self._normalisation))
     found = [np.empty((0, len(self.class_names)), np.float32), *map(np.asarray, parts)]
     return np.concatenate(found)[: len(images)]
 
 
 @jax.jit
-def _logits(network: Network, images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-  image = normalise(images, mean, std)
-  return network.classify(network.encode(image).pooled)
+def _logits(network: Network, images: jax.Array, normalisation: Normalisation) -> jax.Array:
+  return network.classify(network.encode(normalisation(images)).pooled)
 
 
 def load(folder: str | pathlib.Path, own: Iterable[models.Family] = ()) -> Predictor:

@@ -9,6 +9,8 @@ import numpy as np
 from flax import linen as nn
 from flax import struct, traverse_util
 
+from pidkd_jax.core.normalisation import Normalisation
+
 # A Flax variable collection tree: {'params': ..., 'batch_stats': ...}.
 Variables = dict[str, Any]
 
@@ -109,8 +111,7 @@ class DatasetSpec:
     class_names: K names, in the order of the labels.
     labels: int32 [N], the training split's labels (memory banks need them).
     image_shape: (H, W, C).
-    mean: per-channel mean of the pixels scaled to [0, 1].
-    std: per-channel standard deviation, likewise.
+    normalisation: per-channel statistics of the pixels scaled to [0, 1].
     padding: pixels of zero padding for the random crop in training.
     flip: whether training flips images at random (digits and letters must not be).
     fingerprint: SHA-256 (hex) of the training and test arrays, by which a run that
@@ -125,8 +126,7 @@ class DatasetSpec:
   class_names: tuple[str, ...]
   labels: np.ndarray
   image_shape: tuple[int, int, int]
-  mean: tuple[float, ...]
-  std: tuple[float, ...]
+  normalisation: Normalisation
   padding: int
   flip: bool
   fingerprint: str

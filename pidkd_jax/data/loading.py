@@ -12,6 +12,7 @@ from tensorflow_datasets.core import constants
 
 from pidkd_jax.core import registry
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import resident_split, statistics
@@ -28,14 +29,13 @@ def names() -> list[str]:
   return list(registry.discover('pidkd_jax.data.sources', 'DATASETS'))
 
 
-def published(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-  """The published mean and standard deviation of the official images, if there are any.
+def published(name: str) -> Normalisation | None:
+  """Return the published normalisation of the official images, if there is one.
 
   Raises:
     UserError: no such dataset.
   """
-  source = registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name)
-  return None if source.mean is None else (source.mean, source.std)
+  return registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name).normalisation
 
 
 def load(
@@ -87,10 +87,10 @@ def load(
       size / 2**20,
       limit / 2**20,
     )
-  mean, std = source.mean, source.std
+  normalisation = source.normalisation
   # Statistics that were published hold for the official images only.
-  if mean is None or builder.name != name:
-    mean, std = statistics.statistics(levels())
+  if normalisation is None or builder.name != name:
+    normalisation = statistics.normalisation(levels())
   shape = train.image_shape
   spec = DatasetSpec(
     name=builder.name,
@@ -100,8 +100,7 @@ def load(
     class_names=tuple(builder.info.features['label'].names),
     labels=train.labels,
     image_shape=shape,
-    mean=mean,
-    std=std,
+    normalisation=normalisation,
     padding=min(shape[:2]) // 8 if source.padding is None else source.padding,
     flip=source.flip,
     fingerprint=fingerprint,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
@@ -28,8 +29,7 @@ def dataset(size: int, image_size: int, num_classes: int) -> Dataset:
     class_names=tuple(map(str, range(num_classes))),
     labels=arrays.labels,
     image_shape=arrays.images.shape[1:],
-    mean=(0.5,) * 3,
-    std=(0.29,) * 3,
+    normalisation=Normalisation((0.5,) * 3, (0.29,) * 3),
     padding=4,
     flip=True,
     fingerprint='',

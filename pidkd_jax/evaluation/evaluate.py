@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import classification, inference
@@ -26,8 +27,7 @@ class Evaluation:
 def evaluate(
   networks: Mapping[str, Network],
   examples: Split,
-  mean: tuple[float, ...],
-  std: tuple[float, ...],
+  normalisation: Normalisation,
   teacher: Network | None,
 ) -> dict[str, Evaluation]:
   """Every measure of some networks over a split, and the logits that they come from.
@@ -35,14 +35,13 @@ def evaluate(
   Args:
     networks: to be judged, by name.
     examples: the split.
-    mean: per-channel pixel mean that networks and teacher were trained with.
-    std: per-channel standard deviation, likewise.
+    normalisation: the one that networks and teacher were trained with.
     teacher: seen once for all; without it agreement and alignment are left out.
 
   Returns:
     By the networks' names.
   """
-  split = inference.eval_split(examples, mean, std)
+  split = inference.eval_split(examples, normalisation)
   wanted = None if teacher is None else inference.logits(teacher, split)
   found = {}
   for name, network in networks.items():
@@ -59,10 +58,9 @@ def evaluate(
 def evaluate_metrics(
   networks: Mapping[str, Network],
   examples: Split,
-  mean: tuple[float, ...],
-  std: tuple[float, ...],
+  normalisation: Normalisation,
   teacher: Network | None,
 ) -> dict[str, dict[str, float]]:
   """The measures of `evaluate` alone, {name: {measure: value}}."""
-  judged = evaluate(networks, examples, mean, std, teacher)
+  judged = evaluate(networks, examples, normalisation, teacher)
   return {name: judgement.measures for name, judgement in judged.items()}

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.nn import resize
-from pidkd_jax.nn.normalisation import normalise
 from pidkd_jax.nn.precision import FLOAT32
 from pidkd_jax.parallel import devices
 
@@ -27,15 +27,13 @@ class EvalSplit:
 
   Attributes:
     images: uint8 [BATCH_SIZE, H, W, C] on the devices; what is past `size` is padding.
-    mean: float32 [C], of pixels scaled to [0, 1].
-    std: float32 [C], likewise.
+    normalisation: float32 arrays on the devices.
     size: N.
     adapt: what brings images of one shape to that which the network was trained with.
   """
 
   images: Iterable[jax.Array]
-  mean: jax.Array
-  std: jax.Array
+  normalisation: Normalisation
   size: int
   adapt: Callable[[jax.Array], jax.Array]
 
@@ -43,26 +41,24 @@ class EvalSplit:
     """(normalised images [BATCH_SIZE, H, W, C], which of them are real [BATCH_SIZE])."""
     for i, images in enumerate(self.images):
       real = np.arange(i * BATCH_SIZE, (i + 1) * BATCH_SIZE) < self.size
-      yield _normalise(self.adapt(images), self.mean, self.std), jnp.asarray(real)
+      yield _normalise(self.adapt(images), self.normalisation), jnp.asarray(real)
 
 
 @jax.jit
-def _normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+def _normalise(images: jax.Array, normalisation: Normalisation) -> jax.Array:
   even = BATCH_SIZE % devices.count() == 0
-  return (devices.shard_batch if even else devices.replicate)(normalise(images, mean, std))
+  return (devices.shard_batch if even else devices.replicate)(normalisation(images))
 
 
 def eval_split(
   examples: EvalSplit,
-  mean: tuple[float, ...],
-  std: tuple[float, ...],
+  normalisation: Normalisation,
   adapt: Callable[[jax.Array], jax.Array] = lambda images: images,
 ) -> EvalSplit:
-  """A split for networks that were trained with `mean` and `std`; `adapt` is Split's."""
+  """A split for networks that were trained with `normalisation`; `adapt` is EvalSplit's."""
   return EvalSplit(
     images=examples.blocks(BATCH_SIZE),
-    mean=devices.put_replicated(np.asarray(mean, np.float32)),
-    std=devices.put_replicated(np.asarray(std, np.float32)),
+    normalisation=devices.put_replicated(normalisation.arrays()),
     size=len(examples),
     adapt=adapt,
   )

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 from scipy.special import softmax
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
@@ -19,8 +20,7 @@ def save(
   logits: np.ndarray,
   network: Network,
   examples: Split,
-  mean: tuple[float, ...],
-  std: tuple[float, ...],
+  normalisation: Normalisation,
 ) -> None:
   """Writes an .npz of
 
@@ -32,10 +32,11 @@ def save(
     logits: float32 [N, K] of the split's images.
     network: that gave them.
     examples: the split.
-    mean: per-channel pixel mean that the network was trained with.
-    std: per-channel standard deviation, likewise.
+    normalisation: the one that the network was trained with.
   """
-  sample = inference.eval_split(examples.take(np.arange(min(_POOLED, len(examples)))), mean, std)
+  sample = inference.eval_split(
+    examples.take(np.arange(min(_POOLED, len(examples)))), normalisation
+  )
   pooled = inference.pooled(network, sample).astype(np.float16)
   if not processes.is_primary():
     return

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
@@ -28,8 +29,7 @@ def probe(
   train: Split,
   test: Split,
   image_shape: tuple[int, int, int],
-  mean: tuple[float, ...],
-  std: tuple[float, ...],
+  normalisation: Normalisation,
 ) -> float:
   """The top-1, in [0, 1], of a linear classifier on the features that the network's own one reads.
 
@@ -42,8 +42,7 @@ def probe(
     test: what it is judged on.
     image_shape: (H, W, C) of the images that the network was trained with; others are made so
       (`adapt`).
-    mean: per-channel pixel mean that the network was trained with.
-    std: per-channel standard deviation, likewise.
+    normalisation: the one that the network was trained with.
 
   Raises:
     UserError: the images cannot be made so, or the features are not finite.
@@ -55,7 +54,7 @@ def probe(
 
   shaped = functools.partial(adapt, image_shape=image_shape)
   seen, unseen = (
-    inference.pooled(network, inference.eval_split(examples, mean, std, shaped))
+    inference.pooled(network, inference.eval_split(examples, normalisation, shaped))
     for examples in (train, test)
   )
   if not (np.isfinite(seen).all() and np.isfinite(unseen).all()):

@@ -16,6 +16,7 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec, Network
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation import outputs
@@ -126,9 +127,9 @@ def _dry_run(config: ConfigDict, home: pathlib.Path) -> _DryRun:
   kept = lesson = place = None
   if config.teacher.bundle:
     kept = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
-    start = _start(config, dataset, own, kept.card['dataset'])
+    start = _start(config, dataset, own, kept.normalisation)
   else:
-    start = _start(config, dataset, own, dataclasses.asdict(spec))
+    start = _start(config, dataset, own, spec.normalisation)
     lesson = _teacher_experiment(config, dataset)
     place = _teacher_folder(config, lesson, dataset, home)
   with models.explain_errors(config.student, config.teacher.model):
@@ -308,17 +309,18 @@ def _start(
   config: ConfigDict,
   dataset: Dataset,
   own: Collection[models.Family],
-  facts: Mapping[str, Any],
+  normalisation: Normalisation,
 ) -> Bundle | None:
-  """The student that the run's students begin with; `facts` has how their images are normalised."""
+  """Load the student that the run's students start from; it must share their normalisation."""
   if not config.start:
     return None
   loaded = teachers.fitting('start', workdir.local('start', config.start), dataset, own)
   for name in ('mean', 'std'):
-    if tuple(loaded.card['dataset'][name]) != tuple(facts[name]):
+    own_value, wanted = (list(getattr(one, name)) for one in (loaded.normalisation, normalisation))
+    if own_value != wanted:
       raise UserError(
         f'start {config.start!r} was trained with another {name} of the pixels than the teacher '
-        f'({loaded.card["dataset"][name]} and not {list(facts[name])}); give another bundle'
+        f'({own_value} and not {wanted}); give another bundle'
       )
   network = distilled.extract_student(loaded.network)
   return dataclasses.replace(
@@ -354,8 +356,7 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
       other.train,
       other.test,
       tuple(known['image_shape']),
-      tuple(known['mean']),
-      tuple(known['std']),
+      one.normalisation,
     )
     logger.info(
       '%s: top-1 of a linear classifier on %s %.2f%%', name, other.spec.name, 100 * found[name]
@@ -368,8 +369,7 @@ def _describe(name: str, teacher: Bundle, dataset: Dataset, home: pathlib.Path) 
   path = home / f'{name}.json'
   if path.exists():
     return
-  stats = teacher.card['dataset']
-  given = dataset.test, tuple(stats['mean']), tuple(stats['std'])
+  given = dataset.test, teacher.normalisation
   judged = evaluate({name: teacher.network}, *given, teacher.network)[name]
   cost_ = dataclasses.asdict(cost(teacher.network, dataset.spec.image_shape))
   card = {**teacher.card, 'cost': cost_, 'results': judged.measures}

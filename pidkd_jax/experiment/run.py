@@ -16,6 +16,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import resident_batches
@@ -113,8 +114,7 @@ def _stage(
   plan: Experiment,
   dataset: Dataset,
   teacher: Network | None,
-  mean,
-  std,
+  normalisation: Normalisation,
   start: Network | None = None,
 ) -> _Stage:
   rest, held = _parted(plan, dataset)
@@ -122,8 +122,7 @@ def _stage(
   stream_key, members_key = jax.random.split(jax.random.key(plan.seed))
   stream = resident_batches.make_batches(
     rest.train,
-    mean,
-    std,
+    normalisation,
     stream_key,
     batch_size=plan.recipe.batch_size,
     padding=plan.padding,
@@ -165,7 +164,7 @@ def _in_precision(function: Callable) -> Callable:
 @_in_precision
 def costs(plan: Experiment, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
   """What each label would deploy at what cost; arguments as `dry_run`'s."""
-  stage = _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std)
+  stage = _stage(plan, dataset, teacher, dataset.spec.normalisation)
   networks = _deployed(plan, stage)
   return {label: cost(network, dataset.spec.image_shape) for label, network in networks.items()}
 
@@ -188,7 +187,7 @@ def dry_run(
   Raises:
     UserError: whatever in the plan cannot be trained.
   """
-  stage = _stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std, start)
+  stage = _stage(plan, dataset, teacher, dataset.spec.normalisation, start)
   image_shape = dataset.spec.image_shape
   networks = _deployed(plan, stage)
   label, network = next(iter(networks.items()))
@@ -219,7 +218,7 @@ def dry_run(
 @_in_precision
 def check_memory(plan: Experiment, dataset: Dataset, teacher: Network, budget: int) -> None:
   """Raises UserError for a member that needs more than `budget` bytes; else as `dry_run`."""
-  need = _estimate(_stage(plan, dataset, teacher, dataset.spec.mean, dataset.spec.std))
+  need = _estimate(_stage(plan, dataset, teacher, dataset.spec.normalisation))
   memory.partition(plan.members, need.needs, need.shared, budget)
 
 
@@ -302,7 +301,7 @@ def _parts(
   if len(names) == 1 or (not path.exists() and (folder / 'checkpoints').exists()):
     return [names]
   if not processes.any_process(path.exists())[0]:
-    stage = _stage(plan, dataset, teacher and teacher.network, *_statistics(dataset, teacher))
+    stage = _stage(plan, dataset, teacher and teacher.network, _normalisation(dataset, teacher))
     need = _estimate(stage)
     parts = memory.partition_over_groups(
       plan.members, need.needs, need.shared, pace.memory, len(pace.groups)
@@ -336,10 +335,9 @@ def _moved(loaded: Bundle | None, move: Callable) -> Bundle | None:
   return dataclasses.replace(loaded, network=network)
 
 
-def _statistics(dataset: Dataset, teacher: Bundle | None) -> tuple[tuple[float, ...], ...]:
-  """Per-channel mean and standard deviation: a student sees what its teacher sees."""
-  found = teacher.card['dataset'] if teacher else dataclasses.asdict(dataset.spec)
-  return tuple(found['mean']), tuple(found['std'])
+def _normalisation(dataset: Dataset, teacher: Bundle | None) -> Normalisation:
+  """Return the teacher's normalisation, so that a student sees the pixels that its teacher sees."""
+  return teacher.normalisation if teacher else dataset.spec.normalisation
 
 
 def _train(plan, dataset, teacher, folder, title, pace, start, interruption) -> None:
@@ -350,17 +348,16 @@ def _train(plan, dataset, teacher, folder, title, pace, start, interruption) -> 
       'the teacher was trained with another hold-out or none: it may have seen the images that '
       'select its students'
     )
-  mean, std = _statistics(dataset, teacher)
+  normalisation = _normalisation(dataset, teacher)
   teacher, start = _moved(teacher, devices.put_replicated), _moved(start, devices.put_replicated)
-  stage = _stage(plan, dataset, teacher and teacher.network, mean, std, start and start.network)
+  stage = _stage(plan, dataset, teacher and teacher.network, normalisation, start and start.network)
   outcomes, diverged = loop.train(
     stage.cohort,
     stage.stream,
     loop.validation(
       'test' if stage.held is None else 'holdout',
       dataset.test if stage.held is None else stage.held,
-      mean,
-      std,
+      normalisation,
       stage.cohort.teacher,
     ),
     folder,
@@ -377,7 +374,7 @@ def _train(plan, dataset, teacher, folder, title, pace, start, interruption) -> 
   processes.barrier('trained')  # The first has written all figures.
   networks = _deployed(plan, stage)
   judged = {name: outcome.network for name, outcome in outcomes.items()}
-  found = evaluate(judged, dataset.test, mean, std, teacher and teacher.network)
+  found = evaluate(judged, dataset.test, normalisation, teacher and teacher.network)
   rows = metrics.read(folder)
   if not {row['member'] for row in rows} >= outcomes.keys():
     raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')
@@ -393,7 +390,7 @@ def _train(plan, dataset, teacher, folder, title, pace, start, interruption) -> 
     cards[member.name] = {
       'label': member.label,
       'network': member.student,
-      'dataset': bundle.dataset_card(dataset.spec, mean, std),
+      'dataset': bundle.dataset_card(dataset.spec, normalisation),
       'training': {
         **dataclasses.asdict(plan),
         'members': len(plan.members),
@@ -417,8 +414,7 @@ def _train(plan, dataset, teacher, folder, title, pace, start, interruption) -> 
       found[member.name].logits,
       outcome.network,
       dataset.test,
-      mean,
-      std,
+      normalisation,
     )
   for name, card in cards.items():
     bundle.save(folder / 'bundles' / name, outcomes[name].network, card)

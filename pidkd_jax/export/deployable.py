@@ -4,13 +4,11 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.types import Network
 from pidkd_jax.models.projector_fusion import fuse_projectors
-from pidkd_jax.nn.normalisation import normalise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,6 +59,4 @@ class Deployable:
     }
 
   def _normalise(self, pixels):
-    known = self.bundle.card['dataset']
-    mean, std = (jnp.asarray(known[name], jnp.float32) for name in ('mean', 'std'))
-    return normalise(pixels, mean, std)
+    return self.bundle.normalisation.arrays()(pixels)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax.core.errors import Stopped, UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch, Network
 from pidkd_jax.data.pipeline.split import Batches, Split
 from pidkd_jax.evaluation import classification, inference
@@ -90,12 +91,11 @@ class Validation:
 def validation(
   name: str,
   examples: Split,
-  mean: tuple[float, ...],
-  std: tuple[float, ...],
+  normalisation: Normalisation,
   teacher: Network | None,
 ) -> Validation:
   """A split as it is evaluated; the fields are Scoring's."""
-  return Validation(name, examples.labels, inference.eval_split(examples, mean, std), teacher)
+  return Validation(name, examples.labels, inference.eval_split(examples, normalisation), teacher)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from scipy.special import softmax
 import pidkd_jax
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
@@ -55,7 +56,9 @@ def images():
 
 def test_it_predicts_what_an_evaluation_finds(student, network, images):
   labels = np.zeros(len(images), np.int32)
-  split = inference.eval_split(ResidentSplit(images, labels), DATASET['mean'], DATASET['std'])
+  split = inference.eval_split(
+    ResidentSplit(images, labels), Normalisation(DATASET['mean'], DATASET['std'])
+  )
   expected = softmax(inference.logits(network, split), axis=-1)
   found = student.predict(images)  # A whole batch and a rest of two.
   assert found.dtype == np.float32 and found.shape == (258, 4)

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline import augment, resident_batches
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
-from pidkd_jax.nn.normalisation import normalise
 
 SIZE, SIDE = 23, 6
 MEAN, STD = (0.5, 0.25, 0.1), (0.3, 0.2, 0.5)
@@ -24,7 +24,12 @@ def arrays():
 
 def stream(arrays, seed=0, *, batch_size=4, padding=2, flip=True):
   return resident_batches.make_batches(
-    arrays, MEAN, STD, jax.random.key(seed), batch_size=batch_size, padding=padding, flip=flip
+    arrays,
+    Normalisation(MEAN, STD),
+    jax.random.key(seed),
+    batch_size=batch_size,
+    padding=padding,
+    flip=flip,
   )
 
 
@@ -171,6 +176,6 @@ def test_the_same_flip_twice_is_none(arrays):
 
 def test_normalisation_by_hand():
   images = jnp.array([0, 51, 255], jnp.uint8).reshape(1, 1, 1, 3)
-  found = normalise(images, jnp.array([0.5, 0.1, 0.25]), jnp.array([0.5, 0.2, 0.25]))
+  found = Normalisation((0.5, 0.1, 0.25), (0.5, 0.2, 0.25))(images)
   assert found.dtype == jnp.float32
   np.testing.assert_allclose(found.ravel(), [-1, 0.5, 3], rtol=1e-6)

@@ -43,7 +43,7 @@ def test_round_trip(tmp_path, cifar_archive):
   assert (spec.num_classes, spec.num_examples, spec.image_shape) == (4, 12, (32, 32, 3))
   assert (spec.padding, spec.flip) == (4, True)
   # Published statistics are those of the official images, not of these.
-  np.testing.assert_allclose(spec.mean, (dataset.train.images / 255).mean((0, 1, 2)))
+  np.testing.assert_allclose(spec.normalisation.mean, (dataset.train.images / 255).mean((0, 1, 2)))
 
 
 def test_it_is_what_the_official_builder_declares_and_opens(tmp_path, make_official):
@@ -52,8 +52,12 @@ def test_it_is_what_the_official_builder_declares_and_opens(tmp_path, make_offic
   make_official(archive)
   directory = tmp_path / 'tfds'
   dataset = load(directory, archive)
-  assert dataset.spec.name == 'cifar100' and dataset.spec.mean == (0.5071, 0.4867, 0.4408)
-  assert dataset.spec.std == (0.2675, 0.2565, 0.2761)
+  assert dataset.spec.name == 'cifar100' and dataset.spec.normalisation.mean == (
+    0.5071,
+    0.4867,
+    0.4408,
+  )
+  assert dataset.spec.normalisation.std == (0.2675, 0.2565, 0.2761)
 
   official = tfds.builder('cifar100', data_dir=directory)
   ours = Cifar100(data_dir=str(directory))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data import Dataset
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
@@ -25,8 +26,7 @@ def dataset():
     class_names=('a', 'b', 'c', 'd'),
     labels=labels,
     image_shape=(1, 1, 1),
-    mean=(0.5,),
-    std=(0.5,),
+    normalisation=Normalisation((0.5,), (0.5,)),
     padding=0,
     flip=False,
     fingerprint='',

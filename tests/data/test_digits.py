@@ -46,7 +46,7 @@ def test_the_test_split_is_the_end_of_the_file(directory, digits):
 
 
 def test_statistics_are_computed_from_the_train_split(digits):
-  assert (digits.spec.mean, digits.spec.std) == statistics.statistics(
+  assert digits.spec.normalisation == statistics.normalisation(
     statistics.levels(digits.train.images)
   )
 

@@ -74,8 +74,8 @@ def test_statistics_are_those_of_the_train_split(directory, photos):
   spec = load(directory, photos).spec
   # Red goes by class over 0, 50, 100, 150 and green by image over 0, 20, 40; blue is always 100,
   # and is to be divided by 1.
-  np.testing.assert_allclose(np.multiply(spec.mean, 255), (75, 20, 100))
-  np.testing.assert_allclose(spec.std, (3125**0.5 / 255, (800 / 3) ** 0.5 / 255, 1))
+  np.testing.assert_allclose(np.multiply(spec.normalisation.mean, 255), (75, 20, 100))
+  np.testing.assert_allclose(spec.normalisation.std, (3125**0.5 / 255, (800 / 3) ** 0.5 / 255, 1))
 
 
 def test_images_are_brought_to_one_size(directory, photos):
@@ -88,7 +88,7 @@ def test_images_are_brought_to_one_size(directory, photos):
   assert (spec.image_shape, spec.padding, spec.image_size) == ((8, 8, 3), 1, 8)
   assert spec.source.endswith('My Photos, train and test, scaled and cut to 8x8')
   # What an evaluation needs to bring the images to that size again.
-  assert bundle.dataset_card(spec, spec.mean, spec.std)['image_size'] == 8
+  assert bundle.dataset_card(spec, spec.normalisation)['image_size'] == 8
   ids = [
     example['id'].decode()
     for example in tfds.builder_from_directory(directory / spec.name / '1.0.0').as_data_source(

@@ -49,7 +49,7 @@ def test_the_official_archive_has_the_official_name(directory, cifar_archive, ma
   make_official(cifar_archive)
   for verify in (True, False):
     spec = load(directory, archive=str(cifar_archive), verify=verify).spec
-    assert spec.name == 'cifar100' and spec.mean == (0.5071, 0.4867, 0.4408)
+    assert spec.name == 'cifar100' and spec.normalisation.mean == (0.5071, 0.4867, 0.4408)
     assert 'official archive' in spec.source and 'not' not in spec.source
 
 

@@ -39,7 +39,10 @@ def test_round_trip(tmp_path, official):
   members = tiny_members()
   assert official.spec.name == 'tiny_imagenet'
   assert official.spec.class_names == ('n01', 'n02', 'n03')
-  assert (official.spec.mean[0], official.spec.std[0]) == (0.4802, 0.2770)
+  assert (official.spec.normalisation.mean[0], official.spec.normalisation.std[0]) == (
+    0.4802,
+    0.2770,
+  )
   assert (len(official.train), len(official.test)) == (9, 6)
   folders = {'train': 'train/{wnid}/images', 'validation': 'val/images'}
   for split, arrays in ('train', official.train), ('validation', official.test):
@@ -77,7 +80,7 @@ def test_opencv_is_not_used_even_if_installed(tmp_path, tiny_archive, official, 
 def test_an_archive_of_ones_own_has_its_own_classes(tmp_path, tiny_archive):
   spec = load(tmp_path / 'tfds', tiny_archive, verify=False).spec
   assert spec.name.startswith('unverified_small_') and spec.num_classes == 3
-  assert spec.mean != (0.4802, 0.4481, 0.3975)
+  assert spec.normalisation.mean != (0.4802, 0.4481, 0.3975)
 
 
 def annotated(line):
@@ -172,5 +175,5 @@ def test_real_images(tmp_path, shared):
     ]
   assert modes.count('L') == 49 and grey.sum() >= 49
   # Close to the published statistics of the whole set.
-  np.testing.assert_allclose(dataset.spec.mean, (0.4802, 0.4481, 0.3975), atol=0.01)
-  np.testing.assert_allclose(dataset.spec.std, (0.2770, 0.2691, 0.2821), atol=0.01)
+  np.testing.assert_allclose(dataset.spec.normalisation.mean, (0.4802, 0.4481, 0.3975), atol=0.01)
+  np.testing.assert_allclose(dataset.spec.normalisation.std, (0.2770, 0.2691, 0.2821), atol=0.01)

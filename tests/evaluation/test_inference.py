@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
@@ -33,7 +34,7 @@ def small_batches(monkeypatch):
 
 
 def whole(arrays):
-  return inference.eval_split(arrays, MEAN, STD)
+  return inference.eval_split(arrays, Normalisation(MEAN, STD))
 
 
 @pytest.mark.parametrize('size', [1, 4, 7, 10])
@@ -104,8 +105,8 @@ def test_several_networks_are_each_compared_with_the_teacher(teacher, arrays):
 def test_figures_of_a_network_under_its_teacher(teacher, fill, arrays):
   student = teacher.replace(variables=fill(teacher.variables, seed=5))
   networks = {'student': student, 'teacher': teacher}
-  alone = evaluate_metrics(networks, arrays, MEAN, STD, None)['student']
-  judged = evaluate_metrics(networks, arrays, MEAN, STD, teacher)
+  alone = evaluate_metrics(networks, arrays, Normalisation(MEAN, STD), None)['student']
+  judged = evaluate_metrics(networks, arrays, Normalisation(MEAN, STD), teacher)
   assert judged.keys() == networks.keys()
   taught = judged['student']
   assert taught.keys() - alone.keys() == {'agreement'}
@@ -121,6 +122,6 @@ def test_alignment_is_measured_where_it_was_trained(teacher, arrays):
 
   model = Aligned(num_classes=3, depth=8, widths=teacher.model.widths)
   networks = {'aligned': teacher.replace(model=model), 'other': teacher}
-  found = evaluate_metrics(networks, arrays, MEAN, STD, teacher)
+  found = evaluate_metrics(networks, arrays, Normalisation(MEAN, STD), teacher)
   assert found['aligned']['alignment_error'] < 1e-9
   assert 'alignment_error' not in found['other']

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation.probe import adapt, probe
@@ -33,10 +34,10 @@ def digits():
 
 def test_random_features_know_digits_better_than_chance(teacher, digits):
   before = jax.tree.map(np.array, teacher.variables)
-  found = probe(teacher, *digits, SHAPE, MEAN, STD)
+  found = probe(teacher, *digits, SHAPE, Normalisation(MEAN, STD))
   assert 0.4 < found < 1
   # The same again to the last digit, and the network as it was.
-  assert probe(teacher, *digits, SHAPE, MEAN, STD) == found
+  assert probe(teacher, *digits, SHAPE, Normalisation(MEAN, STD)) == found
   jax.tree.map(np.testing.assert_array_equal, before, teacher.variables)
 
 
@@ -138,7 +139,7 @@ def run(environment, *arguments):
 
 def test_the_script_prints_a_row_for_each_bundle(teacher, dataset, tmp_path, pytestconfig):
   environment = os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
-  facts = bundle.dataset_card(dataset, MEAN, STD)
+  facts = bundle.dataset_card(dataset, Normalisation(MEAN, STD))
   for name, more in (('one', {'network': 'small'}), ('two', {})):
     bundle.save(tmp_path / name, teacher, {'dataset': facts, **more})
   bundles = [f'--bundle={tmp_path / name}' for name in ('one', 'two')]

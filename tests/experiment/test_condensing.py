@@ -25,7 +25,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope='module')
 def facts(home):
   spec = data.load('digits', directory=str(home / 'tfds')).spec
-  return bundle.dataset_card(spec, spec.mean, spec.std)
+  return bundle.dataset_card(spec, spec.normalisation)
 
 
 def distilled(student):

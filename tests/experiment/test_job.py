@@ -98,9 +98,8 @@ def test_the_bundle_gives_the_same_numbers_again(config, whole):
   card = loaded.card
   teacher = bundle.load(next((whole(config).parent / 'teachers').iterdir()) / 'bundles' / 'teacher')
   dataset = data.load('digits', directory=config.data.dir)
-  stats = card['dataset']
   [again] = evaluate_metrics(
-    {'': loaded.network}, dataset.test, stats['mean'], stats['std'], teacher.network
+    {'': loaded.network}, dataset.test, loaded.normalisation, teacher.network
   ).values()
   assert again == {name: card['results'][name] for name in again}
   assert again.keys() >= {'top1', 'top5', 'agreement', 'alignment_error', 'calibration_error'}

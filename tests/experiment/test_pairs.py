@@ -10,6 +10,7 @@ import pytest
 
 from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch, DatasetSpec, Network
 from pidkd_jax.evaluation.cost import parameters
 from pidkd_jax.experiment import config, pairs
@@ -43,8 +44,7 @@ def started(data, name, factor=None):
     class_names=tuple(map(str, range(num_classes))),
     labels=np.zeros(2, np.int32),
     image_shape=(size, size, 3),
-    mean=(0.5,) * 3,
-    std=(0.5,) * 3,
+    normalisation=Normalisation((0.5,) * 3, (0.5,) * 3),
     padding=4,
     flip=True,
     fingerprint='',

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax import methods, models
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch, DatasetSpec, Network
 from pidkd_jax.models import mobilenetv2, shufflenetv1
 from pidkd_jax.training import cohort as cohorts
@@ -24,8 +25,7 @@ CIFAR100 = DatasetSpec(
   class_names=tuple(map(str, range(100))),
   labels=np.arange(500, dtype=np.int32) % 100,
   image_shape=(32, 32, 3),
-  mean=(0.5,) * 3,
-  std=(0.5,) * 3,
+  normalisation=Normalisation((0.5,) * 3, (0.5,) * 3),
   padding=4,
   flip=True,
   fingerprint='',

@@ -189,7 +189,7 @@ def _encoded(image, format_):
 def _bundles(home):
   """`digits` is good; the others are copies of it that were damaged or altered."""
   spec = data.load('digits', directory=str(home / 'tfds')).spec
-  facts = bundle.dataset_card(spec, spec.mean, spec.std)
+  facts = bundle.dataset_card(spec, spec.normalisation)
   archive = str(home / 'archives' / 'good.tar.gz')
   data.load('cifar100', directory=str(home / 'tfds'), archive=archive, verify=False)
   good = home / 'bundles' / 'digits'

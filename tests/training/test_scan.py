@@ -16,8 +16,7 @@ def test_scan_is_the_same_mathematics_as_single_steps(assemble, dataset):
   images = rng.integers(0, 256, (dataset.num_examples, *dataset.image_shape), np.uint8)
   stream = resident_batches.make_batches(
     ResidentSplit(images, dataset.labels),
-    dataset.mean,
-    dataset.std,
+    dataset.normalisation,
     jax.random.key(1),
     batch_size=4,
     padding=1,

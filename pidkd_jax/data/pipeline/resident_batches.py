@@ -1,12 +1,12 @@
 """Training batches as a pure function of (seed, step), made where the images live."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline.schedule import Schedule
 from pidkd_jax.data.pipeline.split import Batches, Split
@@ -43,8 +43,7 @@ class ResidentBatches(Batches):
 
 def make_batches(
   split: Split,
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalisation: Normalisation,
   key: jax.Array,
   *,
   batch_size: int,
@@ -56,13 +55,12 @@ def make_batches(
 
   Args:
     split: what is trained on.
-    mean, std, key, batch_size, padding, flip, dtype: Schedule's fields.
+    normalisation, key, batch_size, padding, flip, dtype: Schedule's fields.
   """
   return split.batches(
     Schedule(
       labels=devices.put_replicated(split.labels),
-      mean=devices.put_replicated(np.asarray(mean, np.float32)),
-      std=devices.put_replicated(np.asarray(std, np.float32)),
+      normalisation=devices.put_replicated(normalisation.arrays()),
       key=devices.put_replicated(key),
       image_shape=tuple(split.image_shape),
       batch_size=batch_size,

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline import augment
-from pidkd_jax.nn.normalisation import normalise
 from pidkd_jax.parallel import devices
 
 
@@ -16,8 +16,7 @@ class Schedule:
 
   Attributes:
     labels: int32 [N].
-    mean: float32 [C], of pixels scaled to [0, 1].
-    std: float32 [C], likewise.
+    normalisation: float32 arrays on the devices.
     key: PRNG key of order, crops and flips.
     image_shape: (H, W, C).
     batch_size: B; what an epoch's last batch lacks is dropped with it (each epoch has another
@@ -28,8 +27,7 @@ class Schedule:
   """
 
   labels: jax.Array
-  mean: jax.Array
-  std: jax.Array
+  normalisation: Normalisation
   key: jax.Array
   image_shape: tuple[int, int, int] = struct.field(pytree_node=False)
   batch_size: int = struct.field(pytree_node=False)
@@ -67,7 +65,7 @@ class Schedule:
       images = augment.crop(crop_key, images, self.padding)
     if self.flip:
       images = augment.flip(flip_key, images)
-    image = normalise(images, self.mean, self.std)
+    image = self.normalisation(images)
     return devices.shard_batch(Batch(image.astype(self.dtype), self.labels[index], index))
 
   def _key(self, purpose: int, count: jax.Array) -> jax.Array:

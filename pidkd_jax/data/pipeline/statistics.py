@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
 _BLOCK = 1024
@@ -26,7 +27,7 @@ class Levels:
       counts += np.bincount(images[..., channel].ravel(), minlength=256)
 
 
-def statistics(counts: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(counts: np.ndarray) -> Normalisation:
   """Per-channel mean and standard deviation of pixels scaled to [0, 1], from `Levels.counts`.
 
   Exact, and a float copy of Tiny-ImageNet would take 5 GB. The deviation of a channel that is the
@@ -36,7 +37,7 @@ def statistics(counts: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
   levels = np.arange(256) / 255
   mean = share @ levels
   std = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(axis=1))
-  return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+  return Normalisation(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
 
 
 class Fingerprint:

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources import archive
 from pidkd_jax.data.sources.source import Source
 
@@ -122,7 +123,9 @@ DATASETS = {
     padding=4,
     flip=True,
     # As the distillation literature's code has them (RepDistiller, mdistiller, SimKD).
-    mean=(0.5071, 0.4867, 0.4408),
-    std=(0.2675, 0.2565, 0.2761),
+    normalisation=Normalisation(
+      mean=(0.5071, 0.4867, 0.4408),
+      std=(0.2675, 0.2565, 0.2761),
+    ),
   ),
 }

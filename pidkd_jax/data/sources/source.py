@@ -6,6 +6,8 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from pidkd_jax.core.normalisation import Normalisation
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -18,8 +20,7 @@ class Source:
     test: the split that papers report as test.
     flip: whether training flips images at random.
     padding: pixels of zero padding for the random crop in training; None: an eighth of the image.
-    mean: published per-channel mean of the pixels in [0, 1]; None: computed from the train split.
-    std: published per-channel standard deviation, likewise.
+    normalisation: the published one; None to compute it from the training split.
     bind: for images of the user's own: the builder of what lies at a path, under a name of its
       own, brought to an image size (0: as it is); whether all of it has to fit into memory. It
       raises UserError.
@@ -30,6 +31,5 @@ class Source:
   flip: bool
   padding: int | None = None
   test: str = 'test'
-  mean: tuple[float, ...] | None = None
-  std: tuple[float, ...] | None = None
+  normalisation: Normalisation | None = None
   bind: Callable[[Path, int, bool], type[tfds.core.GeneratorBasedBuilder]] | None = None

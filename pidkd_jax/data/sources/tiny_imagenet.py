@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources import archive
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds import image as image_lib
@@ -110,7 +111,9 @@ DATASETS = {
     # The CIFAR recipe unchanged, as in spot-adaptive knowledge distillation.
     padding=4,
     flip=True,
-    mean=(0.4802, 0.4481, 0.3975),
-    std=(0.2770, 0.2691, 0.2821),
+    normalisation=Normalisation(
+      mean=(0.4802, 0.4481, 0.3975),
+      std=(0.2770, 0.2691, 0.2821),
+    ),
   ),
 }
