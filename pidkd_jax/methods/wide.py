@@ -21,8 +21,8 @@ class Wide(PIDKD):
   def size(self, inputs):
     channels = self.target.target.shape[-1]
     number, hidden = super().size(inputs)
-    stack = number * projector_size.parameters(inputs, hidden, channels)
-    return 1, projector_size.hidden_of(stack, inputs, channels)
+    stack = number * projector_size.num_parameters(inputs, hidden, channels)
+    return 1, projector_size.hidden_width(stack, inputs, channels)
 
 
 METHODS = {'wide': functools.partial(Wide, integration='mean', separate=False)}

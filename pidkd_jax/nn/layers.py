@@ -1,4 +1,4 @@
-"""Building blocks that networks and methods share."""
+"""Layers that networks and methods share."""
 
 import functools
 from collections.abc import Callable
@@ -20,21 +20,35 @@ EPSILON = 1e-5
 def linear(
   features: int, fan_in: int, *, dense: Callable[..., nn.Module] = nn.Dense, name: str | None = None
 ) -> nn.Module:
-  """Linear layer, [..., fan_in] -> [..., features], initialised as PyTorch's.
+  """Make a linear layer, [..., fan_in] -> [..., features], initialised as in PyTorch.
 
   Args:
-    features: outputs.
-    fan_in: inputs, which decide the size of the initial bias too.
-    dense: what makes it, for a transformed nn.Dense.
-    name: of the module.
-  """
+    features: the number of outputs.
+    fan_in: the number of inputs, which sets the range of the initial weights and biases.
+    dense: the class to make, `nn.Dense` or a transformed one.
+    name: the module's name.
 
+  Example:
+    >>> layer = linear(10, fan_in=64)
+    >>> variables = layer.init(jax.random.key(0), jnp.ones((8, 64)))
+    >>> layer.apply(variables, jnp.ones((8, 64))).shape
+    (8, 10)
+  """
   init = initializers.uniform(fan_in**-0.5)
   return dense(features, kernel_init=init, bias_init=init, name=name)
 
 
 class Classifier(nn.Module):
-  """Linear classifier, [..., C] -> [..., K]."""
+  """Compute logits by one linear layer, [..., C] -> [..., K].
+
+  Attributes:
+    num_classes: K.
+
+  Example:
+    >>> logits, variables = Classifier(10).init_with_output(jax.random.key(0), jnp.ones((8, 64)))
+    >>> logits.shape
+    (8, 10)
+  """
 
   num_classes: int
 
@@ -44,21 +58,28 @@ class Classifier(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm):
-  """BatchNorm with the published momentum (PyTorch's 0.1) and epsilon.
+  """Normalise a batch with the published momentum (PyTorch's 0.1) and epsilon.
 
-  It normalises in float32, and gives the type that it is given.
+  The layer computes in float32 and returns the type of its input.
+
+  Example:
+    >>> norm, x = BatchNorm(), jnp.ones((8, 4, 4, 64))
+    >>> variables = norm.init(jax.random.key(0), x, train=False)
+    >>> y, updates = norm.apply(variables, x, train=True, mutable=['batch_stats'])
+    >>> sorted(updates['batch_stats'])
+    ['mean', 'var']
   """
 
   momentum: float = 0.9
   epsilon: float = EPSILON
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """[..., C] -> [..., C], by the batch's statistics or by the running ones."""
+    """[..., C] -> [..., C], by the batch's statistics if `train`, else by the running ones."""
     return super().__call__(x, use_running_average=not train).astype(x.dtype)
 
 
-def _as_given(x: jax.Array, *parameters: jax.Array | None, **_) -> list[jax.Array | None]:
-  """A layer computes in the type of what it is given, whatever its parameters are kept in."""
+def _promote_to_input(x: jax.Array, *parameters: jax.Array | None, **_) -> list[jax.Array | None]:
+  """Convert a layer's parameters to the type of its input, in which the layer computes."""
   return [x, *(p if p is None else p.astype(x.dtype) for p in parameters)]
 
 
@@ -74,20 +95,25 @@ def conv(
   kernel_init: Initializer = initializers.he_normal_fan_out,
   name: str | None = None,
 ) -> nn.Conv:
-  """Convolution, padded by size // 2 on each side (PyTorch's alignment) and without bias.
+  """Make a convolution, padded by size // 2 on each side (PyTorch's alignment), without bias.
 
-  'SAME' would pad a strided convolution on an even map by (0, 1) and not (1, 1).
+  'SAME' would pad a strided convolution of an even map by (0, 1) and not (1, 1).
 
   Args:
     features: output channels.
     size: side of the square kernel.
     stride: in both directions.
-    groups: of the channels.
-    bias: whether it has one.
-    padding: on each side; size // 2 if None.
-    convolution: a formulation of pidkd_jax.nn.convolution.
-    kernel_init: its initialiser.
-    name: of the module.
+    groups: the number of groups of channels.
+    bias: whether the layer has a bias.
+    padding: on each side; None for size // 2.
+    convolution: a formulation of `pidkd_jax.nn.convolution`.
+    kernel_init: the kernel's initialiser.
+    name: the module's name.
+
+  Example:
+    >>> layer, x = conv(64, 3, stride=2), jnp.ones((8, 16, 16, 32))
+    >>> layer.apply(layer.init(jax.random.key(0), x), x).shape
+    (8, 8, 8, 64)
   """
   return nn.Conv(
     features,
@@ -98,17 +124,32 @@ def conv(
     use_bias=bias,
     kernel_init=kernel_init,
     conv_general_dilated=convolution,
-    promote_dtype=_as_given,
+    promote_dtype=_promote_to_input,
     name=name,
   )
 
 
 class ConvNorm(nn.Module):
-  """Convolution and BatchNorm; in inference the two are one affine map.
+  """Apply a convolution and BatchNorm, [B, H, W, C] -> [B, H', W', M].
 
-  Where the variables have what `folding.fold` makes of the two, inference runs on that.
+  In inference the two are one affine map. Where the variables hold it (made by
+  `models.norm_fusion.fuse_norms`), the layer computes that map instead.
 
-  Attributes: as `conv` has them.
+  Attributes:
+    features: M, the output channels.
+    size: side of the square kernel.
+    stride: in both directions.
+    groups: the number of groups of channels.
+    bias: whether the convolution has a bias.
+    padding: on each side; None for size // 2.
+    convolution: a formulation of `pidkd_jax.nn.convolution`.
+    kernel_init: the kernel's initialiser.
+
+  Example:
+    >>> layer, x = ConvNorm(64, 3, stride=2), jnp.ones((8, 16, 16, 32))
+    >>> variables = layer.init(jax.random.key(0), x, train=False)
+    >>> layer.apply(variables, x, train=False).shape
+    (8, 8, 8, 64)
   """
 
   features: int
@@ -138,17 +179,26 @@ class ConvNorm(nn.Module):
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:
-  """Vectors over their Euclidean length, along the last axis; [..., C] -> same.
+  """Divide vectors [..., C] by their Euclidean length along the last axis.
 
   Zero stays zero, and gradients are finite everywhere.
+
+  Example:
+    >>> unit = l2_normalize(jnp.array([[3.0, 4.0], [0.0, 0.0]]))
+    >>> jnp.linalg.norm(unit, axis=-1).tolist()
+    [1.0, 0.0]
   """
   square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
   return x * jax.lax.rsqrt(jnp.maximum(square, 1e-12))
 
 
 def shuffle(x: jax.Array, groups: int) -> jax.Array:
-  """Channel shuffle: channel j of group i becomes channel i of group j, [B, H, W, C] -> same.
+  """Move channel j of group i to channel i of group j, [B, H, W, C] -> [B, H, W, C].
 
   Source: ShuffleNet, Zhang et al. 2018, arXiv:1707.01083, Sec. 3.1.
+
+  Example:
+    >>> shuffle(jnp.arange(6).reshape(1, 1, 1, 6), groups=2).ravel().tolist()
+    [0, 3, 1, 4, 2, 5]
   """
   return x.reshape(*x.shape[:3], groups, -1).swapaxes(3, 4).reshape(x.shape)

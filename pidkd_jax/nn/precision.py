@@ -1,7 +1,8 @@
 """The floating-point formats of a training.
 
-Parameters, BatchNorm's statistics, gradients, the optimizer, pooled features, logits and losses are
-float32 in all of them, and so is every evaluation.
+A precision sets the format of images and maps, and how float32 products are multiplied. All else is
+float32 in each of them: parameters, BatchNorm's statistics, gradients, the optimizer, pooled
+features, logits, losses and every evaluation.
 """
 
 import contextlib
@@ -15,23 +16,23 @@ from pidkd_jax.core.errors import unknown_name
 
 @dataclasses.dataclass(frozen=True)
 class Precision:
-  """What training steps compute in.
+  """The formats that training steps compute in.
 
   Attributes:
-    dtype: of images and maps; a layer computes in the type of what it is given.
-    matmul: how float32 products are multiplied, a name of `jax.default_matmul_precision`. CPUs
-      know one way alone.
+    dtype: the type of images and maps; a layer computes in the type of its input.
+    matmul: how float32 products are multiplied, a name of `jax.default_matmul_precision`. It has no
+      effect on CPUs.
   """
 
   dtype: jnp.dtype
   matmul: str
 
   def scope(self) -> contextlib.AbstractContextManager:
-    """In which steps are traced and called."""
+    """Return the context in which to trace and call training steps."""
     return jax.default_matmul_precision(self.matmul)
 
 
-# JAX itself would take TF32 for float32 on GPUs, and bfloat16 on TPUs.
+# By default JAX would multiply float32 in TF32 on GPUs, and in bfloat16 on TPUs.
 FLOAT32 = Precision(jnp.dtype('float32'), 'highest')
 
 PRECISIONS = {
@@ -42,15 +43,19 @@ PRECISIONS = {
 
 
 def to_float32(x: jax.Array) -> jax.Array:
-  """The same in float32, or as it is if that is more; for sums and small differences."""
+  """Convert an array to float32 for sums and small differences; leave float64 as it is."""
   return x.astype(jnp.promote_types(x.dtype, FLOAT32.dtype))
 
 
 def find(name: str) -> Precision:
-  """The precision of that name.
+  """Return the precision of this name.
 
   Raises:
-    UserError: there is none; says which are.
+    UserError: the name is unknown; the message lists the known ones.
+
+  Example:
+    >>> find('bfloat16').dtype
+    dtype(bfloat16)
   """
   if name not in PRECISIONS:
     raise unknown_name('precision', name, PRECISIONS)

@@ -1,4 +1,4 @@
-"""The paper's idea: q projectors side by side, integrated into one map for the teacher's classifier.
+"""The paper's idea: q projectors of one map, integrated into one for the teacher's classifier.
 
 Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3, abstract. The shape of one projector is
 SimKD's, arXiv:2203.14001, Sec. 3.2.
@@ -28,6 +28,12 @@ class Projector(nn.Module):
     features: C_t, the channels of the target map.
     hidden: m, the channels between the convolutions.
     rectified: whether the last ReLU stays; it does where the target map is behind a ReLU.
+
+  Example:
+    >>> projector, maps = Projector(features=128, hidden=64), jnp.ones((8, 4, 4, 64))
+    >>> variables = projector.init(jax.random.key(0), maps)
+    >>> projector.apply(variables, maps).shape
+    (8, 4, 4, 128)
   """
 
   features: int

@@ -30,6 +30,10 @@ def average_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
 
   Returns:
     [B, min(H, h), min(W, w), C].
+
+  Example:
+    >>> average_to(jnp.ones((8, 7, 7, 64)), (4, 4)).shape
+    (8, 4, 4, 64)
   """
   for axis, out in zip((1, 2), size, strict=True):
     if x.shape[axis] > out:
@@ -39,7 +43,13 @@ def average_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def match_resolution(student: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Average the larger of two maps [B, H, W, C] to the size of the smaller one."""
+  """Average the larger of two maps [B, H, W, C] to the size of the smaller one.
+
+  Example:
+    >>> maps = match_resolution(jnp.ones((8, 8, 8, 64)), jnp.ones((8, 4, 4, 128)))
+    >>> [each.shape for each in maps]
+    [(8, 4, 4, 64), (8, 4, 4, 128)]
+  """
   return (
     average_to(student, target.shape[1:3]),
     average_to(target, student.shape[1:3]),

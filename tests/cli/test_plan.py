@@ -68,8 +68,9 @@ def test_figures_of_the_literature(start):
 def test_a_pair_of_unlike_widths_and_a_student_no_smaller(start):
   small = ('--student=resnet8', '--image_size=8', '--num_classes=3', '--batch_size=2')
   found = table(start('--teacher=resnet14x2', *small, '--num_projectors=2', '--factors=1,2'))
-  assert number(found['q = 2, f = 1']['projectors']) == 2 * projector_size.parameters(64, 128, 128)
-  assert number(found['q = 2, f = 2']['projectors']) == 2 * projector_size.parameters(64, 64, 128)
+  for factor in (1, 2):
+    expected = 2 * projector_size.num_parameters(64, 128 // factor, 128)
+    assert number(found[f'q = 2, f = {factor}']['projectors']) == expected
   found = table(start('--teacher=resnet8', *small, '--num_projectors=1', '--factors=1,64'))
   # 64 + 9 + 64 + 4 + 128 weights more than the student, who has as many as his teacher.
   assert number(found['q = 1, f = 64']['projectors']) == 269

@@ -1,5 +1,6 @@
-"""Each formulation is `lax.conv_general_dilated` once more, with its gradients."""
+"""Each formulation equals `lax.conv_general_dilated`, and so do its gradients."""
 
+import contextlib
 import functools
 
 import jax
@@ -9,12 +10,9 @@ import pytest
 from jax import lax
 
 from pidkd_jax.nn import convolution
+from tests.nn.maps import maps
 
 SIDES = [(6, 6), (7, 7), (5, 8)]
-
-
-def maps(*shape, seed=0):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
 def general(x, kernel, strides, padding, feature_group_count=1):
@@ -29,15 +27,18 @@ def general(x, kernel, strides, padding, feature_group_count=1):
 
 
 def assert_is_the_convolution(formulation, x, kernel, expected=general, **settings):
-  """Compares the values, and both gradients for the same random cotangent."""
+  """Compare the values, and both gradients for the same random cotangent."""
 
   @functools.partial(jax.jit, static_argnums=0)
   def run(function, x, kernel):
     y, pull = jax.vjp(functools.partial(function, **settings), x, kernel)
     return y, pull(maps(*y.shape, seed=2))
 
-  found, wanted = run(formulation, x, kernel), run(expected, x, kernel)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, wanted)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+    run(formulation, x, kernel),
+    run(expected, x, kernel),
+  )
 
 
 @pytest.mark.parametrize('sides', SIDES)
@@ -85,8 +86,8 @@ def test_grouped_by_dot(sides, groups, inputs, outputs):
     ((1, 1), (1, 1), ((0, 0), (0, 1))),
   ],
 )
-def test_grouped_by_dot_refuses_what_is_not_pointwise(size, strides, padding):
-  with pytest.raises(ValueError, match='1x1, of stride 1 and without padding'):
+def test_grouped_by_dot_refuses_other_shapes(size, strides, padding):
+  with pytest.raises(ValueError, match='needs a 1x1 kernel, stride 1 and no padding'):
     convolution.grouped_by_dot(
       maps(1, 4, 4, 4), maps(*size, 2, 4), strides, padding, feature_group_count=2
     )
@@ -131,12 +132,6 @@ def test_winograd(sides):
   assert_is_the_convolution(winograd, x, kernel, strides=(1, 1), padding=((1, 1), (1, 1)))
 
 
-def test_winograd_of_one_tile_by_hand():
-  # Ones under a kernel of ones: each output counts its neighbours within the map.
-  y = convolution.winograd(jnp.ones((1, 2, 3, 1)), jnp.ones((3, 3, 1, 1)))
-  np.testing.assert_array_equal(y[0, :, :, 0], [[4, 6, 4], [4, 6, 4]])
-
-
 @pytest.mark.parametrize('formulation', [convolution.fastest, convolution.fastest_stacked])
 @pytest.mark.parametrize(
   'size, channels, strides, padding, chosen',
@@ -153,12 +148,10 @@ def test_winograd_is_chosen_where_it_applies_and_pays(
 ):
   x, kernel = maps(2, 5, 4, channels[0]), maps(size, size, *channels, seed=1)
   settings = {'strides': strides, 'padding': ((padding,) * 2,) * 2}
-  # As nn.Conv calls it.
+  # nn.Conv passes these too.
   others = {'dimension_numbers': ('NHWC', 'HWIO', 'NHWC'), 'feature_group_count': 1}
-  assert (
-    'winograd'
-    in str(jax.make_jaxpr(functools.partial(formulation, **settings, **others))(x, kernel))
-  ) == chosen
+  program = jax.make_jaxpr(functools.partial(formulation, **settings, **others))(x, kernel)
+  assert ('winograd' in str(program)) == chosen
   assert_is_the_convolution(functools.partial(formulation, **others), x, kernel, **settings)
 
 
@@ -184,5 +177,59 @@ def test_gradients_of_a_stack():
 def test_strides_and_groups_are_left_to_xla(strides, groups):
   x, kernel = maps(2, 6, 6, 64), maps(3, 3, 64 // groups, 64, seed=1)
   settings = {'strides': strides, 'padding': ((1, 1),) * 2, 'feature_group_count': groups}
-  found = convolution.fastest(x, kernel, dimension_numbers=('NHWC', 'HWIO', 'NHWC'), **settings)
-  np.testing.assert_array_equal(found, general(x, kernel, **settings))
+  result = convolution.fastest(x, kernel, dimension_numbers=('NHWC', 'HWIO', 'NHWC'), **settings)
+  np.testing.assert_array_equal(result, general(x, kernel, **settings))
+
+
+# --- the contexts
+
+
+def layer(x, kernel):
+  axes = ('NHWC', 'HWIO', 'NHWC')
+  return convolution.fastest(x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=axes)
+
+
+CONTEXTS = {
+  'neither': (contextlib.nullcontext, 'winograd'),
+  'plain': (convolution.plain, 'conv_general_dilated'),
+  'portable': (convolution.portable, 'platform_index'),
+}
+
+
+@pytest.mark.parametrize('name', CONTEXTS)
+def test_a_function_jitted_before_follows_each_context(name):
+  """JAX keeps a trace for each context, and goes back to the first one afterwards."""
+  x, kernel = maps(1, 4, 4, 32), maps(3, 3, 32, 32, seed=1)
+  jitted = jax.jit(layer)
+  for entered in ('neither', name, 'neither'):
+    context, operation = CONTEXTS[entered]
+    with context():
+      assert operation in str(jitted.trace(x, kernel).jaxpr)
+      lowered = jitted.lower(x, kernel).as_text()  # For this CPU, where portable is Winograd too.
+      assert ('stablehlo.convolution' in lowered) == (entered == 'plain')
+      np.testing.assert_allclose(jitted(x, kernel), layer(x, kernel), rtol=1e-5, atol=1e-5)
+
+
+def test_a_function_is_traced_once_in_each_context():
+  traces = []
+
+  @jax.jit
+  def jitted(x, kernel):
+    traces.append(1)
+    return layer(x, kernel)
+
+  x, kernel = maps(1, 4, 4, 32), maps(3, 3, 32, 32, seed=1)
+  for context in 2 * [contextlib.nullcontext, convolution.plain, convolution.portable]:
+    with context():
+      jitted(x, kernel)
+  assert len(traces) == 3
+
+
+def test_contexts_nest_and_end_after_an_error():
+  x, kernel = maps(1, 4, 4, 32), maps(3, 3, 32, 32, seed=1)
+  with pytest.raises(RuntimeError), convolution.portable():
+    with convolution.plain():
+      assert 'winograd' not in str(jax.make_jaxpr(layer)(x, kernel))
+    assert 'platform_index' in str(jax.make_jaxpr(layer)(x, kernel))
+    raise RuntimeError
+  assert 'platform_index' not in str(jax.make_jaxpr(layer)(x, kernel))

@@ -1,6 +1,4 @@
-"""What each precision computes in, and what stays float32 in all of them."""
-
-import dataclasses
+"""The formats of each precision, and the arrays that are float32 in all of them."""
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +18,7 @@ PRODUCTS = ('conv_general_dilated', 'dot_general')
 
 
 def equations(program):
+  """Yield the equations of a jaxpr and of those within it."""
   for equation in program.eqns:
     yield equation
     for inner in core.jaxprs_in_params(equation.params):
@@ -27,7 +26,7 @@ def equations(program):
 
 
 def products(program):
-  return [one for one in equations(program.jaxpr) if one.primitive.name in PRODUCTS]
+  return [eqn for eqn in equations(program.jaxpr) if eqn.primitive.name in PRODUCTS]
 
 
 def types(tree):
@@ -57,13 +56,13 @@ def test_a_network_computes_in_the_type_of_its_images(name):
 
 @pytest.mark.parametrize('name', methods.names())
 def test_the_state_and_the_losses_are_float32(name, assemble, batches):
-  cohort = assemble(Member(name, 'plain:Plain', name, {}, OptimizerHparams(), 0))
+  cohort = assemble(Member(name, 'tests.plain:Plain', name, {}, OptimizerHparams(), 0))
   half = batches[0].replace(image=batches[0].image.astype(jnp.bfloat16))
   teacher = jax.eval_shape(observe, cohort.teacher, half)
   [state] = jax.eval_shape(type(cohort).init, cohort, half).values()
-  [exact] = jax.eval_shape(type(cohort).init, cohort, batches[0]).values()
+  [full] = jax.eval_shape(type(cohort).init, cohort, batches[0]).values()
   assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
-    lambda leaf: (leaf.shape, leaf.dtype), exact
+    lambda leaf: (leaf.shape, leaf.dtype), full
   )
 
   def loss(params, collections, batch, teacher):
@@ -74,7 +73,7 @@ def test_the_state_and_the_losses_are_float32(name, assemble, batches):
 
 
 def test_projectors_compute_in_bfloat16_and_are_integrated_in_float32(assemble, batches):
-  cohort = assemble(Member('pidkd', 'plain:Plain', 'pidkd', {}, OptimizerHparams(), 0))
+  cohort = assemble(Member('pidkd', 'tests.plain:Plain', 'pidkd', {}, OptimizerHparams(), 0))
   half = batches[0].replace(image=batches[0].image.astype(jnp.bfloat16))
   [state] = jax.eval_shape(type(cohort).init, cohort, half).values()
   teacher = jax.eval_shape(observe, cohort.teacher, half)
@@ -83,18 +82,18 @@ def test_projectors_compute_in_bfloat16_and_are_integrated_in_float32(assemble, 
     return cohort.loss('pidkd-0', params, collections, batch, teacher, jnp.int32(0))
 
   program = jax.make_jaxpr(loss)(state.params, state.collections, half, teacher)
-  # Three convolutions of the student, and three of the stack.
-  assert [one.invars[0].aval.dtype for one in products(program)] == 6 * [HALF]
-  means = [one for one in equations(program.jaxpr) if one.primitive.name == 'reduce_sum']
-  assert {one.invars[0].aval.dtype for one in means} == {FULL}
+  # The student has three convolutions, and the stack has three.
+  assert [eqn.invars[0].aval.dtype for eqn in products(program)] == 6 * [HALF]
+  sums = [eqn for eqn in equations(program.jaxpr) if eqn.primitive.name == 'reduce_sum']
+  assert {eqn.invars[0].aval.dtype for eqn in sums} == {FULL}
 
 
 @pytest.mark.parametrize('name', precision.PRECISIONS)
-def test_a_training_is_near_the_exact_one(name, assemble, batches, train):
-  """bfloat16 has 8 bits, so a loss of a few steps is within a few per cent; the rest is exact."""
+def test_losses_are_near_those_of_float32(name, assemble, batches, train):
+  """bfloat16 has 8 bits, so after a few steps its loss differs by a few per cent."""
   chosen = precision.find(name)
-  cohort = assemble(Member('pidkd', 'plain:Plain', 'pidkd', {}, OptimizerHparams(), 0))
-  [exact] = train(cohort, range(3)).values()
+  cohort = assemble(Member('pidkd', 'tests.plain:Plain', 'pidkd', {}, OptimizerHparams(), 0))
+  [full] = train(cohort, range(3)).values()
   states = cohort.init(batches[0])
   with chosen.scope():
     for step, batch in enumerate(batches[:3]):
@@ -104,25 +103,25 @@ def test_a_training_is_near_the_exact_one(name, assemble, batches, train):
   [state] = states.values()
   assert types(state.params) == types(state.momentum) == {FULL}
   np.testing.assert_allclose(
-    state.sums['loss'], exact.sums['loss'], rtol=0.05 if name == 'bfloat16' else 1e-6
+    state.sums['loss'], full.sums['loss'], rtol=0.05 if name == 'bfloat16' else 1e-6
   )
 
 
-def test_products_are_exact_but_in_tf32():
+def test_float32_products_are_exact_except_in_tf32():
   x = jnp.ones((2, 2))
-  found = {}
-  for name, one in precision.PRECISIONS.items():
-    with one.scope():
+  settings = {}
+  for name, chosen in precision.PRECISIONS.items():
+    with chosen.scope():
       [product] = products(jax.make_jaxpr(jnp.dot)(x, x))
-    found[name] = product.params['precision'][0]
+    settings[name] = product.params['precision'][0]
   highest, high = jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGH
-  assert found == {'float32': highest, 'tf32': high, 'bfloat16': highest}
+  assert settings == {'float32': highest, 'tf32': high, 'bfloat16': highest}
 
 
-def test_precisions_are_told_apart_by_type_and_products():
-  assert len({dataclasses.astuple(one) for one in precision.PRECISIONS.values()}) == 3
+def test_no_two_precisions_are_equal():
+  assert len(set(precision.PRECISIONS.values())) == 3
 
 
-def test_an_unknown_precision_is_answered_with_the_nearest():
+def test_an_unknown_precision_names_the_known_ones():
   with pytest.raises(UserError, match="unknown precision 'bf16'; .*bfloat16, float32, tf32"):
     precision.find('bf16')

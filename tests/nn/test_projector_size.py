@@ -1,10 +1,12 @@
+"""Sizes of projectors, by hand and against the layer."""
+
 import jax
 import jax.numpy as jnp
 import pytest
-from pidkd_jax.nn.projectors import Projector
 
 from pidkd_jax.evaluation import cost
-from pidkd_jax.nn.projector_size import hidden_of, parameters
+from pidkd_jax.nn.projector_size import hidden_width, num_parameters
+from pidkd_jax.nn.projectors import Projector
 
 
 @pytest.mark.parametrize(
@@ -16,41 +18,41 @@ from pidkd_jax.nn.projector_size import hidden_of, parameters
     (512, 512, (2887, 854, 280, 104)),
   ],
 )
-def test_parameters_are_those_of_the_literature(c_s, c_t, thousands):
-  found = [parameters(c_s, c_t // factor, c_t) for factor in (1, 2, 4, 8)]
-  assert [round(count / 1000) for count in found] == list(thousands)
+def test_parameters_equal_the_published_ones(c_s, c_t, thousands):
+  counts = [num_parameters(c_s, c_t // factor, c_t) for factor in (1, 2, 4, 8)]
+  assert [round(count / 1000) for count in counts] == list(thousands)
 
 
 @pytest.mark.parametrize('c_s, c_t, factor', [(4, 12, 2), (7, 5, 1), (7, 5, 2)])
-def test_parameters_are_those_of_the_layer(c_s, c_t, factor):
+def test_parameters_equal_those_of_the_layer(c_s, c_t, factor):
   layer = Projector(c_t, c_t // factor, rectified=True)
   x = jax.ShapeDtypeStruct((1, 2, 2, c_s), jnp.float32)
   variables = jax.eval_shape(lambda key, x: layer.init(key, x, False), jax.random.key(0), x)
-  assert parameters(c_s, c_t // factor, c_t) == cost.parameters(variables['params'])
+  assert num_parameters(c_s, c_t // factor, c_t) == cost.parameters(variables['params'])
 
 
 def test_one_projector_as_large_as_three_by_hand():
   # 3 * 214,016 = 642,048; 9*m^2 + 516*m + 512 is 637,925 at m = 239 and 642,752 at m = 240.
-  assert 3 * parameters(256, 128, 256) == 642_048
-  assert hidden_of(642_048, 256, 256) == 240
+  assert 3 * num_parameters(256, 128, 256) == 642_048
+  assert hidden_width(642_048, 256, 256) == 240
 
 
 @pytest.mark.parametrize('hidden', [1, 2, 17, 100_003])
-def test_a_projectors_own_size_gives_its_width_back(hidden):
-  count = parameters(64, hidden, 100)
-  between = parameters(64, hidden + 1, 100) - count
-  assert hidden_of(count, 64, 100) == hidden
-  assert hidden_of(count + (between - 1) // 2, 64, 100) == hidden
-  assert hidden_of(count + between // 2 + 1, 64, 100) == hidden + 1
+def test_the_size_of_a_projector_determines_its_width(hidden):
+  count = num_parameters(64, hidden, 100)
+  between = num_parameters(64, hidden + 1, 100) - count
+  assert hidden_width(count, 64, 100) == hidden
+  assert hidden_width(count + (between - 1) // 2, 64, 100) == hidden
+  assert hidden_width(count + between // 2 + 1, 64, 100) == hidden + 1
 
 
-def test_of_two_equally_near_the_narrower():
+def test_a_tie_goes_to_the_narrower_projector():
   # 9 + 8 + 4 = 21 and 36 + 16 + 4 = 56 parameters; then 81 + 24 + 4 = 109.
-  assert [hidden_of(count, 2, 2) for count in (38, 39, 82, 83)] == [1, 2, 2, 3]
+  assert [hidden_width(count, 2, 2) for count in (38, 39, 82, 83)] == [1, 2, 2, 3]
   # 9 + 27 + 2 = 38 and 36 + 54 + 2 = 92: 65 is half-way.
-  assert [hidden_of(count, 22, 1) for count in (65, 66)] == [1, 2]
+  assert [hidden_width(count, 22, 1) for count in (65, 66)] == [1, 2]
 
 
 @pytest.mark.parametrize('count', [0, 1, 2 * 12, 2 * 12 + 1])
 def test_no_projector_is_narrower_than_one(count):
-  assert hidden_of(count, 4, 12) == 1
+  assert hidden_width(count, 4, 12) == 1
