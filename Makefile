@@ -3,11 +3,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKDIR ?= runs/demo
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-faults clean
+.PHONY: demo test test-faults lint docs clean
 
 demo: $(VENV)/installed
-	$(VENV)/bin/python scripts/main.py --config configs/digits.py --workdir $(WORKDIR)
+	$(VENV)/bin/pidkd train --config digits --workdir $(WORKDIR)
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
@@ -15,17 +16,30 @@ test: $(VENV)/installed-test
 test-faults: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m faults --timeout 0 -s tests/faults
 
+lint: $(VENV)/installed-lint
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/basedpyright
+
+docs: $(VENV)/installed-docs
+	$(VENV)/bin/mkdocs build --quiet
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	$(PIP) -e .
 	touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps jax2onnx==0.17.1
+	$(PIP) -e '.[test]'
+	$(PIP) --no-deps jax2onnx==0.17.1
+	touch $@
+
+# One of the extras of pyproject.toml.
+$(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[$*]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

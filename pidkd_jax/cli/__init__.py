@@ -1,1 +1,1 @@
-"""The command line: one file a command."""
+"""The command line: `main` finds a command in `commands/`, one file each, and `app` runs it."""

@@ -8,13 +8,12 @@ import os
 import pathlib
 import platform
 from collections.abc import Collection, Iterator
-from importlib import metadata
 from typing import Any
 
 import jax
 from flax import traverse_util
 
-from pidkd_jax.core import runtime
+from pidkd_jax.core import runtime, versions
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices, processes
 
@@ -124,7 +123,7 @@ def environment() -> dict[str, Any]:
   """Versions and hardware that a result comes from."""
   return {
     'python': platform.python_version(),
-    **{package: metadata.version(package) for package in _PACKAGES},
+    **versions.of(*_PACKAGES),
     'platform': jax.default_backend(),
     'device': jax.devices()[0].device_kind,
     'devices': devices.count(),

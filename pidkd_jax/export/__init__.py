@@ -7,13 +7,12 @@ import importlib.util
 import os
 import pathlib
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pidkd_jax.core import atomic_folder, registry
+from pidkd_jax.core import atomic_folder, registry, versions
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.export import verification
@@ -107,7 +106,7 @@ def export(
       'bytes': (part / how.file).stat().st_size,
       'input': deployable.input(),
       'bundle': deployable.bundle.digest,
-      'versions': {one: metadata.version(one) for one in ('pidkd_jax', 'jax', *how.distributions)},
+      'versions': versions.of('pidkd_jax', 'jax', *how.distributions),
       'verification': agreement.facts(),
     }
     atomic_folder.write_json(part / _CARD, {**deployable.bundle.card, 'export': facts})

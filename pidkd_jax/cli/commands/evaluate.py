@@ -1,0 +1,71 @@
+"""Evaluate a bundle on test images, and compare with its card.
+
+    pidkd evaluate --bundle runs/digits/bundles/pidkd-0
+
+The card names the data. --data and the flags below it name others, for example
+for an imported network.
+"""
+
+from absl import flags
+
+from pidkd_jax.cli import bundle_flags, data_flags
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.evaluation.evaluate import evaluate_metrics
+from pidkd_jax.models.distilled import Distilled, split_projectors
+
+FLAGS = flags.FLAGS
+
+# Printed of each projector.
+_OF_ONE = ('top1', 'agreement', 'alignment_error')
+
+
+def define_flags():
+  bundle_flags.define()
+  bundle_flags.define_teacher()
+  flags.DEFINE_bool('projectors', False, 'Evaluate each projector by itself, too.')
+  data_flags.define('Dataset; by default as in the card.')
+
+
+def main():
+  judged = bundle_flags.load(FLAGS.bundle)
+  card = judged.card
+  dataset = data_flags.load_for(judged)
+  teacher = _teacher(card)
+  networks = {'bundle': judged.network, **_projectors(judged.network)}
+  metrics = evaluate_metrics(
+    networks,
+    dataset.test,
+    judged.normalisation,
+    teacher and teacher.network,
+  )
+  print(f'{FLAGS.bundle} on the {len(dataset.test)} test images of {dataset.spec.name}')
+  for name, value in metrics.pop('bundle').items():
+    before = card.get('results', {}).get(name)
+    remark = 'as in the card' if value == before else f'in the card: {before}'
+    print(f'  {name:<18} {value!r:<24} {remark if before is not None else ""}'.rstrip())
+  for title, measures in metrics.items():
+    figures = [f'{name} {measures[name]:.4f}' for name in _OF_ONE if name in measures]
+    print(f'  {title}: {", ".join(figures)}')
+
+
+def _projectors(network):
+  """Return each projector by itself, if --projectors asks for it."""
+  if not FLAGS.projectors:
+    return {}
+  if not isinstance(network.model, Distilled):
+    raise UserError(
+      f'{FLAGS.bundle!r} holds a {type(network.model).__name__} and no projectors; leave out '
+      '--projectors'
+    )
+  return {f'projector {i}': one for i, one in enumerate(split_projectors(network), start=1)}
+
+
+def _teacher(card):
+  """Return the teacher to measure agreement with, or print why there is none."""
+  teacher, reason = bundle_flags.load_teacher(card)
+  known = card.get('training', {}).get('teacher')
+  if reason:
+    print(f'agreement and alignment are left out: {reason}')
+  elif teacher and known and teacher.digest != known['digest']:
+    raise UserError(f'{str(teacher.folder)!r} is not the teacher that the bundle was trained with')
+  return teacher

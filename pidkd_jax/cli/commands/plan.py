@@ -1,0 +1,145 @@
+"""Print what a pair deploys and takes to train.
+
+    pidkd plan --teacher resnet32x4 --student resnet8x4
+
+Nothing is trained: shapes say it all. A projector onto C_t channels from C_s
+has, with m = C_t // f,
+
+    C_s*m + 9*m^2 + m*C_t + 4*m + 2*C_t    parameters
+
+and a student deploys its encoder, q of them and the teacher's classifier.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from pidkd_jax import models
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.core.types import Batch, DatasetSpec, Network
+from pidkd_jax.evaluation.cost import cost, parameters
+from pidkd_jax.nn import projector_size
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training import memory
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.memory import MIB
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import OptimizerHparams
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+  flags.DEFINE_string('teacher', 'resnet32x4', 'Network, or package.module:Class.')
+  flags.DEFINE_string('student', 'resnet8x4', 'Network, or package.module:Class.')
+  flags.DEFINE_integer('image_size', 32, 'Side of the square images.', lower_bound=8)
+  flags.DEFINE_integer('num_classes', 100, 'Number of classes.', lower_bound=1)
+  flags.DEFINE_integer('batch_size', 64, 'Images in a training step.', lower_bound=1)
+  flags.DEFINE_list('num_projectors', '1,2,3,4,6', 'Values of q, by commas.')
+  flags.DEFINE_list('factors', '1,2,4,8', 'Values of f, by commas.')
+
+
+def main():
+  with models.explain_errors(FLAGS.teacher, FLAGS.student):
+    _print()
+
+
+def _print():
+  size, classes = FLAGS.image_size, FLAGS.num_classes
+  image = jax.ShapeDtypeStruct((FLAGS.batch_size, size, size, 3), jnp.float32)
+  whole = jax.ShapeDtypeStruct((FLAGS.batch_size,), jnp.int32)
+  batch = Batch(image, whole, whole)
+  model = models.create(FLAGS.teacher, num_classes=classes)
+  teacher = Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
+  stacks = {
+    f'q = {q}, f = {f}': {'num_projectors': q, 'factor': f}
+    for f in _counts('factors')
+    for q in _counts('num_projectors')
+  }
+  members = [
+    _member(f'teacher {FLAGS.teacher}', FLAGS.teacher, 'scratch'),
+    _member(f'student {FLAGS.student} alone', FLAGS.student, 'scratch'),
+    *(_member(label, FLAGS.student, 'pidkd', **stack) for label, stack in stacks.items()),
+  ]
+  cohort = cohorts.assemble(
+    members,
+    teacher=teacher,
+    dataset=_dataset(image.shape[1:], classes),
+    image=image,
+    optimizer=Optimizer(total_steps=1, boundaries=(), drop_factor=1.0, momentum=0.9),
+    key=jax.random.key(0),
+  )
+  states = jax.eval_shape(Cohort.init, cohort, batch)
+  networks = {member.name: cohort.deployed(member.name, states[member.name]) for member in members}
+  _, student, *_ = networks.values()
+  c_s, c_t = (
+    jax.eval_shape(Network.encode, student, image).stages[-1].shape[-1],
+    jax.eval_shape(Network.encode, teacher, image).target.shape[-1],
+  )
+  estimate = memory.estimate(cohort, batch)
+  budget = cost(teacher, image.shape[1:])
+
+  print(
+    f'{FLAGS.teacher} -> {FLAGS.student} at {size}x{size}, {classes} classes, batch '
+    f'{FLAGS.batch_size}, float32; projectors from {c_s} onto {c_t} channels.\n'
+  )
+  print(
+    '| | projectors | deployed parameters | of the teacher | multiply-adds | weights (MiB) '
+    '| training (MiB) | one projector as large |'
+  )
+  print('|--|--|--|--|--|--|--|--|')
+  for name, network in networks.items():
+    found = cost(network, image.shape[1:])
+    need = estimate.needs[name]
+    share = found.parameters / budget.parameters
+    projectors = hidden = mark = ''
+    if 'projectors' in network.variables['params']:
+      count = parameters(network.variables['params']['projectors'])
+      projectors, hidden = f'{count:,}', f'm = {projector_size.hidden_width(count, c_s, c_t)}'
+      mark = ' (no smaller)' if share >= 1 else ''
+    print(
+      f'| {name} | {projectors} | {found.parameters:,} | {share:.1%}{mark} '
+      f'| {found.multiply_adds:,} | {4 * found.parameters / MIB:.2f} '
+      f'| {(need.state + need.activation) / MIB:,.0f} | {hidden} |'
+    )
+  print(
+    '\nTraining: what one member takes, by the estimate in pidkd_jax/training/memory.py; once for'
+  )
+  print(f'all members come {estimate.shared / MIB:,.0f} MiB for the teacher and what it sees of a')
+  print('batch, and the training images. One projector as large: the hidden width m at which a')
+  print('single projector has as many parameters as the q of its row.')
+
+
+def _counts(flag):
+  values = FLAGS[flag].value
+  try:
+    return [int(value) for value in values]
+  except ValueError as error:
+    raise UserError(
+      f'--{flag}={",".join(values)} is no list of numbers; write --{flag}=1,2,4'
+    ) from error
+
+
+def _member(label, network, method, **hyperparameters):
+  # Trial -1: the name is the label alone.
+  return Member(label, network, method, hyperparameters, OptimizerHparams(), -1)
+
+
+def _dataset(image_shape, classes):
+  """Return a dataset of this shape, without an image."""
+  return DatasetSpec(
+    name='shapes',
+    format='',
+    archive='',
+    source='',
+    fingerprint='',
+    class_names=tuple(map(str, range(classes))),
+    labels=np.zeros(0, np.int32),
+    image_shape=image_shape,
+    normalisation=Normalisation((0.5,) * 3, (0.25,) * 3),
+    padding=0,
+    flip=False,
+  )

@@ -1,0 +1,80 @@
+"""The flags that name a dataset, for commands without a config."""
+
+from typing import Any
+
+from absl import flags
+
+from pidkd_jax import data
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data import Dataset
+from pidkd_jax.training import memory
+
+
+def define(data_help: str, least_size: int = 0) -> None:
+  """Define --data, --data_dir, --archive, --verify and --image_size.
+
+  Args:
+    data_help: what the dataset is for.
+    least_size: lower bound of --image_size.
+  """
+  flags.DEFINE_string('data', '', data_help)
+  flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS's own.")
+  flags.DEFINE_string('archive', '', "The dataset's archive.")
+  flags.DEFINE_bool('verify', None, 'Require the official archive.')
+  flags.DEFINE_integer(
+    'image_size', None, "Side to scale a folder's images to.", lower_bound=least_size
+  )
+
+
+def load(known: dict[str, Any] | None = None) -> Dataset:
+  """Return the dataset of --data.
+
+  Args:
+    known: the dataset in a bundle's card. It fills in what the flags leave out, if it is the same.
+
+  Raises:
+    UserError: there is no such dataset, or it cannot be read.
+  """
+  given, known = flags.FLAGS, known or {}
+  name = given.data or known.get('format')
+  if name != known.get('format'):
+    known = {}
+  official = not known or known['name'] == known['format']
+  return data.load(
+    name,
+    directory=given.data_dir,
+    archive=given.archive or known.get('archive', ''),
+    verify=official if given.verify is None else given.verify,
+    # Cards from before there were folders of images do not name it.
+    image_size=known.get('image_size', 0) if given.image_size is None else given.image_size,
+    limit=memory.image_limit(),
+  )
+
+
+def load_for(bundle: Bundle) -> Dataset:
+  """Return the dataset of --data, or else of a bundle's card, to evaluate the bundle on.
+
+  Raises:
+    UserError: neither card nor flags name one, it cannot be read, it differs from the card's, or
+      it has other classes or image sizes than the bundle is for.
+  """
+  known, folder = bundle.card['dataset'], str(bundle.folder)
+  name = flags.FLAGS.data or known.get('format')
+  if not name:
+    raise UserError(f'{folder!r} does not say which data it is for; say it with --data')
+  dataset = load(known)
+  spec, shape = dataset.spec, tuple(known['image_shape'])
+  if name == known.get('format') and spec.fingerprint != known['fingerprint']:
+    raise UserError(
+      f'{spec.name} is not the data that the bundle was evaluated on '
+      f'({known["name"]}, fingerprint {known["fingerprint"][:8]}...); '
+      'give its archive with --archive'
+    )
+  classes = bundle.network.model.num_classes
+  if (spec.num_classes, spec.image_shape) != (classes, shape):
+    raise UserError(
+      f'{folder!r} is for {classes} classes of {list(shape)} images and {spec.name} has '
+      f'{spec.num_classes} of {list(spec.image_shape)}; --data says another'
+    )
+  return dataset

@@ -1,0 +1,43 @@
+"""The program `pidkd`: find a command's file in `commands/` and run it.
+
+Only the file that is asked for is imported, and `pidkd --help` imports neither JAX nor any of them.
+"""
+
+import importlib
+import pathlib
+import sys
+
+from pidkd_jax.cli import help
+from pidkd_jax.core.errors import unknown_name
+
+COMMANDS = pathlib.Path(__file__).with_name('commands')
+
+
+def files() -> dict[str, pathlib.Path]:
+  """Return the file of each command, by the command's name."""
+  return {path.stem.replace('_', '-'): path for path in sorted(COMMANDS.glob('[!_]*.py'))}
+
+
+def main() -> None:
+  """Run the command that `sys.argv` names."""
+  name, *rest = sys.argv[1:] or ['--help']
+  known = files()
+  if help.is_asked_for([name]):
+    print(help.overview(known))
+    return
+  name = name.replace('_', '-')
+  if name not in known:
+    print(unknown_name('command', name, known), file=sys.stderr)
+    sys.exit(2)
+  from pidkd_jax.cli import app  # First: it sets the process up before a command imports JAX.
+
+  command = importlib.import_module(f'pidkd_jax.cli.commands.{known[name].stem}')
+  own = app.define(command.define_flags)
+  if help.is_asked_for(rest):
+    print(help.of_command(command.__doc__, own))
+    return
+  app.run(command.main, [f'pidkd {name}', *rest])
+
+
+if __name__ == '__main__':
+  main()

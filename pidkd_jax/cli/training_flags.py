@@ -1,0 +1,133 @@
+"""The flags of the commands that train: --config, --workdir, --show, and those of the processes.
+
+`--config` takes a file, the name of a config that lies in the package, or a run's config.json; an
+argument of its `get_config` may follow a colon.
+"""
+
+import os
+import pathlib
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from pidkd_jax.core.errors import UserError, describe_error, unknown_name
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+_SAVED = _PACKAGE / 'experiment' / 'saved_config.py'
+_REMEDY = 'name a file such as configs/digits.py'
+
+
+def define(config_help: str) -> None:
+  """Define the flags.
+
+  Args:
+    config_help: which configs the command takes.
+  """
+  config_flags.DEFINE_config_file('config', None, config_help)
+  flags.DEFINE_string('workdir', '', "The run's folder; the same command resumes the run in it.")
+  flags.DEFINE_bool('show', False, 'Print every field of the config, and end.')
+  flags.DEFINE_bool(
+    'distributed', False, 'Join the other processes of a TPU pod, of Slurm or of MPI.'
+  )
+  flags.DEFINE_string('coordinator', '', 'HOST:PORT of process 0, where JAX cannot tell it.')
+  flags.DEFINE_integer('num_processes', 0, 'Number of processes, with --coordinator.')
+  flags.DEFINE_integer('process_id', -1, 'Number of this process, from 0, with --coordinator.')
+
+
+def folder() -> pathlib.Path:
+  """Return where the configs lie: in the installed package, or beside it in a checkout."""
+  installed = _PACKAGE / 'configs'
+  return installed if installed.is_dir() else _PACKAGE.with_name('configs')
+
+
+def names() -> dict[str, pathlib.Path]:
+  """Return the configs' files by name, those in folders last."""
+  paths = sorted(folder().rglob('*.py'), key=lambda path: (len(path.parts), path))
+  return {path.relative_to(folder()).with_suffix('').as_posix(): path for path in paths}
+
+
+def resolve(arguments: Sequence[str]) -> list[str]:
+  """Return the command line with a file in the place of a name after --config.
+
+  A run's config.json becomes an argument of `saved_config.get_config`.
+
+  Raises:
+    UserError: there is neither a config of that name nor such a file.
+  """
+  found: list[str] = []
+  for argument in arguments:
+    flag, equals, value = argument.partition('=')
+    if flag in ('--config', '-config') and equals:
+      argument = f'{flag}={_file(value)}'
+    elif found and found[-1] in ('--config', '-config'):
+      argument = _file(argument)
+    found.append(argument)
+  return found
+
+
+def _file(value: str) -> str:
+  """Return FILE[:ARGUMENT] for a value of --config."""
+  name, colon, argument = value.partition(':')
+  if value.endswith('.json'):
+    return f'{_SAVED}:{value}'
+  known = names()
+  short = {key.rpartition('/')[2]: path for key, path in known.items()}
+  if path := known.get(name) or short.get(name):
+    return f'{path}{colon}{argument}'
+  if name.endswith('.py') or os.path.exists(name):
+    return value
+  raise unknown_name('config', name, known)
+
+
+def file(arguments: Sequence[str]) -> str:
+  """Return the file that --config names in a resolved command line, or ''."""
+  for argument, following in zip(arguments, [*arguments[1:], ''], strict=True):
+    flag, equals, value = argument.partition('=')
+    if flag in ('--config', '-config'):
+      return (value if equals else following).partition(':')[0]
+  return ''
+
+
+def explain(config: str, error: Exception) -> str:
+  """Return what is wrong with --config, or with a field of it, in one line.
+
+  Args:
+    config: its file.
+    error: what reading it raised.
+  """
+  if any(frame.filename == config for frame in traceback.extract_tb(error.__traceback__)):
+    return f'--config {config} fails: {describe_error(error, config)}; mend it'
+  if isinstance(error, SyntaxError):
+    return f'--config {config} is not Python: {error}; {_REMEDY}'
+  # ml_collections tells a long story, or wraps the KeyError that has the text.
+  told = getattr(error.args[0], 'args', error.args)[0] if error.args else ''
+  if "no attribute 'get_config'" in str(told):
+    return f'--config {config} defines no get_config; {_REMEDY}'
+  if isinstance(error, AttributeError | KeyError):
+    return f'no such field in --config: {told}'
+  return f'--config: {str(error).strip().splitlines()[-1].rpartition("to load: ")[2]}'
+
+
+def require(config: str) -> None:
+  """Check that --config gave a configuration.
+
+  Raises:
+    UserError: the flag is not there, or its file returns nothing.
+  """
+  if flags.FLAGS['config'].value is not None:
+    return
+  if config:
+    raise UserError(f'--config {config}: its get_config returns nothing; return a ConfigDict')
+  raise UserError(f'no --config was given; name a file, or one of: {", ".join(names())}')
+
+
+def lines(config: Mapping[str, Any], prefix: str = '') -> Iterator[str]:
+  """Yield 'name = value' for every field of a configuration, sorted, by its dotted name."""
+  for name, value in sorted(config.items()):
+    if hasattr(value, 'items'):
+      yield from lines(value, f'{prefix}{name}.')
+    else:
+      yield f'{prefix}{name} = {value!r}'

@@ -1,0 +1,34 @@
+"""Versions of the packages that results come from."""
+
+from importlib import metadata
+
+import pidkd_jax
+
+# Packages that another distribution may stand in for.
+_INSTEAD = {'tensorflow-datasets': 'tfds-nightly'}
+
+
+def of(*packages: str) -> dict[str, str]:
+  """Return the version of each package, 'unknown' for one that is not installed.
+
+  A checkout of pidkd_jax need not be installed.
+
+  Args:
+    *packages: names of distributions.
+
+  Example:
+    >>> of('pidkd_jax')
+    {'pidkd_jax': '0.1.0'}
+  """
+  return {package: _version(package) for package in packages}
+
+
+def _version(package: str) -> str:
+  if package == pidkd_jax.__name__:
+    return pidkd_jax.__version__
+  for name in filter(None, (package, _INSTEAD.get(package))):
+    try:
+      return metadata.version(name)
+    except metadata.PackageNotFoundError:
+      pass
+  return 'unknown'
