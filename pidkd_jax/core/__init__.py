@@ -1,1 +1,8 @@
-"""Records, errors and files that every other room builds on; no JAX program lives here."""
+"""The ground floor: records, errors, the registry and safe files, which every other room builds on.
+
+- `types` and `normalisation`: the records that rooms exchange.
+- `errors`: `UserError`, whose message is one line with the remedy.
+- `registry`: finds methods, networks and datasets by the files that define them.
+- `atomic_folder` and `npz`: folders that are complete or absent, and arrays from untrusted files.
+- `runtime`: the host's allocator, cores and cache folder.
+"""

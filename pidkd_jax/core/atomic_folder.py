@@ -1,4 +1,4 @@
-"""A folder that is whole or not there: written beside its place, with a SHA-256 of each file."""
+"""Write a folder atomically, with a manifest of each file's SHA-256."""
 
 import contextlib
 import hashlib
@@ -13,17 +13,25 @@ MANIFEST = 'manifest.json'
 
 @contextlib.contextmanager
 def replacing(folder: pathlib.Path, loose: Collection[str] = ()) -> Iterator[pathlib.Path]:
-  """A folder to write files into, which takes the place of `folder` at the end.
+  """Yield a new folder to write files into; at the end it replaces `folder`.
 
-  A kill leaves the old one or the new one whole; what is raised within leaves the old one, and no
-  folder that was not there.
+  A kill leaves either the old folder or the new one, complete. An exception leaves the old folder,
+  and no parent that did not exist before.
 
   Args:
-    folder: the place.
-    loose: names of files that the manifest leaves out, as people may add to them.
+    folder: the folder to replace; it need not exist.
+    loose: names of files that the manifest omits, because people may edit them.
+
+  Example:
+    >>> import tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / 'results'
+    >>> with replacing(folder) as part:
+    ...   write_json(part / 'scores.json', {'top1': 0.75})
+    >>> sorted(path.name for path in folder.iterdir())
+    ['manifest.json', 'scores.json']
   """
   part, old = (folder.with_name(f'.{folder.name}{end}') for end in ('.partial', '.old'))
-  made = [parent for parent in folder.parents if not parent.exists()]
+  new_parents = [parent for parent in folder.parents if not parent.exists()]
   shutil.rmtree(part, ignore_errors=True)
   try:
     part.mkdir(parents=True)
@@ -32,8 +40,8 @@ def replacing(folder: pathlib.Path, loose: Collection[str] = ()) -> Iterator[pat
     write_json(part / MANIFEST, {name: sha256(part / name) for name in names})
   except BaseException:
     shutil.rmtree(part, ignore_errors=True)
-    for parent in made:
-      with contextlib.suppress(OSError):  # It was not made, or somebody else writes there by now.
+    for parent in new_parents:
+      with contextlib.suppress(OSError):  # It was never made, or another process writes there.
         parent.rmdir()
     raise
   shutil.rmtree(old, ignore_errors=True)
@@ -44,11 +52,15 @@ def replacing(folder: pathlib.Path, loose: Collection[str] = ()) -> Iterator[pat
 
 
 def sha256(path: pathlib.Path) -> str:
-  """Of a file, in hexadecimal digits."""
+  """Return the SHA-256 of a file in hexadecimal digits."""
   with path.open('rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
-  """Writes JSON that others can read: no number that is not finite."""
+  """Write standard JSON, which every reader accepts.
+
+  Raises:
+    ValueError: a number is not finite.
+  """
   path.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')

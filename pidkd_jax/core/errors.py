@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""Errors that the user can mend, with one-line messages that name the value and the remedy."""
 
 import difflib
 import traceback
@@ -6,20 +6,24 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-  """A mistake that the user can mend; its message is one line with the value and the remedy.
+  """A mistake that the user can mend.
 
-  Scripts print the message without a traceback and exit with a non-zero status
-  (`pidkd_jax.cli.app`).
+  The message is one line with the value and the remedy. Commands print it without a traceback and
+  exit with a non-zero status (`pidkd_jax.cli.app`).
   """
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-  """The error for a misspelt name: says what is nearest and what there is.
+  """Return the error for an unknown name, with the nearest name and all that exist.
 
   Args:
-    kind: what was named, e.g. 'model'.
-    name: what the user wrote.
+    kind: the kind of thing that has the name, e.g. 'model'.
+    name: the name as the user wrote it.
     known: the names that exist.
+
+  Example:
+    >>> print(unknown_name('model', 'resnet9', ['vgg8', 'resnet8']))
+    unknown model 'resnet9'; did you mean 'resnet8'? there are: resnet8, vgg8
   """
   known = sorted(known)
   nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -28,11 +32,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def describe_error(error: BaseException, file: str) -> str:
-  """What happened in a file that the user wrote, in one line: the kind, the words, the place.
+  """Return one line on an error in a file of the user: its type, its message and its line.
 
   Args:
-    error: as it was caught.
-    file: its path as Python knows it; the line is the last one of it that the error passed.
+    error: the exception as it was caught.
+    file: the file's path as it stands in tracebacks. The innermost line of this file is named.
+
+  Returns:
+    A line such as 'KeyError: 'depth' (networks.py, line 3)'.
   """
   lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
   place = f' ({file}, line {lines[-1]})' if lines else ''
@@ -40,7 +47,7 @@ def describe_error(error: BaseException, file: str) -> str:
 
 
 class Stopped(Exception):
-  """A run that was asked to stop and has saved its state; the same command goes on.
+  """A run that was asked to stop and has saved its state; the same command resumes it.
 
   Attributes:
     status: the exit status, 128 + the signal's number.
@@ -52,7 +59,13 @@ class Stopped(Exception):
 
 
 def at_least_one(**counts: int) -> None:
-  """Raises UserError for a count below 1, by its name."""
+  """Raise UserError for the first count below 1.
+
+  Example:
+    >>> at_least_one(num_projectors=3, width=0)
+    Traceback (most recent call last):
+    pidkd_jax.core.errors.UserError: width is 0; at least 1 is needed
+  """
   for name, count in counts.items():
     if count < 1:
       raise UserError(f'{name} is {count}; at least 1 is needed')

@@ -18,7 +18,7 @@ class Normalisation:
 
   Example:
     >>> normalise = Normalisation(mean=(0.5,), std=(0.25,))
-    >>> float(normalise(np.full((1, 1, 1, 1), 255, np.uint8)))
+    >>> normalise(np.full((1, 1, 1, 1), 255, np.uint8)).item()
     2.0
   """
 

@@ -1,4 +1,4 @@
-"""Arrays in an npz file that nobody vouches for: no pickles, no more memory than the file has."""
+"""Read untrusted .npz files: no pickles, bounded memory."""
 
 import math
 import pathlib
@@ -13,23 +13,24 @@ _HEADERS = {
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """The arrays of a file that `numpy.savez` wrote, which does not compress.
+  """Read the arrays of a file that `numpy.savez` wrote (not `savez_compressed`).
 
   Raises:
-    ValueError: it is none, is damaged, holds objects, or declares more than its own bytes.
+    ValueError: the file is not such an archive, is damaged, holds Python objects, or declares more
+      bytes than it has.
   """
   declared = 0
   try:
     with zipfile.ZipFile(path) as file:
       for member in file.infolist():
         with file.open(member) as stream:
-          # The header first: numpy takes the memory that it declares.
+          # Check the header first: numpy allocates the memory that it declares.
           shape, _, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
         declared += math.prod(shape) * dtype.itemsize
         if dtype.hasobject or min(shape, default=0) < 0 or declared > path.stat().st_size:
           raise ValueError(f'{member.filename} declares {dtype}{list(shape)}')
     with np.load(path, allow_pickle=False) as file:
       return dict(file)
-  except Exception as error:  # What is damaged fails in as many ways as there are files.
-    what = ' '.join(f'{error}'.split()) or type(error).__name__
-    raise ValueError(f'{path.name} is no archive of arrays, or a damaged one ({what})') from error
+  except Exception as error:  # A damaged file can fail in any way.
+    reason = ' '.join(f'{error}'.split()) or type(error).__name__
+    raise ValueError(f'{path.name} is no archive of arrays, or a damaged one ({reason})') from error

@@ -1,4 +1,4 @@
-"""The few records that cross the borders between modules."""
+"""The records that rooms exchange: networks, their features, batches and datasets."""
 
 import dataclasses
 import functools
@@ -11,21 +11,21 @@ from flax import struct, traverse_util
 
 from pidkd_jax.core.normalisation import Normalisation
 
-# A Flax variable collection tree: {'params': ..., 'batch_stats': ...}.
+# Flax variable collections: {'params': ..., 'batch_stats': ...}.
 Variables = dict[str, Any]
 
 
 @struct.dataclass
 class Features:
-  """What a network's encoder computes from a batch of images.
+  """The maps that a network's encoder computes from a batch of images.
 
   Attributes:
-    stages: the stem's and each stage's map, each [B, H, W, C].
-    preactivations: the same maps before their last activation; of raw sums what the next norm makes
-      of them.
+    stages: the maps of the stem and of each stage, each [B, H, W, C].
+    preactivations: the same maps before their last activation. Where a stage ends in a raw sum, its
+      entry is the output of the next norm.
     target: [B, H, W, C], the map whose spatial mean the classifier reads.
     pooled: float32 [B, C], that mean.
-    rectified: whether `target` is behind a ReLU, so that a projector onto it ends in one.
+    rectified: whether `target` is behind a ReLU; a projector onto it then ends in a ReLU too.
   """
 
   stages: tuple[jax.Array, ...]
@@ -36,10 +36,11 @@ class Features:
 
   @property
   def maps(self) -> tuple[jax.Array, ...]:
-    """The stages' maps without the stem's (unless it is all), the last as methods compare it.
+    """The maps that methods compare: one of each stage, or the stem's where there is no stage.
 
-    That is the target where the head keeps the shape (the final norm and ReLU of pre-activation
-    networks), and the stage itself where it does not (the last convolution of MobileNetV2).
+    The last map is `target` where the head keeps the stage's shape, as the final norm and ReLU of
+    pre-activation networks do. It is the stage's own map where the head does not, as the last
+    convolution of MobileNetV2.
     """
     *stages, last = self.stages[1:] or self.stages
     return (*stages, self.target if self.target.shape == last.shape else last)
@@ -50,9 +51,9 @@ class Batch:
   """One training batch, as the device made it.
 
   Attributes:
-    image: [B, H, W, C], augmented and normalised, in the training's type (`precision`).
-    label: int32 [B].
-    index: int32 [B], each example's place in the training split (memory banks need it).
+    image: [B, H, W, C], augmented and normalised, of the training's type (`nn.precision`).
+    label: int32 [B], the classes.
+    index: int32 [B], the examples' positions in the training split. Memory banks need them.
   """
 
   image: jax.Array
@@ -62,21 +63,34 @@ class Batch:
 
 @struct.dataclass
 class Network:
-  """A model with its variables: what is deployed, saved, evaluated and taught from."""
+  """A model with its variables, to deploy, save, evaluate or teach from.
+
+  Attributes:
+    variables: the model's Flax variables.
+    model: a module with the methods of `models.base.Model`.
+
+  Example:
+    >>> from pidkd_jax import models
+    >>> model, images = models.create('resnet8', num_classes=10), jax.numpy.ones((4, 32, 32, 3))
+    >>> network = Network(jax.jit(model.init)(jax.random.key(0), images), model)
+    >>> features = network.encode(images)
+    >>> network.classify(features.pooled).shape
+    (4, 10)
+  """
 
   variables: Variables
   model: nn.Module = struct.field(pytree_node=False)
 
   def encode(self, image: jax.Array) -> Features:
-    """The encoder in inference mode, [B, H, W, C] -> Features."""
+    """Return the features of images [B, H, W, C], computed in inference mode."""
     return self.model.apply(self.variables, image, method='encode')
 
   def classify(self, pooled: jax.Array) -> jax.Array:
-    """The classifier, [..., C] -> logits [..., K]; differentiable in `pooled`."""
+    """Return the logits [..., K] of pooled features [..., C]; differentiable in `pooled`."""
     return self.model.apply(self.variables, pooled, method='classify')
 
   def classifier(self, pooled: jax.Array) -> Variables:
-    """The part of the variables that `classify` reads, for `pooled` (or its shape) [B, C]."""
+    """Return the variables that `classify` reads, for `pooled` [B, C] or its shape."""
     init = functools.partial(self.model.init, method='classify')
     used = traverse_util.flatten_dict(jax.eval_shape(init, jax.random.key(0), pooled))
     held = traverse_util.flatten_dict(self.variables)
@@ -85,12 +99,12 @@ class Network:
 
 @struct.dataclass
 class TeacherOutputs:
-  """The frozen teacher's view of one batch.
+  """The outputs of the frozen teacher on one batch.
 
   Attributes:
     network: the teacher itself.
-    features: its Features of the batch.
-    logits: [B, K] of the batch.
+    features: its features of the batch.
+    logits: [B, K], its logits of the batch.
   """
 
   network: Network
@@ -98,25 +112,25 @@ class TeacherOutputs:
   logits: jax.Array
 
 
-# Compared by identity: its labels are an array, and one run has one training split.
+# Specs are compared by identity: the labels are an array, and a run has one training split.
 @dataclasses.dataclass(frozen=True, eq=False)
 class DatasetSpec:
-  """What is known of a dataset beyond its pixels.
+  """All that describes a dataset except its images.
 
   Attributes:
-    name: as it stands in tables and bundles; an unverified archive has a name of its own.
-    format: the registered dataset that it is, or in whose format its archive was.
+    name: the name in tables and bundles; an unverified archive has a name of its own.
+    format: the registered dataset, or the one whose format the archive has.
     archive: the user's own archive, or ''.
     source: one line that says where the data came from, for reports.
     class_names: K names, in the order of the labels.
-    labels: int32 [N], the training split's labels (memory banks need them).
+    labels: int32 [N], the labels of the training split. Memory banks need them.
     image_shape: (H, W, C).
     normalisation: per-channel statistics of the pixels scaled to [0, 1].
     padding: pixels of zero padding for the random crop in training.
     flip: whether training flips images at random (digits and letters must not be).
-    fingerprint: SHA-256 (hex) of the training and test arrays, by which a run that
-      goes on, and an evaluation, make sure that they see the same data.
-    image_size: the side that images of the user's own were brought to; 0: the images' own.
+    fingerprint: SHA-256 (hex) of the training and test arrays. A resumed run and an evaluation
+      check by it that they see the same data.
+    image_size: the side to which the user's own images were resized; 0 if they were not.
   """
 
   name: str

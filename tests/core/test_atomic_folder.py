@@ -1,4 +1,4 @@
-"""A folder is whole or not there."""
+"""A folder is complete or absent."""
 
 import json
 
@@ -7,18 +7,18 @@ import pytest
 from pidkd_jax.core import atomic_folder
 
 
-def test_a_folder_takes_the_place_of_another(tmp_path):
-  place = tmp_path / 'a' / 'b'
+def test_a_folder_replaces_another(tmp_path):
+  folder = tmp_path / 'a' / 'b'
   for text in ('old', 'new'):
-    with atomic_folder.replacing(place) as part:
+    with atomic_folder.replacing(folder) as part:
       (part / text).write_text(text)
-      assert not (place / text).exists()
-  assert sorted(path.name for path in place.iterdir()) == ['manifest.json', 'new']
-  assert list(json.loads((place / 'manifest.json').read_text())) == ['new']
-  assert list(place.parent.iterdir()) == [place]
+      assert not (folder / text).exists()
+  assert sorted(path.name for path in folder.iterdir()) == ['manifest.json', 'new']
+  assert list(json.loads((folder / 'manifest.json').read_text())) == ['new']
+  assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_a_failure_leaves_the_old_one(tmp_path):
+def test_an_error_leaves_the_old_folder(tmp_path):
   with atomic_folder.replacing(tmp_path / 'a') as part:
     (part / 'old').write_text('old')
   for error in (ValueError, KeyboardInterrupt):
@@ -29,7 +29,7 @@ def test_a_failure_leaves_the_old_one(tmp_path):
   assert list(tmp_path.iterdir()) == [tmp_path / 'a']
 
 
-def test_a_failure_leaves_no_folder_that_was_not_there(tmp_path):
+def test_an_error_leaves_no_new_parent(tmp_path):
   (tmp_path / 'there').mkdir()
   with pytest.raises(ValueError), atomic_folder.replacing(tmp_path / 'there' / 'a' / 'b' / 'c'):
     raise ValueError

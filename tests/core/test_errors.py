@@ -1,7 +1,9 @@
+"""Messages name the value and the remedy."""
+
 from pidkd_jax.core.errors import Stopped, UserError, unknown_name
 
 
-def test_a_misspelt_name_is_answered_with_the_nearest_and_all():
+def test_a_misspelt_name_gets_the_nearest_and_all():
   error = unknown_name('model', 'resnet8x5', ['wrn_16_2', 'resnet8x4'])
   assert isinstance(error, UserError)
   assert str(error) == (
@@ -9,7 +11,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest_and_all():
   )
 
 
-def test_a_name_like_no_other_gets_no_guess():
+def test_a_name_unlike_all_others_gets_no_guess():
   assert str(unknown_name('model', 'zzz', ['a', 'b'])) == "unknown model 'zzz'; there are: a, b"
 
 

@@ -1,3 +1,5 @@
+"""A file in a package adds its entries."""
+
 import sys
 
 import pytest
@@ -8,7 +10,7 @@ from pidkd_jax.core.errors import UserError
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-  """A function that writes a package of these files and returns its name."""
+  """Return a function that writes a package of these files and returns its name."""
   monkeypatch.syspath_prepend(tmp_path)
   made = []
 
@@ -27,12 +29,12 @@ def package(tmp_path, monkeypatch):
     del sys.modules[module]
 
 
-def test_every_file_adds_its_entries_in_the_order_of_names(package):
+def test_every_file_adds_its_entries_sorted_by_name(package):
   name = package(
     late="THINGS = {'b': 2, 'd': 4}", early="THINGS = {'c': 3, 'a': 1}", other='NUMBER = 5'
   )
-  found = registry.discover(name, 'THINGS')
-  assert list(found.items()) == [('a', 1), ('b', 2), ('c', 3), ('d', 4)]
+  entries = registry.discover(name, 'THINGS')
+  assert list(entries.items()) == [('a', 1), ('b', 2), ('c', 3), ('d', 4)]
 
 
 def test_two_files_may_not_offer_one_name(package):
@@ -41,7 +43,7 @@ def test_two_files_may_not_offer_one_name(package):
     registry.discover(name, 'THINGS')
 
 
-def test_find_gives_the_entry_or_says_which_is_nearest(package):
+def test_find_returns_the_entry_or_names_the_nearest(package):
   name = package(one="THINGS = {'projector': 1, 'classifier': 2}")
   assert registry.find('thing', name, 'THINGS', 'classifier') == 2
   with pytest.raises(UserError, match="unknown thing 'projektor'; did you mean 'projector'"):
