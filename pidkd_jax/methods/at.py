@@ -1,8 +1,12 @@
-"""Attention transfer: where in each map the activations are.
+"""Attention transfer: the student's maps have their activations where the teacher's have theirs.
 
-Source: Zagoruyko and Komodakis 2017, arXiv:1612.03928, with sums of squares as maps. The paper adds
-up Euclidean distances of the attention maps; SimKD, RepDistiller and mdistiller average their
-squared differences, and so do we.
+Loss: weight * sum_i mean (A(F_s,i) - A(F_t,i))^2 over the pairs i of stages, where A is the mean
+square over the channels, as a vector of length 1; beside it, `Harness` has CE and KD.
+
+Source: Zagoruyko and Komodakis 2017, arXiv:1612.03928, with sums of squares as attention maps.
+
+Departure: the paper sums Euclidean distances of attention maps. SimKD, RepDistiller and mdistiller
+average squared differences, as does this file.
 """
 
 import jax
@@ -15,10 +19,10 @@ from pidkd_jax.nn.resize import match_resolution
 
 
 class AT(Harness):
-  """Squared error between normalised attention maps, summed over the pairs of stages.
+  """Attention transfer over all pairs of stages.
 
   Attributes:
-    weight: 1000 in SimKD, RepDistiller and mdistiller.
+    weight: of the attention term; 1000 in SimKD, RepDistiller and mdistiller.
   """
 
   weight: float = 1000.0
@@ -31,7 +35,7 @@ class AT(Harness):
 
 
 def attention(x: jax.Array) -> jax.Array:
-  """Mean square over the channels as a vector of length 1, [B, H, W, C] -> [B, H * W]."""
+  """Return the mean square over the channels, scaled to length 1: [B, H, W, C] -> [B, H * W]."""
   return l2_normalize(jnp.mean(jnp.square(x), axis=-1).reshape(len(x), -1))
 
 

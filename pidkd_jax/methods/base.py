@@ -11,19 +11,36 @@ from pidkd_jax.models.base import Model
 
 
 class Method(nn.Module):
-  """A module that owns the student and whatever else a method trains.
+  """A module that owns the student and all else that a method trains.
 
-  Hyper-parameters are fields with defaults. Those annotated `float` are numbers that may be
-  traced (members that differ only in them share one compilation), so no Python branch may
-  depend on them; the others shape the program. Random numbers, where a method draws any, come
-  from the stream 'method'; whatever it carries from step to step is a variable collection, which
-  `loss` must not yet change while `is_initializing()`, as initialisation runs it once.
+  A method is a subclass. It must define `loss`. It may define `rates` and `deployed`, and set
+  `needs_teacher` to False. Rules for a method:
+
+  - Hyper-parameters are fields with defaults, annotated as float, int, str or bool.
+  - Those annotated `float` may be traced, as members of a cohort that differ only in them share
+    one compilation. No Python branch may depend on them. The others shape the program.
+  - Random numbers come from the stream 'method'.
+  - What a method carries from step to step is a variable collection. `loss` must not change it
+    while `is_initializing()`, because initialisation runs `loss` once.
+  - Maps come from the student's parts (`Model`), called with `train=True`.
+
+  In return, the student's parameters lie under 'student', and the same seed gives every method
+  the same student.
 
   Attributes:
-    student: trained; its parameters lie under 'student' in every method, so that the same seed
-      gives the same student to each.
-    target: the teacher's Features of a training batch as shapes; None without a teacher.
-    dataset: what memory banks need to know.
+    student: the model that is trained.
+    target: the shapes of the teacher's Features of a training batch; None without a teacher.
+    dataset: what memory banks need to know about the training split.
+    needs_teacher: whether `loss` reads the teacher (class attribute).
+
+  Example:
+    >>> class Mimic(Method):
+    ...   weight: float = 1.0
+    ...
+    ...   def loss(self, batch, teacher, *, progress):
+    ...     logits = self.student(batch.image, train=True)
+    ...     error = losses.mean_squared_error(logits, teacher.logits)
+    ...     return {'logits': self.weight * error}
   """
 
   student: Model
@@ -35,36 +52,39 @@ class Method(nn.Module):
   def loss(
     self, batch: Batch, teacher: TeacherOutputs | None, *, progress: jax.Array
   ) -> dict[str, jax.Array]:
-    """The weighted terms of the loss, each [B] or scalar; their means are added up.
+    """Compute the weighted terms of the loss; the sum of their means is minimised.
 
     Args:
-      batch: of the training split; the student trains on it.
-      teacher: its view of the same batch; None only where `needs_teacher` is False.
+      batch: a batch of the training split.
+      teacher: the teacher's outputs for that batch; None only where `needs_teacher` is False.
       progress: float32 scalar in (0, 1], the share of the training that this step completes, for
         terms that change with time.
+
+    Returns:
+      {name: term}, each float32 [B] or scalar. No name is 'loss', which is the sum's.
     """
-    raise NotImplementedError
+    raise NotImplementedError(f'{type(self).__name__} does not define `loss`')
 
   def rates(self) -> Mapping[str, jax.Array | float]:
-    """What multiplies the learning rate of a submodule, by its name; 1 where nothing is said."""
+    """Return factors on the learning rate by the name of the submodule; the default is 1."""
     return {}
 
   def deployed(self, variables: Variables, teacher: Network | None) -> Network:
-    """What a bundle keeps of a training: a network like any other. Called unbound.
+    """Return the network that a bundle keeps of a training. It is called unbound.
 
-    The default is the student with its own classifier. It also runs under `jax.eval_shape`, as what
-    will be deployed is told before anything is trained.
+    The default is the student with its own classifier. It must also run under `jax.eval_shape`, as
+    the size of the deployed network is reported before the training.
     """
     del teacher
     return Network(subtree(variables, 'student'), self.student)
 
 
 def subtree(variables: Variables, module: str) -> Variables:
-  """The variables of one submodule, by collection."""
-  return {name: tree[module] for name, tree in variables.items() if module in tree}
+  """Return the variables of one submodule, by collection."""
+  return {collection: tree[module] for collection, tree in variables.items() if module in tree}
 
 
 def hyperparameters(method: type[Method]) -> dict[str, dataclasses.Field]:
-  """The fields of a method that a user may set, by name."""
+  """Return the fields of a method that a user may set, by name."""
   inherited = {field.name for field in dataclasses.fields(Method)}
   return {f.name: f for f in dataclasses.fields(method) if f.name not in inherited}

@@ -1,8 +1,18 @@
-"""Contrastive representation distillation with a memory bank.
+"""Contrastive representation distillation: tell an image from others in a memory bank.
 
-Source: Tian et al. 2020, arXiv:1910.10699, in the form of authors' code (RepDistiller): noise
-contrastive estimation on both sides with a normaliser that the first batch fixes. They add 1e-7 to
-the denominators, which is nothing to M / N and is left out here.
+Each network's embedding of an image is told, by the other network's memory, from M embeddings of
+images of other classes.
+
+Loss: weight * (softplus(-o) of the image itself + sum of softplus(o) over its M negatives), once
+for each side, where o = cos / contrast_temperature - log Z - log(M / N); beside it, `Harness` has
+CE and KD.
+
+Source: Tian et al. 2020, arXiv:1910.10699, in the form of the authors' code (RepDistiller): noise
+contrastive estimation on both sides, with a normaliser Z that the first batch fixes.
+
+Departures from the authors' code: negatives are always drawn with replacement. The memory starts at
+length 1, not at length 1 on average. The 1e-7 in the denominators is left out, as it is negligible
+beside M / N.
 """
 
 import jax
@@ -17,17 +27,18 @@ from pidkd_jax.nn.layers import l2_normalize, linear
 
 
 class CRD(Harness):
-  """A network's embedding of an image tells the other network's from those of other classes.
+  """Contrastive representation distillation.
 
-  The memory of all N examples is 2 N D numbers, 51 MB for CIFAR-100, on device and in checkpoints.
+  The memory of all N examples has 2 N D numbers, on the device and in checkpoints: 51 MB for
+  CIFAR-100. The defaults are those of SimKD, RepDistiller and mdistiller.
 
   Attributes:
-    weight: of both sides' losses; 0.8 in SimKD, RepDistiller and mdistiller.
-    dimension: D, of the embeddings; 128 likewise.
-    num_negatives: M, for each image; 16384 likewise. Authors draw with replacement only where the
-      other classes have fewer images than that; here it is always so, and no M is too large.
-    contrast_temperature: of the similarities; 0.07 likewise.
-    momentum: what an update leaves of an embedding in the memory; 0.5 likewise.
+    weight: of both sides' losses.
+    dimension: D, the length of the embeddings.
+    num_negatives: M, for each image. The authors draw with replacement only where the other classes
+      have fewer than M images; here the draw always replaces, so no M is too large.
+    contrast_temperature: divides the similarities.
+    momentum: the share of an embedding in the memory that an update keeps.
   """
 
   weight: float = 0.8
@@ -43,27 +54,27 @@ class CRD(Harness):
     labels = self.dataset.labels
     counts = negatives(self.make_rng('method'), labels, batch.label, self.num_negatives)
     compared = batch.index, counts, self.contrast_temperature
-    ours, theirs = features.pooled, teacher.features.pooled
-    student = Side(len(labels), self.dimension, ours.shape[-1], name='student_side')
-    teacher = Side(len(labels), self.dimension, theirs.shape[-1], name='teacher_side')
-    ours, theirs = student.embed(ours), teacher.embed(theirs)
+    pooled, target = features.pooled, teacher.features.pooled
+    student_side = Side(len(labels), self.dimension, pooled.shape[-1], name='student_side')
+    teacher_side = Side(len(labels), self.dimension, target.shape[-1], name='teacher_side')
+    embedding, target_embedding = student_side.embed(pooled), teacher_side.embed(target)
     terms = {
-      'student_contrast': teacher.contrast(ours, *compared),
-      'teacher_contrast': student.contrast(theirs, *compared),
+      'student_contrast': teacher_side.contrast(embedding, *compared),
+      'teacher_contrast': student_side.contrast(target_embedding, *compared),
     }
     if not self.is_initializing():
-      student.update(ours, batch.index, self.momentum)
-      teacher.update(theirs, batch.index, self.momentum)
+      student_side.update(embedding, batch.index, self.momentum)
+      teacher_side.update(target_embedding, batch.index, self.momentum)
     return {name: self.weight * term for name, term in terms.items()}
 
 
 class Side(nn.Module):
-  """One network's embedding, and the collection 'memory' of what it made of all examples.
+  """One network's embedding, and its memory of all examples in the collection 'memory'.
 
   Attributes:
-    num_examples: N.
-    dimension: D.
-    fan_in: C, of the pooled feature.
+    num_examples: N, the size of the training split.
+    dimension: D, the length of the embeddings.
+    fan_in: C, the channels of the pooled feature.
   """
 
   num_examples: int
@@ -72,7 +83,6 @@ class Side(nn.Module):
 
   def setup(self):
     def directions():
-      # Authors' memory starts uniform, at a length of 1 on average; ours of length 1.
       shape = (self.num_examples, self.dimension)
       return l2_normalize(initializers.normal(self.make_rng('params'), shape))
 
@@ -81,59 +91,60 @@ class Side(nn.Module):
     self.log_normalizer = self.variable('memory', 'log_normalizer', lambda: jnp.float32(-jnp.inf))
 
   def embed(self, pooled: jax.Array) -> jax.Array:
-    """[B, C] -> [B, D], each of length 1."""
+    """Embed pooled features, [B, C] -> [B, D], each of length 1."""
     return l2_normalize(self.linear(pooled))
 
   def contrast(
     self, other: jax.Array, index: jax.Array, counts: jax.Array, temperature: float
   ) -> jax.Array:
-    """How badly the other network's embeddings are told from noise by this memory, in nats.
+    """Compute how badly this memory tells the other network's embeddings from noise, in nats.
 
     Args:
-      other: [B, D].
-      index: int [B], the examples themselves.
+      other: [B, D], the other network's embeddings.
+      index: int [B], the examples' places in the memory.
       counts: [B, N], how often each example is among the M negatives of an image.
-      temperature: of the similarities.
+      temperature: divides the similarities.
 
     Returns:
-      [B], of the example itself and the sum over the negatives.
+      [B], the loss of the example itself plus the sum over its negatives.
     """
     memory = self.memory.value
-    # Gathering M rows each and scattering their gradient back would take longer on CPU.
+    # On CPU this is faster than gathering M rows an image and scattering their gradient.
     similarity = other @ memory.T / temperature
     itself = jnp.sum(other * memory[index], axis=-1) / temperature
-    held = self.log_normalizer.value
+    stored = self.log_normalizer.value
 
-    def normalizer():
+    def estimate():
       weights = counts + jax.nn.one_hot(index, self.num_examples)
       total = jax.nn.logsumexp(jax.lax.stop_gradient(similarity), b=weights)
       return total - jnp.log(jnp.sum(weights)) + np.log(self.num_examples)
 
-    constant = jax.lax.cond(jnp.isneginf(held), normalizer, lambda: held)
+    log_normalizer = jax.lax.cond(jnp.isneginf(stored), estimate, lambda: stored)
     if not self.is_initializing():
-      self.log_normalizer.value = constant
-    # What tells an example from noise at equal odds: M / N, times the normaliser.
-    even = constant + jnp.log(jnp.sum(counts, axis=-1) / self.num_examples)
+      self.log_normalizer.value = log_normalizer
+    # At this similarity, example and noise are equally likely: M / N times the normaliser.
+    even = log_normalizer + jnp.log(jnp.sum(counts, axis=-1) / self.num_examples)
     negative = jnp.sum(counts * nn.softplus(similarity - even[:, None]), axis=-1)
     return nn.softplus(even - itself) + negative
 
-  def update(self, own: jax.Array, index: jax.Array, momentum: float) -> None:
-    """Moves the rows `index` [B] of the memory towards `own` [B, D]; they keep length 1."""
-    mixed = momentum * self.memory.value[index] + (1 - momentum) * jax.lax.stop_gradient(own)
+  def update(self, embedding: jax.Array, index: jax.Array, momentum: float) -> None:
+    """Move the memory's rows `index` [B] towards `embedding` [B, D]; they keep length 1."""
+    old, new = self.memory.value[index], jax.lax.stop_gradient(embedding)
+    mixed = momentum * old + (1 - momentum) * new
     self.memory.value = self.memory.value.at[index].set(l2_normalize(mixed))
 
 
 def negatives(key: jax.Array, labels: np.ndarray, label: jax.Array, count: int) -> jax.Array:
-  """Examples of other classes, drawn uniformly with replacement.
+  """Draw examples of other classes, uniformly and with replacement.
 
   Args:
     key: PRNG key.
     labels: int [N], of all examples.
-    label: int [B], of the batch; all of them occur in `labels`.
+    label: int [B], of the batch; each occurs in `labels`.
     count: M.
 
   Returns:
-    float32 [B, N], how often each example was drawn; rows add up to M.
+    float32 [B, N], how often each example was drawn; each row sums to M.
 
   Raises:
     UserError: there is no other class.
@@ -143,7 +154,7 @@ def negatives(key: jax.Array, labels: np.ndarray, label: jax.Array, count: int) 
   sizes = np.bincount(labels)
   order, size = jnp.asarray(np.argsort(labels, kind='stable')), jnp.asarray(sizes)[label, None]
   first = jnp.asarray(np.cumsum(sizes) - sizes)[label, None]
-  # In the order of the classes the own class is one block, which is skipped.
+  # Sorted by class, an image's own class is one block, which the draw skips.
   place = jax.random.randint(key, (len(label), count), 0, len(labels) - size)
   drawn = order[jnp.where(place < first, place, place + size)]
   rows = jnp.arange(len(label))[:, None]

@@ -1,7 +1,13 @@
-"""A hint from the middle of the teacher.
+"""FitNet: the student's map at one stage regresses the teacher's, a hint.
 
-Source: Romero et al. 2015, arXiv:1412.6550. The paper first trains up to the hint alone and then
-distils; RepDistiller, mdistiller and SimKD train with all terms at once, and so do we.
+Loss: weight * mean (relu(BN(W F_s)) - F_t)^2 at stage `hint_layer`; beside it, `Harness` has CE and
+KD.
+
+Source: Romero et al. 2015, arXiv:1412.6550.
+
+Departures: the paper trains in two phases, first up to the hint alone. RepDistiller, mdistiller and
+SimKD train with all terms at once, as does this file. Their regressor is a strided or transposed
+convolution where the sizes differ; here the larger map is averaged.
 """
 
 from flax import linen as nn
@@ -15,14 +21,11 @@ from pidkd_jax.nn.resize import match_resolution
 
 
 class FitNet(Harness):
-  """Squared error between the teacher's map and a regression from the student's.
-
-  The regressor is a 1x1 convolution, norm and ReLU on maps of equal size. The three
-  repositories match the sizes by the regressor too, as a strided or transposed convolution.
+  """FitNet, with a 1x1 convolution, norm and ReLU as regressor.
 
   Attributes:
-    weight: of the squared error, a mean over the map; 100 in all three repositories.
-    hint_layer: which stage, from 1; 1 in SimKD, 2 in RepDistiller and mdistiller.
+    weight: of the squared error; 100 in SimKD, RepDistiller and mdistiller.
+    hint_layer: the stage, from 1; 1 in SimKD, 2 in RepDistiller and mdistiller.
   """
 
   weight: float = 100.0

@@ -1,6 +1,10 @@
 """Knowledge distillation from the teacher's softened outputs, in both published weightings.
 
-Source: Hinton et al. 2015, arXiv:1503.02531.
+Loss: label_weight * CE + weight * KD, where KD = T^2 KL(softmax(t / T) || softmax(s / T)) of the
+teacher's logits t and the student's s.
+
+Source: Hinton et al. 2015, arXiv:1503.02531. Logit standardisation: Sun et al. 2024,
+arXiv:2403.01427.
 """
 
 from pidkd_jax.methods.base import Method
@@ -10,10 +14,12 @@ from pidkd_jax.nn import losses
 class KD(Method):
   """Cross-entropy with the labels and KL divergence from the teacher.
 
+  The weights of 1 are those of SimKD's scripts (arXiv:2203.14001).
+
   Attributes:
-    weight: of the divergence; 1 in SimKD's scripts (arXiv:2203.14001).
-    label_weight: of the cross-entropy; 1 likewise.
-    temperature: 4, as all public CIFAR-100 recipes have it.
+    weight: of the KL divergence.
+    label_weight: of the cross-entropy.
+    temperature: T, divides both logits; 4 in all public CIFAR-100 recipes.
     standardize: whether both logits are standardised first (`losses.standardize`).
   """
 
@@ -25,9 +31,9 @@ class KD(Method):
   def loss(self, batch, teacher, *, progress):
     del progress
     logits = self.student(batch.image, train=True)
-    compared = (logits, teacher.logits)
+    compared = logits, teacher.logits
     if self.standardize:
-      compared = tuple(map(losses.standardize, compared))
+      compared = map(losses.standardize, compared)
     return {
       'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
       'soft_target': self.weight * losses.soft_targets(*compared, self.temperature),
@@ -35,11 +41,13 @@ class KD(Method):
 
 
 class ConvexKD(KD):
-  """The same with a convex combination of the two, as RepDistiller (arXiv:1910.10699) weighs them.
+  """KD as a convex combination, with the weights of RepDistiller's and mdistiller's scripts.
+
+  Source: RepDistiller, arXiv:1910.10699.
 
   Attributes:
-    weight: 0.9 in the scripts of RepDistiller and mdistiller.
-    label_weight: 0.1 likewise.
+    weight: of the KL divergence.
+    label_weight: of the cross-entropy.
   """
 
   weight: float = 0.9
@@ -47,11 +55,13 @@ class ConvexKD(KD):
 
 
 class StandardizedKD(ConvexKD):
-  """The latter of standardised logits, which are small (arXiv:2403.01427).
+  """`ConvexKD` of standardised logits, which are small and so have a larger weight.
+
+  The defaults are those of the authors' script (arXiv:2403.01427).
 
   Attributes:
-    weight: 9 in its authors' script, ten times what they take without.
-    temperature: 2 likewise.
+    weight: of the KL divergence, ten times the authors' weight without standardisation.
+    temperature: T.
   """
 
   weight: float = 9.0
@@ -59,5 +69,5 @@ class StandardizedKD(ConvexKD):
   standardize: bool = True
 
 
-# Each is called by the weights of cross-entropy and divergence with which it is published.
+# Each is named by its published weights of cross-entropy and divergence.
 METHODS = {'kd_1_1': KD, 'kd_01_09': ConvexKD, 'kd_01_09_standardized': StandardizedKD}

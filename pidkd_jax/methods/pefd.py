@@ -1,7 +1,10 @@
-"""Feature distillation with an ensemble of projectors that is dropped after training.
+"""PEFD: feature distillation with an ensemble of projectors that is dropped after training.
 
-Source: Chen et al. 2022, arXiv:2210.15274. Its ensemble is on the pooled feature, and
-the student keeps its own classifier.
+The ensemble is on the pooled feature, and the student keeps its own classifier.
+
+Loss: weight * (1 - cos(mean_i relu(P_i f_s), f_t)); beside it, `Harness` has CE.
+
+Source: Chen et al. 2022, arXiv:2210.15274.
 """
 
 import jax.numpy as jnp
@@ -13,12 +16,14 @@ from pidkd_jax.nn.layers import l2_normalize, linear
 
 
 class PEFD(Harness):
-  """Angle between the teacher's pooled feature and the mean of q linear projections with ReLU.
+  """PEFD, with q linear projectors, each followed by a ReLU.
+
+  The defaults are those of the paper and the authors' script.
 
   Attributes:
-    weight: of 1 - cosine; 25 in the paper and authors' script.
-    num_projectors: q; 3 likewise.
-    divergence_weight: 0 likewise.
+    weight: of 1 - cosine.
+    num_projectors: q.
+    divergence_weight: of the KL divergence.
   """
 
   weight: float = 25.0

@@ -1,7 +1,9 @@
-"""Projector integration with the teacher's classifier.
+"""PIDKD, the paper's method: integrate q projectors, and classify with the teacher's classifier.
 
-Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3. What its abstract leaves open is chosen
-here and listed in the README.
+Loss: weight * mean (mean_i P_i(F_s) - F_t)^2 / mean F_t^2, with no labels.
+
+Source: Zuo et al. 2024, doi:10.1007/s40747-024-01394-3, abstract. docs/explanation/paper.md lists
+the choices that the abstract leaves open.
 """
 
 import functools
@@ -19,19 +21,21 @@ from pidkd_jax.nn.precision import to_float32
 
 
 class PIDKD(Method):
-  """The mean output of q projectors imitates the teacher's target map; no labels are used.
+  """The integrated output of q projectors imitates the teacher's target map.
+
+  It uses no labels.
 
   Attributes:
-    num_projectors: q; 3 until a sweep says otherwise for the pair.
-    factor: f, the target's channels over a projector's hidden width; 2 is SimKD's best.
+    num_projectors: q; 3 unless a sweep says otherwise for the pair.
+    factor: f, the target's channels over a projector's hidden width; 2 is SimKD's most accurate.
     integration: 'mean', or 'learned' convex weights.
-    separate: whether each projector has to imitate the target by itself, and not their mean alone.
-    weight: of the squared error, a mean over the map; 30 is the least that was within one standard
-      error of the best at 10 epochs (configs/studies/scale.py, docs/lab/results.md). SimKD has 1.
-    normalize: whether the error is counted in units of the target's mean square, so that the weight
-      means the same for every teacher.
-    warmup: share of the training in which the weight rises linearly to its full size; 0 for none.
-    projector_rate: what multiplies the learning rate of the projectors.
+    separate: whether each projector imitates the target by itself, in place of their mean.
+    weight: of the squared error; 30 is the smallest within one standard error of the best at 10
+      epochs (configs/studies/scale.py, docs/lab/results.md). SimKD has 1.
+    normalize: whether the error is in units of the target's mean square, so that a weight means
+      the same for every teacher.
+    warmup: the share of the training in which the weight rises linearly from 0; 0 for none.
+    projector_rate: a factor on the projectors' learning rate.
   """
 
   num_projectors: int = 3
@@ -47,7 +51,11 @@ class PIDKD(Method):
     return {'projectors': self.projector_rate}
 
   def size(self, inputs: int) -> tuple[int, int]:
-    """Number and hidden width of the projectors, for a map of so many channels."""
+    """Return the number and the hidden width of the projectors.
+
+    Args:
+      inputs: C_s, the channels of the student's map.
+    """
     del inputs
     return self.num_projectors, self.target.target.shape[-1] // self.factor
 
@@ -119,7 +127,7 @@ class PIDKD(Method):
     )
 
 
-# SimKD's, made for 240 epochs (arXiv:2203.14001); the paper's abstract says nothing of its own.
+# SimKD's scale of the loss, for 240 epochs (arXiv:2203.14001). The paper's abstract gives none.
 PUBLISHED = {'weight': 1.0, 'normalize': False, 'warmup': 0.0, 'projector_rate': 1.0}
 
 METHODS = {'pidkd': PIDKD, 'pidkd_published': functools.partial(PIDKD, **PUBLISHED)}

@@ -1,7 +1,12 @@
-"""Probabilistic knowledge transfer: how likely each image is another's neighbour.
+"""Probabilistic knowledge transfer: images are as likely neighbours as for the teacher.
 
-Source: Passalis and Tefas 2018, arXiv:1803.10837, with the cosine kernel. The paper sums the
-divergence; authors' code averages it over all pairs, an image and itself among them; we average.
+Loss: weight * mean p_t log(p_t / p_s) over all pairs of images, where p is (1 + cos) / 2 of their
+pooled features, scaled so that rows sum to 1; beside it, `Harness` has CE and KD.
+
+Source: Passalis and Tefas 2018, arXiv:1803.10837, with the cosine kernel.
+
+Departure: the paper sums the divergence. The authors' code averages it over all pairs, including an
+image with itself, as does this file.
 """
 
 import jax
@@ -12,10 +17,10 @@ from pidkd_jax.nn.layers import l2_normalize
 
 
 class PKT(Harness):
-  """Divergence between the neighbourhoods of pooled features.
+  """Probabilistic knowledge transfer between pooled features.
 
   Attributes:
-    weight: 30000 in RepDistiller and mdistiller; SimKD has no PKT.
+    weight: of the divergence; 30000 in RepDistiller and mdistiller. SimKD has no PKT.
   """
 
   weight: float = 30000.0
@@ -23,13 +28,13 @@ class PKT(Harness):
   def terms(self, features, teacher, batch, progress):
     del batch, progress
     p, q = neighbours(teacher.features.pooled), neighbours(features.pooled)
-    # What authors' code adds, as a similarity may be zero.
+    # The authors' code adds 1e-7, as a similarity may be zero.
     divergence = p * jnp.log((p + 1e-7) / (q + 1e-7))
     return {'neighbours': self.weight * jnp.mean(divergence, axis=-1)}
 
 
 def neighbours(x: jax.Array) -> jax.Array:
-  """Probabilities by the cosine moved to [0, 1]; rows add up to 1. [B, C] -> [B, B]."""
+  """Return the cosines, moved to [0, 1] and scaled so that rows sum to 1: [B, C] -> [B, B]."""
   unit = l2_normalize(x)
   similarity = (unit @ unit.T + 1) / 2
   return similarity / jnp.sum(similarity, axis=-1, keepdims=True)

@@ -1,7 +1,17 @@
-"""Knowledge review: each teacher's stage teaches all later stages of the student too.
+"""Knowledge review: each stage of the teacher also teaches all later stages of the student.
 
-Source: Chen et al. 2021, arXiv:2104.09044, and authors' code, whose recipe has batches of 128,
-Nesterov momentum and twice the learning rate; mdistiller has the one that all methods share here.
+The student's maps are fused from the last to the first. Each fused map is compared with the
+teacher's at the same level.
+
+Loss: w * weight * sum over levels of HCL(fused_i, F_t,i before its activation), where w rises to 1
+within `warmup` and HCL is `hierarchical`; beside it, `Harness` has CE.
+
+Source: Chen et al. 2021, arXiv:2104.09044, and the authors' code.
+
+Departures from the authors' code: a map larger than the teacher's is averaged, not sampled. The
+gates' bias starts at 0. Of a student whose stages are raw sums (WRN), the last map is the one in
+`Features.maps`, as in every method; the authors take the sum. Their recipe has batches of 128,
+Nesterov momentum and twice the learning rate; all methods here share mdistiller's recipe.
 """
 
 import jax
@@ -15,24 +25,23 @@ from pidkd_jax.nn.initializers import pytorch_default, uniform_fan_in
 from pidkd_jax.nn.layers import ConvNorm, conv
 from pidkd_jax.nn.resize import average_to
 
-# Fan-in uniform of variance 1 / fan_in, as authors' code initialises what follows the fusion.
+# Uniform of variance 1 / fan_in, as in the authors' code.
 _init = uniform_fan_in(1.0)
 
 
 class ReviewKD(Harness):
-  """Student's maps fused from the last to the first, each compared with the teacher's in order.
+  """Knowledge review.
 
-  The pooled features come after the last pair of stages, as authors' code has them; teacher's maps
-  are those before their activation, student's those after it. (Of a student whose stages are raw
-  sums, as WRN's, authors take the sums; ours is `Features.maps` in every method.)
+  The pooled features are the level after the last pair of stages, as in the authors' code. The
+  teacher's maps are those before their activation, the student's those after it. The defaults are
+  those of the authors' scripts.
 
   Attributes:
-    weight: 5 for most pairs in authors' scripts; 8 for resnet32x4 -> ShuffleV2, 1 for
+    weight: of the sum over levels; 5 for most pairs, 8 for resnet32x4 -> ShuffleV2, 1 for
       resnet110 -> resnet32, 0.6 for resnet56 -> resnet20.
-    warmup: share of the training in which the weight rises linearly to its full size; 20 of 240
-      epochs likewise.
-    width: most channels of a fused map; 512 likewise.
-    divergence_weight: 0 likewise.
+    warmup: the share of the training in which the weight rises linearly from 0; 20 of 240 epochs.
+    width: the largest number of channels of a fused map.
+    divergence_weight: of the KL divergence.
   """
 
   weight: float = 5.0
@@ -45,24 +54,24 @@ class ReviewKD(Harness):
     del batch
     at_least_one(width=self.width)
     width = min(self.width, features.pooled.shape[-1])
-    target = teacher.features
+    preactivations = teacher.features.preactivations
     pairs = [
-      *zip(features.maps, target.preactivations[1:] or target.preactivations, strict=False),
-      (features.pooled[:, None, None], target.pooled[:, None, None]),
+      *zip(features.maps, preactivations[1:] or preactivations, strict=False),
+      (features.pooled[:, None, None], teacher.features.pooled[:, None, None]),
     ]
     total, fused = 0.0, None
-    for level, (x, wanted) in reversed(list(enumerate(pairs, start=1))):
-      x, fused = Fusion(width, wanted.shape[1:], name=f'level{level}')(x, fused)
-      total += hierarchical(x, wanted)
+    for level, (x, target) in reversed(list(enumerate(pairs, start=1))):
+      x, fused = Fusion(width, target.shape[1:], name=f'level{level}')(x, fused)
+      total += hierarchical(x, target)
     return {'review': losses.warm_up(progress, self.warmup) * self.weight * total}
 
 
 class Fusion(nn.Module):
-  """Attention-based fusion of a student's map with what the later ones made.
+  """Attention-based fusion of a student's map with the fused map of the level after it.
 
   Attributes:
     width: channels of the fused map.
-    target: (H, W, C) of the teacher's map.
+    target: (H, W, C), the size of the teacher's map.
   """
 
   width: int
@@ -70,11 +79,14 @@ class Fusion(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, later: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """A map to compare [B, H, W, C], and the fused map [B, H, W, width] for the stage before.
+    """Fuse two maps.
 
     Args:
       x: [B, h, w, c], the student's map.
-      later: [B, H', W', width], the fused map of the stage after; None for the last.
+      later: [B, H', W', width], the fused map of the level after; None for the last level.
+
+    Returns:
+      The map [B, H, W, C] to compare, and the fused map [B, H, W, width] for the level before.
     """
     x = ConvNorm(self.width, 1, kernel_init=_init, name='reduce')(x, train=True)
     if later is not None:
@@ -87,18 +99,22 @@ class Fusion(nn.Module):
 
 
 def resize(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """A map at another size: a larger one averaged, a smaller one repeated.
-
-  Authors' code takes single cells of a larger one.
-  """
+  """Average a larger map [B, H, W, C] to `size`, and repeat the cells of a smaller one."""
   x = average_to(x, size)
   return jax.image.resize(x, (len(x), *size, x.shape[-1]), 'nearest')
 
 
 def hierarchical(x: jax.Array, target: jax.Array) -> jax.Array:
-  """Squared errors of two maps [B, H, W, C] and of their averages to 4, 2 and 1 cells a side: [B].
+  """Compute the squared error of two maps, and of their averages to 4, 2 and 1 cells a side.
 
-  Each has half the weight of the one before; the weights add up to 1.
+  Each error has half the weight of the one before, and the weights sum to 1.
+
+  Args:
+    x: [B, H, W, C].
+    target: [B, H, W, C].
+
+  Returns:
+    float32 [B].
   """
   error, share, shares = losses.mean_squared_error(x, target), 1.0, 1.0
   for side in (4, 2, 1):

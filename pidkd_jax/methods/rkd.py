@@ -1,7 +1,13 @@
-"""Relational distillation: distances between images, and the angles that they form.
+"""Relational distillation: images have the teacher's distances, and form the teacher's angles.
 
-Source: Park et al. 2019, arXiv:1904.05068. The paper sums over distinct pairs and triples;
-authors' code averages over all of them, those of an image with itself too; we average.
+Loss: distance_weight * mean huber(d_s - d_t) over pairs of images + angle_weight * mean
+huber(cos_s - cos_t) over triples, where d is a distance over the mean distance; beside it,
+`Harness` has CE and KD.
+
+Source: Park et al. 2019, arXiv:1904.05068.
+
+Departure: the paper sums over distinct pairs and triples. The authors' code averages over all of
+them, including an image with itself, as does this file.
 """
 
 import jax
@@ -13,11 +19,13 @@ from pidkd_jax.nn.layers import l2_normalize
 
 
 class RKD(Harness):
-  """Huber loss of distances and of angles between pooled features.
+  """Relational distillation of pooled features.
+
+  The defaults are those of RepDistiller and mdistiller. SimKD has no RKD.
 
   Attributes:
-    distance_weight: 25 in RepDistiller and mdistiller; SimKD has no RKD.
-    angle_weight: 50 likewise.
+    distance_weight: of the distances' term.
+    angle_weight: of the angles' term.
   """
 
   distance_weight: float = 25.0
@@ -34,21 +42,21 @@ class RKD(Harness):
 
 
 def relations(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Relations within a batch of vectors.
+  """Compute the distances and angles within a batch of vectors.
 
   Args:
     x: [B, C].
 
   Returns:
-    [B, B], distances over their mean between different images, and [B, B, B], the cosine at the
-    first image between the second and the third; both zero where images coincide.
+    [B, B], distances over their mean between different images; and [B, B, B], the cosine at the
+    first image between the second and the third. Both are zero where images coincide.
   """
   difference = x[None] - x[:, None]
   square = jnp.sum(jnp.square(difference), axis=-1)
-  # A root has no gradient at zero, where each image is at distance from itself.
-  apart = square > 1e-12
-  distance = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
-  mean = jnp.sum(distance) / jnp.maximum(jnp.sum(apart), 1)
+  # A root has no gradient at zero, which is each image's distance from itself.
+  differ = square > 1e-12
+  distance = jnp.where(differ, jnp.sqrt(jnp.where(differ, square, 1.0)), 0.0)
+  mean = jnp.sum(distance) / jnp.maximum(jnp.sum(differ), 1)
   unit = l2_normalize(difference)
   return distance / jnp.maximum(mean, 1e-6), jnp.einsum('ijc,ikc->ijk', unit, unit)
 

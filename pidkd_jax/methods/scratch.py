@@ -1,11 +1,14 @@
-"""Plain supervised training: how teachers and baselines are made."""
+"""Plain supervised training, which makes teachers and baselines.
+
+Loss: CE, the cross-entropy with the labels.
+"""
 
 from pidkd_jax.methods.base import Method
 from pidkd_jax.nn import losses
 
 
 class Scratch(Method):
-  """Cross-entropy with the labels alone."""
+  """Cross-entropy with the labels, without a teacher."""
 
   needs_teacher = False
 

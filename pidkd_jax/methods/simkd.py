@@ -1,6 +1,9 @@
-"""One projector and the teacher's classifier: PIDKD at q = 1.
+"""SimKD: one projector and the teacher's classifier, which is PIDKD at q = 1.
 
-Source: SimKD, Chen et al. 2022, arXiv:2203.14001, whose loss has no other term.
+Loss: PIDKD's with one projector, and no other term. `simkd` has PIDKD's scale of the loss, so that
+the two differ only in the projectors. `simkd_published` is mean (P(F_s) - F_t)^2, as published.
+
+Source: Chen et al. 2022, arXiv:2203.14001.
 """
 
 import functools
@@ -9,5 +12,4 @@ from pidkd_jax.methods.pidkd import PIDKD, PUBLISHED
 
 _SIMKD = functools.partial(PIDKD, num_projectors=1, integration='mean', separate=False)
 
-# With PIDKD's scale of the loss, so that the two differ in the projectors alone, and as published.
 METHODS = {'simkd': _SIMKD, 'simkd_published': functools.partial(_SIMKD, **PUBLISHED)}

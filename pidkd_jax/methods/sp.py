@@ -1,7 +1,10 @@
-"""Similarity-preserving distillation: which images of a batch look alike.
+"""Similarity-preserving distillation: the images of a batch are as similar as for the teacher.
 
-Source: Tung and Mori 2019, arXiv:1907.09682, at the last stage alone as in SimKD,
-RepDistiller and mdistiller.
+Loss: weight * sum (G_s - G_t)^2 / B^2, where G = F F^T with rows of length 1, of the last stage's
+maps; beside it, `Harness` has CE and KD.
+
+Source: Tung and Mori 2019, arXiv:1907.09682, at the last stage only, as in SimKD, RepDistiller and
+mdistiller.
 """
 
 import jax
@@ -12,12 +15,12 @@ from pidkd_jax.nn.layers import l2_normalize
 
 
 class SP(Harness):
-  """Squared difference of the batch's similarity matrices, over the square of its size.
+  """Similarity-preserving distillation.
 
-  The maps need no common size, as only images are compared.
+  The two maps may differ in size, as only images are compared.
 
   Attributes:
-    weight: 3000 in all three.
+    weight: of the squared difference; 3000 in SimKD, RepDistiller and mdistiller.
   """
 
   weight: float = 3000.0
@@ -29,7 +32,7 @@ class SP(Harness):
 
 
 def similarity(x: jax.Array) -> jax.Array:
-  """Products of all pairs of maps, each row of length 1, [B, H, W, C] -> [B, B]."""
+  """Return the products of all pairs of maps, rows of length 1: [B, H, W, C] -> [B, B]."""
   flat = x.reshape(len(x), -1)
   return l2_normalize(flat @ flat.T)
 

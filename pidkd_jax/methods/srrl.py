@@ -1,8 +1,13 @@
 """Softmax regression representation learning: the teacher's classifier reads the student.
 
+Loss: weight * (mean (c - f_t)^2 + mean (classifier_t(c) - t)^2), where c = relu(BN(W f_s)) and t
+are the teacher's logits; beside it, `Harness` has CE and KD.
+
 Source: Yang et al. 2021, "Knowledge distillation via softmax regression representation learning",
-ICLR. Authors' code connects the last map; SimKD's, whose figures are compared with, its
-spatial mean; we the mean.
+ICLR.
+
+Departure: the authors' code connects the last map. SimKD's code, whose results we compare with,
+connects its spatial mean, as does this file.
 """
 
 from flax import linen as nn
@@ -14,12 +19,12 @@ from pidkd_jax.nn.layers import ConvNorm
 
 
 class SRRL(Harness):
-  """Squared errors of connected features and of what the teacher's classifier makes of them.
+  """Squared errors of connected features, and of the logits that the teacher gives them.
 
-  The connector is a linear layer and norm, with a ReLU where the teacher's feature is behind one.
+  The connector is a linear layer and a norm, with a ReLU where the teacher's feature is behind one.
 
   Attributes:
-    weight: of both errors; 1 in authors' code and SimKD.
+    weight: of both errors; 1 in the authors' code and SimKD.
   """
 
   weight: float = 1.0

@@ -1,7 +1,12 @@
-"""Variational information distillation: the teacher's maps as Gaussians around a prediction.
+"""Variational information distillation: the teacher's maps are Gaussians around a prediction.
 
-Source: Ahn et al. 2019, arXiv:1904.05835. The paper sums over the map; SimKD, RepDistiller
-and mdistiller average, and so do we.
+Loss: weight * sum_i mean ((F_t,i - m(F_s,i))^2 / v + log v) / 2 over the pairs i of stages, with a
+trained variance v for each channel; beside it, `Harness` has CE and KD.
+
+Source: Ahn et al. 2019, arXiv:1904.05835.
+
+Departure: the paper sums over the map. SimKD, RepDistiller and mdistiller average, as does this
+file.
 """
 
 import functools
@@ -15,17 +20,18 @@ from pidkd_jax.nn.initializers import pytorch_default
 from pidkd_jax.nn.layers import conv
 from pidkd_jax.nn.resize import match_resolution
 
-# Softplus of the scale plus this is the variance, as in all three.
+# The variance is the softplus of the scale plus this, as in SimKD, RepDistiller and mdistiller.
 _LEAST_VARIANCE = 1e-5
 
 
 class VID(Harness):
-  """Negative log-likelihood of the teacher's maps given the student's, summed over the pairs.
+  """Negative log-likelihood of the teacher's maps given the student's.
+
+  The defaults are those of SimKD, RepDistiller and mdistiller.
 
   Attributes:
-    weight: 1 in all three.
-    initial_variance: of every channel; 5 likewise. It is trained; mdistiller leaves it as it
-      starts.
+    weight: of the sum over the pairs of stages.
+    initial_variance: of every channel. Training changes it; mdistiller leaves it fixed.
   """
 
   weight: float = 1.0
@@ -45,10 +51,10 @@ class VID(Harness):
 
 
 class Gaussian(nn.Module):
-  """A mean by three 1x1 convolutions with ReLU between them, and a variance for each channel.
+  """Predict a mean by three 1x1 convolutions with ReLU between them, and a variance by channel.
 
   Attributes:
-    features: C_t, channels of what is predicted.
+    features: C_t, the channels of the predicted map.
     initial_variance: of every channel.
   """
 

@@ -1,7 +1,9 @@
-"""One projector as large as PIDKD's whole stack: what any gain of several has to be held against.
+"""One projector as large as PIDKD's whole stack, to tell a gain of several from a gain of size.
 
-Source: the projector is SimKD's (arXiv:2203.14001), at the hidden width at which its parameters
-come nearest to those of q projectors of factor f.
+Loss: PIDKD's with one projector.
+
+Source: this package, for comparison. The projector is SimKD's (arXiv:2203.14001), with the hidden
+width at which its parameters come nearest to those of q projectors of factor f.
 """
 
 import functools
@@ -11,10 +13,10 @@ from pidkd_jax.nn import projector_size
 
 
 class Wide(PIDKD):
-  """PIDKD with one wider projector in the place of the stack.
+  """PIDKD with one wider projector in place of the stack.
 
   Attributes:
-    num_projectors: q of the stack that it equals in size.
+    num_projectors: q of the stack whose size it has.
     factor: f of that stack.
   """
 

@@ -1,7 +1,9 @@
-"""ResNet-18 and ResNet-50 with a 3x3 stem and no pooling behind it, for small images.
+"""ResNet-18 and ResNet-50 for small images.
 
-Source: He et al. 2016, arXiv:1512.03385, Table 1, with the stride of a bottleneck in its 3x3
-convolution, as mdistiller has them.
+The stem is a 3x3 convolution of stride 1 without a pooling behind it. A bottleneck has its stride
+in the 3x3 convolution. Both are as in mdistiller.
+
+Source: He et al. 2016, arXiv:1512.03385, Table 1.
 """
 
 import functools
@@ -15,13 +17,19 @@ from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 
 class Bottleneck(nn.Module):
-  """1x1, 3x3 and 1x1 convolution with a shortcut; the sum after and before its ReLU."""
+  """1x1, 3x3 and 1x1 convolution with a shortcut.
+
+  Attributes:
+    features: channels of its map, four times those between the convolutions.
+    stride: of the 3x3 convolution, and of the shortcut.
+  """
 
   features: int
   stride: int
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    """Return the sum after its ReLU, and the sum itself."""
     hidden = self.features // 4
     y = nn.relu(ConvNorm(hidden, 1, name='first')(x, train))
     y = nn.relu(ConvNorm(hidden, 3, self.stride, name='second')(y, train))
@@ -36,8 +44,8 @@ class ImageNetResNet(Staged):
   """ResNet of four stages.
 
   Attributes:
-    blocks_per_stage: of the four stages.
-    bottleneck: whether blocks are bottlenecks, with four times the channels.
+    blocks_per_stage: the number of blocks in each of the four stages.
+    bottleneck: whether blocks are bottlenecks, with four times the channels, or basic blocks.
   """
 
   blocks_per_stage: tuple[int, int, int, int]

@@ -1,7 +1,10 @@
 """MobileNetV2 for small images: stages that end in a linear bottleneck, and a last 1x1 convolution.
 
-Source: Sandler et al. 2018, arXiv:1801.04381, Table 2, with strides for small images. A student
-distils from the last bottleneck; the last convolution is its head.
+`MobileNetV2` has half of the published channels and `MobileNetV2_1_0` has all of them, in the form
+that RepDistiller, mdistiller and SimKD use for 32x32. `MobileNetV2_TinyImageNet` is mdistiller's
+for 64x64. A student distils from the last bottleneck; the last convolution is the head.
+
+Source: Sandler et al. 2018, arXiv:1801.04381, Table 2, with strides for small images.
 """
 
 import functools
@@ -19,7 +22,15 @@ _HEAD = 1280
 
 
 class InvertedResidual(nn.Module):
-  """1x1 to the expanded width, depthwise 3x3, linear 1x1; a shortcut where the shape is kept."""
+  """1x1 to the expanded width, depthwise 3x3, linear 1x1; a shortcut where the shape is kept.
+
+  Attributes:
+    features: channels of its map.
+    expansion: how many times the input's channels the expanded width is.
+    stride: of the depthwise convolution.
+    bias: whether convolutions have a bias before the norm.
+    clipped: whether activations are ReLU6 in place of ReLU.
+  """
 
   features: int
   expansion: int
@@ -29,6 +40,7 @@ class InvertedResidual(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    """Return the map twice, as no activation follows it."""
     activation = nn.relu6 if self.clipped else nn.relu
     layer = functools.partial(ConvNorm, bias=self.bias)
     hidden = x.shape[-1] * self.expansion
@@ -44,15 +56,18 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(Staged):
-  """MobileNetV2 as RepDistiller, mdistiller and SimKD have it for 32x32.
+  """MobileNetV2 for 32x32.
 
   Attributes:
-    width: times the published channels; the head keeps its 1280.
+    width: the factor on the published channels; the head keeps its 1280.
+    strides: the stride of each row of Table 2 (class attribute).
+    stages_of_rows: the rows of each stage, from 1 (class attribute).
+    bias: whether convolutions have a bias before the norm (class attribute).
+    clipped: whether activations are ReLU6 in place of ReLU (class attribute).
   """
 
   width: float
 
-  # The stride of each row, and the rows of each stage.
   strides = (1, 1, 2, 2, 1, 2, 1)
   stages_of_rows = ((1, 2), (3,), (4, 5), (6, 7))
   bias = False
@@ -62,6 +77,7 @@ class MobileNetV2(Staged):
     return nn.relu6(x) if self.clipped else nn.relu(x)
 
   def make_stem(self) -> ConvNorm:
+    """Make the first convolution."""
     return ConvNorm(self._channels(32), 3, stride=2)
 
   def setup(self):
@@ -94,7 +110,7 @@ class MobileNetV2(Staged):
 
 
 class MobileNetV2TinyImageNet(MobileNetV2):
-  """mdistiller's MobileNetV2 for Tiny-ImageNet: a padded 1x1 stem, biases, and ReLU6."""
+  """MobileNetV2 for 64x64: a padded 1x1 stem, biases, and ReLU6."""
 
   width: float = 1.0
 

@@ -1,8 +1,10 @@
 """CIFAR ResNets: three stages of basic blocks, activation after the addition.
 
-Source: He et al. 2016, arXiv:1512.03385, Sec. 4.2, with 1x1 convolutions as projection
-shortcuts. `resnetDxK` multiplies the stages' widths by K, and the stem's by half of that from
-x4 on, as RepDistiller and SimKD have it.
+`resnetD` has depth D and stages of 16, 32 and 64 channels. `resnetDxK` has K times the channels in
+its stages; its stem has 16 channels, or 32 at x4, as in RepDistiller and SimKD. SimKD writes
+WRN-40-2, WRN-40-1 and WRN-16-2 for resnet38x2, resnet38 and resnet14x2.
+
+Source: He et al. 2016, arXiv:1512.03385, Sec. 4.2, with 1x1 convolutions as projection shortcuts.
 """
 
 import functools
@@ -15,13 +17,19 @@ from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 
 class BasicBlock(nn.Module):
-  """Two 3x3 convolutions with a shortcut; returns the sum before and after its ReLU."""
+  """Two 3x3 convolutions with a shortcut.
+
+  Attributes:
+    features: channels of its map.
+    stride: of the first convolution, and of the shortcut.
+  """
 
   features: int
   stride: int
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    """Return the sum after its ReLU, and the sum itself."""
     y = nn.relu(ConvNorm(self.features, 3, self.stride, name='first')(x, train))
     y = ConvNorm(self.features, 3, name='second')(y, train)
     if self.stride > 1 or x.shape[-1] != self.features:
@@ -31,10 +39,10 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(Staged):
-  """CIFAR ResNet of depth 6n + 2.
+  """CIFAR ResNet.
 
   Attributes:
-    depth: 6n + 2.
+    depth: 6n + 2, with n blocks in each stage.
     widths: channels of the stem and of the three stages.
   """
 

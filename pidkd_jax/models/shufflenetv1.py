@@ -1,7 +1,8 @@
 """ShuffleNetV1 for small images: grouped 1x1 convolutions with channel shuffles between them.
 
-Source: Zhang et al. 2018, arXiv:1707.01083, Table 1 at three groups, with a 1x1 stem of stride 1,
-as RepDistiller, mdistiller and SimKD have it.
+`ShuffleV1` has three groups, and a 1x1 stem of stride 1 as in RepDistiller, mdistiller and SimKD.
+
+Source: Zhang et al. 2018, arXiv:1707.01083, Table 1.
 """
 
 import functools
@@ -15,15 +16,24 @@ from pidkd_jax.nn.convolution import depthwise_by_shift, grouped_by_dot
 from pidkd_jax.nn.initializers import pytorch_default
 from pidkd_jax.nn.layers import Classifier, ConvNorm, shuffle
 
-# Units in each of the three stages, Table 1.
+# The number of units in each of the three stages, Table 1.
 _UNITS = (4, 8, 4)
 
-# The published code leaves initialisation to PyTorch.
+# The published code leaves the initialisation to PyTorch's default.
 _ConvNorm = functools.partial(ConvNorm, kernel_init=pytorch_default)
 
 
 class ShuffleUnit(nn.Module):
-  """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1; joined to the pooled input if strided."""
+  """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1, with a shortcut.
+
+  At stride 1 the input is added; at stride 2 the pooled input is concatenated.
+
+  Attributes:
+    features: channels of its map.
+    stride: of the depthwise convolution.
+    groups: of the last 1x1 convolution.
+    input_groups: of the first 1x1 convolution and the shuffle.
+  """
 
   features: int
   stride: int
@@ -32,6 +42,7 @@ class ShuffleUnit(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    """Return the map after its ReLU, and before it."""
     added = self.features - x.shape[-1] if self.stride > 1 else self.features
     hidden = added // 4
     grouped = functools.partial(_ConvNorm, convolution=grouped_by_dot)
@@ -43,7 +54,7 @@ class ShuffleUnit(nn.Module):
     y = nn.relu(depthwise(y, train))
     y = grouped(added, 1, groups=self.groups, name='expand')(y, train)
     if self.stride > 1:
-      # Padded apart: jax2onnx takes a pooling that pads for one that does not.
+      # Pad in a step of its own: jax2onnx drops the padding of a pooling.
       x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
       x = nn.avg_pool(x, window_shape=(3, 3), strides=(2, 2))
       y = jnp.concatenate([y, x], axis=-1)
@@ -56,7 +67,7 @@ class ShuffleNetV1(Staged):
   """ShuffleNetV1.
 
   Attributes:
-    groups: of the 1x1 convolutions.
+    groups: the number of groups of the 1x1 convolutions.
     widths: channels of the three stages.
   """
 
@@ -71,7 +82,7 @@ class ShuffleNetV1(Staged):
           width,
           2 if block == 1 else 1,
           self.groups,
-          # The first of all reads the stem, whose channels are too few for groups.
+          # The very first reads the stem, which has too few channels for groups.
           1 if (stage, block) == (1, 1) else self.groups,
           name=f'stage{stage}_block{block}',
         )

@@ -1,8 +1,10 @@
 """ShuffleNetV2 for small images: channel splits, and a last 1x1 convolution.
 
-Source: Ma et al. 2018, arXiv:1807.11164, Table 5, with a 1x1 stem of stride 1, as RepDistiller,
-mdistiller and SimKD have it. A student distils from the last stage; the last convolution is its
-head.
+`ShuffleV2` has the channels of the paper's 1x and `ShuffleV2_1_5` those of its 1.5x, both with a
+1x1 stem of stride 1 as in RepDistiller, mdistiller and SimKD. A student distils from the last
+stage; the last convolution is the head.
+
+Source: Ma et al. 2018, arXiv:1807.11164, Table 5.
 """
 
 import functools
@@ -16,7 +18,7 @@ from pidkd_jax.nn.convolution import depthwise_by_shift
 from pidkd_jax.nn.initializers import pytorch_default
 from pidkd_jax.nn.layers import Classifier, ConvNorm, shuffle
 
-# The published code leaves initialisation to PyTorch.
+# The published code leaves the initialisation to PyTorch's default.
 _ConvNorm = functools.partial(ConvNorm, kernel_init=pytorch_default)
 
 
@@ -29,22 +31,28 @@ class SplitUnit(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    """Return the map after the last ReLU, and before it."""
     passed, y = jnp.split(x, 2, axis=-1)
     half = y.shape[-1]
     y = nn.relu(_ConvNorm(half, 1, name='first')(y, train))
     y = _depthwise(half, 1, name='depthwise')(y, train)
     y = _ConvNorm(half, 1, name='second')(y, train)
-    # What passed is activated already.
+    # The half that passed is behind a ReLU already.
     return tuple(shuffle(jnp.concatenate([passed, z], axis=-1), 2) for z in (nn.relu(y), y))
 
 
 class DownUnit(nn.Module):
-  """Two strided branches over all channels, joined and shuffled."""
+  """Two strided branches over all channels, concatenated and shuffled.
+
+  Attributes:
+    features: channels of its map.
+  """
 
   features: int
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    """Return the map after its ReLU, and before it."""
     half = self.features // 2
     left = _depthwise(x.shape[-1], 2, name='left_depthwise')(x, train)
     left = _ConvNorm(half, 1, name='left')(left, train)

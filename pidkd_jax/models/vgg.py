@@ -1,7 +1,9 @@
 """VGG with BatchNorm for small images.
 
-Source: Simonyan and Zisserman 2015, arXiv:1409.1556, Table 1, with a spatial mean and one linear
-layer in place of the three, as RepDistiller and SimKD have it.
+`vggD` has D layers with weights in the paper's count: D - 3 convolutions. A spatial mean and one
+linear layer stand in place of the paper's three, as in RepDistiller and SimKD.
+
+Source: Simonyan and Zisserman 2015, arXiv:1409.1556, Table 1.
 """
 
 import functools
@@ -18,7 +20,7 @@ class VGG(Model):
   """Five blocks of 3x3 convolutions with pooling between them.
 
   Attributes:
-    layers: convolutions in each of the five blocks.
+    layers: the number of convolutions in each of the five blocks.
   """
 
   layers: tuple[int, int, int, int, int]
@@ -26,7 +28,7 @@ class VGG(Model):
   def setup(self):
     self.blocks = [
       [
-        # The published ones have a bias before the norm too.
+        # The published networks have a bias although a norm follows.
         ConvNorm(width, 3, bias=True, name=f'block{block}_layer{layer}')
         for layer in range(1, count + 1)
       ]
@@ -35,7 +37,7 @@ class VGG(Model):
     self.classifier = Classifier(self.num_classes)
 
   def trunk(self, image, train):
-    # From 64x64 on the last block too is behind a pooling.
+    # From 64x64 on, the last block is behind a pooling too.
     pooled_blocks = 4 if image.shape[1] >= 64 else 3
     x, maps, preactivations = image, [], []
     for index, block in enumerate(self.blocks):

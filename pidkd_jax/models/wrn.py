@@ -1,7 +1,8 @@
 """Wide ResNets with pre-activation blocks.
 
-Source: Zagoruyko and Komodakis 2016, arXiv:1605.07146, without dropout. `wrn_D_K` has depth D
-and width factor K.
+`wrn_D_K` has depth D and width factor K: stages of 16 K, 32 K and 64 K channels.
+
+Source: Zagoruyko and Komodakis 2016, arXiv:1605.07146, without dropout.
 """
 
 import functools
@@ -15,18 +16,23 @@ from pidkd_jax.nn.layers import BatchNorm, Classifier, conv
 
 
 class PreActivationBlock(nn.Module):
-  """Norm, ReLU, 3x3, norm, ReLU, 3x3, and a shortcut."""
+  """Norm, ReLU, 3x3 convolution, twice, with a shortcut.
+
+  Attributes:
+    features: channels of its map.
+    stride: of the first convolution, and of the shortcut.
+  """
 
   features: int
   stride: int
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-    """[B, H, W, C] -> its own map, and what the first norm made of `x`."""
+    """Return the sum, without an activation, and the output of the first norm."""
     normed = BatchNorm(name='norm1')(x, train)
     y = nn.relu(normed)
     if self.features != x.shape[-1]:
-      # Where the width changes, the shortcut too starts from the activation.
+      # Where the width changes, the shortcut also starts from the activation.
       x = conv(self.features, 1, self.stride, name='shortcut')(y)
     y = conv(self.features, 3, self.stride, name='conv1')(y)
     y = nn.relu(BatchNorm(name='norm2')(y, train))
@@ -34,12 +40,13 @@ class PreActivationBlock(nn.Module):
 
 
 class WRN(Model):
-  """Wide ResNet of depth 6n + 4; its stages are raw sums, norm and ReLU are its head.
+  """Wide ResNet; its stages end in raw sums, and its head is a norm and a ReLU.
 
-  A map's preactivation is what the next norm makes of it, as in the ReviewKD authors' code.
+  A map's preactivation is the output of the norm after it, as in the ReviewKD authors' code. A
+  student distils from the last stage's map behind that norm and its ReLU.
 
   Attributes:
-    depth: 6n + 4.
+    depth: 6n + 4, with n blocks in each stage.
     factor: K, the width factor.
   """
 
@@ -73,7 +80,7 @@ class WRN(Model):
       for block in others:
         x, _ = block(x, train)
       maps.append(x)
-    # The last stage's comes from the head's norm.
+    # The last stage's map stands for its preactivation until `encode` applies the head's norm.
     return tuple(maps), (*preactivations, x)
 
   def encode(self, image, train=False):
@@ -83,7 +90,7 @@ class WRN(Model):
     return Features(maps, (*preactivations, last), target, pool(target), self.rectified)
 
   def normed(self, last: jax.Array, train: bool) -> jax.Array:
-    """The last stage's map, normed: what stands before its activation."""
+    """Return the last stage's map behind the head's norm, before its ReLU."""
     return self.norm(last, train)
 
   def head(self, last, train=False):

@@ -1,4 +1,4 @@
-"""The linear map: what it learns from, and that it is folded without a trace."""
+"""The linear map: its loss, and its fusion with the teacher's classifier."""
 
 import functools
 
@@ -12,14 +12,14 @@ from pidkd_jax import methods
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Network
 from pidkd_jax.nn.layers import Classifier
-from pidkd_jax.training.cohort import observe
+from pidkd_jax.training.step import observe
 from tests.plain import Plain
 
 IMAGE = (8, 8, 3)
 
 
 class Deep(Plain):
-  """With a classifier of two layers."""
+  """Its classifier has two layers."""
 
   def setup(self):
     super().setup()
@@ -30,7 +30,7 @@ class Deep(Plain):
 
 
 class Biasless(Plain):
-  """With a classifier that has no bias."""
+  """Its classifier has no bias."""
 
   def setup(self):
     super().setup()
@@ -65,24 +65,27 @@ def variables(make, batches, teacher, fill):
   return fill(shapes)
 
 
-def test_folded_by_hand(make, teacher, variables):
+def test_fusion_by_hand(make, teacher, variables):
   network = make().deployed(variables, teacher)
   first = variables['params']['map']
   second = teacher.variables['params']['classifier']['linear']
-  own = network.variables['params']['classifier']['linear']
-  assert own['kernel'].shape == (7, 3) and own['bias'].shape == (3,)
+  fused = network.variables['params']['classifier']['linear']
+  assert fused['kernel'].shape == (7, 3) and fused['bias'].shape == (3,)
   np.testing.assert_allclose(
-    own['kernel'], np.float64(first['kernel']) @ np.float64(second['kernel']), rtol=1e-5, atol=1e-6
+    fused['kernel'],
+    np.float64(first['kernel']) @ np.float64(second['kernel']),
+    rtol=1e-5,
+    atol=1e-6,
   )
   np.testing.assert_allclose(
-    own['bias'],
+    fused['bias'],
     np.float64(first['bias']) @ np.float64(second['kernel']) + second['bias'],
     rtol=1e-5,
     atol=1e-6,
   )
 
 
-def test_folded_it_says_the_same_as_unfolded(make, teacher, variables, batches):
+def test_the_fused_classifier_gives_the_same_logits(make, teacher, variables, batches):
   network = make().deployed(variables, teacher)
   assert network.model == Plain(num_classes=3)
   shapes = jax.eval_shape(network.model.init, jax.random.key(0), jnp.zeros((1, *IMAGE)))
@@ -92,18 +95,18 @@ def test_folded_it_says_the_same_as_unfolded(make, teacher, variables, batches):
   )
 
   @jax.jit
-  def unfolded(image):
+  def unfused(image):
     pooled = student.encode(image).pooled
     first = variables['params']['map']
     return teacher.classify(pooled @ first['kernel'] + first['bias'])
 
-  folded = jax.jit(network.model.apply)
+  fused = jax.jit(network.model.apply)
   for batch in batches[:2]:
-    expected = np.asarray(unfolded(batch.image))
+    expected = np.asarray(unfused(batch.image))
     np.testing.assert_allclose(
-      folded(network.variables, batch.image), expected, rtol=1e-4, atol=1e-5
+      fused(network.variables, batch.image), expected, rtol=1e-4, atol=1e-5
     )
-    assert np.ptp(expected) > 0.1  # It tells images apart, so that an error would show.
+    assert np.ptp(expected) > 0.1  # Logits differ, so that an error would show.
 
 
 def test_the_loss_by_hand(make, teacher, variables, batches):

@@ -1,0 +1,88 @@
+"""The methods by name, and their hyper-parameters."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pidkd_jax.core import registry
+from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.methods import base
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodSpec:
+  """The choice of a method, checked when it is made (`method`).
+
+  Attributes:
+    name: one of `names()`.
+    hyperparameters: those that differ from the method's defaults, by name.
+
+  Raises:
+    UserError: no such method or hyper-parameter, or a value of another type. The message names
+      the nearest name.
+  """
+
+  name: str
+  hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  def __post_init__(self):
+    known = defaults(self.name)
+    for key, value in self.hyperparameters.items():
+      if key not in known:
+        raise unknown_name(f'hyper-parameter of {self.name}', key, known)
+      kind = type(known[key])
+      if not isinstance(value, (int, float) if kind is float else kind):
+        raise UserError(f'{key} of {self.name} is {value!r}; {kind.__name__} is needed')
+
+
+def names() -> list[str]:
+  """Return the names of all methods, sorted."""
+  return list(registry.discover(__package__, 'METHODS'))
+
+
+def defaults(name: str) -> dict[str, Any]:
+  """Return the hyper-parameters of a method with their default values.
+
+  Raises:
+    UserError: there is no such method. The message names the nearest name.
+
+  Example:
+    >>> kd.methods.defaults('kd_1_1')
+    {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False}
+  """
+  constructor = _constructor(name)
+  fields = base.hyperparameters(constructor.func)
+  return {key: field.default for key, field in fields.items() if key not in constructor.keywords}
+
+
+def method(name: str, **hyperparameters: Any) -> MethodSpec:
+  """Choose a method and its hyper-parameters.
+
+  Args:
+    name: one of `names()`.
+    **hyperparameters: those that shall differ from `defaults(name)`.
+
+  Raises:
+    UserError: no such method or hyper-parameter, or a value of another type. The message names
+      the nearest name.
+
+  Example:
+    >>> kd.method('pidkd', num_projectors=4)
+    MethodSpec(name='pidkd', hyperparameters={'num_projectors': 4})
+  """
+  return MethodSpec(name, hyperparameters)
+
+
+def create(name: str, **hyperparameters: Any) -> Callable[..., base.Method]:
+  """Return a method's constructor, which still takes `student`, `target` and `dataset`.
+
+  Raises:
+    UserError: as `method` does.
+  """
+  spec = method(name, **hyperparameters)
+  return functools.partial(_constructor(spec.name), **spec.hyperparameters)
+
+
+def _constructor(name: str) -> functools.partial:
+  return functools.partial(registry.find('method', __package__, 'METHODS', name))
