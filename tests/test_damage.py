@@ -20,7 +20,7 @@ from pidkd_jax.data.sources.cifar100 import Cifar100
 from pidkd_jax.data.sources.tiny_imagenet import TinyImagenet
 from pidkd_jax.data.tfds import preparation, records
 from pidkd_jax.data.tfds.prepared import Prepared
-from pidkd_jax.report import runs
+from pidkd_jax.report import run_folder
 from tests.data import archives
 from tests.mistakes import material
 from tests.mistakes.damage import FEW, damaged
@@ -201,7 +201,7 @@ def test_a_run_is_reported_or_refused(tmp_path, name):
   def check(content):
     path.write_bytes(content)
     with refusing():
-      for run in runs.find([folder])[0]:
+      for run in run_folder.find([folder])[0]:
         for trial in run.trials:
           _ = trial.outputs
 

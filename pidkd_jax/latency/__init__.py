@@ -1,1 +1,5 @@
-"""How fast networks answer where they are used, at what memory and size."""
+"""Latency, memory and size of networks at inference, measured side by side.
+
+Each network, or `candidate`, runs in a `worker` process of its own. `measurement.measure` lets the
+candidates answer in turn; `table` and `figure` show the measurements.
+"""

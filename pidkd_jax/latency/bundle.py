@@ -1,4 +1,4 @@
-"""Answers with a bundle: python -m pidkd_jax.latency.bundle FOLDER [OWN ...]"""
+"""Worker that runs a bundle with JAX: python -m pidkd_jax.latency.bundle FOLDER [OWN ...]"""
 
 import sys
 
@@ -8,7 +8,7 @@ from pidkd_jax.latency import worker
 
 
 def main(folder: str, *own: str) -> None:
-  """`own` are networks of the user's own, as 'module:Class'."""
+  """Serve a bundle; `own` are models of the user's own, as 'module:Class'."""
   worker.serve(lambda: predictor.load(folder, models.families(*own)).logits)
 
 

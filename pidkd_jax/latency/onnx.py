@@ -1,4 +1,4 @@
-"""Answers with an ONNX file on the CPU: python -m pidkd_jax.latency.onnx FILE"""
+"""Worker that runs an ONNX file on the CPU: python -m pidkd_jax.latency.onnx FILE"""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ import sys
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import worker
-from pidkd_jax.latency.pixels import preparation
+from pidkd_jax.latency.preprocessing import preprocessor
 
 
 def _load(file: pathlib.Path) -> worker.Runner:
@@ -15,11 +15,11 @@ def _load(file: pathlib.Path) -> worker.Runner:
   except ImportError as error:
     raise UserError("onnxruntime is not installed: pip install 'pidkd_jax[onnx]'") from error
   options = onnxruntime.SessionOptions()
-  if hasattr(os, 'sched_getaffinity'):  # By itself it takes cores that this process was denied.
+  if hasattr(os, 'sched_getaffinity'):  # By default it ignores this process's CPU affinity.
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
   session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
-  prepare = preparation(file)
-  return lambda images: session.run(None, {session.get_inputs()[0].name: prepare(images)})[0]
+  preprocess = preprocessor(file)
+  return lambda images: session.run(None, {session.get_inputs()[0].name: preprocess(images)})[0]
 
 
 if __name__ == '__main__':

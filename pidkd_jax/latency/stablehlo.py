@@ -1,4 +1,4 @@
-"""Answers with a serialised jax.export artefact: python -m pidkd_jax.latency.stablehlo FILE"""
+"""Worker that runs a serialised jax.export artefact: python -m pidkd_jax.latency.stablehlo FILE"""
 
 import pathlib
 import sys
@@ -9,7 +9,7 @@ from jax import export
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import worker
-from pidkd_jax.latency.pixels import preparation
+from pidkd_jax.latency.preprocessing import preprocessor
 
 
 def _load(file: pathlib.Path) -> worker.Runner:
@@ -17,8 +17,8 @@ def _load(file: pathlib.Path) -> worker.Runner:
     call = jax.jit(export.deserialize(bytearray(file.read_bytes())).call)
   except ImportError as error:
     raise UserError("flatbuffers is not installed: pip install 'pidkd_jax[stablehlo]'") from error
-  prepare = preparation(file)
-  return lambda images: np.asarray(call(prepare(images)))
+  preprocess = preprocessor(file)
+  return lambda images: np.asarray(call(preprocess(images)))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
-"""The process of one subject, which answers when it is told to, so that its memory is its own.
+"""The process that runs one candidate on request, so that its memory is its own.
 
-Imports no runtime: what a subject does not need does not count as its memory.
+This module imports no runtime: a candidate's memory must not include another's runtime.
 """
 
 import json
@@ -17,58 +17,62 @@ from pidkd_jax.core.errors import UserError
 # uint8 images [N, H, W, C] -> float32 logits [N, K], both on the host.
 Runner = Callable[[np.ndarray], np.ndarray]
 
-# Calls that do not count: the first compiles, the next ones fill caches.
-_WARM_UP = 3
+# Untimed calls: the first compiles, and the next ones fill caches.
+_WARM_UP_CALLS = 3
 _LEAST_CALLS = 3
 
 
 def serve(load: Callable[[], Runner]) -> None:
-  """Loads a subject and runs it as the process's input says, until that ends.
+  """Load a candidate and answer requests on standard input until it ends.
 
-  Each line of the input is a JSON object: 'shape' of a batch, and 'calls' or, where they are not
-  known yet, the 'seconds' that they should take together. It answers with a line of 'seconds', one
-  for each call, and 'peak_bytes'.
+  A request is a line with a JSON object: 'shape' of a batch, 'calls', and 'seconds'. If 'calls' is
+  0, the worker makes as many calls as take about 'seconds' together. The answer is a line with a
+  JSON object: 'seconds', a list with one entry a call, and 'peak_bytes'.
+
+  Args:
+    load: returns the function that computes logits.
   """
   try:
     run = load()
     for line in sys.stdin:
-      asked = json.loads(line)
-      images = np.random.default_rng(0).integers(0, 256, asked['shape'], np.uint8)
-      calls = asked['calls'] or _calls(run, images, asked['seconds'])
-      seconds = [_timed(run, images) for _ in range(calls)]
-      print(json.dumps({'seconds': seconds, 'peak_bytes': _peak()}), flush=True)
+      request = json.loads(line)
+      images = np.random.default_rng(0).integers(0, 256, request['shape'], np.uint8)
+      calls = request['calls'] or _count_calls(run, images, request['seconds'])
+      seconds = [_time_call(run, images) for _ in range(calls)]
+      print(json.dumps({'seconds': seconds, 'peak_bytes': _peak_bytes()}), flush=True)
   except UserError as error:
     sys.exit(str(error))
 
 
-def _calls(run: Runner, images: np.ndarray, seconds: float) -> int:
-  """How many calls take about so many seconds, after the warm-up."""
-  for _ in range(_WARM_UP):
+def _count_calls(run: Runner, images: np.ndarray, seconds: float) -> int:
+  """Warm up, and return the number of calls that take about so many seconds."""
+  for _ in range(_WARM_UP_CALLS):
     run(images)
-  return max(_LEAST_CALLS, round(seconds / min(_timed(run, images) for _ in range(_LEAST_CALLS))))
+  fastest = min(_time_call(run, images) for _ in range(_LEAST_CALLS))
+  return max(_LEAST_CALLS, round(seconds / fastest))
 
 
-def _timed(run: Runner, images: np.ndarray) -> float:
+def _time_call(run: Runner, images: np.ndarray) -> float:
   started = time.perf_counter()
   run(images)
   return time.perf_counter() - started
 
 
-def _peak() -> int:
-  """Bytes: the accelerator's where JAX runs on one, else the most that this process ever had."""
-  used = _of_accelerator()
-  if used:
-    return used
+def _peak_bytes() -> int:
+  """Return the accelerator's peak memory if JAX runs on one, else this process's."""
+  accelerator = _accelerator_peak_bytes()
+  if accelerator:
+    return accelerator
   status = pathlib.Path('/proc/self/status')
   if status.exists():
-    # ru_maxrss is at least what the process had that started this one.
+    # ru_maxrss is at least the memory of the process that started this one.
     [line] = (line for line in status.read_text().splitlines() if line.startswith('VmHWM:'))
     return 1024 * int(line.split()[1])
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Bytes on macOS.
 
 
-def _of_accelerator() -> int | None:
-  if 'jax' not in sys.modules:  # Another runtime answers.
+def _accelerator_peak_bytes() -> int | None:
+  if 'jax' not in sys.modules:  # Another runtime runs the candidate.
     return None
   stats = sys.modules['jax'].devices()[0].memory_stats()
   return stats and stats['peak_bytes_in_use']

@@ -1,6 +1,13 @@
-"""Tables and figures of runs, from what lies in their folders alone."""
+"""Tables and figures of finished runs, read from their folders alone.
 
-from pidkd_jax.report.document import study
-from pidkd_jax.report.summary import run
+Neither data nor networks are needed: a run folder has cards, metrics and outputs.
+
+Example:
+  >>> from pidkd_jax import report
+  >>> text = report.study([pathlib.Path('runs/methods')], pathlib.Path('results'))  # doctest: +SKIP
+"""
+
+from pidkd_jax.report.run_report import run
+from pidkd_jax.report.study_report import study
 
 __all__ = ('run', 'study')

@@ -1,4 +1,4 @@
-"""Intervals by resampling, and choices between size and accuracy."""
+"""Bootstrap intervals, Pareto fronts, and the one-standard-error rule."""
 
 import math
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ _SEED = 0
 _CHUNK = 256
 
 
-def over_images(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
-  """Means over images drawn with replacement; each draw is the same for every row.
+def resample_images(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
+  """Return means over images drawn with replacement; all rows share each draw.
 
   Args:
-    values: [K, N], one for each of N images.
-    resamples: R.
+    values: [K, N], in each row one value for each of N images.
+    resamples: R, the number of draws.
 
   Returns:
-    float64 [K, R]; the same every time.
+    float64 [K, R], the same for every call with these arguments.
   """
   rng = np.random.default_rng(_SEED)
   size = values.shape[1]
@@ -26,38 +26,45 @@ def over_images(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
   means = []
   for start in range(0, resamples, _CHUNK):
     rows = min(_CHUNK, resamples - start)
-    drawn = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
+    indices = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
+    counts = np.bincount(indices.ravel(), minlength=rows * size).reshape(rows, size)
     means.append((counts.astype(np.float32) @ columns).T / size)
   return np.concatenate(means, axis=1, dtype=np.float64)
 
 
-def over_trials(means: np.ndarray) -> np.ndarray:
-  """Means over trials drawn with replacement, a draw for each column.
+def resample_trials(means: np.ndarray) -> np.ndarray:
+  """Return means over trials drawn with replacement, one draw for each column.
 
   Args:
-    means: [T, R], of T trials in R resamples of the images.
+    means: [T, R], the means of T trials in R resamples of the images.
 
   Returns:
     [R].
   """
   rng = np.random.default_rng(_SEED + 1)
-  drawn = rng.integers(len(means), size=means.shape)
-  return np.take_along_axis(means, drawn, axis=0).mean(axis=0)
+  indices = rng.integers(len(means), size=means.shape)
+  return np.take_along_axis(means, indices, axis=0).mean(axis=0)
 
 
-def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-  """The percentiles that hold the share `level` of the samples [R] between them."""
+def percentile_interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+  """Return the two percentiles that enclose the share `level` of the samples [R]."""
   low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
   return float(low), float(high)
 
 
-def pareto(costs: np.ndarray, values: np.ndarray) -> list[int]:
-  """Indices of what nothing cheaper or as cheap surpasses, by ascending cost.
+def pareto_front(costs: np.ndarray, values: np.ndarray) -> list[int]:
+  """Return the indices of the points that no point of equal or lower cost surpasses.
 
   Args:
     costs: [K], less is better.
-    values: [K], more is better. Of equal pairs the first stays.
+    values: [K], more is better.
+
+  Returns:
+    The indices by ascending cost. Of equal points it has the first.
+
+  Example:
+    >>> pareto_front(np.array([3.0, 1.0, 2.0]), np.array([0.7, 0.5, 0.4]))
+    [1, 0]
   """
   front, best = [], -math.inf
   for index in np.lexsort((-np.asarray(values), costs)):
@@ -67,29 +74,33 @@ def pareto(costs: np.ndarray, values: np.ndarray) -> list[int]:
   return front
 
 
-def standard_error(settings: Sequence[Sequence[float]], which: int, num_images: int) -> float:
-  """Of the mean accuracy of one of several settings.
+def standard_error(settings: Sequence[Sequence[float]], index: int, num_images: int) -> float:
+  """Return the standard error of one setting's mean accuracy.
+
+  If any setting has two trials, the variance is pooled over all settings: the variance of two or
+  three trials by themselves may be almost zero by chance. Otherwise it is the binomial variance
+  of `num_images` images.
 
   Args:
-    settings: of each the accuracies of its trials, in [0, 1]. Where any has two, the variance is
-      pooled over all: that of two or three trials by themselves may be nearly nothing by chance.
-      Else it is the binomial one of `num_images` images.
-    which: the setting.
-    num_images: of the test split.
+    settings: for each setting the accuracies of its trials, in [0, 1].
+    index: the setting's index.
+    num_images: number of test images.
   """
   degrees = sum(len(values) - 1 for values in settings)
   if degrees:
     squares = sum(np.var(values) * len(values) for values in settings)
-    return math.sqrt(squares / degrees / len(settings[which]))
-  [value] = settings[which]
+    return math.sqrt(squares / degrees / len(settings[index]))
+  [value] = settings[index]
   return math.sqrt(value * (1 - value) / num_images)
 
 
 def smallest_within(costs: np.ndarray, means: np.ndarray, error: float) -> int:
-  """Index of the cheapest whose mean is at most `error` below the best one's.
+  """Return the index of the cheapest setting whose mean is at most `error` below the best mean.
 
-  Of equally cheap ones it is the better. The rule of one standard error: Breiman et al. 1984,
-  Classification and Regression Trees, section 3.4.3.
+  Of equally cheap settings, the better one is taken.
+
+  Source: the one-standard-error rule of Breiman et al. 1984, Classification and Regression Trees,
+  section 3.4.3.
   """
-  enough = np.flatnonzero(np.asarray(means) >= np.max(means) - error)
-  return int(min(enough, key=lambda i: (costs[i], -means[i])))
+  eligible = np.flatnonzero(np.asarray(means) >= np.max(means) - error)
+  return int(min(eligible, key=lambda i: (costs[i], -means[i])))

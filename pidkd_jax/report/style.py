@@ -1,10 +1,10 @@
-"""How a label looks in every figure of a report."""
+"""The look of each label in every figure of a report."""
 
 import dataclasses
 from collections.abc import Iterable
 
 _OURS = 'pidkd'
-# Red is for our method and black for the baseline.
+# Our method is red and the baseline is black, so neither colour is here.
 _COLOURS = (
   '#1f77b4',
   '#2ca02c',
@@ -19,13 +19,20 @@ _COLOURS = (
 _LINES = ('-', (0, (5, 1.5)), (0, (1.2, 1.2)))
 _MARKERS = ('o', 's', '^')
 
-TEACHER = '#555555'
+TEACHER_COLOUR = '#555555'
 TEACHER_LINE = (0, (6, 3))
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """Colour, line and marker of a label; a prominent one is drawn stronger and in front."""
+  """The look of a label.
+
+  Attributes:
+    colour: colour of lines, points and text.
+    line: Matplotlib's line style.
+    marker: Matplotlib's marker.
+    prominent: whether the label is drawn stronger and in front.
+  """
 
   colour: str
   line: str | tuple
@@ -33,30 +40,33 @@ class Style:
   prominent: bool
 
   @property
-  def width(self) -> float:
+  def line_width(self) -> float:
+    """Width of lines, in points."""
     return 2.6 if self.prominent else 1.4
 
   @property
-  def order(self) -> float:
+  def zorder(self) -> float:
+    """Matplotlib's drawing order; a higher one lies in front."""
     return 3.0 if self.prominent else 2.0
 
   @property
-  def weight(self) -> str:
+  def font_weight(self) -> str:
+    """Weight of the label's text."""
     return 'bold' if self.prominent else 'normal'
 
 
-def styles(labels: Iterable[str], base: str | None) -> dict[str, Style]:
-  """{label: its style}; up to 27 beside PIDKD and the baseline are distinct."""
-  found = {}
+def label_styles(labels: Iterable[str], baseline: str | None) -> dict[str, Style]:
+  """Return {label: style}; up to 27 labels beside PIDKD and the baseline look distinct."""
+  styles = {}
   count = 0
   for label in labels:
     if label == _OURS:
-      found[label] = Style('#d62728', '-', 'o', True)
-    elif label == base:
-      found[label] = Style('#000000', '-', 'D', True)
+      styles[label] = Style('#d62728', '-', 'o', True)
+    elif label == baseline:
+      styles[label] = Style('#000000', '-', 'D', True)
     else:
-      turn, place = divmod(count, len(_COLOURS))
-      turn %= len(_LINES)
-      found[label] = Style(_COLOURS[place], _LINES[turn], _MARKERS[turn], False)
+      repeat, index = divmod(count, len(_COLOURS))
+      repeat %= len(_LINES)
+      styles[label] = Style(_COLOURS[index], _LINES[repeat], _MARKERS[repeat], False)
       count += 1
-  return found
+  return styles

@@ -1,4 +1,4 @@
-"""How fast networks answer: the order of the calls, what is told of them, the script."""
+"""Latency: the order of the calls, the measurements, the command."""
 
 import csv
 import hashlib
@@ -12,23 +12,23 @@ import pytest
 
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.latency import exported, outcome
-from pidkd_jax.latency.pixels import preparation
-from pidkd_jax.latency.rounds import Measurement, measure
-from pidkd_jax.latency.subject import Subject
-from pidkd_jax.report import sheet
+from pidkd_jax.latency import export_folder, figure, table
+from pidkd_jax.latency.candidate import Candidate
+from pidkd_jax.latency.measurement import Measurement, measure
+from pidkd_jax.latency.preprocessing import preprocessor
+from pidkd_jax.report.table import to_markdown
 from tests.small import ROOT
 
 
-def subject(file, name, *command, top1=None):
-  module = 'tests.latency.answering'
-  return Subject(file, name, (2, 3, 1), top1, (module, name, *command), False)
+def candidate(file, name, *command, top1=None):
+  module = 'tests.latency.fake_worker'
+  return Candidate(file, name, (2, 3, 1), top1, (module, name, *command), False)
 
 
-def test_subjects_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
+def test_candidates_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
   log = tmp_path / 'log'
-  subjects = [subject(tmp_path, name, 'noted', str(log)) for name in 'ab']
-  found = measure(subjects, 'cpu', [4, 2], rounds=3, seconds=0.0)
+  candidates = [candidate(tmp_path, name, 'logged', str(log)) for name in 'ab']
+  found = measure(candidates, 'cpu', [4, 2], rounds=3, seconds=0.0)
   lines = log.read_text().splitlines()
   # Of each size three calls warm up and three are timed before the first round is over.
   warm, calls = 6, 3
@@ -38,7 +38,7 @@ def test_subjects_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
     expected += [of_a] * (warm + calls) + [of_b] * (warm + calls)
     expected += ([of_a] * calls + [of_b] * calls) * 3
   assert lines == expected
-  assert [(one.subject.name, one.batch) for one in found] == [
+  assert [(one.candidate.name, one.batch_size) for one in found] == [
     ('a', 2),
     ('a', 4),
     ('b', 2),
@@ -55,11 +55,11 @@ def test_subjects_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
   ('what', 'says'),
   [('refusing', 'it does not like this machine'), ('broken', 'RuntimeError: out of order')],
 )
-def test_a_subject_that_fails_is_named(tmp_path, what, says):
+def test_a_candidate_that_fails_is_named(tmp_path, what, says):
   with pytest.raises(UserError) as error:
     # While the first answers, the other fails.
     measure(
-      [subject(tmp_path, 'b', 'patient'), subject(tmp_path / 'a', 'a', what)], 'cpu', [5], 1, 0.0
+      [candidate(tmp_path, 'b', 'slow'), candidate(tmp_path / 'a', 'a', what)], 'cpu', [5], 1, 0.0
     )
   assert str(error.value) == f'{str(tmp_path / "a")!r} cannot be run here: {says}'
 
@@ -92,16 +92,16 @@ def changed(**facts):
 
 def test_an_export_is_what_its_card_says(tmp_path):
   folder = write_export(tmp_path / 'export', EXPORT)
-  found = exported.read(folder)
+  found = export_folder.read(folder)
   assert (found.name, found.top1, found.size) == ('pidkd ResNet onnx_int8', 0.75, 100)
   assert found.image_shape == (6, 8, 3)
   pixels = np.full((1, 6, 8, 3), 51, np.uint8)
-  prepared = preparation(found.file)(pixels)
+  prepared = preprocessor(found.file)(pixels)
   assert prepared.dtype == np.float32
   np.testing.assert_allclose(prepared[0, 0, 0], [-0.6, -0.2, 0.2], rtol=1e-6)
   whole = changed(input={'shape': [None, 6, 8, 3], 'dtype': 'uint8'})
-  found = exported.read(write_export(tmp_path / 'whole', whole))
-  assert preparation(found.file)(pixels) is pixels
+  found = export_folder.read(write_export(tmp_path / 'whole', whole))
+  assert preprocessor(found.file)(pixels) is pixels
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_export_is_what_its_card_says(tmp_path):
 )
 def test_what_is_no_export_is_refused(tmp_path, card, file, says):
   with pytest.raises(UserError) as error:
-    exported.read(write_export(tmp_path / 'export', card, file))
+    export_folder.read(write_export(tmp_path / 'export', card, file))
   assert says in str(error.value) and '\n' not in str(error.value)
 
 
@@ -125,21 +125,22 @@ def test_a_damaged_export_is_refused(tmp_path):
   folder = write_export(tmp_path / 'export', EXPORT)
   (folder / 'model.onnx').write_bytes(bytes(99))
   with pytest.raises(UserError, match='damaged: model.onnx is missing or altered'):
-    exported.read(folder)
+    export_folder.read(folder)
 
 
 def measurement(name, batch, rounds, top1=0.5):
-  return Measurement(subject(pathlib.Path(__file__), name, top1=top1), 'cpu', batch, rounds, 2**21)
+  return Measurement(
+    candidate(pathlib.Path(__file__), name, top1=top1), 'cpu', batch, rounds, 2**21
+  )
 
 
 def test_figures_by_hand():
   one = measurement('a', 4, ((0.001, 0.002, 0.009), (0.003, 0.004, 0.005)))
   assert one.median == pytest.approx(0.0035)
-  assert one.spread == pytest.approx((0.002, 0.004))
+  assert one.round_range == pytest.approx((0.002, 0.004))
   # Of six sorted values the share 0.95 lies three quarters of the way from the fifth to the sixth.
   assert one.p95 == pytest.approx(0.005 + 0.75 * 0.004)
-  table = outcome.columns([one])
-  row = {column.heading: column.cells[0] for column in table}
+  row = {column.heading: column.cells[0] for column in table.columns([one])}
   assert (row['network'], row['on'], row['top-1 (%)'], row['images']) == ('a', 'cpu', '50.00', '4')
   assert (row['median (ms)'], row['95% within (ms)']) == ('3.500', '8.000')
   assert row['rounds (ms)'] == '2.000 - 4.000'
@@ -150,15 +151,15 @@ def test_the_figure_has_a_panel_for_each_size_and_leaves_out_what_nobody_judged(
   times = ((0.001,),)
   found = [measurement(name, batch, times) for name in 'ab' for batch in (1, 64)]
   found += [measurement('c', batch, times, top1=None) for batch in (1, 64)]
-  drawn = outcome.figure(found, 'a')
+  drawn = figure.draw(found, 'a')
   assert [axes.get_title() for axes in drawn.axes] == [
     '1 image in a call, cpu',
     '64 images in a call, cpu',
   ]
   for axes in drawn.axes:
     assert {text.get_text() for text in axes.texts} == {'a', 'b'}
-  assert outcome.figure(found[-2:], None) is None
-  assert 'nan' not in sheet.markdown(outcome.columns(found))
+  assert figure.draw(found[-2:], None) is None
+  assert 'nan' not in to_markdown(table.columns(found))
 
 
 def test_the_script_measures_a_teacher_beside_its_student(teacher, tmp_path, environment):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pidkd_jax import report
-from pidkd_jax.report import condensed, runs, tables
-from pidkd_jax.report.runs import Comparison
+from pidkd_jax.report import run_folder
+from pidkd_jax.report.comparison import Comparison, compare
+from pidkd_jax.report.tables import condensed
 from tests.report import folders
 
 TEACHER = 'a' * 64
@@ -37,7 +38,7 @@ def folder(tmp_path):
 
 
 def read(folder):
-  return Comparison(tuple(runs.find([folder])[0]))
+  return Comparison(tuple(run_folder.find([folder])[0]))
 
 
 def cells(columns):
@@ -72,10 +73,10 @@ def test_the_table_by_hand(folder):
 
 
 def test_the_lines_say_it_in_words(folder):
-  none, one, origin = condensed.lines(read(folder))
+  none, one, origin = condensed.sentences(read(folder))
   assert none.startswith("none deploys 123,456 of the bundle's 693,412 parameters (17.8%)")
   assert 'points lower (95%: -' in none and one.startswith('one deploys')
-  assert 'how bundles differ is not in these figures' in origin
+  assert 'the variation between bundles' in origin
   assert none in report.study([folder], folder.parent / 'out')
   assert 'fewer parameters (%)' in (folder.parent / 'out' / 'condensed.csv').read_text()
 
@@ -89,7 +90,7 @@ def test_of_others_there_is_no_such_table(folder, start):
 
 def test_without_the_first_teacher_the_rest_stays(folder):
   (folder / 'origin.json').unlink()
-  found = cells(tables.condensed(read(folder)))
+  found = cells(condensed.columns(read(folder)))
   assert found[''] == ['bundle resnet14x2', 'none resnet8', 'one resnet8']
   assert 'agreement with the first teacher (%)' not in found
 
@@ -99,4 +100,4 @@ def test_a_label_that_began_elsewhere_is_another_comparison(folder, tmp_path):
   for name in ('none-0', 'none-1', 'one-0', 'one-1'):
     folders.change(other, name, lambda card: card['training'].update(start=None))
     folders.change(other, name, lambda card: card['training']['member'].update(trial=7))
-  assert len(runs.compared(runs.find([folder, other])[0])) == 2
+  assert len(compare(run_folder.find([folder, other])[0])) == 2

@@ -10,7 +10,7 @@ from pidkd_jax.report import statistics
 def test_resampled_means_have_the_mean_and_the_error_of_a_mean():
   rng = np.random.default_rng(1)
   values = rng.integers(-1, 2, size=(3, 200))
-  means = statistics.over_images(values, 4000)
+  means = statistics.resample_images(values, 4000)
   assert means.shape == (3, 4000)
   np.testing.assert_allclose(means.mean(axis=1), values.mean(axis=1), atol=0.005)
   np.testing.assert_allclose(means.std(axis=1), values.std(axis=1) / math.sqrt(200), rtol=0.05)
@@ -18,20 +18,20 @@ def test_resampled_means_have_the_mean_and_the_error_of_a_mean():
 
 def test_every_row_sees_the_same_images():
   values = np.random.default_rng(0).normal(size=(1, 50))
-  one, other = statistics.over_images(np.concatenate([values, 2 * values + 1]), 300)
+  one, other = statistics.resample_images(np.concatenate([values, 2 * values + 1]), 300)
   np.testing.assert_allclose(other, 2 * one + 1, atol=1e-5)
 
 
 def test_resamples_are_the_same_every_time_and_cross_chunks():
   values = np.eye(2, 7)
   np.testing.assert_array_equal(
-    statistics.over_images(values, 600)[:, :256], statistics.over_images(values, 256)
+    statistics.resample_images(values, 600)[:, :256], statistics.resample_images(values, 256)
   )
 
 
 def test_resampled_images_are_drawn_with_replacement():
   # Of two images each draw has 0, 1 or 2 times the first, by 1 : 2 : 1.
-  [means] = statistics.over_images(np.array([[1, 0]]), 8000)
+  [means] = statistics.resample_images(np.array([[1, 0]]), 8000)
   found, counts = np.unique(means, return_counts=True)
   np.testing.assert_array_equal(found, [0, 0.5, 1])
   np.testing.assert_allclose(counts / 8000, [0.25, 0.5, 0.25], atol=0.02)
@@ -39,7 +39,7 @@ def test_resampled_images_are_drawn_with_replacement():
 
 def test_trials_are_drawn_with_replacement():
   trials = np.array([0.0, 1.0, 5.0])
-  samples = statistics.over_trials(np.tile(trials[:, None], 27_000))
+  samples = statistics.resample_trials(np.tile(trials[:, None], 27_000))
   expected = [np.mean(drawn) for drawn in itertools.product(trials, repeat=3)]
   for value in set(expected):
     share = np.mean(np.isclose(samples, value))
@@ -48,18 +48,18 @@ def test_trials_are_drawn_with_replacement():
 
 def test_one_trial_adds_no_spread():
   means = np.random.default_rng(0).normal(size=(1, 100))
-  np.testing.assert_array_equal(statistics.over_trials(means), means[0])
+  np.testing.assert_array_equal(statistics.resample_trials(means), means[0])
 
 
 def test_the_interval_holds_its_share():
-  assert statistics.interval(np.arange(1001.0)) == pytest.approx((25, 975))
+  assert statistics.percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
 
 
 def test_the_front_is_what_nothing_smaller_surpasses():
   costs = np.array([3.0, 1.0, 2.0, 2.0, 4.0, 1.0])
   values = np.array([0.7, 0.5, 0.4, 0.6, 0.7, 0.3])
   # 4 costs more than 0 for as much, 2 is below 3 at its cost, 5 below 1.
-  assert statistics.pareto(costs, values) == [1, 3, 0]
+  assert statistics.pareto_front(costs, values) == [1, 3, 0]
 
 
 def test_the_standard_error_is_of_the_trials_or_binomial():

@@ -22,11 +22,11 @@ from absl import flags
 from pidkd_jax.cli import bundle_flags
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.experiment import workdir
-from pidkd_jax.latency import exported, outcome
-from pidkd_jax.latency.rounds import measure
-from pidkd_jax.latency.subject import of_bundle
-from pidkd_jax.report import sheet
-from pidkd_jax.report.figures import SAVING
+from pidkd_jax.latency import export_folder, figure, table
+from pidkd_jax.latency.candidate import from_bundle
+from pidkd_jax.latency.measurement import measure
+from pidkd_jax.report.figures import SAVEFIG_OPTIONS
+from pidkd_jax.report.table import to_markdown, write_csv
 
 FLAGS = flags.FLAGS
 
@@ -54,22 +54,22 @@ def main():
   out = workdir.local('--out', FLAGS.out)
   _restrict(FLAGS.cores)
   platforms = _platforms()
-  teacher, subjects = _subjects()
+  teacher, candidates = _candidates()
   with _writing(out):
     out.mkdir(parents=True, exist_ok=True)
   load, *_ = os.getloadavg()
   measurements = []
   for platform in platforms:
-    able = [subject for subject in subjects if platform == 'cpu' or subject.accelerated]
+    able = [candidate for candidate in candidates if platform == 'cpu' or candidate.accelerated]
     measurements += measure(able, platform, FLAGS.batch_size, FLAGS.rounds, FLAGS.seconds)
-  columns = outcome.columns(measurements)
-  text = f'{_heading(load)}\n\n{sheet.markdown(columns)}\n'
-  drawn = outcome.figure(measurements, teacher)
+  columns = table.columns(measurements)
+  text = f'{_heading(load)}\n\n{to_markdown(columns)}\n'
+  drawn = figure.draw(measurements, teacher)
   with _writing(out):
     (out / 'latency.md').write_text(text)
-    sheet.save(columns, out / 'latency.csv')
+    write_csv(columns, out / 'latency.csv')
     if drawn:
-      drawn.savefig(out / 'latency.png', **SAVING)
+      drawn.savefig(out / 'latency.png', **SAVEFIG_OPTIONS)
   print(text, end='')
   if not drawn:
     print('no card has an accuracy, so latency.png is left out')
@@ -108,28 +108,30 @@ def _platforms():
   return list(dict.fromkeys(FLAGS.platform)) or known
 
 
-def _subjects():
-  """Return the teacher's name or None, and all subjects by different names, the teacher first."""
+def _candidates():
+  """Return the teacher's name or None, and all candidates by different names, the teacher first."""
   loaded = bundle_flags.load_all()
   teacher, reason = bundle_flags.load_teacher(loaded[0].card)
   if reason:
     print(f'the teacher is left out: {reason}', file=sys.stderr)
   # A chain's bundles may be given whole, with what taught the first of them.
   others = [one for one in loaded if not teacher or not one.folder.samefile(teacher.folder)]
-  subjects = [of_bundle(one, tuple(FLAGS.own)) for one in ([teacher] if teacher else []) + others]
-  subjects += [exported.read(workdir.local('--export', path)) for path in FLAGS.export]
-  folders = collections.Counter(subject.file.parent.resolve() for subject in subjects)
+  candidates = [
+    from_bundle(one, tuple(FLAGS.own)) for one in ([teacher] if teacher else []) + others
+  ]
+  candidates += [export_folder.read(workdir.local('--export', path)) for path in FLAGS.export]
+  folders = collections.Counter(candidate.file.parent.resolve() for candidate in candidates)
   for folder, times in folders.items():
     if times > 1:
       raise UserError(f'{str(folder)!r} is given {times} times; name each network once')
-  count = collections.Counter(subject.name for subject in subjects)
-  subjects = [
-    subject
-    if count[subject.name] == 1
-    else dataclasses.replace(subject, name=f'{subject.name}, {subject.file.parent}')
-    for subject in subjects
+  count = collections.Counter(candidate.name for candidate in candidates)
+  candidates = [
+    candidate
+    if count[candidate.name] == 1
+    else dataclasses.replace(candidate, name=f'{candidate.name}, {candidate.file.parent}')
+    for candidate in candidates
   ]
-  return subjects[0].name if teacher else None, subjects
+  return candidates[0].name if teacher else None, candidates
 
 
 def _restrict(count):

@@ -1,15 +1,15 @@
-"""The figures of a comparison, a file each."""
+"""Figures of a comparison: one file for each figure, which offers `draw`."""
 
 from collections.abc import Callable
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.figures import agreement, calibration, curves, features, heatmap, size
-from pidkd_jax.report.runs import Comparison
 
-# {file's name: draws it for a comparison and a baseline}: the figure with its caption, or None
-# where the runs do not hold what it shows.
+# {name of the PNG file: draw(comparison, baseline)}, in the order of the report. It returns the
+# figure with its caption, or None if the runs lack what it shows.
 FIGURES: dict[str, Callable[[Comparison, str | None], tuple[Figure, str] | None]] = {
   'curves': curves.draw,
   'size': size.draw,
@@ -19,5 +19,9 @@ FIGURES: dict[str, Callable[[Comparison, str | None], tuple[Figure, str] | None]
   'features': features.draw,
 }
 
-# The same file from the same figures: no date, no version.
-SAVING: dict[str, Any] = {'dpi': 130, 'bbox_inches': 'tight', 'metadata': {'Software': None}}
+# Without date and version, equal figures make equal files.
+SAVEFIG_OPTIONS: dict[str, Any] = {
+  'dpi': 130,
+  'bbox_inches': 'tight',
+  'metadata': {'Software': None},
+}

@@ -1,25 +1,31 @@
-"""How far confidence can be trusted."""
+"""Calibration: expected calibration errors and reliability diagrams."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pidkd_jax.report import style
-from pidkd_jax.report.figures import points
-from pidkd_jax.report.figures.selection import selected
-from pidkd_jax.report.runs import Comparison, Trial
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures.scatter import standard_deviation
+from pidkd_jax.report.figures.selection import select_labels
+from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
+from pidkd_jax.report.trial import Trial
 
 _BINS = 10
-# A bin with fewer images says nothing.
-_LEAST = 20
+# With fewer images, a bin's accuracy is too noisy to draw.
+_LEAST_IMAGES = 20
 
 
-def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
-  """Calibration errors as bars and, where outputs were kept, reliability diagrams of a few.
+def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
+  """Draw calibration errors as bars and, from outputs, reliability diagrams of a few labels.
 
   Args:
-    comparison: whose cards and outputs are read.
-    base: a label to be drawn prominently, or None.
+    comparison: the runs whose cards and outputs are read.
+    baseline: a label to draw prominently, or None.
+
+  Returns:
+    The figure and its caption, or None if no label has its calibration error.
   """
   errors = {
     label: [100 * t.value('results', 'calibration_error') for t in trials.values()]
@@ -28,58 +34,64 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
   }
   if not errors:
     return None
-  looks = style.styles(comparison.labels, base)
+  styles = label_styles(comparison.labels, baseline)
   shown = [
     label
-    for label in selected(comparison, base)
+    for label in select_labels(comparison, baseline)
     if all(trial.outputs for trial in comparison.labels[label].values())
   ]
   height = max(5.2, 0.27 * len(errors) + 1.6)
   figure = Figure(figsize=(11 if shown else 7, height), dpi=100, layout='constrained')
   figure.suptitle(comparison.title)
   panels = figure.subplots(1, 2 if shown else 1, squeeze=False)[0]
-  _bars(panels[0], errors, looks, comparison.teacher)
+  _bars(panels[0], errors, styles, comparison.teacher)
   caption = (
-    'Calibration: expected calibration error (15 bins), means over trials with standard deviations'
+    'Calibration: expected calibration error in 15 bins, means over trials with standard '
+    'deviations.'
   )
   if shown:
-    _reliability(panels[1], comparison, shown, looks)
+    _reliability(panels[1], comparison, shown, styles)
     caption += (
-      '; right, accuracy against confidence of a few in ten bins, all trials together; below the '
-      f'diagonal a network is too sure of itself. Bins with fewer than {_LEAST} predictions are '
-      'left out'
+      ' Right: accuracy against confidence in ten bins, of a few labels with all trials together. '
+      'Below the diagonal, a network is overconfident. Bins with fewer than '
+      f'{_LEAST_IMAGES} predictions are left out.'
     )
-  return figure, caption + '.'
+  return figure, caption
 
 
-def _bars(axes: Axes, errors, looks, teacher: Trial | None) -> None:
+def _bars(
+  axes: Axes,
+  errors: Mapping[str, Sequence[float]],
+  styles: Mapping[str, Style],
+  teacher: Trial | None,
+) -> None:
   labels = sorted(errors, key=lambda label: np.mean(errors[label]))
   means = [float(np.mean(errors[label])) for label in labels]
   axes.barh(
     labels,
     means,
-    xerr=[points.spread(errors[label]) for label in labels],
-    color=[looks[label].colour for label in labels],
+    xerr=[standard_deviation(errors[label]) for label in labels],
+    color=[styles[label].colour for label in labels],
     height=0.7,
     alpha=0.85,
     error_kw={'elinewidth': 1.2, 'ecolor': '#888888', 'capsize': 2.5},
   )
   axes.invert_yaxis()
-  known = teacher.value('results', 'calibration_error') if teacher else None
-  if known is not None:
-    axes.axvline(100 * known, color=style.TEACHER, linestyle=style.TEACHER_LINE, linewidth=1.2)
+  teacher_error = teacher.value('results', 'calibration_error') if teacher else None
+  if teacher_error is not None:
+    axes.axvline(100 * teacher_error, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2)
     axes.annotate(
       'teacher',
-      (100 * known, 1),
+      (100 * teacher_error, 1),
       xycoords=('data', 'axes fraction'),
       xytext=(0, 3),
       textcoords='offset points',
       ha='center',
-      color=style.TEACHER,
+      color=TEACHER_COLOUR,
       fontsize=9,
     )
   for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
-    tick.set_fontweight(looks[label].weight)
+    tick.set_fontweight(styles[label].font_weight)
   axes.set_xlabel('expected calibration error (%)')
   axes.grid(axis='x', alpha=0.25)
   axes.set_axisbelow(True)
@@ -87,13 +99,15 @@ def _bars(axes: Axes, errors, looks, teacher: Trial | None) -> None:
   axes.spines[['top', 'right', 'left']].set_visible(False)
 
 
-def _reliability(axes: Axes, comparison: Comparison, shown, looks) -> None:
+def _reliability(
+  axes: Axes, comparison: Comparison, labels: Sequence[str], styles: Mapping[str, Style]
+) -> None:
   axes.plot([0, 100], [0, 100], color='#bbbbbb', linewidth=1, zorder=1)
-  for label in shown:
-    look = looks[label]
-    _line(axes, list(comparison.labels[label].values()), label, look.colour, look.line, look.width)
+  for label in labels:
+    trials, style = list(comparison.labels[label].values()), styles[label]
+    _line(axes, trials, label, style.colour, style.line, style.line_width)
   if comparison.teacher and comparison.teacher.outputs:
-    _line(axes, [comparison.teacher], 'teacher', style.TEACHER, style.TEACHER_LINE, 1.4)
+    _line(axes, [comparison.teacher], 'teacher', TEACHER_COLOUR, TEACHER_LINE, 1.4)
   axes.set(
     xlabel='mean confidence (%)', ylabel='accuracy (%)', xlim=(0, 100), ylim=(0, 100), aspect=1
   )
@@ -102,12 +116,14 @@ def _reliability(axes: Axes, comparison: Comparison, shown, looks) -> None:
   axes.legend(loc='upper left', frameon=False, fontsize=9)
 
 
-def _line(axes: Axes, trials, label: str, colour: str, line, width: float) -> None:
+def _line(
+  axes: Axes, trials: Sequence[Trial], label: str, colour: str, line: str | tuple, width: float
+) -> None:
   confidence = np.concatenate([trial.outputs.confidence for trial in trials])
   correct = np.concatenate([trial.outputs.correct for trial in trials])
   index = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
   counts = np.bincount(index, minlength=_BINS)
-  enough = counts >= _LEAST
+  enough = counts >= _LEAST_IMAGES
   means = [
     100 * np.bincount(index, values, _BINS)[enough] / counts[enough]
     for values in (confidence, correct)

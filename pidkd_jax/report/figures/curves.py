@@ -1,4 +1,4 @@
-"""Learning curves."""
+"""Learning curves of accuracy and training loss."""
 
 import statistics
 from collections.abc import Mapping
@@ -7,58 +7,61 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pidkd_jax.report import placement, style
-from pidkd_jax.report.figures import scale
-from pidkd_jax.report.runs import Comparison
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures.log_axis import use_plain_numbers
+from pidkd_jax.report.label_placement import label_line_ends
+from pidkd_jax.report.style import Style, label_styles
 
-# More bands than this would hide each other; then the prominent ones are drawn.
-_BANDS = 7
+# More bands would hide each other, so then only the prominent labels have one.
+_MOST_BANDS = 7
 
 # {label: {epoch: one value a trial}}.
 _Curves = Mapping[str, Mapping[int, list[float]]]
 
 
-def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
-  """Accuracy and training loss by epoch: the mean of the trials as a line, their range as a band.
+def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
+  """Draw accuracy and training loss by epoch: trials' mean as a line, their range as a band.
 
   Args:
-    comparison: with the rows of its runs.
-    base: a label to be drawn prominently, or None.
+    comparison: the runs whose metrics are read.
+    baseline: a label to draw prominently, or None.
+
+  Returns:
+    The figure and its caption, or None if the runs were never evaluated.
   """
   rows = [row for run in comparison.runs for row in run.rows]
   measure = 'holdout_top1' if any('holdout_top1' in row for row in rows) else 'test_top1'
   top1, loss = _curves(comparison, measure, 100), _curves(comparison, 'train_loss', 1)
   if not top1:
     return None
-  looks = style.styles(comparison.labels, base)
+  styles = label_styles(comparison.labels, baseline)
   epochs = sorted({epoch for curve in top1.values() for epoch in curve})
   late = [epoch for epoch in epochs if epoch > 2 / 3 * epochs[-1]]
   zoom = 2 < len(late) < len(epochs)
   figure = Figure(figsize=(12.5 if zoom else 10, 4.8), dpi=100)
-  axes = figure.subplots(1, 3 if zoom else 2)
+  panels = figure.subplots(1, 3 if zoom else 2)
   figure.subplots_adjust(left=0.05, right=0.88, top=0.87, bottom=0.11, wspace=0.2)
   figure.suptitle(comparison.title)
   name = f'{measure.replace("_", " ").replace("top1", "top-1")} (%)'
-  losses, whole, end = axes[0], axes[1], axes[-1]
-  _plot(losses, loss, looks, "training loss (each method's own)")
-  losses.set_yscale('log', nonpositive='mask')
-  scale.plain(losses.yaxis)
-  _plot(whole, top1, looks, name)
+  _plot(panels[0], loss, styles, "training loss (each method's own)")
+  panels[0].set_yscale('log', nonpositive='mask')
+  use_plain_numbers(panels[0].yaxis)
+  _plot(panels[1], top1, styles, name)
   if zoom:
-    own = {
+    zoomed = {
       label: {epoch: curve[epoch] for epoch in late if epoch in curve}
       for label, curve in top1.items()
     }
-    _plot(end, {label: curve for label, curve in own.items() if curve}, looks, name)
-    end.set_ylabel('')
-    end.set_title('the last third', fontsize=10)
+    _plot(panels[2], {label: curve for label, curve in zoomed.items() if curve}, styles, name)
+    panels[2].set_ylabel('')
+    panels[2].set_title('the last third', fontsize=10)
   ends = {label: (max(c), statistics.mean(c[max(c)])) for label, c in top1.items()}
-  placement.at_line_ends(end, ends, looks)
-  bands = 'bands' if len(top1) <= _BANDS else 'the bands of the bold ones'
+  label_line_ends(panels[-1], ends, styles)
+  bands = 'Bands' if len(top1) <= _MOST_BANDS else 'The bands of the bold ones'
   caption = (
-    f'Learning curves: {measure.split("_")[0]} top-1 and training loss by epoch; lines are means '
-    f'over trials, {bands} reach from the lowest to the highest trial. Losses of different methods '
-    'have different terms and are not to be compared.'
+    f'Learning curves: {measure.split("_")[0]} top-1 and training loss by epoch. Lines are means '
+    f'over trials. {bands} reach from the lowest to the highest trial. Losses of different methods '
+    'have different terms and are not comparable.'
   )
   if any(min(values) <= 0 for curve in loss.values() for values in curve.values()):
     caption += ' A line breaks off where its loss, which may be a likelihood, is not positive.'
@@ -66,43 +69,44 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
 
 
 def _curves(comparison: Comparison, measure: str, factor: float) -> _Curves:
-  found = {}
+  """Return the values of a measure in metrics.jsonl, times a factor, by label and epoch."""
+  curves = {}
   for run in comparison.runs:
-    names = {trial.name: trial.label for trial in run.trials}
+    labels = {trial.name: trial.label for trial in run.trials}
     for row in run.rows:
-      if measure in row and row['member'] in names:
-        label = found.setdefault(names[row['member']], {})
-        label.setdefault(row['epoch'], []).append(factor * row[measure])
+      if measure in row and row['member'] in labels:
+        curve = curves.setdefault(labels[row['member']], {})
+        curve.setdefault(row['epoch'], []).append(factor * row[measure])
   return {
-    label: dict(sorted(found[label].items())) for label in comparison.labels if label in found
+    label: dict(sorted(curves[label].items())) for label in comparison.labels if label in curves
   }
 
 
-def _plot(axes: Axes, curves: _Curves, looks: Mapping[str, style.Style], name: str) -> None:
+def _plot(axes: Axes, curves: _Curves, styles: Mapping[str, Style], name: str) -> None:
   for label, curve in curves.items():
-    look, epochs = looks[label], list(curve)
+    style, epochs = styles[label], list(curve)
     axes.plot(
       epochs,
       [statistics.mean(values) for values in curve.values()],
-      color=look.colour,
-      linestyle=look.line,
-      linewidth=look.width,
-      zorder=look.order,
+      color=style.colour,
+      linestyle=style.line,
+      linewidth=style.line_width,
+      zorder=style.zorder,
       marker='o' if len(epochs) == 1 else None,
     )
-    if look.prominent or len(curves) <= _BANDS:
+    if style.prominent or len(curves) <= _MOST_BANDS:
       axes.fill_between(
         epochs,
         [min(values) for values in curve.values()],
         [max(values) for values in curve.values()],
-        color=look.colour,
+        color=style.colour,
         linewidth=0,
         alpha=0.16,
       )
   axes.set(xlabel='epoch', ylabel=name)
   axes.margins(x=0.01)
   last = max(max(curve) for curve in curves.values())
-  if all(set(curve) == {last} for curve in curves.values()):  # Evaluated at the end alone.
+  if all(set(curve) == {last} for curve in curves.values()):  # Evaluated only at the end.
     axes.set_xlim(0, 1.02 * last)
   axes.xaxis.set_major_locator(MaxNLocator(integer=True))
   axes.grid(alpha=0.25)

@@ -1,6 +1,7 @@
-"""What the classifiers read, seen from the side."""
+"""Pooled features, the classifiers' inputs, on two principal components."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -8,42 +9,50 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from pidkd_jax.report.figures.selection import selected
-from pidkd_jax.report.runs import Comparison, Trial
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures.selection import select_labels
+from pidkd_jax.report.trial import Trial
 
-_CLASSES = 8
+_MOST_CLASSES = 8
 _COLUMNS = 3
-# Principal components need as many images.
-_LEAST = 3
+# Two principal components and their mean need as many images.
+_LEAST_IMAGES = 3
 
 
-def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
-  """Pooled features of the teacher and a few students on two principal components.
+def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
+  """Draw pooled features of the teacher and of a few students on two principal components.
 
-  A student that aligns its features with the teacher's, with as many channels, is seen along the
-  teacher's axes and at their scale; any other has axes of its own.
+  A student that aligns its features with the teacher's has the teacher's axes and their scale, if
+  its features have as many channels. Any other student has axes of its own.
 
   Args:
-    comparison: whose outputs are read; of each label the first trial.
-    base: a label that is shown, or None.
+    comparison: the runs; the outputs of each label's first trial are read.
+    baseline: a label to show among the few, or None.
+
+  Returns:
+    The figure and its caption, or None if the teacher's outputs are missing or too few.
   """
   teacher = comparison.teacher
   if teacher is None or teacher.outputs is None:
     return None
   truth = teacher.outputs.label[: len(teacher.outputs.pooled)]
-  classes = np.unique(truth)[:_CLASSES]
+  classes = np.unique(truth)[:_MOST_CLASSES]
   shown = np.isin(truth, classes)
-  if shown.sum() < _LEAST or teacher.outputs.pooled.shape[1] < 2:
+  if shown.sum() < _LEAST_IMAGES or teacher.outputs.pooled.shape[1] < 2:
     return None
-  first = {label: next(iter(trials.values())) for label, trials in comparison.labels.items()}
-  students = {label: first[label] for label in selected(comparison, base) if first[label].outputs}
-  theirs = _pooled(teacher)[shown]
-  frame = PCA(2, svd_solver='full').fit(theirs)
-  # Those along the teacher's axes stand beside it.
-  common = {
-    label: trial for label, trial in students.items() if _aligned(trial, frame.n_features_in_)
+  trials = {label: next(iter(numbered.values())) for label, numbered in comparison.labels.items()}
+  students = {
+    label: trials[label] for label in select_labels(comparison, baseline) if trials[label].outputs
   }
-  students = common | students
+  teacher_features = _pooled(teacher)[shown]
+  teacher_pca = PCA(2, svd_solver='full').fit(teacher_features)
+  # Students along the teacher's axes stand beside it.
+  aligned = {
+    label: trial
+    for label, trial in students.items()
+    if _is_aligned(trial, teacher_pca.n_features_in_)
+  }
+  students = aligned | students
   lines = math.ceil((len(students) + 2) / _COLUMNS)
   figure = Figure(figsize=(9.6, 3.6 * lines + 0.3), dpi=100, layout='constrained')
   figure.suptitle(comparison.title)
@@ -51,17 +60,18 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
   for axes in (*panels[len(students) + 1 :], key):
     axes.axis('off')
   colours = colormaps['tab10'](np.searchsorted(classes, truth[shown]) % 10)
-  seen = {0: frame.transform(theirs)}
-  _panel(panels[0], seen[0], colours, f'teacher {teacher.network}', theirs)
-  for place, (label, trial) in enumerate(students.items(), start=1):
-    pooled = _pooled(trial)[shown]
-    own = frame if label in common else PCA(2, svd_solver='full').fit(pooled)
-    found = own.transform(pooled)
-    which = "the teacher's axes" if label in common else 'own axes'
-    _panel(panels[place], found, colours, f'{label} {trial.network}, {which}', pooled)
-    if label in common:
-      seen[place] = found
-  _same_limits([panels[place] for place in seen], np.concatenate(list(seen.values())))
+  # {panel: points} of the panels that share the teacher's axes.
+  shared = {0: teacher_pca.transform(teacher_features)}
+  _panel(panels[0], shared[0], colours, f'teacher {teacher.network}', teacher_features)
+  for index, (label, trial) in enumerate(students.items(), start=1):
+    features = _pooled(trial)[shown]
+    pca = teacher_pca if label in aligned else PCA(2, svd_solver='full').fit(features)
+    points = pca.transform(features)
+    kind = "the teacher's axes" if label in aligned else 'own axes'
+    _panel(panels[index], points, colours, f'{label} {trial.network}, {kind}', features)
+    if label in aligned:
+      shared[index] = points
+  _share_limits([panels[index] for index in shared], np.concatenate(list(shared.values())))
   names = comparison.card['dataset']['class_names'] or [str(i) for i in range(truth.max() + 1)]
   handles = [
     panels[0].plot([], [], 'o', color=colormaps['tab10'](i % 10), label=names[kind])[0]
@@ -69,36 +79,39 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str] | None:
   ]
   key.legend(handles=handles, loc='center', frameon=False)
   caption = (
-    f'What the classifiers read of {shown.sum()} test images of {len(classes)} classes, on two '
-    "principal components: the teacher, students that align with it along the teacher's axes "
-    'and at one scale, others along axes of their own, whose directions and scale mean nothing '
-    'between panels. The percentage is the share of the variance that the two axes hold; first '
-    'trial of each.'
+    f'Pooled features, which the classifiers read, of {shown.sum()} test images of {len(classes)} '
+    'classes on two principal components; the first trial of each label. Students that align with '
+    'the teacher are drawn along its axes at one scale. Others have axes of their own, whose '
+    'directions and scale do not compare between panels. The percentage is the share of the '
+    'variance along the two axes.'
   )
   return figure, caption
 
 
 def _pooled(trial: Trial) -> np.ndarray:
-  """Half precision is for the disk."""
+  """Return pooled features in double precision; outputs keep them in half precision."""
   return trial.outputs.pooled.astype(np.float64)
 
 
-def _aligned(trial: Trial, channels: int) -> bool:
+def _is_aligned(trial: Trial, channels: int) -> bool:
+  """Return whether a trial aligns its features with a teacher's of so many channels."""
   aligns = trial.value('results', 'alignment_error') is not None
   return aligns and trial.outputs.pooled.shape[1] == channels
 
 
-def _panel(axes: Axes, found: np.ndarray, colours, title: str, whole: np.ndarray) -> None:
-  axes.scatter(*found.T, c=colours, s=13, alpha=0.75, linewidths=0)
-  total = whole.var(axis=0).sum()
-  share = found.var(axis=0).sum() / total if total else 0.0
+def _panel(
+  axes: Axes, points: np.ndarray, colours: np.ndarray, title: str, features: np.ndarray
+) -> None:
+  axes.scatter(*points.T, c=colours, s=13, alpha=0.75, linewidths=0)
+  total = features.var(axis=0).sum()
+  share = points.var(axis=0).sum() / total if total else 0.0
   axes.set_title(f'{title}\n{100 * share:.0f}% of the variance', fontsize=10)
   axes.set(xticks=[], yticks=[], box_aspect=1)
   axes.spines[:].set_color('#bbbbbb')
 
 
-def _same_limits(panels, seen: np.ndarray) -> None:
-  low, high = seen.min(axis=0), seen.max(axis=0)
-  room = 0.05 * (high - low).max()
+def _share_limits(panels: Sequence[Axes], points: np.ndarray) -> None:
+  low, high = points.min(axis=0), points.max(axis=0)
+  margin = 0.05 * (high - low).max()
   for axes in panels:
-    axes.set(xlim=(low[0] - room, high[0] + room), ylim=(low[1] - room, high[1] + room))
+    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))

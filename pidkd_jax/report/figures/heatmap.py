@@ -1,60 +1,66 @@
 """Accuracy by number of projectors and size factor."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pidkd_jax.report import sheet
-from pidkd_jax.report.grid import Grid, grids
-from pidkd_jax.report.runs import Comparison
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.size_grid import SizeGrid, find_grids
+from pidkd_jax.report.table import format_mean
 
-# Fewer are a table and no map.
-_LEAST = 3
+# For fewer sizes the table is enough.
+_LEAST_SIZES = 3
 
 
 def draw(comparison: Comparison, _: str | None) -> tuple[Figure, str] | None:
-  """A map of each grid, side by side: mean ± standard deviation and deployed parameters a cell.
+  """Draw a heat map of each grid, side by side.
+
+  A cell has mean ± standard deviation, and the deployed parameters.
 
   Args:
-    comparison: whose grids are drawn.
+    comparison: the runs whose grids are drawn.
+
+  Returns:
+    The figure and its caption, or None if no grid has three sizes.
   """
-  found = [grid for grid in grids(comparison) if len(grid.settings) >= _LEAST]
-  if not found:
+  grids = [grid for grid in find_grids(comparison) if len(grid.results) >= _LEAST_SIZES]
+  if not grids:
     return None
-  shapes = [_axes(grid) for grid in found]
+  shapes = [_axis_values(grid) for grid in grids]
   width = sum(1.45 * len(fs) + 1.9 for _, fs in shapes)
   height = max(0.85 * len(qs) + 1.9 for qs, _ in shapes)
   figure = Figure(figsize=(max(width, 6.5), height), dpi=100, layout='constrained')
   figure.suptitle(comparison.title)
-  panels = figure.subplots(1, len(found), squeeze=False)[0]
-  for axes, grid in zip(panels, found, strict=True):
+  panels = figure.subplots(1, len(grids), squeeze=False)[0]
+  for axes, grid in zip(panels, grids, strict=True):
     _panel(figure, axes, grid)
   caption = (
     'Top-1 (%) by number of projectors q and size factor f: mean ± standard deviation over '
-    'trials, and deployed parameters. Solid frame: the best mean; dashed frame: the smallest '
+    'trials, and deployed parameters. Solid frame: the best mean. Dashed frame: the smallest size '
     'within one standard error of it.'
   )
   return figure, caption
 
 
-def _axes(grid: Grid) -> tuple[list[int], list[int]]:
-  """The values of q and of f."""
-  return tuple(sorted(set(values)) for values in zip(*grid.settings, strict=True))
+def _axis_values(grid: SizeGrid) -> tuple[list[int], list[int]]:
+  """Return the sorted values of q and of f."""
+  return tuple(sorted(set(values)) for values in zip(*grid.results, strict=True))
 
 
-def _panel(figure: Figure, axes, grid: Grid) -> None:
-  qs, fs = _axes(grid)
+def _panel(figure: Figure, axes: Axes, grid: SizeGrid) -> None:
+  qs, fs = _axis_values(grid)
   means = np.full((len(qs), len(fs)), np.nan)
-  for (q, f), setting in grid.settings.items():
-    means[qs.index(q), fs.index(f)] = 100 * setting.mean
+  for (q, f), result in grid.results.items():
+    means[qs.index(q), fs.index(f)] = 100 * result.mean
   image = axes.imshow(means, cmap='YlGnBu', aspect='auto')
   figure.colorbar(image, ax=axes, label='mean top-1 (%)', pad=0.02)
-  for (q, f), setting in grid.settings.items():
+  for (q, f), result in grid.results.items():
     row, column = qs.index(q), fs.index(f)
     red, green, blue, _ = image.to_rgba(means[row, column])
     dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
     colour = 'white' if dark else '#222222'
-    accuracy = sheet.written([100 * value for value in setting.top1], 2)
+    accuracy = format_mean([100 * value for value in result.top1], 2)
     marked = (q, f) in (grid.best, grid.chosen)
     axes.text(
       column,
@@ -69,7 +75,7 @@ def _panel(figure: Figure, axes, grid: Grid) -> None:
     axes.text(
       column,
       row + 0.2,
-      f'{1e-6 * setting.parameters:.3f} M',
+      f'{1e-6 * result.parameters:.3f} M',
       ha='center',
       va='center',
       color=colour,

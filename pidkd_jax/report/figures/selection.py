@@ -1,13 +1,13 @@
-"""Which labels a figure shows that has room for a few."""
+"""Selection of the labels for a figure with little room."""
 
-from pidkd_jax.report.runs import Comparison
+from pidkd_jax.report.comparison import Comparison
 
-_WANTED = ('pidkd', 'simkd', 'kd', 'kd_1_1', 'scratch', 'kd_01_09')
-_ROOM = 4
+_PREFERRED = ('pidkd', 'simkd', 'kd', 'kd_1_1', 'scratch', 'kd_01_09')
+_MOST = 4
 
 
-def selected(comparison: Comparison, base: str | None) -> list[str]:
-  """Four labels at most: the well-known ones and the baseline, else the first ones."""
+def select_labels(comparison: Comparison, baseline: str | None) -> list[str]:
+  """Return at most four labels: PIDKD, the baseline, then common methods, then the first ones."""
   labels = list(comparison.labels)
-  wanted = [label for label in (_WANTED[0], base, *_WANTED[1:]) if label in labels]
-  return list(dict.fromkeys([*wanted, *labels]))[:_ROOM]
+  preferred = [label for label in (_PREFERRED[0], baseline, *_PREFERRED[1:]) if label in labels]
+  return list(dict.fromkeys([*preferred, *labels]))[:_MOST]

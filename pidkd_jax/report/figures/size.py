@@ -1,44 +1,50 @@
-"""Accuracy against what is deployed."""
+"""Accuracy against the size of the deployed network."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from pidkd_jax.report import placement, statistics, style
-from pidkd_jax.report.figures import points, scale
-from pidkd_jax.report.runs import Comparison
+from pidkd_jax.report import statistics
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures import scatter
+from pidkd_jax.report.figures.log_axis import use_plain_numbers
+from pidkd_jax.report.label_placement import label_points
+from pidkd_jax.report.style import label_styles
 
-_AXES = (
+_COSTS = (
   ('parameters', 'deployed parameters (M)'),
   ('multiply_adds', 'multiply-adds of one image (M)'),
 )
 
 
-def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str]:
-  """Top-1 against deployed parameters and multiply-adds, with what nothing smaller surpasses.
+def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str]:
+  """Draw top-1 against deployed parameters and multiply-adds, with the Pareto fronts.
 
   Args:
-    comparison: whose cards are read.
-    base: a label to be drawn prominently, or None.
+    comparison: the runs whose cards are read.
+    baseline: a label to draw prominently, or None.
+
+  Returns:
+    The figure and its caption.
   """
-  looks = style.styles(comparison.labels, base)
+  styles = label_styles(comparison.labels, baseline)
   figure = Figure(figsize=(12, 5.4), dpi=100)
   panels = figure.subplots(1, 2, sharey=True)
   figure.subplots_adjust(left=0.06, right=0.985, top=0.91, bottom=0.11, wspace=0.05)
   figure.suptitle(comparison.title)
   means, names = [], []
-  for axes, (key, name) in zip(panels, _AXES, strict=True):
+  for axes, (key, axis_label) in zip(panels, _COSTS, strict=True):
     values = {
-      label: ([1e-6 * t.value('cost', key) for t in trials.values()], points.top1(trials.values()))
+      label: ([1e-6 * t.value('cost', key) for t in trials.values()], scatter.top1(trials.values()))
       for label, trials in comparison.labels.items()
     }
-    means.append(points.draw(axes, values, looks))
+    means.append(scatter.draw(axes, values, styles))
     x, y = np.array([(point.x, point.y) for point in means[-1].values()]).T
     if x.max() > 8 * x.min():
       axes.set_xscale('log')
-      scale.plain(axes.xaxis)
-    front = statistics.pareto(x, y)
+      use_plain_numbers(axes.xaxis)
+    front = statistics.pareto_front(x, y)
     axes.step(
-      # It surpasses all that lies right of it and below.
+      # The last point surpasses everything to its right, so the line goes on to the end.
       [*x[front], x.max()],
       [*y[front], y[front[-1]]],
       where='post',
@@ -49,15 +55,16 @@ def draw(comparison: Comparison, base: str | None) -> tuple[Figure, str]:
       solid_capstyle='round',
       label='Pareto front',
     )
-    names.append(points.teacher(axes, comparison.teacher))
-    axes.set_xlabel(name)
+    names.append(scatter.draw_teacher(axes, comparison.teacher))
+    axes.set_xlabel(axis_label)
     axes.legend(loc='lower right', frameon=False)
   panels[0].set_ylabel('top-1 (%)')
-  # Only now are the limits final that the panels share.
-  for axes, own, name in zip(panels, means, names, strict=True):
-    placement.beside_points(axes, own, looks, [name] if name else [])
+  # The panels share their limits, which are final only now.
+  for axes, points, name in zip(panels, means, names, strict=True):
+    label_points(axes, points, styles, [name] if name else [])
   caption = (
-    'Top-1 against what is deployed: means over trials with standard deviations; the band is the '
-    'Pareto front of the means, which nothing as small or smaller surpasses.'
+    'Top-1 against the size of the deployed network. Points are means over trials with standard '
+    'deviations. The band is the Pareto front of the means: nothing of equal or smaller size '
+    'surpasses it.'
   )
   return figure, caption

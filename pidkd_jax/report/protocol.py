@@ -1,17 +1,17 @@
-"""What must be known to read a table."""
+"""The experimental protocol of a comparison in sentences: data, recipe, selection, teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
-from pidkd_jax.report.runs import Comparison
+from pidkd_jax.report.comparison import Comparison
 
 SHARED = (
-  'Trials share teacher, data order and augmentation, and a trial starts from the same student in '
-  "every method; other initial weights and a method's own randomness are not shared."
+  'Trials share teacher, data order and augmentation. A trial starts from the same student weights '
+  "in every method. Other initial weights and a method's own randomness are not shared."
 )
 
 
-def facts(comparison: Comparison) -> list[str]:
-  """Data, recipe, selection, teacher, seeds, time and versions, a sentence or two each."""
+def sentences(comparison: Comparison) -> list[str]:
+  """Return data, recipe, selection, teacher, seeds, time and versions, one item for each."""
   card = comparison.card
   dataset, training = card['dataset'], card['training']
   recipe = training['recipe']
@@ -22,7 +22,7 @@ def facts(comparison: Comparison) -> list[str]:
   }
   return [
     f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.',
-    # A card from before there was a choice does not say.
+    # Older cards have no precision, as float32 was the only one.
     f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, '
     f'{recipe.get("precision", "float32")}, seed {training["seed"]}, {_trials(comparison)}, '
     f'momentum {recipe["momentum"]}, learning rate times {recipe["drop_factor"]} after '
@@ -47,18 +47,18 @@ def _trials(comparison: Comparison) -> str:
 
 
 def _teacher(comparison: Comparison) -> str:
-  known = comparison.card['training']['teacher']
-  if known is None:
+  teacher = comparison.card['training']['teacher']
+  if teacher is None:
     return 'none'
-  text = f'{comparison.teacher_name}, digest {known["digest"][:8]}...'
+  text = f'{comparison.teacher_name}, digest {teacher["digest"][:8]}...'
   if comparison.teacher is None:
-    text += '; the run does not keep how good it is'
+    text += "; the run does not keep the teacher's accuracy"
   return text
 
 
 def _times(comparison: Comparison) -> list[str]:
-  """A sentence for each cohort that knows its times."""
-  found = []
+  """Return a sentence for each cohort whose card has its times."""
+  sentences = []
   for run in comparison.runs:
     training = run.card['training']
     if 'wall_seconds' not in training:
@@ -72,19 +72,19 @@ def _times(comparison: Comparison) -> list[str]:
         "; each member's own updates are estimated from a sample of steps; the teacher's "
         f'forward passes, once for all of them, took {training["teacher_seconds"]:.0f} s'
       )
-    found.append(f'{text}.')
-  return found
+    sentences.append(f'{text}.')
+  return sentences
 
 
 def _diverged(comparison: Comparison) -> list[str]:
-  left_out = {name: step for run in comparison.runs for name, step in run.diverged.items()}
-  if not left_out:
+  steps = {member: step for run in comparison.runs for member, step in run.diverged.items()}
+  if not steps:
     return []
-  members = ', '.join(f'{name} at step {step}' for name, step in left_out.items())
-  return [f'Diverged and so in no table: {members}.']
+  members = ', '.join(f'{member} at step {step}' for member, step in steps.items())
+  return [f'Diverged, and left out of every table: {members}.']
 
 
-def _environments(comparison: Comparison) -> Sequence[str]:
+def _environments(comparison: Comparison) -> Collection[str]:
   return dict.fromkeys(
     ', '.join(f'{name} {value}' for name, value in run.card['environment'].items())
     for run in comparison.runs

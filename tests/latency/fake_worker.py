@@ -1,4 +1,4 @@
-"""A subject of the tests: python -m tests.latency.answering FOLDER WHAT"""
+"""A worker for the tests: python -m tests.latency.fake_worker NAME KIND [LOG]"""
 
 import pathlib
 import sys
@@ -10,14 +10,14 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import worker
 
 
-def _patient(images: np.ndarray) -> np.ndarray:
-  """A hundredth of a second for each image."""
+def _slow(images: np.ndarray) -> np.ndarray:
+  """Take a hundredth of a second for each image."""
   time.sleep(0.01 * len(images))
   return np.zeros((len(images), 3), np.float32)
 
 
-def _noted(log: pathlib.Path):
-  """Writes down who was called with how many images."""
+def _logged(log: pathlib.Path):
+  """Log who was called with how many images."""
 
   def run(images):
     with log.open('a') as file:
@@ -36,11 +36,11 @@ def _broken(images: np.ndarray) -> np.ndarray:
 
 
 if __name__ == '__main__':
-  _, name, what, *log = sys.argv
+  _, name, kind, *log = sys.argv
   runs = {
-    'patient': lambda: _patient,
-    'noted': lambda: _noted(pathlib.Path(*log)),
+    'slow': lambda: _slow,
+    'logged': lambda: _logged(pathlib.Path(*log)),
     'refusing': _refusing,
     'broken': lambda: _broken,
   }
-  worker.serve(runs[what])
+  worker.serve(runs[kind])

@@ -1,7 +1,8 @@
 import pytest
 
-from pidkd_jax.report import runs
-from pidkd_jax.report.grid import grids
+from pidkd_jax.report import run_folder
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.size_grid import find_grids
 from tests.report import folders
 
 
@@ -28,7 +29,7 @@ def comparison(folder, sizes, **kwargs):
         f'q{q}f{f}-{trial}',
         lambda card, value=value: card['results'].update(top1=value),
       )
-  return runs.Comparison((runs.read(folder),))
+  return Comparison((run_folder.read(folder),))
 
 
 def test_the_smallest_within_one_standard_error_is_chosen(tmp_path):
@@ -38,9 +39,9 @@ def test_the_smallest_within_one_standard_error_is_chosen(tmp_path):
     (2, 4): ([0.59, 0.60], 200_000),
     (3, 2): ([0.6 + 1.25e-4**0.5, 0.6 - 1.25e-4**0.5], 500_000),
   }
-  [grid] = grids(comparison(tmp_path / 'run', sizes))
-  assert set(grid.settings) == set(sizes)
-  assert grid.error == pytest.approx(0.5e-4**0.5)
+  [grid] = find_grids(comparison(tmp_path / 'run', sizes))
+  assert set(grid.results) == set(sizes)
+  assert grid.standard_error == pytest.approx(0.5e-4**0.5)
   assert (grid.best, grid.chosen) == ((3, 2), (2, 4))
   assert '**q = 2, f = 4** with 59.50% at 200,000, 60% fewer' in grid.choice
   assert 'of 2 trials, their variance pooled' in grid.choice
@@ -48,18 +49,18 @@ def test_the_smallest_within_one_standard_error_is_chosen(tmp_path):
 
 def test_one_trial_has_the_binomial_error_of_the_test_images(tmp_path):
   sizes = {(1, 4): ([0.48], 1000), (2, 4): ([0.50], 2000)}
-  [grid] = grids(comparison(tmp_path / 'run', sizes))
-  assert grid.error == pytest.approx(0.5 / folders.NUM_IMAGES**0.5)  # 0.025.
+  [grid] = find_grids(comparison(tmp_path / 'run', sizes))
+  assert grid.standard_error == pytest.approx(0.5 / folders.NUM_IMAGES**0.5)  # 0.025.
   assert grid.chosen == (1, 4)
   assert 'binomial, of one trial on 400 test images' in grid.choice
 
 
 def test_one_trial_without_outputs_chooses_nothing(tmp_path):
   sizes = {(1, 4): ([0.48], 1000), (2, 4): ([0.50], 2000)}
-  [grid] = grids(comparison(tmp_path / 'run', sizes, outputs=False))
+  [grid] = find_grids(comparison(tmp_path / 'run', sizes, outputs=False))
   assert grid.chosen is None
   assert 'no size is chosen' in grid.choice
 
 
 def test_one_size_is_no_grid(tmp_path):
-  assert grids(comparison(tmp_path / 'run', {(3, 2): ([0.5], 1000)})) == []
+  assert find_grids(comparison(tmp_path / 'run', {(3, 2): ([0.5], 1000)})) == []

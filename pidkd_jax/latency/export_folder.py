@@ -1,4 +1,4 @@
-"""Exports as subjects: a folder with a file for another runtime, card.json and manifest.json."""
+"""Folders of exports as candidates: a file for another runtime, card.json and manifest.json."""
 
 import json
 import pathlib
@@ -7,22 +7,22 @@ from typing import Any
 
 from pidkd_jax.core import atomic_folder
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.latency.subject import Subject, title
+from pidkd_jax.latency.candidate import Candidate, display_name
 
-# {suffix of the file: (the module that answers with it, whether on accelerators too)}.
+# {suffix of the file: (module that runs it, whether it also runs on accelerators)}.
 _RUNTIMES = {'.onnx': ('onnx', False), '.stablehlo': ('stablehlo', True)}
 
 
-def read(folder: pathlib.Path) -> Subject:
-  """The subject in an export's folder, every byte of it checked.
+def read(folder: pathlib.Path) -> Candidate:
+  """Read the candidate in an export's folder, after checking every file's SHA-256.
 
   Raises:
-    UserError: it is missing, damaged, no export, or one that computes nothing.
+    UserError: The folder is missing, damaged or no export, or its file holds only variables.
   """
-  manifest = _json(folder / atomic_folder.MANIFEST)
+  manifest = _read_json(folder / atomic_folder.MANIFEST)
   for name, expected in manifest.items():
     path = folder / name
-    # Nothing outside of the folder is looked at.
+    # The first condition keeps the check within the folder.
     if (
       pathlib.Path(name).name != name
       or not path.is_file()
@@ -31,7 +31,7 @@ def read(folder: pathlib.Path) -> Subject:
       raise UserError(
         f'export {str(folder)!r} is damaged: {name} is missing or altered; export it anew'
       )
-  card = _json(folder / 'card.json')
+  card = _read_json(folder / 'card.json')
   try:
     facts = card['export']
     file = folder / facts['file']
@@ -43,9 +43,9 @@ def read(folder: pathlib.Path) -> Subject:
         f'its bundle, or an export of {", ".join(_RUNTIMES)}'
       )
     module, accelerated = _RUNTIMES[file.suffix]
-    return Subject(
+    return Candidate(
       file=file,
-      name=f'{title(card)} {facts["format"]}',
+      name=f'{display_name(card)} {facts["format"]}',
       image_shape=tuple(facts['input']['shape'][1:]),
       top1=facts['verification']['top1'],
       command=(f'{__package__}.{module}', str(file)),
@@ -53,17 +53,17 @@ def read(folder: pathlib.Path) -> Subject:
     )
   except (KeyError, TypeError, ValueError) as error:
     raise UserError(
-      f'{str(folder)!r} is no export ({error!r}); name a folder that export.py wrote'
+      f'{str(folder)!r} is no export ({error!r}); name a folder that `pidkd export` wrote'
     ) from error
 
 
-def _json(path: pathlib.Path) -> Mapping[str, Any]:
+def _read_json(path: pathlib.Path) -> Mapping[str, Any]:
   try:
     value = json.loads(path.read_text())
   except OSError as error:
     raise UserError(
       f'{str(path.parent)!r} is no export: {path.name} cannot be read ({error.strerror}); name a '
-      'folder that export.py wrote'
+      'folder that `pidkd export` wrote'
     ) from error
   except (ValueError, RecursionError) as error:
     raise UserError(f'{str(path)!r} is not JSON: {error}; export it anew') from error

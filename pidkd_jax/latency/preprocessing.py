@@ -1,4 +1,4 @@
-"""Pixels as the card of an export says that its file takes them."""
+"""Preprocessing of images for an exported file, as its card describes it."""
 
 import json
 import pathlib
@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 
-def preparation(file: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
-  """A function from uint8 images [N, H, W, C] to what an exported file is called with.
+def preprocessor(file: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
+  """Return a function from uint8 images [N, H, W, C] to the input of an exported file.
+
+  It uses NumPy alone, so that a worker's memory stays that of its runtime.
 
   Args:
-    file: with card.json beside it.
+    file: the exported file, with card.json beside it.
   """
   card = json.loads(file.with_name('card.json').read_text())
   if card['export']['input']['dtype'] == 'uint8':

@@ -157,7 +157,7 @@ def test_published_figures_stand_apart(cohort, tmp_path):
 def test_an_early_run_is_reported_without_what_it_lacks(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS, outputs=False, teacher_card=False)
   text = report.study([folder], tmp_path / 'out')
-  assert 'does not keep how good it is' in text and 'kept no outputs' in text
+  assert 'does not keep the teacher' in text and 'kept no outputs' in text
   names = {path.name for path in (tmp_path / 'out').iterdir()}
   assert 'calibration.png' in names and 'features.png' not in names
   assert 'memory' not in text and 'probe' not in text

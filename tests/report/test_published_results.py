@@ -1,14 +1,14 @@
 import pytest
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import published
+from pidkd_jax.report import published_results
 
 LABELS = ['teacher', 'pidkd', 'simkd']
 
 
 def read(path, text, encoding='utf-8'):
   path.write_text(text, encoding=encoding)
-  return published.read(path, LABELS)
+  return published_results.read(path, LABELS)
 
 
 def test_a_column_of_its_own_names_each_source(tmp_path):
@@ -44,9 +44,9 @@ def test_another_content_is_one_line(tmp_path, text, message):
 
 def test_a_file_that_cannot_be_read(tmp_path):
   with pytest.raises(UserError, match='No such file'):
-    published.read(tmp_path / 'nowhere.csv', LABELS)
+    published_results.read(tmp_path / 'nowhere.csv', LABELS)
   with pytest.raises(UserError, match='cannot be read'):
-    published.read(tmp_path, LABELS)
+    published_results.read(tmp_path, LABELS)
   (tmp_path / 'x.csv').write_bytes(b'\xff\xfe\x00')
   with pytest.raises(UserError, match='cannot be read'):
-    published.read(tmp_path / 'x.csv', LABELS)
+    published_results.read(tmp_path / 'x.csv', LABELS)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import paired, runs
+from pidkd_jax.report import paired_differences, run_folder
+from pidkd_jax.report.comparison import Comparison
 from tests.report import folders
 
 
@@ -31,11 +32,11 @@ def comparison(folder, hits, **kwargs):
           confidence=np.ones(len(right)),
           pooled=np.zeros((1, 1)),
         )
-  return runs.Comparison((runs.read(folder),))
+  return Comparison((run_folder.read(folder),))
 
 
 def test_trials_are_paired_by_number(tmp_path):
-  found = paired.differences(
+  found = paired_differences.to_baseline(
     comparison(
       tmp_path / 'run',
       {
@@ -54,7 +55,7 @@ def test_trials_are_paired_by_number(tmp_path):
 def test_the_interval_is_that_of_all_resamples(tmp_path):
   ours = {0: [1, 1, 0, 1], 1: [1, 0, 1, 0]}
   theirs = {0: [0, 1, 0, 0], 1: [1, 1, 1, 0]}
-  found = paired.differences(
+  found = paired_differences.to_baseline(
     comparison(tmp_path / 'run', {'pidkd': ours, 'simkd': theirs}), 'simkd'
   )['pidkd']
   hits = np.array([ours[0], ours[1]]) - np.array([theirs[0], theirs[1]])
@@ -68,39 +69,41 @@ def test_the_interval_is_that_of_all_resamples(tmp_path):
 
 def test_equal_outputs_differ_by_nothing(tmp_path):
   same = {0: [1, 0, 1, 0], 1: [0, 0, 1, 1]}
-  found = paired.differences(comparison(tmp_path / 'run', {'a': same, 'b': same}), 'a')['b']
+  found = paired_differences.to_baseline(comparison(tmp_path / 'run', {'a': same, 'b': same}), 'a')[
+    'b'
+  ]
   assert (found.mean, found.low, found.high) == (0, 0, 0)
 
 
 def test_one_trial_has_the_spread_of_the_images_alone_and_says_so(tmp_path):
   one = comparison(tmp_path / 'run', {'a': {0: [1, 0] * 50}, 'b': {0: [1] * 100}})
-  found = paired.differences(one, 'a')['b']
+  found = paired_differences.to_baseline(one, 'a')['b']
   assert found.mean == 0.5
   # Binomial: 1.96 * 0.05.
   assert (found.low, found.high) == pytest.approx((0.402, 0.598), abs=0.015)
-  text = paired.explanation(one, 'a')
+  text = paired_differences.explain(one, 'a')
   assert 'resamples of test images,' in text and 'One trial'.lower() in text
 
 
 def test_without_outputs_only_trials_are_resampled_and_it_says_so(tmp_path):
   hits = {'a': {0: [1, 0], 1: [1, 0]}, 'b': {0: [1, 1], 1: [1, 0]}}
   kept = comparison(tmp_path / 'run', hits, outputs=False)
-  found = paired.differences(kept, 'a')['b']
+  found = paired_differences.to_baseline(kept, 'a')['b']
   assert (found.mean, found.low, found.high) == (0.25, 0.0, 0.5)
-  assert 'kept no outputs' in paired.explanation(kept, 'a')
+  assert 'kept no outputs' in paired_differences.explain(kept, 'a')
 
 
 def test_one_trial_without_outputs_has_no_interval(tmp_path):
   kept = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1]}}, outputs=False)
-  found = paired.differences(kept, 'a')['b']
+  found = paired_differences.to_baseline(kept, 'a')['b']
   assert (found.mean, found.low, found.high) == (0.5, None, None)
-  assert 'allows no interval' in paired.explanation(kept, 'a')
+  assert 'allows no interval' in paired_differences.explain(kept, 'a')
 
 
 def test_outputs_of_other_images_are_refused(tmp_path):
   other = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1, 0]}})
   with pytest.raises(UserError, match='are of other images than those of'):
-    paired.differences(other, 'a')
+    paired_differences.to_baseline(other, 'a')
 
 
 @pytest.mark.parametrize(
@@ -115,10 +118,10 @@ def test_outputs_of_other_images_are_refused(tmp_path):
 )
 def test_the_baseline(tmp_path, labels, wanted, expected):
   one = comparison(tmp_path / 'run', {label: {0: [1, 0]} for label in labels})
-  assert paired.baseline(one, wanted) == expected
+  assert paired_differences.choose_baseline(one, wanted) == expected
 
 
 def test_a_baseline_that_is_nowhere_is_unknown(tmp_path):
   one = comparison(tmp_path / 'run', {'simkd': {0: [1, 0]}, 'kd': {0: [1, 0]}})
   with pytest.raises(UserError, match="unknown baseline 'simdk'; did you mean 'simkd'"):
-    paired.check([one], 'simdk')
+    paired_differences.require_baseline([one], 'simdk')

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import runs
+from pidkd_jax.report import run_folder
+from pidkd_jax.report.comparison import compare
 from tests.report import folders
 
 A, B = folders.Label('pidkd', trials=(0, 1)), folders.Label('simkd', trials=(0,))
@@ -16,12 +17,12 @@ def labels(comparison):
 
 
 def compared(*paths):
-  found, _ = runs.find(paths)
-  return [labels(comparison) for comparison in runs.compared(found)]
+  found, _ = run_folder.find(paths)
+  return [labels(comparison) for comparison in compare(found)]
 
 
 def test_a_run_is_read_in_the_order_of_its_members(tmp_path):
-  run = runs.read(folders.run(tmp_path / 'run', [B, A]))
+  run = run_folder.read(folders.run(tmp_path / 'run', [B, A]))
   assert [trial.name for trial in run.trials] == ['simkd-0', 'pidkd-0', 'pidkd-1']
   assert run.teacher.network == 'resnet14x2'
   outputs = run.trials[0].outputs
@@ -32,16 +33,10 @@ def test_a_run_is_read_in_the_order_of_its_members(tmp_path):
 def test_what_older_runs_lack_is_none(tmp_path):
   folder = folders.run(tmp_path / 'run', [A], outputs=False, teacher_card=False)
   folders.change(folder, 'pidkd-0', lambda card: card.pop('network'))
-  run = runs.read(folder)
+  run = run_folder.read(folder)
   assert run.teacher is None and run.trials[0].outputs is None
   assert run.trials[0].value('cost', 'training_bytes') is None
   assert run.trials[0].network == 'resnet8'
-
-
-def test_parts_of_a_split_cohort_come_together(tmp_path):
-  folders.run(tmp_path / 'study' / 'cohort' / 'part-1', [A])
-  folders.run(tmp_path / 'study' / 'cohort' / 'part-2', [B])
-  assert compared(tmp_path / 'study') == [{'pidkd': [0, 1], 'simkd': [0]}]
 
 
 def test_parts_are_in_the_order_of_their_numbers(tmp_path):
@@ -49,28 +44,6 @@ def test_parts_are_in_the_order_of_their_numbers(tmp_path):
     folders.run(tmp_path / f'part-{number}', [folders.Label(f'kd{number}')])
   [found] = compared(tmp_path)
   assert list(found) == ['kd1', 'kd2', 'kd10']
-
-
-@pytest.mark.parametrize(
-  'other',
-  [{'seed': 1}, {'teacher': 'b' * 64}, {'fingerprint': '0' * 64}, {'epochs': 13}],
-)
-def test_runs_on_other_batches_are_not_mixed(tmp_path, other):
-  folders.run(tmp_path / '1', [A])
-  folders.run(tmp_path / '2', [B], **other)
-  assert compared(tmp_path) == [{'pidkd': [0, 1]}, {'simkd': [0]}]
-
-
-def test_the_same_label_with_other_settings_or_the_same_trial_is_not_mixed(tmp_path):
-  folders.run(tmp_path / '1', [A])
-  folders.run(tmp_path / '2', [folders.Label('pidkd', trials=(2,), learning_rate=0.1)])
-  folders.run(tmp_path / '3', [A, B])
-  folders.run(tmp_path / '4', [folders.Label('pidkd', trials=(3,))])
-  assert compared(tmp_path) == [
-    {'pidkd': [0, 1, 3]},
-    {'pidkd': [2]},
-    {'pidkd': [0, 1], 'simkd': [0]},
-  ]
 
 
 def test_a_run_that_is_named_twice_is_read_once(tmp_path):
@@ -84,22 +57,22 @@ def test_teachers_and_what_is_half_written_are_passed_over(tmp_path):
   kept = folders.run(tmp_path / 'teachers' / 'one', [folders.Label('teacher', trials=(-1,))])
   assert compared(tmp_path) == [{'pidkd': [0, 1]}]
   with pytest.raises(UserError, match='holds no finished run of students'):
-    runs.find([kept])
+    run_folder.find([kept])
 
 
 def test_unfinished_runs_are_told(tmp_path):
   folders.run(tmp_path / 'done', [A])
   shutil.rmtree(folders.run(tmp_path / 'begun', [B]) / 'bundles')
-  found, unfinished = runs.find([tmp_path])
+  found, unfinished = run_folder.find([tmp_path])
   assert len(found) == 1
   assert [path.name for path in unfinished] == ['begun']
 
 
 def test_a_folder_that_is_not_there_or_holds_nothing(tmp_path):
   with pytest.raises(UserError, match="run '.*nowhere' is no folder"):
-    runs.find([tmp_path / 'nowhere'])
+    run_folder.find([tmp_path / 'nowhere'])
   with pytest.raises(UserError, match='holds no finished run'):
-    runs.find([tmp_path])
+    run_folder.find([tmp_path])
 
 
 @pytest.mark.parametrize('text', ['{', '[]', json.dumps({'label': 'x'})])
@@ -107,18 +80,18 @@ def test_a_damaged_card_is_named(tmp_path, text):
   path = folders.run(tmp_path / 'run', [A]) / 'bundles' / 'pidkd-0' / 'card.json'
   path.write_text(text)
   with pytest.raises(UserError, match=r'card\.json'):
-    runs.find([tmp_path])
+    run_folder.find([tmp_path])
 
 
 def test_damaged_outputs_are_named(tmp_path):
   path = folders.run(tmp_path / 'run', [A]) / 'outputs' / 'pidkd-0.npz'
   path.write_bytes(path.read_bytes()[:100])
-  run = runs.read(tmp_path / 'run')
+  run = run_folder.read(tmp_path / 'run')
   with pytest.raises(UserError, match=r'pidkd-0\.npz.* is damaged'):
     _ = run.trials[0].outputs
 
 
 def test_the_size_comes_from_settings_or_from_the_network(tmp_path):
   label = folders.Label('a', trials=(0,), size=(3, 2), hyperparameters={'num_projectors': 4})
-  run = runs.read(folders.run(tmp_path / 'run', [label, folders.Label('b', trials=(0,))]))
-  assert [trial.projectors for trial in run.trials] == [(4, 2), None]
+  run = run_folder.read(folders.run(tmp_path / 'run', [label, folders.Label('b', trials=(0,))]))
+  assert [trial.projector_size for trial in run.trials] == [(4, 2), None]

@@ -2,17 +2,17 @@ import csv
 
 import pytest
 
-from pidkd_jax.report import sheet
+from pidkd_jax.report import table
 
 COLUMNS = [
-  sheet.words('', ['a|b', 'c']),
-  sheet.numbers('top-1 (%)', [[50.0, 52.0], [60.0]], 2),
-  sheet.numbers('parameters', [[0.1, 0.1], []], 3),
+  table.text_column('', ['a|b', 'c']),
+  table.mean_column('top-1 (%)', [[50.0, 52.0], [60.0]], 2),
+  table.mean_column('parameters', [[0.1, 0.1], []], 3),
 ]
 
 
 def test_markdown_has_means_and_spreads_and_aligned_bars():
-  lines = sheet.markdown(COLUMNS).splitlines()
+  lines = table.to_markdown(COLUMNS).splitlines()
   assert len({len(line) for line in lines}) == 1
   assert lines[0].startswith('|      | top-1 (%)    | parameters |')
   assert lines[2] == '| a\\|b | 51.00 ± 1.41 | 0.100      |'
@@ -20,7 +20,7 @@ def test_markdown_has_means_and_spreads_and_aligned_bars():
 
 
 def test_csv_has_numbers_by_themselves(tmp_path):
-  sheet.save(COLUMNS, tmp_path / 'table.csv')
+  table.write_csv(COLUMNS, tmp_path / 'table.csv')
   with (tmp_path / 'table.csv').open(newline='') as file:
     first, second = csv.DictReader(file)
   assert first[''] == 'a|b' and float(first['top-1 (%)']) == 51

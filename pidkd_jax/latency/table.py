@@ -1,0 +1,35 @@
+"""The table of measurements."""
+
+from collections.abc import Sequence
+
+from pidkd_jax.latency.measurement import Measurement
+from pidkd_jax.report.table import Column, mean_column, text_column
+
+
+def columns(measurements: Sequence[Measurement]) -> list[Column]:
+  """Return the table, a row for each measurement."""
+
+  def numbers(heading, values, digits):
+    return mean_column(heading, [[] if v is None else [v] for v in values], digits)
+
+  candidates = [m.candidate for m in measurements]
+  ranges = [m.round_range for m in measurements]
+  return [
+    text_column('network', [candidate.name for candidate in candidates]),
+    text_column('on', [m.platform for m in measurements]),
+    numbers('top-1 (%)', [c.top1 and 100 * c.top1 for c in candidates], 2),
+    numbers('size (MB)', [1e-6 * candidate.size for candidate in candidates], 3),
+    numbers('images', [m.batch_size for m in measurements], 0),
+    numbers('median (ms)', [1e3 * m.median for m in measurements], 3),
+    numbers('95% within (ms)', [1e3 * m.p95 for m in measurements], 3),
+    Column(
+      'rounds (ms)',
+      [f'{1e3 * low:.3f} - {1e3 * high:.3f}' for low, high in ranges],
+      {
+        'fastest round (ms)': [1e3 * low for low, _ in ranges],
+        'slowest round (ms)': [1e3 * high for _, high in ranges],
+      },
+    ),
+    numbers('images/s', [m.batch_size / m.median for m in measurements], 0),
+    numbers('peak memory (MiB)', [2**-20 * m.peak_bytes for m in measurements], 0),
+  ]

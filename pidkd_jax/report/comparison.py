@@ -1,0 +1,95 @@
+"""Runs that one table may compare."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+from pidkd_jax.report.card import Card
+from pidkd_jax.report.run_folder import Run
+from pidkd_jax.report.trial import Trial
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+  """Runs whose members were trained on the same batches under the same teacher.
+
+  Attributes:
+    runs: the runs, at least one.
+  """
+
+  runs: tuple[Run, ...]
+
+  @functools.cached_property
+  def labels(self) -> dict[str, dict[int, Trial]]:
+    """{label: {number: trial}}, labels in the order of the members, trials by number."""
+    labels = {}
+    for run in self.runs:
+      for trial in run.trials:
+        labels.setdefault(trial.label, {})[trial.number] = trial
+    return {label: dict(sorted(trials.items())) for label, trials in labels.items()}
+
+  @property
+  def card(self) -> Card:
+    """The card of the first trial, for entries that all trials share."""
+    return self.runs[0].card
+
+  @property
+  def teacher(self) -> Trial | None:
+    """The teacher, or None if no run describes it."""
+    return next((run.teacher for run in self.runs if run.teacher), None)
+
+  @property
+  def origin(self) -> Trial | None:
+    """The teacher's own teacher, or None if no run describes it."""
+    return next((run.origin for run in self.runs if run.origin), None)
+
+  @property
+  def condensed(self) -> bool:
+    """Whether every student started from its own teacher's bundle."""
+    teacher = (self.card['training']['teacher'] or {}).get('digest')
+    starts = {t.initial_bundle for trials in self.labels.values() for t in trials.values()}
+    return self.teacher is not None and starts == {teacher}
+
+  @property
+  def teacher_name(self) -> str:
+    """The teacher's architecture, or its family; '' without a teacher."""
+    if self.teacher:
+      return self.teacher.network
+    teacher = self.card['training']['teacher']
+    return teacher['model']['family'] if teacher else ''
+
+  @property
+  def title(self) -> str:
+    """Dataset, students and teacher in one line."""
+    students = dict.fromkeys(
+      trial.network for trials in self.labels.values() for trial in trials.values()
+    )
+    taught = f' taught by {self.teacher_name}' if self.teacher_name else ''
+    return f'{self.card["dataset"]["name"]}: {", ".join(students)}{taught}'
+
+  def accepts(self, run: Run) -> bool:
+    """Return whether a run has the same batches and adds trials that contradict none here."""
+    if run.pairing_key != self.runs[0].pairing_key:
+      return False
+    for trial in run.trials:
+      trials = self.labels.get(trial.label, {})
+      if trial.number in trials or any(t.settings != trial.settings for t in trials.values()):
+        return False
+    return True
+
+
+def compare(runs: Sequence[Run]) -> list[Comparison]:
+  """Group runs into comparisons, in their order.
+
+  The parts of a cohort that was split by memory come together again. A run opens a comparison of
+  its own if it repeats a trial, or if its settings for a label differ.
+  """
+  comparisons = []
+  for run in runs:
+    for i, comparison in enumerate(comparisons):
+      if comparison.accepts(run):
+        comparisons[i] = Comparison((*comparison.runs, run))
+        break
+    else:
+      comparisons.append(Comparison((run,)))
+  return comparisons

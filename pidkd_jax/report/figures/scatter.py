@@ -1,0 +1,91 @@
+"""Points of the scatter figures: one mean for each label, with standard deviations."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.text import Annotation
+
+from pidkd_jax.report.label_placement import Point
+from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style
+from pidkd_jax.report.trial import Trial
+
+
+def top1(trials: Sequence[Trial]) -> list[float]:
+  """Return the top-1 of each trial, in percent."""
+  return [100 * trial.value('results', 'top1') for trial in trials]
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+  """Return the sample standard deviation; 0 for one value, which draws no error bar."""
+  return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def draw(
+  axes: Axes,
+  values: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+  styles: Mapping[str, Style],
+) -> dict[str, Point]:
+  """Draw means with horizontal and vertical standard deviations.
+
+  Args:
+    axes: the axes to draw in.
+    values: {label: (x of each trial, y of each trial)}.
+    styles: {label: style}.
+
+  Returns:
+    {label: point}.
+  """
+  points = {}
+  for label, (x, y) in values.items():
+    style = styles[label]
+    point = Point(
+      float(np.mean(x)), float(np.mean(y)), standard_deviation(x), standard_deviation(y)
+    )
+    axes.errorbar(
+      point.x,
+      point.y,
+      xerr=point.dx or None,
+      yerr=point.dy or None,
+      fmt=style.marker,
+      color=style.colour,
+      markersize=9 if style.prominent else 6,
+      markeredgecolor='white',
+      markeredgewidth=0.8,
+      elinewidth=1.1,
+      capsize=2.5,
+      zorder=style.zorder + 1,
+    )
+    points[label] = point
+  axes.grid(alpha=0.25)
+  axes.spines[['top', 'right']].set_visible(False)
+  axes.margins(0.12)
+  return points
+
+
+def draw_teacher(axes: Axes, teacher: Trial | None) -> Annotation | None:
+  """Draw a line at the teacher's top-1, named with its size.
+
+  Args:
+    axes: the axes to draw in.
+    teacher: the teacher, or None.
+
+  Returns:
+    The line's text; None if the teacher's top-1 is not there.
+  """
+  if teacher is None or teacher.value('results', 'top1') is None:
+    return None
+  height = 100 * teacher.value('results', 'top1')
+  size = teacher.value('cost', 'parameters')
+  name = f'teacher {teacher.network}' + (f', {1e-6 * size:.3g} M' if size else '')
+  axes.axhline(height, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
+  return axes.annotate(
+    name,
+    (0.995, height),
+    xycoords=('axes fraction', 'data'),
+    xytext=(0, 3),
+    textcoords='offset points',
+    ha='right',
+    fontsize=9,
+    color=TEACHER_COLOUR,
+  )

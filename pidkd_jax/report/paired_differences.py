@@ -1,0 +1,160 @@
+"""Differences in top-1 to a baseline, paired by trial and by test image."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.report import statistics
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.trial import Trial
+
+_DEFAULT_BASELINES = ('simkd', 'scratch')
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+  """A label's top-1 minus the baseline's, in [-1, 1].
+
+  Attributes:
+    mean: mean over the trials that both have.
+    low: lower end of the 95% interval; None if nothing could be resampled.
+    high: upper end of the interval, or None.
+    trials: number of trials that both have.
+  """
+
+  mean: float
+  low: float | None
+  high: float | None
+  trials: int
+
+
+def choose_baseline(comparison: Comparison, requested: str | None) -> str | None:
+  """Return the label that others are compared with.
+
+  Args:
+    comparison: the runs.
+    requested: the label to use; None for simkd, else scratch, else the first label.
+
+  Returns:
+    The label, or None if the comparison lacks the requested one.
+  """
+  labels = comparison.labels
+  if requested:
+    return requested if requested in labels else None
+  return next((label for label in _DEFAULT_BASELINES if label in labels), next(iter(labels)))
+
+
+def require_baseline(comparisons: Sequence[Comparison], requested: str | None) -> None:
+  """Raise UserError if no comparison has the requested baseline."""
+  labels = {label for comparison in comparisons for label in comparison.labels}
+  if requested and requested not in labels:
+    raise unknown_name('baseline', requested, labels)
+
+
+def to_baseline(comparison: Comparison, baseline: str) -> dict[str, Difference]:
+  """Return {label: difference} for every other label that shares a trial with the baseline.
+
+  Raises:
+    UserError: Outputs are damaged, or are those of other images.
+  """
+  return _differences(_pairs(comparison, baseline), has_outputs(comparison))
+
+
+def to_teacher(comparison: Comparison) -> dict[str, Difference]:
+  """Return {label: difference} to the teacher; {} if no run describes it.
+
+  Raises:
+    UserError: Outputs are damaged, or are those of other images.
+  """
+  teacher = comparison.teacher
+  if teacher is None:
+    return {}
+  pairs = {
+    label: [(trial, teacher) for trial in trials.values()]
+    for label, trials in comparison.labels.items()
+  }
+  return _differences(pairs, bool(teacher.outputs) and has_outputs(comparison))
+
+
+def _differences(
+  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], resample_images: bool
+) -> dict[str, Difference]:
+  if not pairs:
+    return {}
+  all_pairs = [pair for label_pairs in pairs.values() for pair in label_pairs]
+  image_means = None
+  if resample_images:
+    first = all_pairs[0][0]
+    for trial in (trial for pair in all_pairs for trial in pair):
+      if not np.array_equal(trial.outputs.label, first.outputs.label):
+        raise UserError(
+          f'the outputs of {trial.name} in {str(trial.folder)!r} are of other images than those of '
+          f'{first.name}; copy the runs again'
+        )
+    gains = [a.outputs.correct.astype(np.int8) - b.outputs.correct for a, b in all_pairs]
+    image_means = statistics.resample_images(np.stack(gains))
+  differences, start = {}, 0
+  for label, label_pairs in pairs.items():
+    gains = np.array(
+      [a.value('results', 'top1') - b.value('results', 'top1') for a, b in label_pairs]
+    )
+    if image_means is not None:
+      means = image_means[start : start + len(label_pairs)]
+    else:
+      means = np.tile(gains[:, None], statistics.RESAMPLES)
+    start += len(label_pairs)
+    low, high = None, None
+    if image_means is not None or len(label_pairs) > 1:
+      low, high = statistics.percentile_interval(statistics.resample_trials(means))
+    differences[label] = Difference(float(gains.mean()), low, high, len(label_pairs))
+  return differences
+
+
+def explain(comparison: Comparison, baseline: str) -> str:
+  """Return, for the reader of the table, how the differences were computed."""
+  counts = {label: len(pairs) for label, pairs in _pairs(comparison, baseline).items()}
+  if not counts:
+    return f'No label shares a trial with {baseline}, so there are no differences to it.'
+  resampled = ['trials'] if max(counts.values()) > 1 else []
+  resampled += ['test images'] if has_outputs(comparison) else []
+  text = (
+    f'The difference to {baseline} is the mean over the trials that both have, each against the '
+    'same trial'
+  )
+  if not resampled:
+    return f'{text}; one trial without its outputs allows no interval.'
+  text += (
+    f'. Its 95% interval comes from {statistics.RESAMPLES:,} resamples of '
+    f'{" and ".join(resampled)}, the same ones for both sides.'
+  )
+  single = [label for label, count in counts.items() if count == 1]
+  if 'trials' not in resampled:
+    text += ' With one trial, the interval does not include the variation between trials.'
+  elif single:
+    text += (
+      f' Only one trial is shared by {", ".join(single)}: '
+      'the interval does not include the variation between trials.'
+    )
+  if 'test images' not in resampled:
+    text += ' The runs kept no outputs, so the test images were not resampled.'
+  if 'trials' in resampled:
+    text += ' With a handful of trials, such an interval is too narrow rather than too wide.'
+  return text
+
+
+def has_outputs(comparison: Comparison) -> bool:
+  """Return whether every trial kept its outputs on the test images."""
+  return all(t.outputs for trials in comparison.labels.values() for t in trials.values())
+
+
+def _pairs(comparison: Comparison, baseline: str) -> dict[str, list[tuple[Trial, Trial]]]:
+  """Return {label: [(its trial, the baseline's trial of the same number)]} of shared trials."""
+  references = comparison.labels[baseline]
+  pairs = {
+    label: [(trial, references[number]) for number, trial in trials.items() if number in references]
+    for label, trials in comparison.labels.items()
+    if label != baseline
+  }
+  return {label: label_pairs for label, label_pairs in pairs.items() if label_pairs}

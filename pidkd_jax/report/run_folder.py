@@ -1,0 +1,179 @@
+"""The folder of a finished run: its trials, its metrics and its teachers."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.report import card
+from pidkd_jax.report.card import Card
+from pidkd_jax.report.trial import TEACHERS, Trial
+from pidkd_jax.training import metrics
+
+# The entries that a report reads of every trial's card.
+_REQUIRED = (
+  'label',
+  'model.family',
+  'dataset.name',
+  'dataset.fingerprint',
+  'training.member.trial',
+  'training.member.hyperparameters',
+  'training.recipe.total_epochs',
+  'training.teacher',
+  *(f'training.{name}' for name in ('seed', 'padding', 'flip', 'holdout')),
+  'results.top1',
+)
+
+# Besides data, teacher and recipe, these decide the batches of a training.
+_BATCHES = ('seed', 'padding', 'flip', 'holdout')
+# Large subfolders of a run, which contain no other run.
+_NOT_SEARCHED = ('bundles', 'checkpoints', 'tensorboard', 'outputs')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+  """A finished run.
+
+  Attributes:
+    folder: the run's folder.
+    trials: the trained members, in their order in the run.
+    rows: the rows of metrics.jsonl.
+    teacher: the teacher; None if no member had one, or if the run does not describe it.
+    origin: the teacher's own teacher, if the run describes it.
+    diverged: {member: the step from which it was left out}.
+  """
+
+  folder: pathlib.Path
+  trials: tuple[Trial, ...]
+  rows: Sequence[metrics.Row]
+  teacher: Trial | None
+  origin: Trial | None = None
+  diverged: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+  @property
+  def card(self) -> Card:
+    """The card of the first trial, for entries that all trials of the run share."""
+    return self.trials[0].card
+
+  @property
+  def pairing_key(self) -> str:
+    """A key that is equal for runs with the same batches and the same teacher."""
+    training = self.card['training']
+    return json.dumps(
+      [
+        self.card['dataset']['fingerprint'],
+        (training['teacher'] or {}).get('digest'),
+        training['recipe'],
+        *(training[name] for name in _BATCHES),
+      ],
+      sort_keys=True,
+    )
+
+
+def read(folder: pathlib.Path) -> Run:
+  """Read a finished run.
+
+  Raises:
+    UserError: A file is damaged.
+  """
+  rows = metrics.read(folder)
+  probes = _locate(folder, 'probe.json')
+  trials = [
+    Trial(
+      folder,
+      path.parent.name,
+      _with_probes(card.read(path, _REQUIRED), path.parent.name, probes),
+    )
+    for path in _card_paths(folder)
+  ]
+  order = {name: i for i, name in enumerate(dict.fromkeys(row['member'] for row in rows))}
+  trials.sort(key=lambda t: (order.get(t.name, len(order)), t.label, t.number))
+  diverged = folder / 'diverged.json'
+  return Run(
+    folder,
+    tuple(trials),
+    rows,
+    *(_read_teacher(folder, name, probes) for name in TEACHERS),
+    card.read(diverged) if diverged.exists() else {},
+  )
+
+
+def find(folders: Sequence[pathlib.Path]) -> tuple[list[Run], list[pathlib.Path]]:
+  """Find the runs in some folders or below them; teachers' trainings are passed over.
+
+  Returns:
+    The finished runs, each once, and the folders of the unfinished ones.
+
+  Raises:
+    UserError: A folder is missing or contains no finished run, or a file is damaged.
+  """
+  runs, unfinished = {}, {}
+  for folder in folders:
+    if not folder.is_dir():
+      raise UserError(f'run {str(folder)!r} is no folder; name the folder of a run or of a study')
+    before = len(runs)
+    for path, finished in _walk(folder):
+      if finished:
+        run = read(path)
+        if all(trial.number >= 0 for trial in run.trials):
+          runs.setdefault(path.resolve(), run)
+      else:
+        unfinished.setdefault(path.resolve(), path)
+    if len(runs) == before and not any(folder.resolve() in (p, *p.parents) for p in runs):
+      raise UserError(
+        f'{str(folder)!r} holds no finished run of students: there is no bundles/*/card.json in it '
+        'or below; finish one, or name another folder'
+      )
+  return list(runs.values()), list(unfinished.values())
+
+
+def _read_teacher(folder: pathlib.Path, name: str, probes: pathlib.Path | None) -> Trial | None:
+  """Return the run's description of a teacher, if it has one."""
+  path = _locate(folder, f'{name}.json')
+  if not path:
+    return None
+  return Trial(path.parent, name, _with_probes(card.read(path, ('model.family',)), name, probes))
+
+
+def _locate(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+  """Return the path of a run's file; for a part of a split cohort it lies one folder higher."""
+  paths = (place / name for place in (folder, folder.parent))
+  return next((path for path in paths if path.exists()), None)
+
+
+def _with_probes(entries: Card, name: str, probes: pathlib.Path | None) -> Card:
+  """Return a card with the accuracies of linear probes on other datasets among its results."""
+  if not probes:
+    return entries
+  accuracies = {
+    dataset: values[name] for dataset, values in card.read(probes).items() if name in values
+  }
+  return {**entries, 'results': {**entries.get('results', {}), 'probe': accuracies}}
+
+
+def _walk(top: pathlib.Path) -> Iterator[tuple[pathlib.Path, bool]]:
+  """Yield (folder, whether it is finished) for each run at or below a folder."""
+  for name, children, files in os.walk(top):
+    folder = pathlib.Path(name)
+    finished = bool(_card_paths(folder))
+    if finished or 'metrics.jsonl' in files:
+      yield folder, finished
+    children[:] = sorted(
+      (child for child in children if child not in _NOT_SEARCHED and not child.startswith('.')),
+      key=_natural_order,
+    )
+
+
+def _natural_order(name: str) -> list[tuple[bool, int, str]]:
+  """Return a sort key that puts part-10 after part-9."""
+  return [
+    (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r'(\d+)', name)
+  ]
+
+
+def _card_paths(folder: pathlib.Path) -> list[pathlib.Path]:
+  # A leading dot marks a bundle that is only partly written.
+  return [path for path in sorted(folder.glob('bundles/*/card.json')) if path.parent.name[0] != '.']

@@ -1,0 +1,248 @@
+"""The full report of one run or of many."""
+
+import pathlib
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.report import (
+  paired_differences,
+  protocol,
+  published_results,
+  run_folder,
+  size_grid,
+  table,
+)
+from pidkd_jax.report.comparison import Comparison, compare
+from pidkd_jax.report.figures import FIGURES, SAVEFIG_OPTIONS
+from pidkd_jax.report.published_results import PublishedResults
+from pidkd_jax.report.run_folder import Run
+from pidkd_jax.report.table import Column
+from pidkd_jax.report.tables import accuracy, condensed, cost, overview, settings
+
+_OVERVIEW = (
+  'Each row is one comparison: its entries were trained on the same batches under one teacher. '
+  'Rows are not paired with each other.'
+)
+_MEASURES = (
+  'Entries are means ± sample standard deviations over n trials, of the network that the selection '
+  'names. Agreement is the share of test images on which student and teacher predict the same '
+  'class. ECE is the expected calibration error in 15 bins. The alignment error is the squared '
+  "distance to the teacher's map, divided by the squared norm of that map. The best epoch on the "
+  'test images is optimistic, as those images picked it.'
+)
+_COST = (
+  "Own updates are a member's forward and backward passes, estimated from a sample of steps. The "
+  "teacher's passes are made once for the whole cohort. Their seconds are shared equally among its "
+  'members, even those that do not use the teacher.'
+)
+_MEMORY = (
+  " Memory is that of one member's training step as XLA plans it for the compiled update; that of "
+  'the teacher and of other members is not included.'
+)
+
+
+def study(
+  folders: Sequence[pathlib.Path],
+  out: pathlib.Path,
+  baseline: str | None = None,
+  published: pathlib.Path | None = None,
+) -> str:
+  """Write report.md, a CSV file of each table and PNG figures, from run folders alone.
+
+  Runs are compared in one table if they have the same batches and the same teacher. Several
+  comparisons get a section of the report and a folder below `out` each.
+
+  Args:
+    folders: folders of runs, or of studies that contain runs.
+    out: the folder to write into.
+    baseline: the label that others are compared with; None for simkd, else scratch, else the
+      first.
+    published: a CSV file of results from elsewhere (see `published_results.read`), or None.
+
+  Returns:
+    The report as Markdown.
+
+  Raises:
+    UserError: There are no runs, a name is unknown, a file is damaged, or `out` cannot be written.
+
+  Example:
+    >>> text = study([pathlib.Path('runs/methods')], pathlib.Path('out'))  # doctest: +SKIP
+  """
+  runs, unfinished = run_folder.find(folders)
+  comparisons = compare(runs)
+  paired_differences.require_baseline(comparisons, baseline)
+  literature = _read_published(published, comparisons)
+  items = [f'- Made by `{_command(folders, out, baseline, published)}`.']
+  if unfinished:
+    items.append(f'- Left out, as they are not finished: {_format_paths(unfinished)}.')
+  parts = ['# Report', '\n'.join(items)]
+  _read_outputs(runs)
+  try:
+    out.mkdir(parents=True, exist_ok=True)
+    if len(comparisons) > 1:
+      parts += _overview(comparisons, out)
+    for comparison, heading, name in zip(
+      comparisons, _headings(comparisons), _folder_names(comparisons), strict=True
+    ):
+      section = _Section(comparison, baseline, literature, out, out / name)
+      parts += [f'## {heading}', *section.write()]
+    text = '\n\n'.join(parts) + '\n'
+    (out / 'report.md').write_text(text)
+  except OSError as error:
+    raise UserError(
+      f'--out {str(out)!r} cannot be written: {error.strerror or error}; name another folder'
+    ) from error
+  return text
+
+
+class _Section:
+  """The report of one comparison; its files go to `folder`, within `out`."""
+
+  def __init__(
+    self,
+    comparison: Comparison,
+    requested: str | None,
+    published: PublishedResults | None,
+    out: pathlib.Path,
+    folder: pathlib.Path,
+  ):
+    self._comparison = comparison
+    self._requested = requested
+    self._baseline = paired_differences.choose_baseline(comparison, requested)
+    self._published = published
+    self._out = out
+    self._folder = folder
+
+  def write(self) -> list[str]:
+    """Write the files and return the section's paragraphs."""
+    self._folder.mkdir(exist_ok=True)
+    return [
+      self._protocol(),
+      *self._accuracy(),
+      *self._condensed(),
+      *self._sizes(),
+      *self._cost(),
+      '### Settings',
+      self._table('settings', settings.columns(self._comparison)),
+      '### Figures',
+      *self._figures(),
+    ]
+
+  def _table(self, name: str, columns: Sequence[Column]) -> str:
+    table.write_csv(columns, self._folder / f'{name}.csv')
+    return table.to_markdown(columns)
+
+  def _protocol(self) -> str:
+    items = [
+      *protocol.sentences(self._comparison),
+      f'Runs: {_format_paths(run.folder for run in self._comparison.runs)}.',
+      protocol.SHARED,
+    ]
+    return '\n'.join(f'- {item}' for item in items)
+
+  def _accuracy(self) -> list[str]:
+    columns = accuracy.columns(self._comparison, self._baseline, self._published)
+    parts = ['### Accuracy', self._table('main', columns), _MEASURES]
+    if self._baseline is None:
+      parts.append(f'There is no {self._requested} here to compare with.')
+    elif len(self._comparison.labels) > 1:
+      parts.append(paired_differences.explain(self._comparison, self._baseline))
+    if self._published:
+      parts.append(self._published.note)
+    return parts
+
+  def _condensed(self) -> list[str]:
+    columns = condensed.columns(self._comparison)
+    if not columns:
+      return []
+    sentences = '\n'.join(f'- {sentence}' for sentence in condensed.sentences(self._comparison))
+    return ['### Against the bundle', self._table('condensed', columns), sentences]
+
+  def _sizes(self) -> list[str]:
+    parts = []
+    for number, grid in enumerate(size_grid.find_grids(self._comparison), start=1):
+      name = 'sizes' if number == 1 else f'sizes-{number}'
+      parts += ['### Size of the projectors', self._table(name, grid.columns()), grid.choice]
+    return parts
+
+  def _cost(self) -> list[str]:
+    columns = cost.columns(self._comparison)
+    has_memory = any('memory' in column.heading for column in columns)
+    note = _COST + (_MEMORY if has_memory else '')
+    return ['### Cost of training', self._table('cost', columns), note]
+
+  def _figures(self) -> list[str]:
+    parts = []
+    for name, draw in FIGURES.items():
+      drawn = draw(self._comparison, self._baseline)
+      if drawn:
+        figure, caption = drawn
+        path = self._folder / f'{name}.png'
+        figure.savefig(path, **SAVEFIG_OPTIONS)
+        parts += [
+          f'![{name}]({path.relative_to(self._out).as_posix()})',
+          f'*{caption} {protocol.SHARED}*',
+        ]
+    return parts
+
+
+def _read_outputs(runs: Iterable[Run]) -> None:
+  """Read all outputs, so that a damaged file raises before anything is written."""
+  for trial in (trial for run in runs for trial in (*run.trials, run.teacher) if trial):
+    _ = trial.outputs
+
+
+def _overview(comparisons: Sequence[Comparison], out: pathlib.Path) -> list[str]:
+  columns = overview.columns(dict(zip(_headings(comparisons), comparisons, strict=True)))
+  table.write_csv(columns, out / 'overview.csv')
+  return ['## Overview', table.to_markdown(columns), _OVERVIEW]
+
+
+def _read_published(
+  path: pathlib.Path | None, comparisons: Sequence[Comparison]
+) -> PublishedResults | None:
+  if path is None:
+    return None
+  if len(comparisons) > 1:
+    raise UserError(
+      f'--published is for one comparison and the runs make {len(comparisons)}; report them one '
+      'by one'
+    )
+  return published_results.read(path, ['teacher', *comparisons[0].labels])
+
+
+def _headings(comparisons: Sequence[Comparison]) -> list[str]:
+  """Return the sections' headings, numbered, as two may differ only in the recipe."""
+  headings = []
+  for number, comparison in enumerate(comparisons, start=1):
+    training = comparison.card['training']
+    epochs = training['recipe']['total_epochs']
+    heading = f'{comparison.title}, {epochs} epochs, seed {training["seed"]}'
+    headings.append(heading if len(comparisons) == 1 else f'{number}. {heading}')
+  return headings
+
+
+def _folder_names(comparisons: Sequence[Comparison]) -> list[str]:
+  """Return the names of the sections' folders; '' for a single comparison."""
+  if len(comparisons) == 1:
+    return ['']
+  names = []
+  for number, comparison in enumerate(comparisons, start=1):
+    student = comparison.runs[0].trials[0].network
+    epochs = comparison.card['training']['recipe']['total_epochs']
+    words = [str(number), comparison.teacher_name, student, f'{epochs}epochs']
+    names.append(re.sub(r'[^\w.+-]', '.', '-'.join(word for word in words if word)))
+  return names
+
+
+def _command(folders, out, baseline, published) -> str:
+  words = ['pidkd', 'report', *map(str, folders), '--out', str(out)]
+  words += ['--baseline', baseline] if baseline else []
+  words += ['--published', str(published)] if published else []
+  return shlex.join(words)
+
+
+def _format_paths(paths: Iterable[pathlib.Path]) -> str:
+  return ', '.join(f'`{path}`' for path in paths)

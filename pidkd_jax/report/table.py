@@ -1,0 +1,88 @@
+"""Tables, as Markdown for readers and as CSV for programs."""
+
+import csv
+import dataclasses
+import math
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+  """A column of a table.
+
+  Attributes:
+    heading: the heading in Markdown.
+    cells: the cells in Markdown, one for each row.
+    values: {heading: values} of the CSV columns, one value for each row; None for an empty cell.
+  """
+
+  heading: str
+  cells: Sequence[str]
+  values: Mapping[str, Sequence[float | str | None]]
+
+
+def text_column(heading: str, cells: Sequence[str]) -> Column:
+  """Return a column of text."""
+  return Column(heading, cells, {heading: cells})
+
+
+def mean_column(heading: str, values: Sequence[Sequence[float]], digits: int) -> Column:
+  """Return a column of means ± sample standard deviations.
+
+  Args:
+    heading: the heading, with the unit.
+    values: for each row one value a trial; an empty sequence makes an empty cell.
+    digits: digits after the decimal point.
+  """
+  means = [statistics.mean(row) if row else None for row in values]
+  deviations = [statistics.stdev(row) if len(row) > 1 else None for row in values]
+  return Column(
+    heading,
+    [format_mean(row, digits) for row in values],
+    {heading: means, f'{heading}, standard deviation': deviations},
+  )
+
+
+def format_mean(values: Sequence[float], digits: int) -> str:
+  """Format mean ± sample standard deviation; equal values have no deviation to show.
+
+  Example:
+    >>> format_mean([50.0, 52.0], digits=2)
+    '51.00 ± 1.41'
+  """
+  if not values:
+    return ''
+  text = f'{statistics.mean(values):.{digits}f}'
+  if len(values) > 1 and not math.isclose(min(values), max(values)):
+    text += f' ± {statistics.stdev(values):.{digits}f}'
+  return text
+
+
+def to_markdown(columns: Sequence[Column]) -> str:
+  """Return the table as Markdown with aligned bars."""
+  lines = zip(*([column.heading, *column.cells] for column in columns), strict=True)
+  rows = [[cell.replace('|', '\\|') for cell in line] for line in lines]
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  rows.insert(1, ['-' * width for width in widths])
+  return '\n'.join(
+    '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + ' |'
+    for row in rows
+  )
+
+
+def write_csv(columns: Sequence[Column], path: pathlib.Path) -> None:
+  """Write the values as CSV, without columns that are empty in every row."""
+  table = {
+    heading: values
+    for column in columns
+    for heading, values in column.values.items()
+    if any(value is not None for value in values)
+  }
+  with path.open('w', newline='') as file:
+    writer = csv.writer(file, lineterminator='\n')
+    writer.writerow(table)
+    for row in zip(*table.values(), strict=True):
+      # Ten digits leave out the noise of binary fractions.
+      writer.writerow([f'{v:.10g}' if isinstance(v, float) else v for v in row])

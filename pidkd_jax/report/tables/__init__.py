@@ -1,0 +1,1 @@
+"""Tables of a comparison: one file for each table, which offers `columns`."""

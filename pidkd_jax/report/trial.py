@@ -1,0 +1,128 @@
+"""A trained network as its run folder describes it."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pidkd_jax.core import npz
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.report.card import Card, optimizer_hparams
+
+# A run describes its teacher, and its teacher's own teacher, in NAME.json and outputs/NAME.npz.
+TEACHERS = ('teacher', 'origin')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outputs:
+  """A network's outputs on the test images.
+
+  Attributes:
+    label: int [N], the true classes.
+    predicted: int [N], the predicted classes.
+    confidence: float [N], the softmax probabilities of the predictions.
+    pooled: float [M, C], the classifier's inputs for the first M <= N images.
+  """
+
+  label: np.ndarray
+  predicted: np.ndarray
+  confidence: np.ndarray
+  pooled: np.ndarray
+
+  @property
+  def correct(self) -> np.ndarray:
+    """bool [N], whether each prediction is right."""
+    return self.label == self.predicted
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+  """One trained member of a run, or a teacher.
+
+  Attributes:
+    folder: the run's folder.
+    name: the name of its bundle and of its outputs.
+    card: the card of its bundle.
+  """
+
+  folder: pathlib.Path
+  name: str
+  card: Card
+
+  @property
+  def label(self) -> str:
+    """The name of its setting in tables and figures; trials of one setting share it."""
+    return self.card['label']
+
+  @property
+  def is_teacher(self) -> bool:
+    """Whether this is a teacher rather than a member of the run."""
+    return self.name in TEACHERS
+
+  @property
+  def number(self) -> int:
+    """The trial's number within its label."""
+    return self.card['training']['member']['trial']
+
+  @property
+  def settings(self) -> dict[str, Any]:
+    """All that the trials of one label have in common."""
+    member = self.card['training']['member']
+    return {
+      **{key: member[key] for key in member if key not in ('trial', 'optimizer', 'numbers')},
+      'optimizer': optimizer_hparams(member),
+      'start': self.initial_bundle,
+    }
+
+  @property
+  def initial_bundle(self) -> str | None:
+    """Digest of the bundle whose student it started from; None for drawn initial weights."""
+    return (self.card['training'].get('start') or {}).get('digest')
+
+  @property
+  def network(self) -> str:
+    """The architecture; an imported bundle may know only its family."""
+    member = self.card.get('training', {}).get('member') or {}
+    return self.card.get('network') or member.get('student') or self.card['model']['family']
+
+  @property
+  def projector_size(self) -> tuple[int, int] | None:
+    """(q, f): number of projectors and size factor; None for a network without projectors."""
+    entries = {**self.card['model'], **self.settings['hyperparameters']}
+    size = tuple(entries.get(name) for name in ('num_projectors', 'factor'))
+    return None if None in size else size
+
+  def value(self, *path: str) -> Any:
+    """Return the card's entry under these keys, or None if there is none.
+
+    Example:
+      >>> Trial(pathlib.Path(), 'kd-0', {'results': {'top1': 0.5}}).value('results', 'top1')
+      0.5
+    """
+    entry = self.card
+    for key in path:
+      entry = entry.get(key) if isinstance(entry, Mapping) else None
+    return entry
+
+  @functools.cached_property
+  def outputs(self) -> Outputs | None:
+    """The outputs on the test images, or None if the run did not keep them.
+
+    Raises:
+      UserError: The file is damaged.
+    """
+    path = self.folder / 'outputs' / f'{self.name}.npz'
+    if not path.exists():
+      return None
+    try:
+      arrays = npz.read(path)
+      outputs = Outputs(**{field.name: arrays[field.name] for field in dataclasses.fields(Outputs)})
+    except (ValueError, KeyError) as error:
+      raise UserError(f'{str(path)!r} is damaged: {error}; remove it, or copy it again') from error
+    # Unsigned integers would wrap around in differences.
+    return dataclasses.replace(
+      outputs, label=outputs.label.astype(int), predicted=outputs.predicted.astype(int)
+    )

@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from pidkd_jax.report import card, run_folder
+from pidkd_jax.report.comparison import compare
+from pidkd_jax.report.tables import settings
+from tests.report import folders
+
+A, B = folders.Label('pidkd', trials=(0, 1)), folders.Label('simkd', trials=(0,))
+
+
+def compared(*paths):
+  runs, _ = run_folder.find(paths)
+  return [
+    {label: list(trials) for label, trials in comparison.labels.items()}
+    for comparison in compare(runs)
+  ]
+
+
+def test_parts_of_a_split_cohort_come_together(tmp_path):
+  folders.run(tmp_path / 'study' / 'cohort' / 'part-1', [A])
+  folders.run(tmp_path / 'study' / 'cohort' / 'part-2', [B])
+  assert compared(tmp_path / 'study') == [{'pidkd': [0, 1], 'simkd': [0]}]
+
+
+@pytest.mark.parametrize(
+  'other',
+  [{'seed': 1}, {'teacher': 'b' * 64}, {'fingerprint': '0' * 64}, {'epochs': 13}],
+)
+def test_runs_on_other_batches_are_not_mixed(tmp_path, other):
+  folders.run(tmp_path / '1', [A])
+  folders.run(tmp_path / '2', [B], **other)
+  assert compared(tmp_path) == [{'pidkd': [0, 1]}, {'simkd': [0]}]
+
+
+def test_the_same_label_with_other_settings_or_the_same_trial_is_not_mixed(tmp_path):
+  folders.run(tmp_path / '1', [A])
+  folders.run(tmp_path / '2', [folders.Label('pidkd', trials=(2,), learning_rate=0.1)])
+  folders.run(tmp_path / '3', [A, B])
+  folders.run(tmp_path / '4', [folders.Label('pidkd', trials=(3,))])
+  assert compared(tmp_path) == [
+    {'pidkd': [0, 1, 3]},
+    {'pidkd': [2]},
+    {'pidkd': [0, 1], 'simkd': [0]},
+  ]
+
+
+def test_older_cards_call_the_optimizers_settings_numbers(tmp_path):
+  folders.run(tmp_path / 'old', [folders.Label('pidkd', trials=(0,))])
+  new = folders.run(tmp_path / 'new', [folders.Label('pidkd', trials=(1,))])
+  path = new / 'bundles' / 'pidkd-1' / 'card.json'
+  member = json.loads(path.read_text())['training']['member']
+  assert card.optimizer_hparams(member) == {'learning_rate': 0.05, 'weight_decay': 0.0005}
+
+  def rename(entries):
+    member = entries['training']['member']
+    member['optimizer'] = member.pop('numbers')
+
+  folders.change(new, 'pidkd-1', rename)
+  assert card.optimizer_hparams(json.loads(path.read_text())['training']['member']) == {
+    'learning_rate': 0.05,
+    'weight_decay': 0.0005,
+  }
+  runs, _ = run_folder.find([tmp_path])
+  [comparison] = compare(runs)  # Equal settings under both names are one label's trials.
+  cells = {column.heading: column.cells for column in settings.columns(comparison)}
+  assert (cells['learning rate'], cells['weight decay']) == (['0.05'], ['0.0005'])
