@@ -1,1 +1,8 @@
-"""Devices, processes and signals: how one training runs on several of them."""
+"""Devices, processes and signals: how a training uses several devices and stops safely.
+
+- `devices`: shard each batch over the devices, and replicate all else.
+- `device_groups`: run several trainings at once, each on its own devices.
+- `processes`: let several processes train as one.
+- `preemption`: turn SIGTERM and Ctrl-C into a request that training loops read.
+- `determinism`: make GPU programs give bit-identical results.
+"""

@@ -1,4 +1,4 @@
-"""GPU programs that give the same bits every time."""
+"""Bit-identical results of GPU programs."""
 
 import os
 
@@ -6,30 +6,30 @@ import jax
 
 from pidkd_jax.core.errors import UserError
 
-# It has no effect but on GPUs, where it also turns off tuning by time and implies
-# --xla_gpu_exclude_nondeterministic_ops: what has no deterministic form does not compile.
+# The flag affects only GPUs. It also turns off autotuning, and implies
+# --xla_gpu_exclude_nondeterministic_ops: operations without a deterministic form fail to compile.
 _FLAG = '--xla_gpu_deterministic_ops=true'
 
 
 def require() -> None:
-  """Makes XLA's programs for GPUs deterministic, in this process and from its start on.
+  """Make XLA's GPU programs deterministic for the whole life of this process.
 
   Raises:
-    UserError: JAX is at work already, and has read its flags without this one.
+    UserError: JAX has started, and has read its flags without this one.
   """
   flags = os.environ.get('XLA_FLAGS', '').split()
   if _FLAG in flags:
     return
-  if _started():
+  if _jax_has_started():
     raise UserError(
-      f'deterministic is set when JAX is at work already; set XLA_FLAGS={_FLAG} before it starts'
+      f'deterministic is set after JAX has started; set XLA_FLAGS={_FLAG} before it starts'
     )
-  # Of a flag that is there twice the last one counts.
+  # Where a flag is given twice, XLA takes the last one.
   os.environ['XLA_FLAGS'] = ' '.join([*flags, _FLAG])
 
 
-def _started() -> bool:
-  """Whether JAX has a backend, and XLA read its flags: then this setting may not change."""
+def _jax_has_started() -> bool:
+  """Return whether JAX has a backend: XLA has then read its flags, and this setting is fixed."""
   count = jax.config.jax_num_cpu_devices
   try:
     jax.config.update('jax_num_cpu_devices', count + 2)

@@ -1,4 +1,4 @@
-"""Several trainings at once, each on a group of devices of its own."""
+"""Run several trainings at once, each on its own group of devices."""
 
 import concurrent.futures
 import logging
@@ -10,26 +10,26 @@ from pidkd_jax.parallel.preemption import Preemption
 
 logger = logging.getLogger(__name__)
 
-# The main thread does not sleep for longer: a signal that comes just before it falls asleep, or to
-# another thread, does not wake it, and Python's handlers run in it alone.
-_ASLEEP_SECONDS = 0.2
+# Python runs signal handlers in the main thread alone. A signal that arrives just before that
+# thread sleeps, or in another thread, does not wake it. So the main thread never sleeps for longer.
+_POLL_SECONDS = 0.2
 
-# A training; it stops where the interruption wants it to, or without one notes signals itself.
+# A training. It stops when the preemption requests it, or watches for signals itself if given None.
 Job = Callable[[Preemption | None], None]
 
 
 def run_jobs(groups: Sequence[DeviceGroup], jobs: Iterable[Job]) -> None:
-  """Does all jobs; each group that is free takes the next one, in a thread of its own.
+  """Run all jobs: each free group takes the next one, in a thread of its own.
 
-  A signal stops all groups, and so does a job that fails: each saves first.
+  A signal stops all groups, and so does a job that fails. Every group saves before it stops.
 
   Args:
-    groups: of devices; a single one works in the calling thread.
-    jobs: that do not depend on one another.
+    groups: the groups of devices; a single group works in the calling thread.
+    jobs: trainings that do not depend on one another.
 
   Raises:
-    Stopped: on SIGTERM or SIGINT, when all groups have saved.
-    Exception: of the first job that failed.
+    Stopped: SIGTERM or SIGINT arrived, and all groups have saved.
+    Exception: the exception of the first job that failed.
   """
   jobs = iter(jobs)
   if len(groups) == 1:
@@ -37,32 +37,32 @@ def run_jobs(groups: Sequence[DeviceGroup], jobs: Iterable[Job]) -> None:
       job(None)
     return
   failures: list[Exception] = []
-  with Preemption(at_once=True) as interruption:
+  with Preemption(second_ends_process=True) as preemption:
     with concurrent.futures.ThreadPoolExecutor(len(groups)) as pool:
-      working = [pool.submit(_work, group, jobs, interruption, failures) for group in groups]
-      while concurrent.futures.wait(working, _ASLEEP_SECONDS).not_done:
+      workers = [pool.submit(_work, group, jobs, preemption, failures) for group in groups]
+      while concurrent.futures.wait(workers, _POLL_SECONDS).not_done:
         pass
   if failures:
     raise failures[0]
-  if interruption.signal:
+  if preemption.signal:
     raise Stopped(
-      f'stopped by {interruption.signal.name}; all groups of devices have saved, the same command '
+      f'stopped by {preemption.signal.name}; all groups of devices have saved, the same command '
       'goes on from there',
-      status=128 + interruption.signal,
+      status=128 + preemption.signal,
     )
 
 
 def _work(
-  group: DeviceGroup, jobs: Iterator[Job], interruption: Preemption, failures: list[Exception]
+  group: DeviceGroup, jobs: Iterator[Job], preemption: Preemption, failures: list[Exception]
 ) -> None:
-  """Does one job after the other on a group; `jobs` and `failures` are those of all groups."""
+  """Run one job after another on a group; all groups share `jobs` and `failures`."""
   try:
-    with group.entered():
-      while not interruption.requested and (job := next(jobs, None)):
-        job(interruption)
+    with group.activate():
+      while not preemption.requested and (job := next(jobs, None)):
+        job(preemption)
   except Stopped:
-    pass  # As was wanted.
+    pass  # The job has saved, as requested.
   except Exception as error:
     failures.append(error)
-    interruption.request()
-    logger.warning('%s; the others save and stop', error)
+    preemption.request()
+    logger.warning('%s; the other groups save and stop', error)

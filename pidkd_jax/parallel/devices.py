@@ -1,12 +1,13 @@
-"""One training on several devices: each batch is split over them, all else lies on every one.
+"""Train on several devices: each batch is sharded over them, and all else is replicated.
 
-Several trainings at once take a group of devices each, and no program of one has a device of
-another. With several processes (`processes`) the devices are those of all of them, in one group.
-Each process holds all data, but for those that are streamed, of which it reads what its own devices
-take.
+- Several trainings at once take one group of devices each. No program of one group uses a device of
+  another.
+- With several processes (`processes`), the devices of all of them form one group.
+- Every process holds all data. Where data are streamed, it reads only the examples of its own
+  devices.
 
-What is computed is defined on the whole batch (BatchNorm's statistics and a method's relations
-between examples too), so their number changes results by rounding alone.
+All results are defined on the whole batch, including BatchNorm's statistics and relations between
+examples. So the number of devices changes results only by rounding.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import processes
 
 _AXIS = 'data'
-_SPLIT, _WHOLE = PartitionSpec(_AXIS), PartitionSpec()
+_SHARDED, _REPLICATED = PartitionSpec(_AXIS), PartitionSpec()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,18 +33,18 @@ class DeviceGroup:
   """Devices that train together.
 
   Attributes:
-    devices: no other group has one of them.
-    first: whether it has the device where JAX makes what has no place of its own.
+    devices: the devices; no two groups share one.
+    is_default: whether the group has JAX's default device.
   """
 
   devices: tuple[jax.Device, ...]
-  first: bool
+  is_default: bool
 
   @contextlib.contextmanager
-  def entered(self) -> Iterator[None]:
-    """Within its context, which is of the calling thread, trainings run on these devices."""
+  def activate(self) -> Iterator[None]:
+    """Run trainings of the calling thread on these devices, within the context."""
     with contextlib.ExitStack() as stack:
-      if not self.first:
+      if not self.is_default:
         stack.enter_context(jax.default_device(self.devices[0]))
       if len(self.devices) > 1:
         mesh = jax.make_mesh(
@@ -57,129 +58,147 @@ class DeviceGroup:
 def use_devices(
   count: int, batch_sizes: Mapping[str, int], groups: int = 1
 ) -> Iterator[tuple[DeviceGroup, ...]]:
-  """The first `count` devices in groups; within its context trainings run on the first group.
+  """Divide the first `count` devices into groups, and train on the first group within the context.
 
   Args:
-    count: of devices; 0 is all of them.
-    batch_sizes: {field: size} of the trainings to come.
-    groups: of equal size.
+    count: the number of devices; 0 for all of them.
+    batch_sizes: {name of the config's field: size} of the trainings to come.
+    groups: the number of groups, all of equal size.
+
+  Yields:
+    The groups.
 
   Raises:
-    UserError: there are fewer devices, they do not make so many groups, or a batch cannot be split
-      over those of a group evenly.
+    UserError: there are fewer devices, they do not form so many groups, or the devices of a group
+      cannot share a batch evenly.
+
+  Example:
+    >>> with use_devices(1, {'batch_size': 64}) as groups:
+    ...   len(groups), count()
+    (1, 1)
   """
-  known = jax.devices()
-  if count > len(known):
-    raise UserError(f'devices is {count}; there {_are(len(known))}, and 0 takes all')
-  if count and count < len(known) and processes.is_multiprocess():
+  available = jax.devices()
+  if count > len(available):
+    number = f'are {len(available)}' if len(available) > 1 else 'is one'
+    raise UserError(f'devices is {count}; there {number}, and 0 takes all')
+  if count and count < len(available) and processes.is_multiprocess():
     raise UserError(
-      f'devices is {count}; {jax.process_count()} processes have {len(known)} and take all: 0'
+      f'devices is {count}; {jax.process_count()} processes have {len(available)} and take all: 0'
     )
-  used = known[: count or len(known)]
+  used = available[: count or len(available)]
   if groups > 1 and processes.is_multiprocess():
     raise UserError(
       f'device_groups is {groups}; {jax.process_count()} processes train as one group: 1'
     )
   if len(used) % groups:
-    ways = ' or '.join(str(ways) for ways in range(1, len(used) + 1) if len(used) % ways == 0)
+    divisors = ' or '.join(str(n) for n in range(1, len(used) + 1) if len(used) % n == 0)
     devices = f'{len(used)} devices make' if len(used) > 1 else 'one device makes'
-    raise UserError(f'device_groups is {groups}; {devices} {ways} of equal size')
+    raise UserError(f'device_groups is {groups}; {devices} {divisors} of equal size')
   size = len(used) // groups
   for field, batch_size in batch_sizes.items():
-    _check(field, batch_size, size, groups)
-  found = tuple(
-    DeviceGroup(tuple(used[start : start + size]), first=start == 0)
+    _check_batch(field, batch_size, size, groups)
+  device_groups = tuple(
+    DeviceGroup(tuple(used[start : start + size]), is_default=start == 0)
     for start in range(0, len(used), size)
   )
-  with found[0].entered():
-    yield found
+  with device_groups[0].activate():
+    yield device_groups
 
 
-def _are(count: int) -> str:
-  return f'are {count}' if count > 1 else 'is one'
-
-
-def _check(field: str, size: int, count: int, groups: int) -> None:
-  if size % count == 0:
+def _check_batch(field: str, batch_size: int, devices: int, groups: int) -> None:
+  if batch_size % devices == 0:
     return
-  below, above = size // count * count, -(-size // count) * count
+  below, above = batch_size // devices * devices, -(-batch_size // devices) * devices
   sizes = f'{below} or {above}' if below else f'{above}'
-  fewer = [fewer for fewer in range(1, count) if size % fewer == 0]
-  sharing = f'{count} devices' if groups == 1 else f'the {count} devices of a group'
+  divisors = [n for n in reversed(range(1, devices)) if batch_size % n == 0]
+  sharing = f'{devices} devices' if groups == 1 else f'the {devices} devices of a group'
   raise UserError(
-    f'{field} is {size}, which {sharing} cannot share evenly; take {sizes}, or devices='
-    f'{" or ".join(str(groups * each) for each in reversed(fewer))}'
+    f'{field} is {batch_size}, which {sharing} cannot share evenly; take {sizes}, or devices='
+    f'{" or ".join(str(groups * n) for n in divisors)}'
   )
 
 
 def count() -> int:
-  """Devices of the trainings in this context."""
-  return jax.sharding.get_abstract_mesh().size if _on_several() else 1
+  """Return the number of devices that a training in this context uses."""
+  return jax.sharding.get_abstract_mesh().size if _has_mesh() else 1
 
 
 def shard_batch(tree: Any) -> Any:
-  """Arrays [B, ...] in a traced function: each device has its part of the examples."""
-  return _constrained(tree, _SPLIT)
+  """Shard arrays [B, ...] of a traced function over the devices, along the first axis."""
+  return _constrain(tree, _SHARDED)
 
 
 def replicate(tree: Any) -> Any:
-  """Arrays in a traced function: every device has all of them."""
-  return _constrained(tree, _WHOLE)
+  """Replicate arrays of a traced function on every device."""
+  return _constrain(tree, _REPLICATED)
 
 
 def put_replicated(tree: Any) -> Any:
-  """Arrays from the host onto every device."""
-  if not _on_several():
+  """Put arrays from the host onto every device."""
+  if not _has_mesh():
     return jax.tree.map(jnp.asarray, tree)
-  everywhere = NamedSharding(jax.sharding.get_mesh(), _WHOLE)
+  sharding = NamedSharding(jax.sharding.get_mesh(), _REPLICATED)
   if not processes.is_multiprocess():
-    return jax.device_put(tree, everywhere)
-  return jax.tree.map(functools.partial(_replicated, everywhere), tree)
+    return jax.device_put(tree, sharding)
+  return jax.tree.map(functools.partial(_put_own_copy, sharding), tree)
 
 
-def _replicated(everywhere: NamedSharding, leaf: Any) -> jax.Array:
-  """An array of which every process has the same copy."""
+def _put_own_copy(sharding: NamedSharding, leaf: Any) -> jax.Array:
+  """Put a leaf onto this process's devices; every process has the same copy of it."""
   if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
     implementation = jax.random.key_impl(leaf)
-    data = _replicated(everywhere, jax.random.key_data(leaf))
+    data = _put_own_copy(sharding, jax.random.key_data(leaf))
     return jax.random.wrap_key_data(data, impl=implementation)
   host = np.asarray(leaf)
-  return jax.make_array_from_callback(host.shape, everywhere, lambda index: host[index])
+  return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
 def local_indices(size: int) -> np.ndarray:
-  """Which of a batch's `size` examples lie on this process's devices, int [n], for `put_sharded`."""
-  index = np.arange(size)
-  if not _on_several() or size % count():
-    return index
-  parts = _parts().addressable_devices_indices_map((size,)).values()
-  return np.unique(np.concatenate([index[part] for part in parts]))
-
-
-def put_sharded(images: np.ndarray, index: np.ndarray, size: int) -> jax.Array:
-  """A batch from the host, each device with its part; whole where it cannot be split evenly.
+  """Return the indices of a batch's examples that this process's devices hold.
 
   Args:
-    images: [n, ...], those of `index`.
-    index: what `local_indices` gives for `size`.
-    size: of the whole batch.
+    size: B, the size of the whole batch.
+
+  Returns:
+    int [n], sorted, for `put_sharded`: all B where the devices cannot share the batch evenly.
   """
-  if not _on_several() or size % count():
+  indices = np.arange(size)
+  if not _has_mesh() or size % count():
+    return indices
+  shards = _batch_sharding().addressable_devices_indices_map((size,)).values()
+  return np.unique(np.concatenate([indices[shard] for shard in shards]))
+
+
+def put_sharded(images: np.ndarray, indices: np.ndarray, size: int) -> jax.Array:
+  """Put a batch from the host onto the devices, one shard on each.
+
+  A batch that the devices cannot share evenly is replicated.
+
+  Args:
+    images: [n, ...], the examples at `indices`.
+    indices: int [n], the result of `local_indices(size)`.
+    size: B, the size of the whole batch.
+
+  Returns:
+    [B, ...].
+  """
+  if not _has_mesh() or size % count():
     return put_replicated(images)
   return jax.make_array_from_callback(
     (size, *images.shape[1:]),
-    _parts(),
-    lambda part: images[np.searchsorted(index, np.arange(size)[part[0]])],
+    _batch_sharding(),
+    lambda shard: images[np.searchsorted(indices, np.arange(size)[shard[0]])],
   )
 
 
-def _parts() -> NamedSharding:
-  return NamedSharding(jax.sharding.get_mesh(), _SPLIT)
+def _batch_sharding() -> NamedSharding:
+  return NamedSharding(jax.sharding.get_mesh(), _SHARDED)
 
 
-def _on_several() -> bool:
+def _has_mesh() -> bool:
+  """Return whether the context has a mesh of several devices."""
   return not jax.sharding.get_abstract_mesh().empty
 
 
-def _constrained(tree: Any, spec: PartitionSpec) -> Any:
-  return jax.lax.with_sharding_constraint(tree, spec) if _on_several() else tree
+def _constrain(tree: Any, spec: PartitionSpec) -> Any:
+  return jax.lax.with_sharding_constraint(tree, spec) if _has_mesh() else tree

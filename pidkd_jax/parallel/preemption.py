@@ -1,46 +1,61 @@
-"""SIGTERM and Ctrl-C as a wish that training loops see between two steps."""
+"""SIGTERM and Ctrl-C as a request that training loops read between two steps."""
 
 import signal
+import threading
 from types import FrameType
 
 
 class Preemption:
-  """Within its context the first SIGTERM or SIGINT is noted; a second one acts as ever.
+  """A context that turns the first SIGTERM or SIGINT into a request to stop.
 
-  Python lets the main thread alone enter it; others may look.
+  A second signal reaches the handlers from before. Off the main thread, where Python allows no
+  signal handlers, the context installs none: only `request` can then ask for a stop. Any thread may
+  read the attributes.
 
   Attributes:
-    wanted: whether loops shall stop.
-    signal: what was noted, or None.
+    requested: whether training loops are to save and stop.
+    signal: the signal that was received, or None.
+
+  Example:
+    >>> with Preemption() as preemption:
+    ...   signal.raise_signal(signal.SIGTERM)
+    ...   preemption.requested, preemption.signal.name
+    (True, 'SIGTERM')
   """
 
-  def __init__(self, at_once: bool = False):
-    """`at_once`: a second signal ends the process, where Ctrl-C would wait for other threads."""
+  def __init__(self, second_ends_process: bool = False):
+    """Create the context.
+
+    Args:
+      second_ends_process: whether a second signal ends the process at once. Otherwise a second
+        Ctrl-C waits for other threads.
+    """
     self.requested = False
     self.signal: signal.Signals | None = None
-    self._at_once = at_once
-    self._before = {}
+    self._second_ends_process = second_ends_process
+    self._previous_handlers = {}
 
   def request(self) -> None:
-    """Wants a stop without a signal."""
+    """Ask for a stop without a signal."""
     self.requested = True
 
   def __enter__(self) -> 'Preemption':
-    for number in (signal.SIGTERM, signal.SIGINT):
-      self._before[number] = signal.signal(number, self._note)
+    if threading.current_thread() is threading.main_thread():
+      for number in (signal.SIGTERM, signal.SIGINT):
+        self._previous_handlers[number] = signal.signal(number, self._receive)
     return self
 
   def __exit__(self, *_) -> None:
     self._restore()
 
-  def _note(self, number: int, frame: FrameType | None) -> None:
+  def _receive(self, number: int, frame: FrameType | None) -> None:
     del frame
     self.signal = signal.Signals(number)
     self.requested = True
     self._restore()
-    for number in self._before if self._at_once else ():
+    for number in self._previous_handlers if self._second_ends_process else ():
       signal.signal(number, signal.SIG_DFL)
 
   def _restore(self) -> None:
-    for number, handler in self._before.items():
+    for number, handler in self._previous_handlers.items():
       signal.signal(number, handler)

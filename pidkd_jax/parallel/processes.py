@@ -1,7 +1,7 @@
 """Several processes that train as one, as on a TPU pod or on the nodes of a cluster.
 
-Each runs the same program and computes its part; the first one alone writes what others read. They
-need a common file system.
+Each process runs the same program and computes its share. Only the primary process writes the files
+that others read, so all of them need a common file system.
 """
 
 import socket
@@ -14,42 +14,47 @@ from jax.experimental import multihost_utils
 
 from pidkd_jax.core.errors import UserError
 
-# A process that is lost is noticed by the others within this time, which ends them.
+# The other processes notice a lost one within this time, and end.
 _HEARTBEAT_SECONDS = 30
 
-# What JAX's processes talk through, as it names them in errors: collectives on CPUs, barriers.
-_TALKERS = ('Gloo', 'CoordinationService')
+# The services by which JAX's processes communicate, as errors name them: Gloo for collectives on
+# CPUs, the coordination service for barriers.
+_SERVICES = ('Gloo', 'CoordinationService')
 
-# So long the others wait for the first one to begin.
+# The other processes wait this long for the primary one to start.
 _JOIN_SECONDS = 300
 
 
-def initialize(recognised: bool, coordinator: str, count: int, index: int) -> None:
-  """Joins the other processes, if there are any; before JAX is used otherwise.
+def initialize(autodetect: bool, coordinator: str, num_processes: int, process_id: int) -> None:
+  """Join the other processes, if there are any. Call it before any other use of JAX.
 
   Args:
-    recognised: whether JAX is to find them by itself (Cloud TPU pods, Slurm, MPI).
-    coordinator: HOST:PORT of the first process, or ''.
-    count: of processes; with `coordinator`.
-    index: of this one, from 0 on; likewise.
+    autodetect: whether JAX is to detect the processes itself (Cloud TPU pods, Slurm, MPI).
+    coordinator: HOST:PORT of process 0, or ''.
+    num_processes: the number of processes; used with `coordinator`.
+    process_id: the number of this process, from 0; used with `coordinator`.
 
   Raises:
-    UserError: they cannot be told or reached.
+    UserError: the processes cannot be detected or reached.
   """
-  if coordinator and not 0 <= index < count:
+  if coordinator and not 0 <= process_id < num_processes:
     raise UserError(
       f'--coordinator={coordinator} needs --num_processes and, below it, --process_id; they are '
-      f'{count} and {index}'
+      f'{num_processes} and {process_id}'
     )
-  if not (recognised or coordinator):
+  if not (autodetect or coordinator):
     return
-  given = {}
+  settings = {}
   if coordinator:
-    if index:  # JAX would end in an abort.
-      _await(coordinator)
-    given = {'coordinator_address': coordinator, 'num_processes': count, 'process_id': index}
+    if process_id:  # JAX would abort where the coordinator does not answer.
+      _wait_for(coordinator)
+    settings = {
+      'coordinator_address': coordinator,
+      'num_processes': num_processes,
+      'process_id': process_id,
+    }
   try:
-    jax.distributed.initialize(**given, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS)
+    jax.distributed.initialize(**settings, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS)
   except (ValueError, RuntimeError) as error:
     raise UserError(
       f'the other processes cannot be joined ({" ".join(str(error).split())[:200]}); give '
@@ -57,8 +62,8 @@ def initialize(recognised: bool, coordinator: str, count: int, index: int) -> No
     ) from error
 
 
-def _await(coordinator: str) -> None:
-  """Returns when the coordinator answers."""
+def _wait_for(coordinator: str) -> None:
+  """Return when the coordinator answers."""
   host, _, port = coordinator.rpartition(':')
   if not host or not port.isdigit():
     raise UserError(f'--coordinator={coordinator} is not HOST:PORT')
@@ -77,47 +82,58 @@ def _await(coordinator: str) -> None:
 
 
 def is_initialized() -> bool:
-  """Whether there are others; asking does not start a backend."""
+  """Return whether this process has joined others, without starting a backend."""
   return jax.distributed.is_initialized()
 
 
 def is_peer_failure(error: Exception) -> bool:
-  """Whether an error says that another process does not answer, in a collective or a barrier."""
-  return is_initialized() and any(name in str(error) for name in _TALKERS)
+  """Return whether an error says that another process failed in a collective or a barrier."""
+  return is_initialized() and any(name in str(error) for name in _SERVICES)
 
 
 def is_multiprocess() -> bool:
+  """Return whether several processes train as one."""
   return is_initialized() and jax.process_count() > 1
 
 
 def is_primary() -> bool:
-  """Whether this process is the one that writes."""
+  """Return whether this process is the one that writes."""
   return not is_multiprocess() or jax.process_index() == 0
 
 
-def barrier(where: str) -> None:
-  """Returns when every process has come to this place."""
+def barrier(name: str) -> None:
+  """Return when every process has reached the barrier of this name."""
   if is_multiprocess():
-    multihost_utils.sync_global_devices(where)
+    multihost_utils.sync_global_devices(name)
 
 
-def primary_first(where: str, function: Callable, *args, **kwargs):
-  """Calls a function in the first process, and when that is done in the others."""
+def primary_first(name: str, function: Callable, /, *args, **kwargs):
+  """Call a function in the primary process, and after that in the others.
+
+  Args:
+    name: of the barrier between the two.
+    function: the function.
+    *args: its arguments.
+    **kwargs: its keyword arguments.
+
+  Returns:
+    Its result in this process.
+  """
   if is_primary():
     result = function(*args, **kwargs)
-  barrier(where)
+  barrier(name)
   return result if is_primary() else function(*args, **kwargs)
 
 
-def minimum(mebibytes: int) -> int:
-  """The smallest of the numbers of all processes, in every process."""
+def minimum(value: int) -> int:
+  """Return the smallest value of all processes, in every process; it must fit into int32."""
   if not is_multiprocess():
-    return mebibytes
-  return int(multihost_utils.process_allgather(np.array(mebibytes, np.int32)).min())
+    return value
+  return int(multihost_utils.process_allgather(np.array(value, np.int32)).min())
 
 
-def any_process(*said: bool) -> list[bool]:
-  """What at least one process says, in every process."""
+def any_process(*flags: bool) -> list[bool]:
+  """Return, in every process, which flags at least one process has set."""
   if not is_multiprocess():
-    return list(said)
-  return multihost_utils.process_allgather(np.array(said)).any(axis=0).tolist()
+    return list(flags)
+  return multihost_utils.process_allgather(np.array(flags)).any(axis=0).tolist()

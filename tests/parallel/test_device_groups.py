@@ -1,4 +1,4 @@
-"""Jobs side by side; `test_devices.py` trains in groups of devices."""
+"""Jobs on several groups at once; `test_devices.py` trains on groups of devices."""
 
 import signal
 import threading
@@ -14,7 +14,7 @@ from pidkd_jax.parallel.devices import DeviceGroup
 
 @pytest.fixture
 def groups():
-  return [DeviceGroup((jax.devices()[0],), first=number == 0) for number in range(3)]
+  return [DeviceGroup((jax.devices()[0],), is_default=number == 0) for number in range(3)]
 
 
 def wait_for(condition):
@@ -24,14 +24,14 @@ def wait_for(condition):
     time.sleep(0.001)
 
 
-def test_all_jobs_are_done_once_each_in_another_thread(groups):
-  done, together = [], threading.Barrier(3, timeout=60)
+def test_each_job_runs_once_off_the_main_thread(groups):
+  done, barrier = [], threading.Barrier(3, timeout=60)
 
   def job(number):
-    def run(interruption):
+    def run(preemption):
       if number < 3:
-        together.wait()  # Three at a time.
-      assert not interruption.requested
+        barrier.wait()  # Three jobs run at a time.
+      assert not preemption.requested
       done.append((number, threading.current_thread()))
 
     return run
@@ -41,41 +41,45 @@ def test_all_jobs_are_done_once_each_in_another_thread(groups):
   assert threading.main_thread() not in {thread for _, thread in done}
 
 
-def test_a_single_group_works_here_and_each_job_notes_signals(groups):
+def test_a_single_group_runs_in_this_thread_and_its_jobs_watch_for_signals(groups):
   done = []
-  device_groups.run_jobs(groups[:1], [lambda i: done.append((i, threading.current_thread()))] * 2)
+
+  def job(preemption):
+    done.append((preemption, threading.current_thread()))
+
+  device_groups.run_jobs(groups[:1], [job, job])
   assert done == [(None, threading.main_thread())] * 2
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_all_and_the_jobs_ahead(groups, number):
-  begun, saved, together = [], [], threading.Barrier(3, timeout=60)
+def test_a_signal_stops_all_groups_and_starts_no_further_job(groups, number):
+  started, saved, barrier = [], [], threading.Barrier(3, timeout=60)
   before = signal.getsignal(number)
 
-  def job(interruption):
-    begun.append(1)
-    if together.wait() == 0:
-      # To this thread: the main one sleeps on, as it does where a signal comes too early.
+  def job(preemption):
+    started.append(1)
+    if barrier.wait() == 0:
+      # A signal to this thread leaves the main thread asleep, as a signal that is too early does.
       signal.pthread_kill(threading.get_ident(), number)
-    wait_for(lambda: interruption.requested)
+    wait_for(lambda: preemption.requested)
     saved.append(1)
     raise Stopped('at step 3', 128 + number)
 
   with pytest.raises(Stopped, match=f'stopped by {number.name}; all groups .* saved') as stopped:
     device_groups.run_jobs(groups, [job] * 5)
   assert stopped.value.status == 128 + number
-  assert len(begun) == len(saved) == 3
+  assert len(started) == len(saved) == 3
   assert signal.getsignal(number) == before
 
 
-def test_what_fails_is_told_when_the_others_have_saved(groups):
+def test_a_failure_is_raised_when_the_other_groups_have_saved(groups):
   saved = []
 
-  def fail(interruption):
+  def fail(preemption):
     raise UserError('the disk is full')
 
-  def job(interruption):
-    wait_for(lambda: interruption.requested)
+  def job(preemption):
+    wait_for(lambda: preemption.requested)
     saved.append(1)
     raise Stopped('at step 3', 143)
 

@@ -1,4 +1,4 @@
-"""A batch split over several devices, members over groups of them, and a step for a TPU."""
+"""A batch sharded over devices, trainings on groups of devices, and a step lowered for TPUs."""
 
 import json
 import os
@@ -14,46 +14,47 @@ import pytest
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices
-from pidkd_jax.training.cohort import Member, observe
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.training.step import observe
 
 HERE = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-  """A function: what `spread.py` comes to on one device, on eight, and in two processes."""
+  """Return a function that gives the results of `spread.py` on some devices or processes."""
   folder = tmp_path_factory.mktemp('spread')
 
-  def start(devices, name, *together):
+  def start(devices, name, *others):
     return subprocess.Popen(
-      [sys.executable, str(HERE / 'spread.py'), str(devices), f'{folder / name}.npz', *together],
+      [sys.executable, str(HERE / 'spread.py'), str(devices), f'{folder / name}.npz', *others],
       env=os.environ | {'JAX_PLATFORMS': 'cpu'},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
     )
 
-  def together(name):
+  def start_two(name):
     del name
     with socket.socket() as free:
       free.bind(('localhost', 0))
       port = str(free.getsockname()[1])
     return [start(1, f'process {index}', port, '2', str(index)) for index in (0, 1)]
 
-  how = {
+  starts = {
     'one': lambda name: [start(1, name)],
     'eight': lambda name: [start(8, name)],
-    'process 0': together,
-    'process 1': together,
+    'process 0': start_two,
+    'process 1': start_two,
   }
 
   def trained(name):
     path = folder / f'{name}.npz'
     if not path.exists():
-      for process in how[name](name):
-        said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+      for process in starts[name](name):
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
     return dict(np.load(path))
 
   return trained
@@ -61,23 +62,23 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize('name', ['eight', 'process 0', 'process 1'])
 def test_several_devices_and_processes_train_as_one(trained, name):
-  alone, spread = trained('one'), trained(name)
-  assert spread.keys() == alone.keys()
-  for path, value in alone.items():
-    # A sum over examples is rounded in another order; small leaves are seen against their largest.
+  single, several = trained('one'), trained(name)
+  assert several.keys() == single.keys()
+  for path, value in single.items():
+    # Sums over examples round in another order. Errors count relative to a leaf's largest value.
     atol = 1e-4 * max(np.abs(value).max(), 1e-3)
-    np.testing.assert_allclose(spread[path], value, rtol=1e-4, atol=atol, err_msg=path)
+    np.testing.assert_allclose(several[path], value, rtol=1e-4, atol=atol, err_msg=path)
 
 
-def test_the_training_that_was_compared_moved(trained):
+def test_the_compared_training_has_finite_losses(trained):
   losses = {path: loss for path, loss in trained('one').items() if path.endswith("sums['loss']")}
   assert len(losses) == 3
   assert all(np.isfinite(loss) and loss > 1 for loss in losses.values())
 
 
 @pytest.fixture(scope='module')
-def side_by_side(tmp_path_factory):
-  """The folder of `groups.py`, and what it found."""
+def on_groups(tmp_path_factory):
+  """Return the folder of `groups.py`, and its results."""
   home = tmp_path_factory.mktemp('groups')
   done = subprocess.run(
     [sys.executable, str(HERE / 'groups.py'), str(home)],
@@ -93,25 +94,27 @@ def side_by_side(tmp_path_factory):
 
 
 @pytest.mark.parametrize('size', [4, 1])
-def test_members_on_groups_of_devices_come_to_the_same(side_by_side, size):
-  """Stopped by SIGTERM and gone on with; the same as both members on the devices of one group."""
-  home, found = side_by_side
-  said, status = found['said'][str(size)]
-  assert status == 143 and said.startswith('stopped by SIGTERM; all groups of devices have saved')
+def test_groups_of_devices_give_bit_identical_students(on_groups, size):
+  """After SIGTERM and a resume, they equal both members trained on the devices of one group."""
+  home, results = on_groups
+  message, status = results['said'][str(size)]
+  assert status == 143 and message.startswith(
+    'stopped by SIGTERM; all groups of devices have saved'
+  )
   for number in (0, 1):
-    own = pathlib.Path('bundles') / f'kd-{number}' / 'variables.npz'
+    variables = pathlib.Path('bundles') / f'kd-{number}' / 'variables.npz'
     with (
-      np.load(home / f'parted-{size}' / f'part-{number + 1}' / own) as ours,
-      np.load(home / f'whole-{size}' / own) as theirs,
+      np.load(home / f'parted-{size}' / f'part-{number + 1}' / variables) as ours,
+      np.load(home / f'whole-{size}' / variables) as theirs,
     ):
       assert ours.files == theirs.files
       assert all(ours[name].tobytes() == theirs[name].tobytes() for name in theirs.files)
 
 
-def test_no_state_and_no_program_is_on_two_groups(side_by_side):
-  _, found = side_by_side
-  # When stopped, and at the end; a single group went on with the members on one device each.
-  assert found['states'] == {
+def test_no_state_and_no_program_spans_two_groups(on_groups):
+  _, results = on_groups
+  # Devices at the stop and at the end. The trainings on single devices were resumed by one group.
+  assert results['states'] == {
     'parted-4/part-1': [[0, 1, 2, 3]] * 2,
     'parted-4/part-2': [[4, 5, 6, 7]] * 2,
     'whole-4': [[0, 1, 2, 3]],
@@ -119,8 +122,8 @@ def test_no_state_and_no_program_is_on_two_groups(side_by_side):
     'parted-1/part-2': [[1], [0]],
     'whole-1': [[0]],
   }
-  # Of all that was compiled.
-  assert found['programs'] == [[0], [0, 1, 2, 3], [1], [4, 5, 6, 7]]
+  # The devices of all compiled programs.
+  assert results['programs'] == [[0], [0, 1, 2, 3], [1], [4, 5, 6, 7]]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_no_state_and_no_program_is_on_two_groups(side_by_side):
     (7, 'batch_size is 7, which 8 devices cannot share evenly; take 8, or devices=7 or 1'),
   ],
 )
-def test_a_batch_that_does_not_divide_names_those_that_do(size, message, monkeypatch):
+def test_an_uneven_batch_names_the_sizes_that_fit(size, message, monkeypatch):
   monkeypatch.setattr(jax, 'devices', lambda: [object()] * 8)
   with pytest.raises(UserError, match=message), devices.use_devices(0, {'batch_size': size}):
     pass
@@ -153,8 +156,8 @@ def test_groups_are_of_equal_size(groups, size, message, monkeypatch):
     pass
 
 
-def test_several_processes_are_one_group(monkeypatch):
-  monkeypatch.setattr(devices.processes, 'several', lambda: True)
+def test_several_processes_form_one_group(monkeypatch):
+  monkeypatch.setattr(devices.processes, 'is_multiprocess', lambda: True)
   monkeypatch.setattr(jax, 'process_count', lambda: 2)
   with (
     pytest.raises(UserError, match='device_groups is 2; 2 processes train as one group: 1'),
@@ -163,7 +166,7 @@ def test_several_processes_are_one_group(monkeypatch):
     pass
 
 
-def test_more_devices_than_there_are(monkeypatch):
+def test_more_devices_than_there_are():
   with (
     pytest.raises(UserError, match='devices is 3; there is one, and 0 takes all'),
     devices.use_devices(3, {}),
@@ -171,7 +174,7 @@ def test_more_devices_than_there_are(monkeypatch):
     pass
 
 
-def test_one_device_is_left_to_jax():
+def test_a_single_device_needs_no_mesh():
   with devices.use_devices(0, {'batch_size': 5}):
     assert devices.count() == 1
     assert isinstance(
@@ -181,10 +184,10 @@ def test_one_device_is_left_to_jax():
 
 @pytest.mark.parametrize('name', ['pidkd', 'crd', 'reviewkd'])
 def test_a_step_lowers_for_tpus(name, assemble, batches, monkeypatch):
-  """Lowered, in the formulations that are taken there, and not run: no TPU was at hand."""
+  """The step is lowered with the TPU's formulations of convolutions, but not run on a TPU."""
   monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
   jax.clear_caches()
-  cohort = assemble(Member(name, 'plain:Plain', name, {}, OptimizerHparams(), 0))
+  cohort = assemble(Member(name, 'tests.plain:Plain', name, {}, OptimizerHparams(), 0))
   [state] = jax.eval_shape(type(cohort).init, cohort, batches[0]).values()
 
   def step(state, cohort, batch):

@@ -1,5 +1,8 @@
+"""The first signal is a request, the second one acts as before."""
+
 import os
 import signal
+import threading
 
 import pytest
 
@@ -13,47 +16,68 @@ def number(request):
 
 @pytest.fixture
 def received(number):
-  """The signals that reach the handler which stood before."""
-  found = []
-  before = signal.signal(number, lambda number, frame: found.append(number))
-  yield found
+  """The signals that reach the handler from before."""
+  signals = []
+  before = signal.signal(number, lambda number, frame: signals.append(number))
+  yield signals
   signal.signal(number, before)
 
 
-def test_the_first_signal_is_noted_and_the_second_acts_as_ever(number, received):
-  with Preemption() as interruption:
-    assert interruption.signal is None
+def test_the_first_signal_is_a_request_and_the_second_acts_as_before(number, received):
+  with Preemption() as preemption:
+    assert not preemption.requested and preemption.signal is None
     os.kill(os.getpid(), number)
-    assert (interruption.signal, received) == (number, [])
+    assert preemption.requested
+    assert (preemption.signal, received) == (number, [])
     os.kill(os.getpid(), number)
-    assert (interruption.signal, received) == (number, [number])
+    assert (preemption.signal, received) == (number, [number])
 
 
-def test_afterwards_signals_act_as_ever(number, received):
-  with Preemption() as interruption:
+def test_after_the_context_signals_act_as_before(number, received):
+  with Preemption() as preemption:
     pass
   os.kill(os.getpid(), number)
-  assert (interruption.signal, received) == (None, [number])
+  assert (preemption.signal, received) == (None, [number])
 
 
-def test_handlers_come_back_after_an_error_too(number, received):
+def test_an_error_restores_the_handlers(number, received):
   with pytest.raises(RuntimeError), Preemption():
     raise RuntimeError
   os.kill(os.getpid(), number)
   assert received == [number]
 
 
-def test_where_threads_are_at_work_a_second_signal_ends_the_process(number, received):
-  with Preemption(at_once=True) as interruption:
+def test_a_second_signal_can_end_the_process(number, received):
+  with Preemption(second_ends_process=True) as preemption:
     os.kill(os.getpid(), number)
-    assert interruption.requested and interruption.signal == number
+    assert preemption.requested and preemption.signal == number
     assert signal.getsignal(number) == signal.SIG_DFL
   os.kill(os.getpid(), number)
   assert received == [number]
 
 
-def test_a_stop_may_be_asked_for_without_a_signal(number, received):
-  with Preemption() as interruption:
-    assert not interruption.requested
-    interruption.request()
-    assert interruption.requested and interruption.signal is None
+def test_a_stop_can_be_requested_without_a_signal():
+  with Preemption() as preemption:
+    assert not preemption.requested
+    preemption.request()
+    assert preemption.requested and preemption.signal is None
+
+
+def test_off_the_main_thread_no_handler_is_installed(number, received):
+  """Python raises ValueError where another thread installs one."""
+  handler = signal.getsignal(number)
+  seen = []
+
+  def train():
+    with Preemption() as preemption:
+      signal.raise_signal(number)
+      seen.append((signal.getsignal(number), preemption.requested))
+      preemption.request()
+      seen.append((signal.getsignal(number), preemption.requested))
+
+  thread = threading.Thread(target=train)
+  thread.start()
+  thread.join()
+  assert seen == [(handler, False), (handler, True)]
+  assert signal.getsignal(number) == handler
+  assert received == [number]

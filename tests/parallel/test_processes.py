@@ -1,4 +1,4 @@
-"""One process among several, as far as one alone can show; `test_devices.py` trains in two."""
+"""What a single process can show; `test_devices.py` trains in two."""
 
 import pytest
 
@@ -6,29 +6,29 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import processes
 
 
-def test_one_process_is_the_first_and_waits_for_none():
-  assert (
-    processes.is_primary() and not processes.is_multiprocess() and not processes.is_initialized()
-  )
+def test_a_single_process_is_primary_and_waits_for_none():
+  assert processes.is_primary()
+  assert not processes.is_multiprocess() and not processes.is_initialized()
   processes.barrier('here')
   assert processes.any_process(True, False) == [True, False]
+  assert processes.minimum(3) == 3
   calls = []
   assert processes.primary_first('here', lambda x: calls.append(x) or x, 3) == 3
   assert calls == [3]
 
 
 @pytest.mark.parametrize(
-  'message, lost',
+  'message, peer_failed',
   [
     ('UNKNOWN: Gloo AllGather failed: Read error: Connection reset by peer', True),
     ('INTERNAL: Barrier failed [type.googleapis.com/tensorflow.CoordinationServiceError]', True),
     ('shapes do not match', False),
   ],
 )
-def test_an_error_of_another_process_is_told_from_ones_own(message, lost, monkeypatch):
-  assert not processes.is_peer_failure(ValueError(message))  # It is alone.
-  monkeypatch.setattr(processes, 'joined', lambda: True)
-  assert processes.is_peer_failure(ValueError(message)) is lost
+def test_errors_of_other_processes_are_recognised(message, peer_failed, monkeypatch):
+  assert not processes.is_peer_failure(ValueError(message))  # This process has joined no other.
+  monkeypatch.setattr(processes, 'is_initialized', lambda: True)
+  assert processes.is_peer_failure(ValueError(message)) is peer_failed
 
 
 @pytest.mark.parametrize('count, index', [(0, -1), (2, -1), (2, 2), (0, 0)])
@@ -46,13 +46,13 @@ def test_processes_are_counted_from_zero(count, index):
     ('localhost:99999999', 'cannot be reached'),
   ],
 )
-def test_a_coordinator_that_does_not_answer_is_one_line(coordinator, message, monkeypatch):
+def test_a_coordinator_that_does_not_answer_gives_one_line(coordinator, message, monkeypatch):
   monkeypatch.setattr(processes, '_JOIN_SECONDS', 0)
   with pytest.raises(UserError, match=message):
     processes.initialize(False, coordinator, 2, 1)
 
 
-def test_what_is_not_recognised_has_to_be_given(monkeypatch):
+def test_without_autodetection_the_processes_must_be_named(monkeypatch):
   for name in ('SLURM_JOB_ID', 'OMPI_MCA_orte_hnp_uri', 'KUBERNETES_SERVICE_HOST'):
     monkeypatch.delenv(name, raising=False)
   with pytest.raises(UserError, match='give --coordinator=HOST:PORT'):
