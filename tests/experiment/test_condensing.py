@@ -33,7 +33,7 @@ def distilled(student):
   return Distilled(
     num_classes=10,
     student=student,
-    teacher=models.create('plain:Plain', num_classes=10),
+    teacher=models.create('tests.plain:Plain', num_classes=10),
     num_projectors=3,
     hidden=4,
     integration='mean',
@@ -47,7 +47,7 @@ def save(home, facts, fill):
   """A function that saves a bundle of random weights and returns its folder."""
 
   def save(name, seed=0):
-    model = distilled(models.create('plain:Plain', num_classes=10))
+    model = distilled(models.create('tests.plain:Plain', num_classes=10))
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
     bundle.save(home / name, Network(fill(shapes, seed), model), {'dataset': facts})
     return home / name
@@ -58,7 +58,7 @@ def save(home, facts, fill):
 @pytest.fixture
 def recipe(home):
   c = config.cohort()
-  c.student = 'plain:Plain'
+  c.student = 'tests.plain:Plain'
   c.total_epochs = 1
   c.batch_size = 256
   c.data.dir = str(home / 'tfds')
@@ -69,10 +69,10 @@ def recipe(home):
 def test_from_bundle_to_report(recipe, save, home):
   folder, run = save('three'), home / 'run'
   report = condensing.main(recipe, str(folder), str(run))
-  own = models.families('plain:Plain')
+  own = models.families('tests.plain:Plain')
   whole, none = (bundle.load(place, own) for place in (folder, run / 'bundles' / 'none-0'))
   # Without projectors it is what a plain student is.
-  plain = models.create('plain:Plain', num_classes=10)
+  plain = models.create('tests.plain:Plain', num_classes=10)
   shapes = jax.eval_shape(plain.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
   assert none.network.model == plain
   assert parameters(none.network.variables['params']) == parameters(shapes['params'])

@@ -1,5 +1,6 @@
-"""What holds for every method of `methods.names()`."""
+"""The contract of a method, for every name in `methods.names()`."""
 
+import dataclasses
 import functools
 
 import jax
@@ -16,22 +17,22 @@ from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Member, observe
 from pidkd_jax.training.recipe import OptimizerHparams
 
-# Every method with its defaults, and variants that are other programs.
+# Every method with its defaults, and variants that compile to other programs.
 VARIANTS = {name: (name, {}) for name in methods.names()} | {
   'learned': ('pidkd', {'integration': 'learned'}),
   'separate': ('pidkd', {'separate': True}),
 }
-# No weight decay: what moves is moved by the loss.
+# Without weight decay only the loss moves parameters.
 NUMBERS = OptimizerHparams(learning_rate=0.05, weight_decay=0.0)
 
 
 def member(label, trial=0):
   method, chosen = VARIANTS[label]
-  return Member(label, 'plain:Plain', method, chosen, NUMBERS, trial)
+  return Member(label, 'tests.plain:Plain', method, chosen, NUMBERS, trial)
 
 
 def bare(name):
-  """A method with its defaults and nothing to work on."""
+  """Return a method with its defaults and without student, target and dataset."""
   return methods.create(name)(student=None, target=None, dataset=None)
 
 
@@ -53,11 +54,11 @@ def trained(cohort, initial, train):
 
 @pytest.fixture(scope='module')
 def make(dataset, teacher):
-  """A function that makes a method, ready to be called."""
+  """Return a function that makes a complete method."""
 
   def make(name, **chosen):
     target = jax.eval_shape(teacher.encode, jnp.zeros((4, 8, 8, 3)))
-    student = models.create('plain:Plain', num_classes=dataset.num_classes)
+    student = models.create('tests.plain:Plain', num_classes=dataset.num_classes)
     return methods.create(name, **chosen)(student=student, target=target, dataset=dataset)
 
   return make
@@ -67,7 +68,7 @@ def assert_same(tree, other):
   jax.tree.map(np.testing.assert_array_equal, tree, other)
 
 
-def test_each_file_in_methods_offers_a_method():
+def test_every_name_makes_a_method_with_a_loss():
   for name in methods.names():
     made = bare(name)
     assert isinstance(made, Method)
@@ -75,7 +76,7 @@ def test_each_file_in_methods_offers_a_method():
 
 
 @pytest.mark.parametrize('label', VARIANTS)
-def test_terms_are_one_number_or_one_for_each_example(label, make, batches, teacher):
+def test_terms_are_scalars_or_one_number_for_each_example(label, make, batches, teacher):
   method, chosen = VARIANTS[label]
   init = functools.partial(make(method, **chosen).init_with_output, method='loss')
   seen = jax.eval_shape(observe, teacher, batches[0])
@@ -108,12 +109,12 @@ def test_batch_norm_statistics_follow_the_batches(label, initial, trained):
 def test_the_student_lies_in_one_place_and_starts_the_same_in_every_method(initial):
   first = initial[f'{next(iter(VARIANTS))}-0'].params['student']
   for state in initial.values():
-    shared = traverse_util.flatten_dict(state.params['student'])
-    own = traverse_util.flatten_dict(first)
+    student = traverse_util.flatten_dict(state.params['student'])
+    other = traverse_util.flatten_dict(first)
     # A method that distils from the student's map has no use for its classifier.
-    both = shared.keys() & own.keys()
-    assert {path[0] for path in shared.keys() ^ own.keys()} <= {'classifier'}
-    assert_same({path: shared[path] for path in both}, {path: own[path] for path in both})
+    both = student.keys() & other.keys()
+    assert {path[0] for path in student.keys() ^ other.keys()} <= {'classifier'}
+    assert_same({path: student[path] for path in both}, {path: other[path] for path in both})
 
 
 @pytest.mark.parametrize('label', VARIANTS)
@@ -132,11 +133,11 @@ def test_the_teacher_is_bit_identical_after_ten_steps(cohort, initial, train, te
 
 
 @pytest.mark.parametrize('label', VARIANTS)
-def test_it_is_the_same_alone_and_in_company(label, trained, assemble, train):
+def test_a_member_trains_the_same_alone_and_in_a_cohort(label, trained, assemble, train):
   assert_same(train(assemble(member(label)), range(3))[f'{label}-0'], trained[f'{label}-0'])
 
 
-def test_restored_it_goes_on_as_if_it_had_not_stopped(cohort, initial, train, tmp_path):
+def test_a_restored_cohort_trains_on_bit_identically(cohort, initial, train, tmp_path):
   two = train(cohort, range(2), initial)
   checkpoints = Checkpoints(tmp_path)
   checkpoints.save(2, two, {})
@@ -150,14 +151,14 @@ def test_restored_it_goes_on_as_if_it_had_not_stopped(cohort, initial, train, tm
 
 
 @pytest.mark.parametrize('label', VARIANTS)
-def test_what_is_deployed_is_a_network_like_any_other(label, cohort, trained, batches):
+def test_the_deployed_network_is_like_any_other(label, cohort, trained, batches):
   network = cohort.network(f'{label}-0', trained[f'{label}-0'].variables)
   expected = jax.eval_shape(network.model.init, jax.random.key(0), batches[0].image)
   assert jax.tree.structure(network.variables) == jax.tree.structure(expected)
   assert jax.tree.map(jnp.shape, network.variables) == jax.tree.map(jnp.shape, expected)
   logits = jax.jit(network.model.apply)(network.variables, batches[0].image)
   assert logits.shape == (4, 3) and np.all(np.isfinite(logits))
-  # Of the student it keeps what was trained.
+  # It keeps the student's trained variables.
   held = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(network.variables)}
   student = {
     key: tree['student']
@@ -168,17 +169,17 @@ def test_what_is_deployed_is_a_network_like_any_other(label, cohort, trained, ba
 
 
 @pytest.mark.parametrize('label', VARIANTS)
-def test_shapes_will_do_for_what_is_deployed(label, cohort, initial):
+def test_shapes_are_enough_for_the_deployed_network(label, cohort, initial):
   variables = initial[f'{label}-0'].variables
   method = dict(cohort.methods)[f'{label}-0']
-  found = jax.eval_shape(lambda v, t: method.deployed(v, t), variables, cohort.teacher)
+  traced = jax.eval_shape(lambda v, t: method.deployed(v, t), variables, cohort.teacher)
   expected = cohort.network(f'{label}-0', variables)
-  assert found.model == expected.model
-  assert jax.tree.map(jnp.shape, found.variables) == jax.tree.map(jnp.shape, expected.variables)
+  assert traced.model == expected.model
+  assert jax.tree.map(jnp.shape, traced.variables) == jax.tree.map(jnp.shape, expected.variables)
 
 
 @pytest.mark.parametrize('name', [name for name in methods.names() if not bare(name).needs_teacher])
-def test_what_needs_no_teacher_ignores_it(name, make, batches, teacher, initial):
+def test_a_method_that_needs_no_teacher_ignores_it(name, make, batches, teacher, initial):
   apply = jax.jit(functools.partial(make(name).apply, method='loss', mutable=['batch_stats']))
   variables = initial[f'{name}-0'].variables
   seen = observe(teacher, batches[1])
@@ -189,16 +190,16 @@ def test_what_needs_no_teacher_ignores_it(name, make, batches, teacher, initial)
 
 
 @pytest.mark.parametrize('name', methods.names())
-def test_numbers_are_traced_and_the_rest_is_not(name):
-  """`Cohort` takes the annotation `float` as a promise that no Python branch depends on it."""
+def test_hyperparameters_have_defaults_of_their_annotated_types(name):
+  """`Cohort` traces those annotated `float`, so no Python branch may depend on them."""
   for field in hyperparameters(type(bare(name))).values():
     assert field.type in (int, float, str, bool)
     assert type(field.default) is field.type
 
 
-# As the study `scale` has it.
+# From the study `scale`.
 SCALE = {'weight': 30.0, 'normalize': True, 'warmup': 0.0, 'projector_rate': 1.0}
-# As SimKD's scripts have it.
+# From SimKD's scripts.
 HARNESS = {'label_weight': 1.0, 'divergence_weight': 1.0, 'temperature': 4.0}
 DEFAULTS = {
   'scratch': {},
@@ -272,20 +273,38 @@ def test_published_defaults(name):
 
 
 @pytest.mark.parametrize('name', methods.names())
-def test_defaults_are_what_an_untouched_method_has(name):
-  made = bare(name)
-  found = methods.defaults(name)
-  assert {key: getattr(made, key) for key in found} == found
-  assert methods.create(name, **found)(None, None, None) == made
+def test_defaults_are_the_fields_of_a_method_without_arguments(name):
+  method = bare(name)
+  defaults = methods.defaults(name)
+  assert {key: getattr(method, key) for key in defaults} == defaults
+  assert methods.create(name, **defaults)(None, None, None) == method
 
 
-def test_unknown_names_are_answered_with_the_nearest():
-  with pytest.raises(UserError, match="unknown method 'pidk'; did you mean 'pidkd'"):
-    methods.create('pidk')
+def test_a_spec_holds_the_choice():
+  spec = methods.method('pidkd', num_projectors=4)
+  assert spec == methods.MethodSpec('pidkd', {'num_projectors': 4})
+  assert (spec.name, spec.hyperparameters) == ('pidkd', {'num_projectors': 4})
+  assert methods.method('scratch') == methods.MethodSpec('scratch')
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    spec.name = 'simkd'
+
+
+@pytest.mark.parametrize('choose', [methods.create, methods.method])
+@pytest.mark.parametrize(
+  ('name', 'hyperparameters', 'message'),
+  [
+    ('pidk', {}, "unknown method 'pidk'; did you mean 'pidkd'"),
+    ('kd_1_1', {'temprature': 2.0}, "of kd_1_1 'temprature'; did you mean 'temperature'"),
+    # SimKD has one projector by definition.
+    ('simkd', {'num_projectors': 2}, "unknown hyper-parameter of simkd 'num_projectors'"),
+    ('pidkd', {'num_projectors': 2.5}, 'num_projectors of pidkd is 2.5; int is needed'),
+  ],
+)
+def test_a_mistake_is_answered_at_once(choose, name, hyperparameters, message):
+  with pytest.raises(UserError, match=message):
+    choose(name, **hyperparameters)
+
+
+def test_defaults_of_an_unknown_name_are_answered_with_the_nearest():
   with pytest.raises(UserError, match="unknown method 'scrach'; did you mean 'scratch'"):
     methods.defaults('scrach')
-  with pytest.raises(UserError, match="of kd_1_1 'temprature'; did you mean 'temperature'"):
-    methods.create('kd_1_1', temprature=2.0)
-  # SimKD is one projector by definition.
-  with pytest.raises(UserError, match="unknown hyper-parameter of simkd 'num_projectors'"):
-    methods.create('simkd', num_projectors=2)

@@ -18,7 +18,7 @@ from pidkd_jax.training.recipe import OptimizerHparams
 
 IMAGE = (8, 8, 3)
 MEMBERS = tuple(
-  Member(label, 'plain:Plain', label, {}, OptimizerHparams(0.05, 0.0), 0)
+  Member(label, 'tests.plain:Plain', label, {}, OptimizerHparams(0.05, 0.0), 0)
   for label in ('linear', 'scratch')
 )
 
@@ -28,7 +28,7 @@ def bundle(teacher, fill):
   """A distilled network, as a bundle holds it."""
   model = Distilled(
     num_classes=3,
-    student=models.create('plain:Plain', num_classes=3),
+    student=models.create('tests.plain:Plain', num_classes=3),
     teacher=teacher.model,
     num_projectors=3,
     hidden=4,
