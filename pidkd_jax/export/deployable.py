@@ -1,4 +1,4 @@
-"""What is exported: one function from images to logits."""
+"""The function to export: a bundle's network, from images to logits."""
 
 import dataclasses
 from typing import Any
@@ -16,10 +16,10 @@ class Deployable:
   """A bundle's network in its inference form, called with images.
 
   Attributes:
-    bundle: that it comes from.
-    uint8: whether it is called with pixels and normalises them itself.
-    calibration: uint8 [M, H, W, C], training images that tell the range of each map.
-    network: the bundle's, with norms folded into convolutions and the projectors joined.
+    bundle: the bundle.
+    uint8: whether the input is pixels, which the function normalises itself.
+    calibration: uint8 [M, H, W, C], training images to calibrate the ranges of 8-bit maps.
+    network: the bundle's network with fused norms and projectors.
   """
 
   bundle: Bundle
@@ -28,30 +28,31 @@ class Deployable:
   network: Network = dataclasses.field(init=False)
 
   def __post_init__(self):
-    # At once: its values would be unknown where the function is traced.
+    # Fusion computes on the host. Inside a traced function, the variables would have no values.
     object.__setattr__(self, 'network', fuse_projectors(self.bundle.network))
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
+    """(H, W, C)."""
     return tuple(self.bundle.card['dataset']['image_shape'])
 
   @property
   def dtype(self) -> np.dtype:
-    """Of the images."""
+    """The type of the input images."""
     return np.dtype(np.uint8 if self.uint8 else np.float32)
 
   def __call__(self, image: jax.Array) -> jax.Array:
-    """Images [B, H, W, C] -> logits [B, K]."""
+    """Return the logits [B, K] of images [B, H, W, C] of type `dtype`."""
     if self.uint8:
       image = self._normalise(image)
     return self.network.classify(self.network.encode(image).pooled)
 
   def prepare(self, pixels: np.ndarray) -> np.ndarray:
-    """uint8 [B, H, W, C] -> what it is called with."""
+    """Return the input for pixels, uint8 [B, H, W, C]."""
     return pixels if self.uint8 else np.asarray(self._normalise(pixels))
 
-  def input(self) -> dict[str, Any]:
-    """What a card says of it."""
+  def describe_input(self) -> dict[str, Any]:
+    """Return the card's entry on the input: shape, type and range of the images."""
     return {
       'shape': [None, *self.image_shape],
       'dtype': self.dtype.name,

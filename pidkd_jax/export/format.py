@@ -1,6 +1,6 @@
-"""What a format is."""
+"""The base class of export formats."""
 
-import dataclasses
+import abc
 import pathlib
 from collections.abc import Callable
 
@@ -8,77 +8,60 @@ import numpy as np
 
 from pidkd_jax.export.deployable import Deployable
 
-# Images [B, H, W, C] -> logits [B, K].
-Run = Callable[[np.ndarray], np.ndarray]
+# Images [B, H, W, C], as `Deployable.prepare` returns them -> logits [B, K].
+Runner = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class Format:
-  """How a network is written to one file, and how that file runs.
+class Format(abc.ABC):
+  """A file format for a runtime other than this package's training.
+
+  The contract between a format and `export`:
+
+  - `write` writes one file. It may take any batch size B, and leaves nothing else behind.
+  - `load` runs that file by its own runtime, from what the file holds. `export` compares the result
+    with the bundle's logits on every test image, and keeps the file only if they agree.
+  - `example` computes the same in a script beside the file, which users run and edit.
+  - Modules of other libraries are imported within these methods, so that names and `--help` need
+    none of them.
 
   Attributes:
-    file: its name.
-    extra: of this package, that installs what `needs` names.
-    needs: the modules without which it is neither written nor run.
-    distributions: whose versions the card names.
-    write: a deployable and a path -> the file.
-    open: the file's path, and the deployable for what no file holds -> what runs it.
-    run: the text of a function `run(images)` of the example, after its imports.
-    exact: whether its logits are the bundle's.
-    computes: whether it holds the computation, which may begin with the normalisation.
+    file: name of the file.
+    extra: this package's extra that installs `modules`.
+    modules: modules without which the file is neither written nor run.
+    distributions: distributions whose versions the card records.
+    example: Python source for example.py: imports, two empty lines, and a function `run(images)`
+      that returns logits. '{file}' stands for the file's name, so literal braces are doubled.
+    exact: whether logits are the bundle's within `verification.TOLERANCE`. Those of another format
+      may cost top-1, up to a limit that the caller sets.
+    executable: whether the file holds the computation, which may then include normalisation.
   """
 
   file: str
   extra: str
-  needs: tuple[str, ...]
+  modules: tuple[str, ...]
   distributions: tuple[str, ...]
-  write: Callable[[Deployable, pathlib.Path], None]
-  open: Callable[[pathlib.Path, Deployable], Run]
-  run: str
+  example: str
   exact: bool = True
-  computes: bool = True
+  executable: bool = True
 
-  def example(self) -> str:
-    """A script that classifies an image with the file beside it."""
-    imports, _, function = self.run.strip('\n').partition('\n\n\n')
-    return _EXAMPLE.format(imports=imports, function=function.format(file=self.file))
+  @abc.abstractmethod
+  def write(self, deployable: Deployable, path: pathlib.Path) -> None:
+    """Write a network to a file.
 
+    Args:
+      deployable: the function from images to logits.
+      path: the file.
 
-_EXAMPLE = '''"""Classifies an image with the file beside this one: python example.py [IMAGE]"""
+    Raises:
+      UserError: The format cannot express the network.
+    """
 
-import json
-import pathlib
-import sys
+  @abc.abstractmethod
+  def load(self, path: pathlib.Path, deployable: Deployable) -> Runner:
+    """Return a function that runs the file by its own runtime.
 
-import numpy as np
-from PIL import Image
-
-{imports}
-
-HERE = pathlib.Path(__file__).resolve().parent
-CARD = json.loads((HERE / 'card.json').read_text())
-
-
-def prepared(path):
-  """An image file as what the network is called with, [1, H, W, C]."""
-  (_, height, width, channels), known = CARD['export']['input']['shape'], CARD['dataset']
-  image = Image.open(path).convert('L' if channels == 1 else 'RGB').resize((width, height))
-  pixels = np.asarray(image).reshape(1, height, width, channels)
-  if CARD['export']['input']['dtype'] == 'uint8':
-    return pixels
-  scaled = (pixels / np.float32(255) - np.float32(known['mean'])) / np.float32(known['std'])
-  return scaled.astype(np.float32)
-
-
-{function}
-
-
-if __name__ == '__main__':
-  [path] = sys.argv[1:] or [HERE / 'example.png']
-  logits = np.asarray(run(prepared(path)))[0].astype(np.float64)
-  chances = np.exp(logits - logits.max())
-  chances /= chances.sum()
-  classes = CARD['dataset']['class_names'] or range(len(logits))
-  for i in np.argsort(-logits)[:5]:
-    print(f'{{chances[i]:.4f}}  {{classes[i]}}')
-'''
+    Args:
+      path: the file.
+      deployable: the function that the file was written from. A format that is not `executable`
+        takes the architecture from it.
+    """

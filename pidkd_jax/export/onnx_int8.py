@@ -1,59 +1,58 @@
-"""The ONNX file in 8-bit integers, by onnxruntime's own static quantisation after training."""
+"""ONNX in 8-bit integers."""
 
 import pathlib
 import tempfile
 
-from pidkd_jax.export import onnx
 from pidkd_jax.export.deployable import Deployable
-from pidkd_jax.export.format import Format
+from pidkd_jax.export.onnx import Onnx, quiet
 
-_INPUT = 'images'
-# Calibration keeps every map of a batch.
+# Calibration keeps all maps of a batch in memory.
 _BATCH_SIZE = 32
 
 
-def _write(deployable: Deployable, path: pathlib.Path) -> None:
-  from onnxruntime import quantization
-  from onnxruntime.quantization import shape_inference
+class OnnxInt8(Onnx):
+  """The ONNX file after onnxruntime's static quantisation.
 
-  class Calibration(quantization.CalibrationDataReader):
-    """Training images, a batch at a time."""
+  Weights are int8 with a scale for each channel, and maps are uint8 with their range on the
+  calibration images. Both are written as QuantizeLinear and DequantizeLinear pairs. ONNX runtimes
+  run it, without this package. onnxruntime computes the logits that are compared, on the CPU. They
+  are not exact: verification requires finite logits, and limits the top-1 that the file costs.
+  """
 
-    def __init__(self):
-      pixels = deployable.calibration
-      starts = range(0, len(pixels), _BATCH_SIZE)
-      self._batches = (deployable.prepare(pixels[i : i + _BATCH_SIZE]) for i in starts)
+  exact = False
 
-    def get_next(self):
-      batch = next(self._batches, None)
-      return None if batch is None else {_INPUT: batch}
+  def write(self, deployable: Deployable, path: pathlib.Path) -> None:
+    """Convert a network to ONNX and quantise it."""
+    from onnxruntime import quantization
+    from onnxruntime.quantization import shape_inference
 
-  with tempfile.TemporaryDirectory() as folder, onnx.quiet():
-    exact, prepared = (pathlib.Path(folder, f'{name}.onnx') for name in ('exact', 'prepared'))
-    onnx.write(deployable, exact)
-    shape_inference.quant_pre_process(exact, prepared)
-    quantization.quantize_static(
-      prepared,
-      path,
-      Calibration(),
-      quant_format=quantization.QuantFormat.QDQ,
-      per_channel=True,
-      activation_type=quantization.QuantType.QUInt8,
-      weight_type=quantization.QuantType.QInt8,
-      # Weights of 7 bits: without VNNI pairs of products are added in 16 bits, and must fit there.
-      reduce_range=True,
-    )
+    class Calibration(quantization.CalibrationDataReader):
+      """The calibration images, a batch at a time."""
+
+      def __init__(self):
+        pixels = deployable.calibration
+        starts = range(0, len(pixels), _BATCH_SIZE)
+        self._batches = (deployable.prepare(pixels[i : i + _BATCH_SIZE]) for i in starts)
+
+      def get_next(self):
+        batch = next(self._batches, None)
+        return None if batch is None else {'images': batch}
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+      exact, preprocessed = (pathlib.Path(folder, f'{n}.onnx') for n in ('exact', 'preprocessed'))
+      super().write(deployable, exact)
+      shape_inference.quant_pre_process(exact, preprocessed)
+      quantization.quantize_static(
+        preprocessed,
+        path,
+        Calibration(),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        # Weights get 7 bits: kernels for processors without VNNI add pairs of products in 16 bits.
+        reduce_range=True,
+      )
 
 
-FORMATS = {
-  'onnx_int8': Format(
-    file='model.onnx',
-    extra='onnx',
-    needs=onnx.NEEDS,
-    distributions=onnx.NEEDS,
-    write=_write,
-    open=onnx.open_,
-    run=onnx.RUN,
-    exact=False,
-  )
-}
+FORMATS = {'onnx_int8': OnnxInt8()}

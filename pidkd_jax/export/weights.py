@@ -1,4 +1,4 @@
-"""The folded variables as safetensors; the card beside them describes the network."""
+"""Weights alone, as safetensors."""
 
 import pathlib
 
@@ -8,41 +8,23 @@ from flax import traverse_util
 
 from pidkd_jax.core.types import Network, Variables
 from pidkd_jax.export.deployable import Deployable
-from pidkd_jax.export.format import Format, Run
+from pidkd_jax.export.format import Format, Runner
 from pidkd_jax.models.norm_fusion import fuse_norms
 from pidkd_jax.nn.layers import FUSED_NORMS
 
 
-def _write(deployable: Deployable, path: pathlib.Path) -> None:
-  from safetensors.numpy import save
+class Weights(Format):
+  """The network's variables with fused norms, as a safetensors file.
 
-  flat = traverse_util.flatten_dict(_used(fuse_norms(deployable.bundle.network).variables), sep='/')
-  # Of what is not contiguous safetensors writes the memory, in another order.
-  path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in flat.items()}))
+  Names are 'collection/module/.../leaf'. The card beside the file describes the architecture, so
+  this package builds the network and runs it; other programs can read the arrays. This package's
+  own model computes the logits that are compared, from the file's arrays.
+  """
 
-
-def _used(variables: Variables) -> Variables:
-  """Without the convolutions and norms that are folded."""
-  flat = traverse_util.flatten_dict(variables)
-  folded = {path[1:-1] for path in flat if path[0] == FUSED_NORMS}
-
-  def left_out(collection, *path):
-    return collection != FUSED_NORMS and path[-2] in ('conv', 'norm') and path[:-2] in folded
-
-  kept = {path: value for path, value in flat.items() if not left_out(*path)}
-  return traverse_util.unflatten_dict(kept)
-
-
-def _open(path: pathlib.Path, deployable: Deployable) -> Run:
-  from safetensors.numpy import load_file
-
-  variables = traverse_util.unflatten_dict(load_file(path), sep='/')
-  network = Network(variables, deployable.bundle.network.model)
-  call = jax.jit(lambda network, images: network.classify(network.encode(images).pooled))
-  return lambda images: np.asarray(call(network, images))
-
-
-_RUN = """
+  file = 'model.safetensors'
+  extra = 'safetensors'
+  modules = distributions = ('safetensors',)
+  example = """
 from flax import traverse_util
 from safetensors.numpy import load_file
 
@@ -55,16 +37,37 @@ def run(images):
   network = Network(variables, models.build(CARD['model']))
   return network.classify(network.encode(images).pooled)
 """
+  executable = False
 
-FORMATS = {
-  'weights': Format(
-    file='model.safetensors',
-    extra='safetensors',
-    needs=('safetensors',),
-    distributions=('safetensors',),
-    write=_write,
-    open=_open,
-    run=_RUN,
-    computes=False,
-  )
-}
+  def write(self, deployable: Deployable, path: pathlib.Path) -> None:
+    """Write the variables that inference with fused norms uses."""
+    from safetensors.numpy import save
+
+    variables = _without_unfused(fuse_norms(deployable.bundle.network).variables)
+    flat = traverse_util.flatten_dict(variables, sep='/')
+    # safetensors writes an array's memory as it lies, so it must be contiguous.
+    path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in flat.items()}))
+
+  def load(self, path: pathlib.Path, deployable: Deployable) -> Runner:
+    """Return a function that runs the bundle's model with the file's variables."""
+    from safetensors.numpy import load_file
+
+    variables = traverse_util.unflatten_dict(load_file(path), sep='/')
+    network = Network(variables, deployable.bundle.network.model)
+    call = jax.jit(lambda network, images: network.classify(network.encode(images).pooled))
+    return lambda images: np.asarray(call(network, images))
+
+
+def _without_unfused(variables: Variables) -> Variables:
+  """Return the variables without the convolutions and norms that have a fused counterpart."""
+  flat = traverse_util.flatten_dict(variables)
+  fused = {path[1:-1] for path in flat if path[0] == FUSED_NORMS}
+
+  def is_unfused(collection, *path):
+    return collection != FUSED_NORMS and path[-2] in ('conv', 'norm') and path[:-2] in fused
+
+  kept = {path: value for path, value in flat.items() if not is_unfused(*path)}
+  return traverse_util.unflatten_dict(kept)
+
+
+FORMATS = {'weights': Weights()}

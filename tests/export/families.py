@@ -1,6 +1,6 @@
 """Every family of networks, with random weights, through every format that computes.
 
-python -m tests.export.families prints the table of docs/deployment.md.
+python -m tests.export.families prints the table of docs/lab/deployment.md.
 """
 
 import pathlib
@@ -13,6 +13,7 @@ import numpy as np
 
 from pidkd_jax import export, models
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
@@ -46,7 +47,7 @@ def exported(name, formats, folder):
   bundle = Bundle(network, {'dataset': _DATASET}, '', pathlib.Path(name))
   images = random.integers(0, 256, (40, *SHAPE)).astype(np.uint8)
   test = ResidentSplit(images, np.zeros(len(images), np.int32))
-  expected = inference.logits(bundle.network, inference.eval_split(test, MEAN, STD))
+  expected = inference.logits(bundle.network, inference.eval_split(test, Normalisation(MEAN, STD)))
   deployable = export.Deployable(bundle, True, images)
   return {
     one: export.export(deployable, one, folder / one, test, expected, 100) for one in formats
@@ -54,7 +55,7 @@ def exported(name, formats, folder):
 
 
 def main(names):
-  formats = [name for name, one in export.formats().items() if one.computes]
+  formats = [name for name, one in export.formats().items() if one.executable]
   print(f'| network | {" | ".join(formats)} | largest logit |\n|--|{"--|" * len(formats)}--|')
   for name in names or families.SMALL.values():
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """What each format writes runs by itself and says what the bundle says."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import pytest
 from pidkd_jax import export
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
@@ -70,7 +72,7 @@ def loaded(fill, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def expected(loaded):
-  return inference.logits(loaded.network, inference.eval_split(TEST, MEAN, STD))
+  return inference.logits(loaded.network, inference.eval_split(TEST, Normalisation(MEAN, STD)))
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +81,7 @@ def exported(loaded, expected, tmp_path_factory):
   made = {}
 
   def exported(name, uint8):
-    for module in export.formats()[name].needs:
+    for module in export.formats()[name].modules:
       pytest.importorskip(module)
     if (name, uint8) not in made:
       folder = tmp_path_factory.mktemp('exports') / name
@@ -126,7 +128,7 @@ def test_integers_are_added_without_loss(loaded, tmp_path):
 
   Such kernels run on processors without VNNI, where maps are unsigned.
   """
-  for module in export.formats()['onnx_int8'].needs:
+  for module in export.formats()['onnx_int8'].modules:
     pytest.importorskip(module)
   import onnxruntime
 
@@ -171,11 +173,12 @@ def test_a_converter_sees_convolutions(exported):
   assert 'BatchNormalization' not in kinds
 
 
-def test_weights_are_the_folded_ones(exported, loaded):
+def test_weights_are_the_fused_ones(exported, loaded):
   folder, _ = exported('weights', False)
   held = pytest.importorskip('safetensors.numpy').load_file(folder / 'model.safetensors')
   assert not any('/norm/' in name or '/conv/' in name for name in held)
-  assert 'folded/student/stem/kernel' in held and 'params/teacher/classifier/linear/bias' in held
+  assert 'fused_norms/student/stem/kernel' in held
+  assert 'params/teacher/classifier/linear/bias' in held
   assert 'params/projectors/integrate/logits' in held
 
 
@@ -203,6 +206,6 @@ def test_what_is_no_export_is_not_replaced(tmp_path):
 
 
 def test_a_missing_extra_is_named(monkeypatch, tmp_path):
-  monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None)
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   with pytest.raises(UserError, match=r"needs jax2onnx, onnx.*pip install 'pidkd_jax\[onnx\]'"):
     export.check('onnx', tmp_path / 'onnx', False)

@@ -20,7 +20,7 @@ def agreement(**changed):
 
 
 def test_an_exact_one_passes():
-  verification.check('file', agreement(), None)
+  verification.require('file', agreement(), None)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def test_an_exact_one_passes():
 )
 def test_an_exact_one_is_refused(changed):
   with pytest.raises(UserError, match='is not kept'):
-    verification.check('file', agreement(**changed), None)
+    verification.require('file', agreement(**changed), None)
 
 
 def test_an_inexact_one_may_lose_so_much():
   lossy = agreement(largest_difference=3.0, other_predictions=9, top1=0.48)
-  assert lossy.lost() == pytest.approx(2)
-  verification.check('file', lossy, 2.01)
+  assert lossy.loss == pytest.approx(2)
+  verification.require('file', lossy, 2.01)
   with pytest.raises(UserError, match='costs 2.00 points'):
-    verification.check('file', lossy, 1.99)
+    verification.require('file', lossy, 1.99)
   with pytest.raises(UserError):
-    verification.check('file', agreement(largest_difference=float('nan')), 100)
+    verification.require('file', agreement(largest_difference=float('nan')), 100)

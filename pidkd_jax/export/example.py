@@ -1,0 +1,49 @@
+"""The script example.py of an export, which classifies an image with the file beside it."""
+
+from pidkd_jax.export.format import Format
+
+
+def script(format_: Format) -> str:
+  """Return the script for a format."""
+  imports, _, function = format_.example.strip('\n').partition('\n\n\n')
+  return _SCRIPT.format(imports=imports, function=function.format(file=format_.file))
+
+
+_SCRIPT = '''"""Classify an image with the file beside this one: python example.py [IMAGE]"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+from PIL import Image
+
+{imports}
+
+HERE = pathlib.Path(__file__).resolve().parent
+CARD = json.loads((HERE / 'card.json').read_text())
+
+
+def preprocess(path):
+  """Read an image file as the network's input, [1, H, W, C]."""
+  (_, height, width, channels), dataset = CARD['export']['input']['shape'], CARD['dataset']
+  image = Image.open(path).convert('L' if channels == 1 else 'RGB').resize((width, height))
+  pixels = np.asarray(image).reshape(1, height, width, channels)
+  if CARD['export']['input']['dtype'] == 'uint8':
+    return pixels
+  mean, std = np.float32(dataset['mean']), np.float32(dataset['std'])
+  return ((pixels / np.float32(255) - mean) / std).astype(np.float32)
+
+
+{function}
+
+
+if __name__ == '__main__':
+  [path] = sys.argv[1:] or [HERE / 'example.png']
+  logits = np.asarray(run(preprocess(path)))[0].astype(np.float64)
+  probabilities = np.exp(logits - logits.max())
+  probabilities /= probabilities.sum()
+  classes = CARD['dataset']['class_names'] or range(len(logits))
+  for i in np.argsort(-logits)[:5]:
+    print(f'{{probabilities[i]:.4f}}  {{classes[i]}}')
+'''

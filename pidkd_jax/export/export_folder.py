@@ -1,0 +1,113 @@
+"""The folder of an export: the file, card.json, example.py with its image, and manifest.json."""
+
+import importlib.util
+import os
+import pathlib
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pidkd_jax.core import atomic_folder
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.pipeline.split import Split
+from pidkd_jax.export import catalog, example, verification
+from pidkd_jax.export.deployable import Deployable
+from pidkd_jax.export.format import Format
+
+_CARD, _EXAMPLE, _IMAGE = 'card.json', 'example.py', 'example.png'
+
+
+def check(name: str, folder: pathlib.Path, uint8: bool) -> Format:
+  """Check that a format can be written into a folder, before any work is done.
+
+  Args:
+    name: one of `names()`.
+    folder: the folder to write; an export in it will be replaced.
+    uint8: whether the file is to take pixels and to normalise them itself.
+
+  Returns:
+    The format.
+
+  Raises:
+    UserError: The name is unknown, the format cannot take pixels, a library is missing, or the
+      folder cannot be written or holds something else.
+  """
+  format_ = catalog.find(name)
+  if uint8 and not format_.executable:
+    raise UserError(
+      f'format {name!r} holds variables and no normalisation; leave out --uint8, its card has mean '
+      'and std'
+    )
+  missing = [module for module in format_.modules if not importlib.util.find_spec(module)]
+  if missing:
+    raise UserError(
+      f"format {name!r} needs {', '.join(missing)}: pip install 'pidkd_jax[{format_.extra}]'"
+    )
+  is_export = (folder / atomic_folder.MANIFEST).is_file() and (folder / _EXAMPLE).is_file()
+  if folder.exists() and not is_export:
+    raise UserError(f'{str(folder)!r} is there and holds no export; give another --out')
+  nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+  if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+    raise UserError(
+      f'{str(folder)!r} cannot be written, because {str(nearest)!r} is no folder or read-only; '
+      'give another --out'
+    )
+  return format_
+
+
+def export(
+  deployable: Deployable,
+  name: str,
+  folder: pathlib.Path,
+  test: Split,
+  expected: np.ndarray,
+  largest_loss: float,
+) -> dict[str, Any]:
+  """Write a bundle in one format, and verify the file on every test image.
+
+  The file's own runtime computes its logits. The folder takes its place only if they agree with the
+  bundle's; otherwise everything stays as it was.
+
+  Args:
+    deployable: the function from images to logits to export.
+    name: the format's name, one of `names()`.
+    folder: the folder to write; an export in it is replaced.
+    test: the test split.
+    expected: float32 [N, K], the bundle's logits on it.
+    largest_loss: points of top-1 that an inexact format may cost.
+
+  Returns:
+    The card's entry on the export: format, file, size, input, versions and verification.
+
+  Raises:
+    UserError: The format cannot express the network, the file does not agree, or `check` refuses.
+  """
+  format_ = check(name, folder, deployable.uint8)
+  with atomic_folder.replacing(folder) as part:
+    format_.write(deployable, part / format_.file)
+    run = format_.load(part / format_.file, deployable)
+    agreement = verification.compare(run, deployable, test, expected)
+    limit = None if format_.exact else largest_loss
+    verification.require(f'{name} of {str(deployable.bundle.folder)!r}', agreement, limit)
+    distributions = ('pidkd_jax', 'jax', *format_.distributions)
+    entry = {
+      'format': name,
+      'file': format_.file,
+      'bytes': (part / format_.file).stat().st_size,
+      'input': deployable.describe_input(),
+      'bundle': deployable.bundle.digest,
+      'versions': {package: metadata.version(package) for package in distributions},
+      'verification': agreement.to_card(),
+    }
+    atomic_folder.write_json(part / _CARD, {**deployable.bundle.card, 'export': entry})
+    (part / _EXAMPLE).write_text(example.script(format_))
+    _save_image(test, part / _IMAGE)
+  return entry
+
+
+def _save_image(test: Split, path: pathlib.Path) -> None:
+  """Save the first test image."""
+  pixels = np.asarray(next(iter(test.take(np.arange(1)).blocks(1))))[0]
+  Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
