@@ -1,6 +1,6 @@
 """Write commands.md: what each sub-command of `pidkd` prints for --help.
 
-    python docs/reference/commands.py
+python docs/reference/commands.py
 """
 
 import importlib
