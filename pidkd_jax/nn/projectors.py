@@ -22,7 +22,7 @@ class Projector(nn.Module):
   """Project a student's map onto a teacher's target map.
 
   Three convolutions (1x1, 3x3, 1x1), each with BatchNorm and ReLU. With C_s input channels it has
-  C_s*m + 9*m^2 + m*C_t + 4*m + 2*C_t parameters.
+  `C_s*m + 9*m^2 + m*C_t + 4*m + 2*C_t` parameters.
 
   Attributes:
     features: C_t, the channels of the target map.
