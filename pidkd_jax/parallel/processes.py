@@ -119,10 +119,12 @@ def primary_first(name: str, function: Callable, /, *args, **kwargs):
   Returns:
     Its result in this process.
   """
-  if is_primary():
-    result = function(*args, **kwargs)
+  if not is_primary():
+    barrier(name)
+    return function(*args, **kwargs)
+  result = function(*args, **kwargs)
   barrier(name)
-  return result if is_primary() else function(*args, **kwargs)
+  return result
 
 
 def minimum(value: int) -> int:
