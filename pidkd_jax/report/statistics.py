@@ -77,9 +77,9 @@ def pareto_front(costs: np.ndarray, values: np.ndarray) -> list[int]:
 def standard_error(settings: Sequence[Sequence[float]], index: int, num_images: int) -> float:
   """Return the standard error of one setting's mean accuracy.
 
-  If any setting has two trials, the variance is pooled over all settings: the variance of two or
-  three trials by themselves may be almost zero by chance. Otherwise it is the binomial variance
-  of `num_images` images.
+  If any setting has two trials, the variance is pooled over all settings. The variance of two or
+  three trials by themselves may be almost zero by chance. Otherwise it is the binomial variance of
+  `num_images` images.
 
   Args:
     settings: for each setting the accuracies of its trials, in [0, 1].

@@ -1,4 +1,4 @@
-"""Every family of networks, with random weights, through every format that computes.
+"""Exports of every family of networks, with random weights, to every executable format.
 
 python -m tests.export.families prints the table of docs/lab/deployment.md.
 """
@@ -25,19 +25,19 @@ _DATASET = {'class_names': None, 'image_shape': list(SHAPE), 'mean': MEAN, 'std'
 
 
 def exported(name, formats, folder):
-  """What the cards say of the exports of a network, by format, and its largest logit.
+  """Export a network, and return {format: the card's entry} and its largest logit.
 
   Args:
-    name: of the network.
-    formats: their names.
-    folder: gets them.
+    name: the network's name.
+    formats: names of formats.
+    folder: the folder to write into.
   """
   model = models.create(name, num_classes=5)
   shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *SHAPE), np.float32))
   random = np.random.default_rng(0)
 
   def drawn(path, leaf):
-    """Kernels that keep a map's size; variances and scales about 1, else about 0."""
+    """Draw kernels that keep a map's size, variances and scales about 1, and the rest about 0."""
     if path[-1].key in ('var', 'scale'):
       return jnp.asarray(random.uniform(0.5, 1.5, leaf.shape), leaf.dtype)
     size = np.prod(leaf.shape[:-1]) if path[-1].key == 'kernel' else 100

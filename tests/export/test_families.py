@@ -1,4 +1,4 @@
-"""What the converter has stumbled over."""
+"""Networks that the converter once got wrong."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.export import families
 
 
 def test_norms_that_no_convolution_precedes(tmp_path):
-  """`python -m tests.export.families` does the same for all families, in minutes."""
+  """`python -m tests.export.families` checks all families, in minutes."""
   pytest.importorskip('jax2onnx')
   pytest.importorskip('onnxruntime')
   found, largest = families.exported('wrn_16_1', ['onnx'], tmp_path)

@@ -1,4 +1,4 @@
-"""What each format writes runs by itself and says what the bundle says."""
+"""Each format's file runs by itself and agrees with its bundle."""
 
 import dataclasses
 import importlib.util
@@ -50,7 +50,7 @@ TEST = arrays(20, 0)
 
 @pytest.fixture(scope='module')
 def loaded(fill, tmp_path_factory):
-  """A student of two projectors, with convolutions that Winograd's formulation applies to."""
+  """A student of two projectors, with convolutions that have Winograd's formulation."""
   student, teacher = (ResNet(num_classes=3, depth=8, widths=(4, 4, 8, w)) for w in (8, 12))
   model = Distilled(
     num_classes=3,
@@ -77,7 +77,7 @@ def expected(loaded):
 
 @pytest.fixture(scope='module')
 def exported(loaded, expected, tmp_path_factory):
-  """A function that exports once and gives the folder and what its card says."""
+  """A function that exports once and returns the folder and the card's entry."""
   made = {}
 
   def exported(name, uint8):
@@ -100,8 +100,8 @@ def test_every_format_is_tried():
 
 
 @pytest.mark.parametrize(('name', 'uint8'), CASES)
-def test_the_example_alone_says_what_the_bundle_says(exported, expected, name, uint8):
-  """In a process of its own, from the folder alone."""
+def test_the_example_alone_agrees_with_the_bundle(exported, expected, name, uint8):
+  """Run it in a process of its own, from the folder alone."""
   folder, facts = exported(name, uint8)
   environment = {**os.environ, 'PYTHONPATH': str(ROOT) if name == 'weights' else ''}
   done = subprocess.run(
@@ -115,7 +115,7 @@ def test_the_example_alone_says_what_the_bundle_says(exported, expected, name, u
   assert facts['input']['dtype'] == ('uint8' if uint8 else 'float32')
 
 
-def test_integers_are_smaller_and_their_loss_is_told(exported):
+def test_integers_are_smaller_and_the_card_has_their_loss(exported):
   _, exact = exported('onnx', True)
   folder, integers = exported('onnx_int8', False)
   assert integers['bytes'] < exact['bytes']
@@ -124,7 +124,7 @@ def test_integers_are_smaller_and_their_loss_is_told(exported):
 
 
 def test_integers_are_added_without_loss(loaded, tmp_path):
-  """Pairs of large products, which kernels that add in 16 bits would cut off.
+  """Try pairs of large products, which kernels that add in 16 bits would saturate.
 
   Such kernels run on processors without VNNI, where maps are unsigned.
   """
@@ -198,7 +198,7 @@ def test_a_file_that_differs_is_refused(loaded, expected, tmp_path, change, name
   assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_export_is_not_replaced(tmp_path):
+def test_other_folders_are_not_replaced(tmp_path):
   (tmp_path / 'weights').mkdir()
   (tmp_path / 'weights' / 'thesis.txt').write_text('years')
   with pytest.raises(UserError, match='holds no export'):

@@ -1,4 +1,4 @@
-"""Agreement of a file with its bundle, by numbers that can be counted."""
+"""Agreement of a file with its bundle, in numbers checked by hand."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def agreement(**changed):
   )
 
 
-def test_an_exact_one_passes():
+def test_an_agreeing_exact_file_passes():
   verification.require('file', agreement(), None)
 
 
@@ -32,12 +32,12 @@ def test_an_exact_one_passes():
     {'top1': 0.49},
   ],
 )
-def test_an_exact_one_is_refused(changed):
+def test_a_differing_exact_file_is_refused(changed):
   with pytest.raises(UserError, match='is not kept'):
     verification.require('file', agreement(**changed), None)
 
 
-def test_an_inexact_one_may_lose_so_much():
+def test_an_inexact_file_may_lose_so_much():
   lossy = agreement(largest_difference=3.0, other_predictions=9, top1=0.48)
   assert lossy.loss == pytest.approx(2)
   verification.require('file', lossy, 2.01)

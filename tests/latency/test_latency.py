@@ -115,7 +115,7 @@ def test_an_export_is_what_its_card_says(tmp_path):
     ([], 'model.onnx', 'holds no JSON object'),
   ],
 )
-def test_what_is_no_export_is_refused(tmp_path, card, file, says):
+def test_other_folders_are_refused(tmp_path, card, file, says):
   with pytest.raises(UserError) as error:
     export_folder.read(write_export(tmp_path / 'export', card, file))
   assert says in str(error.value) and '\n' not in str(error.value)
@@ -134,7 +134,7 @@ def measurement(name, batch, rounds, top1=0.5):
   )
 
 
-def test_figures_by_hand():
+def test_measurements_by_hand():
   one = measurement('a', 4, ((0.001, 0.002, 0.009), (0.003, 0.004, 0.005)))
   assert one.median == pytest.approx(0.0035)
   assert one.round_range == pytest.approx((0.002, 0.004))
@@ -147,7 +147,7 @@ def test_figures_by_hand():
   assert (row['images/s'], row['peak memory (MiB)']) == ('1143', '2')
 
 
-def test_the_figure_has_a_panel_for_each_size_and_leaves_out_what_nobody_judged():
+def test_the_figure_has_a_panel_for_each_size_and_only_networks_with_an_accuracy():
   times = ((0.001,),)
   found = [measurement(name, batch, times) for name in 'ab' for batch in (1, 64)]
   found += [measurement('c', batch, times, top1=None) for batch in (1, 64)]
@@ -162,7 +162,7 @@ def test_the_figure_has_a_panel_for_each_size_and_leaves_out_what_nobody_judged(
   assert 'nan' not in to_markdown(table.columns(found))
 
 
-def test_the_script_measures_a_teacher_beside_its_student(teacher, tmp_path, environment):
+def test_the_command_measures_a_teacher_beside_its_student(teacher, tmp_path, environment):
   facts = {
     'name': 'toy',
     'class_names': None,

@@ -1,4 +1,4 @@
-"""Run folders made up for reports: what a run leaves, without training."""
+"""Synthetic run folders: the files that a run leaves, made without training."""
 
 import dataclasses
 import json
@@ -20,10 +20,10 @@ ENVIRONMENT = {'python': '3.11.7', 'jax': '0.10.2', 'platform': 'cpu', 'device':
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-  """A label of a made-up run; fields as in a card.
+  """A label of a synthetic run; fields as in a card.
 
   Attributes:
-    top1: what its trials are about, in [0, 1].
+    top1: approximate accuracy of its trials, in [0, 1].
     aligned: whether it aligns its features with the teacher's.
     size: (q, f), or None without projectors.
   """
@@ -53,7 +53,7 @@ def run(
   channels=16,
   num_images=NUM_IMAGES,
 ):
-  """Writes a run; its accuracies are those of its outputs. Returns its folder."""
+  """Write a run whose accuracies are those of its outputs, and return its folder."""
   rng = np.random.default_rng(seed)
   label = (np.arange(num_images) % len(CLASSES)).astype(np.uint16)
   centres = rng.normal(size=(len(CLASSES), channels)) * 2
@@ -70,7 +70,7 @@ def run(
   rows = []
   (folder / 'bundles').mkdir(parents=True)
   if teacher and teacher_card:
-    top1 = judge(folder, 'teacher', rng, label, centres, 0.7, outputs)
+    top1 = write_outputs(folder, 'teacher', rng, label, centres, 0.7, outputs)
     card = {
       'model': {'family': 'ResNet'},
       'network': 'resnet14x2',
@@ -85,7 +85,7 @@ def run(
       name = f'{one.label}-{trial}'
       aim = one.top1 + rng.normal() * 0.004
       own = centres + rng.normal(size=centres.shape) * (0.3 if one.aligned else 2)
-      top1 = judge(folder, name, rng, label, own, aim, outputs)
+      top1 = write_outputs(folder, name, rng, label, own, aim, outputs)
       found = results(top1, agreement=0.6 + 0.3 * one.top1 + rng.normal() * 0.005)
       if one.aligned:
         found['alignment_error'] = 0.15 + rng.normal() * 0.001
@@ -154,8 +154,8 @@ def results(top1, agreement):
   }
 
 
-def judge(folder, name, rng, label, centres, top1, keep):
-  """Outputs of about this accuracy; returns the exact one."""
+def write_outputs(folder, name, rng, label, centres, top1, keep):
+  """Write outputs of about this accuracy, and return their exact accuracy."""
   num_images = len(label)
   predicted = label.copy()
   wrong = rng.permutation(num_images)[: round((1 - top1) * num_images)]
@@ -170,7 +170,7 @@ def judge(folder, name, rng, label, centres, top1, keep):
 
 
 def save(folder, name, *, label, predicted, confidence, pooled):
-  """Writes a member's outputs in the types of a run."""
+  """Write a member's outputs in the types of a run."""
   (folder / 'outputs').mkdir(exist_ok=True)
   np.savez(
     folder / 'outputs' / f'{name}.npz',
@@ -188,7 +188,7 @@ def write(folder, name, card):
 
 
 def change(folder, name, edit):
-  """Changes a card in place: `edit` gets it."""
+  """Change a card in place with a function of it."""
   card = json.loads((folder / 'bundles' / name / 'card.json').read_text())
   edit(card)
   write(folder, name, card)

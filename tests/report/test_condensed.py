@@ -1,4 +1,4 @@
-"""Students against the bundle as which they began, from made-up folders."""
+"""Students against the bundle from which they started, from synthetic folders."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ LABELS = [
 
 @pytest.fixture
 def folder(tmp_path):
-  """A run whose students began as their teacher's, which somebody taught before."""
+  """A run whose students started from their teacher, which has a teacher of its own."""
   home = folders.run(tmp_path / 'run', LABELS)
   for label in LABELS:
     for trial in label.trials:
@@ -72,7 +72,7 @@ def test_the_table_by_hand(folder):
       assert float(text.split(' ')[0]) == pytest.approx(agreed, abs=0.006)
 
 
-def test_the_lines_say_it_in_words(folder):
+def test_the_sentences_say_the_same(folder):
   none, one, origin = condensed.sentences(read(folder))
   assert none.startswith("none deploys 123,456 of the bundle's 693,412 parameters (17.8%)")
   assert 'points lower (95%: -' in none and one.startswith('one deploys')
@@ -82,7 +82,7 @@ def test_the_lines_say_it_in_words(folder):
 
 
 @pytest.mark.parametrize('start', [None, {'digest': 'b' * 64}])
-def test_of_others_there_is_no_such_table(folder, start):
+def test_students_that_started_elsewhere_have_no_such_table(folder, start):
   folders.change(folder, 'one-1', lambda card: card['training'].update(start=start))
   comparison = read(folder)
   assert not comparison.condensed and condensed.columns(comparison) == []
@@ -95,7 +95,7 @@ def test_without_the_first_teacher_the_rest_stays(folder):
   assert 'agreement with the first teacher (%)' not in found
 
 
-def test_a_label_that_began_elsewhere_is_another_comparison(folder, tmp_path):
+def test_a_label_that_started_elsewhere_is_another_comparison(folder, tmp_path):
   other = shutil.copytree(folder, tmp_path / 'other')
   for name in ('none-0', 'none-1', 'one-0', 'one-1'):
     folders.change(other, name, lambda card: card['training'].update(start=None))

@@ -23,7 +23,7 @@ def test_positions_stay_in_the_range_and_in_order(wanted):
   assert (np.argsort(found) == np.argsort(wanted, kind='stable')).all()
 
 
-def test_no_name_covers_another_or_a_point():
+def test_no_label_covers_another_or_a_point():
   figure = Figure(figsize=(6, 4), dpi=100)
   axes = figure.subplots()
   rng = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def test_no_name_covers_another_or_a_point():
     assert not any(box.contains(*centre) for centre in centres), name
 
 
-def test_styles_are_distinct_and_the_known_ones_prominent():
+def test_styles_are_distinct_and_ours_and_the_baseline_prominent():
   styles = style.label_styles([*map(str, range(25)), 'pidkd', 'simkd'], 'simkd')
   assert len({(look.colour, look.line) for look in styles.values()}) == 27
   assert {label for label, look in styles.items() if look.prominent} == {'pidkd', 'simkd'}

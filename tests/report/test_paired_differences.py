@@ -1,4 +1,4 @@
-"""Differences to a baseline, on outputs that were written by hand."""
+"""Differences to a baseline, on outputs written by hand."""
 
 import itertools
 
@@ -12,7 +12,7 @@ from tests.report import folders
 
 
 def comparison(folder, hits, **kwargs):
-  """Of {label: {trial: whether each image is right}}."""
+  """Return a comparison of {label: {trial: whether each image is right}}."""
   labels = [folders.Label(label, trials=tuple(trials)) for label, trials in hits.items()]
   folders.run(folder, labels, **kwargs)
   for label, trials in hits.items():
@@ -121,7 +121,7 @@ def test_the_baseline(tmp_path, labels, wanted, expected):
   assert paired_differences.choose_baseline(one, wanted) == expected
 
 
-def test_a_baseline_that_is_nowhere_is_unknown(tmp_path):
+def test_a_missing_baseline_is_unknown(tmp_path):
   one = comparison(tmp_path / 'run', {'simkd': {0: [1, 0]}, 'kd': {0: [1, 0]}})
   with pytest.raises(UserError, match="unknown baseline 'simdk'; did you mean 'simkd'"):
     paired_differences.require_baseline([one], 'simdk')

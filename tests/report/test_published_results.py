@@ -36,7 +36,7 @@ def test_a_column_of_its_own_names_each_source(tmp_path):
     ('label,value,source\n"simkd,1,x\n', 'cannot be read'),
   ],
 )
-def test_another_content_is_one_line(tmp_path, text, message):
+def test_other_content_is_refused_in_one_line(tmp_path, text, message):
   with pytest.raises(UserError, match=message) as error:
     read(tmp_path / 'p.csv', text)
   assert '\n' not in str(error.value)

@@ -30,7 +30,7 @@ def test_a_run_is_read_in_the_order_of_its_members(tmp_path):
   assert np.issubdtype(outputs.label.dtype, np.signedinteger)
 
 
-def test_what_older_runs_lack_is_none(tmp_path):
+def test_missing_entries_of_older_runs_are_none(tmp_path):
   folder = folders.run(tmp_path / 'run', [A], outputs=False, teacher_card=False)
   folders.change(folder, 'pidkd-0', lambda card: card.pop('network'))
   run = run_folder.read(folder)
@@ -51,7 +51,7 @@ def test_a_run_that_is_named_twice_is_read_once(tmp_path):
   assert compared(tmp_path / 'study', folder, folder) == [{'pidkd': [0, 1]}]
 
 
-def test_teachers_and_what_is_half_written_are_passed_over(tmp_path):
+def test_teachers_and_partly_written_bundles_are_passed_over(tmp_path):
   folder = folders.run(tmp_path / 'run', [A])
   shutil.copytree(folder / 'bundles' / 'pidkd-0', folder / 'bundles' / '.pidkd-0.partial')
   kept = folders.run(tmp_path / 'teachers' / 'one', [folders.Label('teacher', trials=(-1,))])
@@ -60,7 +60,7 @@ def test_teachers_and_what_is_half_written_are_passed_over(tmp_path):
     run_folder.find([kept])
 
 
-def test_unfinished_runs_are_told(tmp_path):
+def test_unfinished_runs_are_returned_apart(tmp_path):
   folders.run(tmp_path / 'done', [A])
   shutil.rmtree(folders.run(tmp_path / 'begun', [B]) / 'bundles')
   found, unfinished = run_folder.find([tmp_path])
@@ -68,7 +68,7 @@ def test_unfinished_runs_are_told(tmp_path):
   assert [path.name for path in unfinished] == ['begun']
 
 
-def test_a_folder_that_is_not_there_or_holds_nothing(tmp_path):
+def test_a_missing_or_empty_folder_is_refused(tmp_path):
   with pytest.raises(UserError, match="run '.*nowhere' is no folder"):
     run_folder.find([tmp_path / 'nowhere'])
   with pytest.raises(UserError, match='holds no finished run'):

@@ -7,7 +7,7 @@ from tests.report import folders
 
 
 def comparison(folder, sizes, **kwargs):
-  """Of {(q, f): (top-1 of each trial, parameters)}, and rows that are not of the grid."""
+  """Return a comparison of {(q, f): (top-1 of each trial, parameters)} and of other labels."""
   labels = [
     folders.Label(
       f'q{q}f{f}', method='pidkd', trials=tuple(range(len(top1))), size=(q, f), parameters=size

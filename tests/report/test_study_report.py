@@ -1,4 +1,4 @@
-"""Whole reports, from folders that were made up."""
+"""Full reports, from synthetic folders."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ LABELS = [
 
 @pytest.fixture(scope='module')
 def cohort(tmp_path_factory):
-  """A cohort of three labels that was split in two, with all that a run may hold."""
+  """A cohort of three labels, split in two, with every optional entry of a card."""
   home = tmp_path_factory.mktemp('study')
   folders.run(home / 'cohort' / 'part-1', LABELS[:2])
   second = folders.run(home / 'cohort' / 'part-2', LABELS[2:])
@@ -49,7 +49,7 @@ def rows(path):
 
 
 def table(text, heading):
-  """The lines of the first table below a heading."""
+  """Return the cells of the first table below a heading."""
   below = text.partition(heading)[2].strip().splitlines()
   return [[cell.strip() for cell in line.split('|')[1:-1]] for line in below if line[:1] == '|']
 
@@ -123,7 +123,7 @@ def test_runs_of_other_batches_get_sections_of_their_own(cohort, tmp_path):
   assert float(overview[0]['scratch']) == float(rows(first / 'main.csv')[3]['top-1 (%)'])
 
 
-def test_a_baseline_of_one_section_only_is_told_in_the_other(cohort, tmp_path):
+def test_a_section_without_the_baseline_says_so(cohort, tmp_path):
   folders.run(tmp_path / 'other', LABELS[:1], seed=3)
   text = report.study([cohort, tmp_path / 'other'], tmp_path / 'out', baseline='scratch')
   assert text.count('There is no scratch here to compare with.') == 1
@@ -142,7 +142,7 @@ def test_a_grid_has_its_choice_and_its_map(tmp_path):
   assert len(rows(tmp_path / 'out' / 'sizes.csv')) == 4
 
 
-def test_published_figures_stand_apart(cohort, tmp_path):
+def test_published_results_have_their_own_column(cohort, tmp_path):
   path = tmp_path / 'published.csv'
   path.write_text('label,value,source\nsimkd,78.08,SimKD table 2\n')
   text = report.study([cohort], tmp_path / 'out', published=path)

@@ -11,7 +11,7 @@ COLUMNS = [
 ]
 
 
-def test_markdown_has_means_and_spreads_and_aligned_bars():
+def test_markdown_has_means_deviations_and_aligned_bars():
   lines = table.to_markdown(COLUMNS).splitlines()
   assert len({len(line) for line in lines}) == 1
   assert lines[0].startswith('|      | top-1 (%)    | parameters |')
@@ -19,7 +19,7 @@ def test_markdown_has_means_and_spreads_and_aligned_bars():
   assert lines[3] == '| c    | 60.00        |            |'
 
 
-def test_csv_has_numbers_by_themselves(tmp_path):
+def test_csv_has_plain_numbers(tmp_path):
   table.write_csv(COLUMNS, tmp_path / 'table.csv')
   with (tmp_path / 'table.csv').open(newline='') as file:
     first, second = csv.DictReader(file)
