@@ -22,8 +22,8 @@ class Normalisation:
     2.0
   """
 
-  mean: Sequence[float] | jax.Array
-  std: Sequence[float] | jax.Array
+  mean: Sequence[float] | np.ndarray | jax.Array
+  std: Sequence[float] | np.ndarray | jax.Array
 
   def __call__(self, images: jax.Array) -> jax.Array:
     """Normalise images [B, H, W, C] of uint8, or of floats in [0, 1], to float32."""

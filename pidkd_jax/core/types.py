@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -83,11 +83,11 @@ class Network:
 
   def encode(self, image: jax.Array) -> Features:
     """Return the features of images [B, H, W, C], computed in inference mode."""
-    return self.model.apply(self.variables, image, method='encode')
+    return cast(Features, self.model.apply(self.variables, image, method='encode'))
 
   def classify(self, pooled: jax.Array) -> jax.Array:
     """Return the logits [..., K] of pooled features [..., C]; differentiable in `pooled`."""
-    return self.model.apply(self.variables, pooled, method='classify')
+    return cast(jax.Array, self.model.apply(self.variables, pooled, method='classify'))
 
   def classifier(self, pooled: jax.Array) -> Variables:
     """Return the variables that `classify` reads, for `pooled` [B, C] or its shape."""

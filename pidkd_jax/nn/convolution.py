@@ -359,8 +359,9 @@ def depthwise_of_padded(x: jax.Array, kernel: jax.Array, strides: tuple[int, int
   rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
   # In bfloat16 each of the many terms would be rounded.
   kernel = to_float32(kernel)
-  return sum(
+  total = sum(
     x[:, i : i + rows : down, j : j + columns : right] * kernel[i, j, 0]
     for i in range(height)
     for j in range(width)
-  ).astype(x.dtype)
+  )
+  return jnp.asarray(total).astype(x.dtype)

@@ -5,11 +5,13 @@ numbers in one dimension. So each draw has one dimension, and is reshaped.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
+
+# (key, shape, dtype) -> weights.
+Initializer = Callable[..., jax.Array]
 
 
 def normal(key: jax.Array, shape: Sequence[int], dtype=jnp.float32) -> jax.Array:

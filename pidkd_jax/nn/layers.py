@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.nn.initializers import Initializer
 
 from pidkd_jax.nn import convolution as formulations
 from pidkd_jax.nn import initializers
@@ -78,7 +78,7 @@ class BatchNorm(nn.BatchNorm):
     return super().__call__(x, use_running_average=not train).astype(x.dtype)
 
 
-def _promote_to_input(x: jax.Array, *parameters: jax.Array | None, **_) -> list[jax.Array | None]:
+def _promote_to_input(x, *parameters, **_):
   """Convert a layer's parameters to the type of its input, in which the layer computes."""
   return [x, *(p if p is None else p.astype(x.dtype) for p in parameters)]
 
@@ -92,7 +92,7 @@ def conv(
   bias: bool = False,
   padding: int | None = None,
   convolution: Callable[..., jax.Array] = formulations.fastest,
-  kernel_init: Initializer = initializers.he_normal_fan_out,
+  kernel_init: initializers.Initializer = initializers.he_normal_fan_out,
   name: str | None = None,
 ) -> nn.Conv:
   """Make a convolution, padded by size // 2 on each side (PyTorch's alignment), without bias.
@@ -159,7 +159,7 @@ class ConvNorm(nn.Module):
   bias: bool = False
   padding: int | None = None
   convolution: Callable[..., jax.Array] = formulations.fastest
-  kernel_init: Initializer = initializers.he_normal_fan_out
+  kernel_init: initializers.Initializer = initializers.he_normal_fan_out
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -174,7 +174,8 @@ class ConvNorm(nn.Module):
       kernel_init=self.kernel_init,
     )
     if not train and self.has_variable(FUSED_NORMS, 'bias'):
-      return make(bias=True).clone(parent=None).apply({'params': self.variables[FUSED_NORMS]}, x)
+      layer, variables = make(bias=True).clone(parent=None), {'params': self.variables[FUSED_NORMS]}
+      return cast(jax.Array, layer.apply(variables, x))
     return BatchNorm(name='norm')(make(bias=self.bias, name='conv')(x), train)
 
 

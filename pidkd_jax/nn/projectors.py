@@ -103,7 +103,7 @@ class ProjectorStack(nn.Module):
   def setup(self):
     stack = nn.vmap(
       Projector,
-      in_axes=(None, None),
+      in_axes=(None, None),  # pyright: ignore[reportArgumentType]
       variable_axes={'params': 0, 'batch_stats': 0, FUSED_NORMS: 0},
       split_rngs={'params': True},
       axis_size=self.num_projectors,
@@ -134,5 +134,6 @@ class ProjectorStack(nn.Module):
     maps = jnp.split(nn.relu(convolve(x, 'reduce')), self.num_projectors, axis=-1)
     maps = [nn.relu(convolve(maps[i], f'transform_{i}')) for i in each]
     if self.rectified:
-      return to_float32(sum(nn.relu(convolve(maps[i], f'expand_{i}')) for i in each))
+      total = sum(nn.relu(convolve(maps[i], f'expand_{i}')) for i in each)
+      return to_float32(jnp.asarray(total))
     return to_float32(convolve(jnp.concatenate(maps, axis=-1), 'expand'))

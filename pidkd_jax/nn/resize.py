@@ -1,6 +1,7 @@
 """Bring two maps to one resolution by averaging over area."""
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ def _area_weights(size_in: int, size_out: int) -> np.ndarray:
   return (np.clip(high - low, 0, None) * size_out).astype(np.float32)
 
 
-def average_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+def average_to(x: jax.Array, size: Sequence[int]) -> jax.Array:
   """Average a map down to `size` by area, which keeps its spatial mean exactly.
 
   Where the sizes divide, this is average pooling. Where they do not, neighbouring output cells

@@ -30,7 +30,7 @@ def require() -> None:
 
 def _jax_has_started() -> bool:
   """Return whether JAX has a backend: XLA has then read its flags, and this setting is fixed."""
-  count = jax.config.jax_num_cpu_devices
+  count = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
   try:
     jax.config.update('jax_num_cpu_devices', count + 2)
   except RuntimeError:

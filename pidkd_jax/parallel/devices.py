@@ -37,7 +37,7 @@ class DeviceGroup:
     is_default: whether the group has JAX's default device.
   """
 
-  devices: tuple[jax.Device, ...]
+  devices: tuple[jax.Device, ...]  # pyright: ignore[reportInvalidTypeForm]
   is_default: bool
 
   @contextlib.contextmanager
@@ -145,7 +145,7 @@ def put_replicated(tree: Any) -> Any:
 
 def _put_own_copy(sharding: NamedSharding, leaf: Any) -> jax.Array:
   """Put a leaf onto this process's devices; every process has the same copy of it."""
-  if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+  if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
     implementation = jax.random.key_impl(leaf)
     data = _put_own_copy(sharding, jax.random.key_data(leaf))
     return jax.random.wrap_key_data(data, impl=implementation)
@@ -184,11 +184,11 @@ def put_sharded(images: np.ndarray, indices: np.ndarray, size: int) -> jax.Array
   """
   if not _has_mesh() or size % count():
     return put_replicated(images)
-  return jax.make_array_from_callback(
-    (size, *images.shape[1:]),
-    _batch_sharding(),
-    lambda shard: images[np.searchsorted(indices, np.arange(size)[shard[0]])],
-  )
+
+  def shard(index):
+    return images[np.searchsorted(indices, np.arange(size)[index[0]])]
+
+  return jax.make_array_from_callback((size, *images.shape[1:]), _batch_sharding(), shard)
 
 
 def _batch_sharding() -> NamedSharding:
