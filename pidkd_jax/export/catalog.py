@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pidkd_jax.core import registry
 from pidkd_jax.export.format import Format
 
+_PACKAGE = 'pidkd_jax.export'
+
 
 def formats() -> Mapping[str, Format]:
   """Return {name: format}, sorted by name."""
-  return registry.discover(__package__, 'FORMATS')
+  return registry.discover(_PACKAGE, 'FORMATS')
 
 
 def names() -> list[str]:
@@ -23,4 +25,4 @@ def names() -> list[str]:
 
 def find(name: str) -> Format:
   """Return the format of this name; raise UserError with the nearest name if there is none."""
-  return registry.find('format', __package__, 'FORMATS', name)
+  return registry.find('format', _PACKAGE, 'FORMATS', name)

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.export.deployable import Deployable
@@ -76,7 +77,7 @@ def run(images):
 
     del deployable
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    return lambda images: session.run(['logits'], {'images': images})[0]
+    return lambda images: np.asarray(session.run(['logits'], {'images': images})[0])
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ import os
 import pathlib
 import sys
 
+import numpy as np
+
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import worker
 from pidkd_jax.latency.preprocessing import preprocessor
@@ -19,7 +21,8 @@ def _load(file: pathlib.Path) -> worker.Runner:
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
   session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
   preprocess = preprocessor(file)
-  return lambda images: session.run(None, {session.get_inputs()[0].name: preprocess(images)})[0]
+  [images_name] = (node.name for node in session.get_inputs())
+  return lambda images: np.asarray(session.run(None, {images_name: preprocess(images)})[0])
 
 
 if __name__ == '__main__':

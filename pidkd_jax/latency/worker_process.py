@@ -16,8 +16,10 @@ from pidkd_jax.latency.candidate import Candidate
 class WorkerProcess:
   """A process that runs `worker.serve` for one candidate and waits for requests."""
 
-  def __init__(self, candidate: Candidate, process: subprocess.Popen, stderr: IO[str]):
-    self._candidate, self._process, self._stderr = candidate, process, stderr
+  def __init__(self, candidate: Candidate, stdin: IO[str], stdout: IO[str], stderr: IO[str]):
+    """Take the standard streams of a candidate's process."""
+    self._candidate = candidate
+    self._stdin, self._stdout, self._stderr = stdin, stdout, stderr
 
   def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
     """Send a request and return the answer, both as in `worker.serve`.
@@ -26,8 +28,8 @@ class WorkerProcess:
       UserError: The worker ended; the message has its last line on standard error.
     """
     with contextlib.suppress(BrokenPipeError):
-      print(json.dumps(request), file=self._process.stdin, flush=True)
-    answer = self._process.stdout.readline()
+      print(json.dumps(request), file=self._stdin, flush=True)
+    answer = self._stdout.readline()
     if not answer:
       self._stderr.seek(0)
       last = self._stderr.read().strip().rpartition('\n')[2]
@@ -56,8 +58,9 @@ def start(candidate: Candidate, platform: str) -> Iterator[WorkerProcess]:
       text=True,
     ) as process,
   ):
+    assert process.stdin and process.stdout  # They are pipes.
     try:
-      yield WorkerProcess(candidate, process, stderr)
+      yield WorkerProcess(candidate, process.stdin, process.stdout, stderr)
     finally:
       process.kill()
       with contextlib.suppress(BrokenPipeError):  # A request may be left that nobody read.

@@ -35,13 +35,3 @@ def read(path: pathlib.Path, required: Sequence[str] = ()) -> Card:
         )
       entry = entry[key]
   return card
-
-
-def optimizer_hparams(member: Mapping[str, Any]) -> Mapping[str, float]:
-  """Return a member's learning rate and weight decay, by the names in its card.
-
-  Args:
-    member: the entry `training.member` of a card. Cards call these values 'optimizer', and older
-      cards call them 'numbers'.
-  """
-  return member.get('optimizer', member.get('numbers', {}))

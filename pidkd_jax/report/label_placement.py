@@ -6,11 +6,13 @@ architecture, its labels cover points and each other, and one panel takes second
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from scipy.optimize import isotonic_regression
@@ -18,7 +20,7 @@ from scipy.optimize import isotonic_regression
 from pidkd_jax.report.style import Style
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+def spread(wanted: Sequence[float] | np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
   """Return positions at least `gap` apart that are nearest to the wanted ones in least squares.
 
   Args:
@@ -86,8 +88,10 @@ def label_line_ends(
 
 def _measure(axes: Axes) -> tuple[RendererBase, Bbox]:
   """Return a renderer, and the axes' box in pixels."""
-  axes.get_xlim(), axes.get_ylim()  # Matplotlib updates transData only when the limits are read.
-  renderer = FigureCanvasAgg(axes.figure).get_renderer()
+  # Matplotlib updates transData only when the limits are read.
+  axes.get_xlim()
+  axes.get_ylim()
+  renderer = FigureCanvasAgg(cast(Figure, axes.figure)).get_renderer()
   return renderer, axes.get_window_extent(renderer)
 
 
@@ -148,7 +152,7 @@ def label_points(
     axes.annotate(
       label,
       xy=(points[label].x, points[label].y),
-      xytext=(box.min - centre) * 72 / axes.figure.dpi,
+      xytext=tuple((box.min - centre) * 72 / axes.figure.dpi),
       textcoords='offset points',
       zorder=5,
       arrowprops=line if _distance(box, centre) > 14 else None,
@@ -170,8 +174,8 @@ def _candidates(centre: np.ndarray, width: float, height: float) -> Iterator[Bbo
   for distance in (9, 14, 21, 30, 42, 56, 72, 90, 112):
     for angle in np.deg2rad([0, 180, 45, 315, 135, 225, 90, 270, 22, 338, 158, 202]):
       direction = np.array([np.cos(angle), np.sin(angle)])
-      corner = centre + distance * direction - np.array([width, height]) * (1 - direction) / 2
-      yield Bbox.from_bounds(*corner, width, height)
+      x, y = centre + distance * direction - np.array([width, height]) * (1 - direction) / 2
+      yield Bbox.from_bounds(x, y, width, height)
 
 
 def _penalty(

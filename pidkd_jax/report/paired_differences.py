@@ -88,12 +88,15 @@ def _differences(
   if resample_images:
     first = all_pairs[0][0]
     for trial in (trial for pair in all_pairs for trial in pair):
-      if not np.array_equal(trial.outputs.label, first.outputs.label):
+      if not np.array_equal(trial.require_outputs().label, first.require_outputs().label):
         raise UserError(
           f'the outputs of {trial.name} in {str(trial.folder)!r} are of other images than those of '
           f'{first.name}; copy the runs again'
         )
-    gains = [a.outputs.correct.astype(np.int8) - b.outputs.correct for a, b in all_pairs]
+    gains = [
+      a.require_outputs().correct.astype(np.int8) - b.require_outputs().correct
+      for a, b in all_pairs
+    ]
     image_means = statistics.resample_images(np.stack(gains))
   differences, start = {}, 0
   for label, label_pairs in pairs.items():

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.report import card
 from pidkd_jax.report.card import Card
-from pidkd_jax.report.trial import TEACHERS, Trial
+from pidkd_jax.report.trial import Trial
 from pidkd_jax.training import metrics
 
 # The entries that a report reads of every trial's card.
@@ -96,8 +96,9 @@ def read(folder: pathlib.Path) -> Run:
     folder,
     tuple(trials),
     rows,
-    *(_read_teacher(folder, name, probes) for name in TEACHERS),
-    card.read(diverged) if diverged.exists() else {},
+    teacher=_read_teacher(folder, 'teacher', probes),
+    origin=_read_teacher(folder, 'origin', probes),
+    diverged=card.read(diverged) if diverged.exists() else {},
   )
 
 

@@ -89,7 +89,7 @@ class SizeGrid:
       f'Best of {len(self.results)} sizes ({self.title}): {_format_size(self.best)} with '
       f'{100 * best.mean:.2f}% top-1 at {best.parameters:,} deployed parameters'
     )
-    if self.standard_error is None:
+    if self.standard_error is None or self.chosen is None:
       return f'{text}. One trial without its outputs has no standard error, so no size is chosen.'
     kind = (
       f'of {len(best.top1)} trials, their variance pooled over the sizes'

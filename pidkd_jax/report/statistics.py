@@ -52,7 +52,7 @@ def percentile_interval(samples: np.ndarray, level: float = 0.95) -> tuple[float
   return float(low), float(high)
 
 
-def pareto_front(costs: np.ndarray, values: np.ndarray) -> list[int]:
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
   """Return the indices of the points that no point of equal or lower cost surpasses.
 
   Args:
@@ -63,18 +63,20 @@ def pareto_front(costs: np.ndarray, values: np.ndarray) -> list[int]:
     The indices by ascending cost. Of equal points it has the first.
 
   Example:
-    >>> pareto_front(np.array([3.0, 1.0, 2.0]), np.array([0.7, 0.5, 0.4]))
+    >>> pareto_front([3.0, 1.0, 2.0], [0.7, 0.5, 0.4])
     [1, 0]
   """
   front, best = [], -math.inf
-  for index in np.lexsort((-np.asarray(values), costs)):
+  for index in np.lexsort((-np.asarray(values), np.asarray(costs))):
     if values[index] > best:
       front.append(int(index))
       best = values[index]
   return front
 
 
-def standard_error(settings: Sequence[Sequence[float]], index: int, num_images: int) -> float:
+def standard_error(
+  settings: Sequence[Sequence[float]], index: int, num_images: int | None
+) -> float:
   """Return the standard error of one setting's mean accuracy.
 
   If any setting has two trials, the variance is pooled over all settings. The variance of two or
@@ -84,17 +86,19 @@ def standard_error(settings: Sequence[Sequence[float]], index: int, num_images: 
   Args:
     settings: for each setting the accuracies of its trials, in [0, 1].
     index: the setting's index.
-    num_images: number of test images.
+    num_images: number of test images; None if a setting has two trials.
   """
   degrees = sum(len(values) - 1 for values in settings)
   if degrees:
     squares = sum(np.var(values) * len(values) for values in settings)
     return math.sqrt(squares / degrees / len(settings[index]))
+  if num_images is None:
+    raise ValueError('one trial a setting needs the number of test images')
   [value] = settings[index]
   return math.sqrt(value * (1 - value) / num_images)
 
 
-def smallest_within(costs: np.ndarray, means: np.ndarray, error: float) -> int:
+def smallest_within(costs: Sequence[float], means: Sequence[float], error: float) -> int:
   """Return the index of the cheapest setting whose mean is at most `error` below the best mean.
 
   Of equally cheap settings, the better one is taken.
@@ -102,5 +106,5 @@ def smallest_within(costs: np.ndarray, means: np.ndarray, error: float) -> int:
   Source: the one-standard-error rule of Breiman et al. 1984, Classification and Regression Trees,
   section 3.4.3.
   """
-  eligible = np.flatnonzero(np.asarray(means) >= np.max(means) - error)
-  return int(min(eligible, key=lambda i: (costs[i], -means[i])))
+  eligible = np.flatnonzero(np.asarray(means) >= np.max(means) - error).tolist()
+  return min(eligible, key=lambda i: (costs[i], -means[i]))

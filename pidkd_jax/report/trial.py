@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from pidkd_jax.core import npz
+from pidkd_jax.core.card import optimizer_hparams
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report.card import Card, optimizer_hparams
+from pidkd_jax.report.card import Card
 
 # A run describes its teacher, and its teacher's own teacher, in NAME.json and outputs/NAME.npz.
-TEACHERS = ('teacher', 'origin')
+_TEACHERS = ('teacher', 'origin')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Trial:
   @property
   def is_teacher(self) -> bool:
     """Whether this is a teacher rather than a member of the run."""
-    return self.name in TEACHERS
+    return self.name in _TEACHERS
 
   @property
   def number(self) -> int:
@@ -92,8 +93,8 @@ class Trial:
   def projector_size(self) -> tuple[int, int] | None:
     """(q, f): number of projectors and size factor; None for a network without projectors."""
     entries = {**self.card['model'], **self.settings['hyperparameters']}
-    size = tuple(entries.get(name) for name in ('num_projectors', 'factor'))
-    return None if None in size else size
+    q, f = entries.get('num_projectors'), entries.get('factor')
+    return None if q is None or f is None else (q, f)
 
   def value(self, *path: str) -> Any:
     """Return the card's entry under these keys, or None if there is none.
@@ -126,3 +127,13 @@ class Trial:
     return dataclasses.replace(
       outputs, label=outputs.label.astype(int), predicted=outputs.predicted.astype(int)
     )
+
+  def require_outputs(self) -> Outputs:
+    """Return the outputs of a trial that kept them.
+
+    Raises:
+      ValueError: The run did not keep them.
+    """
+    if self.outputs is None:
+      raise ValueError(f'the run in {str(self.folder)!r} kept no outputs of {self.name}')
+    return self.outputs

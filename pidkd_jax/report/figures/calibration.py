@@ -119,8 +119,8 @@ def _reliability(
 def _line(
   axes: Axes, trials: Sequence[Trial], label: str, colour: str, line: str | tuple, width: float
 ) -> None:
-  confidence = np.concatenate([trial.outputs.confidence for trial in trials])
-  correct = np.concatenate([trial.outputs.correct for trial in trials])
+  confidence = np.concatenate([trial.require_outputs().confidence for trial in trials])
+  correct = np.concatenate([trial.require_outputs().correct for trial in trials])
   index = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
   counts = np.bincount(index, minlength=_BINS)
   enough = counts >= _LEAST_IMAGES

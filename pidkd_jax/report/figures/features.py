@@ -47,11 +47,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   teacher_features = _pooled(teacher)[shown]
   teacher_pca = PCA(2, svd_solver='full').fit(teacher_features)
   # Students along the teacher's axes stand beside it.
-  aligned = {
-    label: trial
-    for label, trial in students.items()
-    if _is_aligned(trial, teacher_pca.n_features_in_)
-  }
+  channels = teacher_features.shape[1]
+  aligned = {label: trial for label, trial in students.items() if _is_aligned(trial, channels)}
   students = aligned | students
   lines = math.ceil((len(students) + 2) / _COLUMNS)
   figure = Figure(figsize=(9.6, 3.6 * lines + 0.3), dpi=100, layout='constrained')
@@ -90,13 +87,13 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
 
 def _pooled(trial: Trial) -> np.ndarray:
   """Return pooled features in double precision; outputs keep them in half precision."""
-  return trial.outputs.pooled.astype(np.float64)
+  return trial.require_outputs().pooled.astype(np.float64)
 
 
 def _is_aligned(trial: Trial, channels: int) -> bool:
   """Return whether a trial aligns its features with a teacher's of so many channels."""
   aligns = trial.value('results', 'alignment_error') is not None
-  return aligns and trial.outputs.pooled.shape[1] == channels
+  return aligns and trial.require_outputs().pooled.shape[1] == channels
 
 
 def _panel(

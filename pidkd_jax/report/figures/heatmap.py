@@ -45,7 +45,7 @@ def draw(comparison: Comparison, _: str | None) -> tuple[Figure, str] | None:
 
 def _axis_values(grid: SizeGrid) -> tuple[list[int], list[int]]:
   """Return the sorted values of q and of f."""
-  return tuple(sorted(set(values)) for values in zip(*grid.results, strict=True))
+  return sorted({q for q, _ in grid.results}), sorted({f for _, f in grid.results})
 
 
 def _panel(figure: Figure, axes: Axes, grid: SizeGrid) -> None:

@@ -1,6 +1,6 @@
 """Points of the scatter figures: one mean for each label, with standard deviations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style
 from pidkd_jax.report.trial import Trial
 
 
-def top1(trials: Sequence[Trial]) -> list[float]:
+def top1(trials: Iterable[Trial]) -> list[float]:
   """Return the top-1 of each trial, in percent."""
   return [100 * trial.value('results', 'top1') for trial in trials]
 

@@ -42,7 +42,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str]:
     if x.max() > 8 * x.min():
       axes.set_xscale('log')
       use_plain_numbers(axes.xaxis)
-    front = statistics.pareto_front(x, y)
+    front = statistics.pareto_front(list(x), list(y))
     axes.step(
       # The last point surpasses everything to its right, so the line goes on to the end.
       [*x[front], x.max()],

@@ -17,9 +17,9 @@ def columns(comparison: Comparison) -> list[Column]:
   Returns:
     The columns; [] unless every student started from its teacher's bundle.
   """
-  if not comparison.condensed:
-    return []
   bundle, origin = comparison.teacher, comparison.origin
+  if bundle is None or not comparison.condensed:
+    return []
   teachers = ({'first teacher': [origin]} if origin else {}) | {'bundle': [bundle]}
   table_rows = teachers | rows.student_rows(comparison)
   result = [*rows.name_columns(table_rows)]
@@ -44,8 +44,14 @@ def columns(comparison: Comparison) -> list[Column]:
 
 
 def sentences(comparison: Comparison) -> list[str]:
-  """Return the table in words: a sentence for each student, then how differences were computed."""
+  """Return the table in words: a sentence for each student, then how differences were computed.
+
+  Returns:
+    The sentences; [] where `columns` returns [].
+  """
   bundle = comparison.teacher
+  if bundle is None or not comparison.condensed:
+    return []
   texts = []
   for label, difference in paired_differences.to_teacher(comparison).items():
     trial = next(iter(comparison.labels[label].values()))
@@ -54,7 +60,7 @@ def sentences(comparison: Comparison) -> list[str]:
       f"{label} deploys {student_size:,} of the bundle's {bundle_size:,} parameters "
       f'({student_size / bundle_size:.1%}); its top-1 is {_format_points(difference.mean)}'
     )
-    if difference.low is not None:
+    if difference.low is not None and difference.high is not None:
       text += f' (95%: {100 * difference.low:+.2f} to {100 * difference.high:+.2f})'
     texts.append(f'{text}.')
   text = (

@@ -1,7 +1,7 @@
 """Rows of the tables, and the columns that several tables share."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pidkd_jax.report import table
 from pidkd_jax.report.comparison import Comparison
@@ -29,7 +29,7 @@ class Measure:
   scale: float = 1.0
   digits: int = 2
 
-  def values(self, trials: Sequence[Trial]) -> list[float]:
+  def values(self, trials: Iterable[Trial]) -> list[float]:
     """Return the scaled number of each trial whose card has it."""
     numbers = [trial.value(*self.path) for trial in trials]
     return [self.scale * number for number in numbers if number is not None]
@@ -100,6 +100,6 @@ def _format_difference(difference: Difference | None) -> str:
   if difference is None:
     return ''
   text = f'{100 * difference.mean:+.2f}'
-  if difference.low is not None:
+  if difference.low is not None and difference.high is not None:
     text += f' [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]'
   return text
