@@ -28,7 +28,8 @@ from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.experiment import workdir
-from pidkd_jax.training.cohort import Cohort, Member
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 from pidkd_jax.core.types import Network

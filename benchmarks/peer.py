@@ -40,7 +40,9 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.experiment import workdir
-from pidkd_jax.training.cohort import Cohort, Member, State
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.learner import State
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 from pidkd_jax.core.types import Batch, Network
@@ -256,9 +258,9 @@ class _Ours:
 
   def agreeing(self, image: np.ndarray) -> float:
     nothing = jnp.zeros(len(image), jnp.int32)  # Its loss reads no labels.
-    before = float(self._state.sums['loss'])
+    before = float(self._state.loss_sums['loss'])
     self._advance(Batch(jnp.asarray(image, self._dtype), nothing, nothing))
-    return float(self._state.sums['loss']) - before
+    return float(self._state.loss_sums['loss']) - before
 
   def _advance(self, batch: Batch) -> None:
     states = self._cohort.step({self._name: self._state}, batch, jnp.int32(next(self._step)))

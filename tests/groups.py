@@ -20,9 +20,10 @@ from pidkd_jax.core.errors import Stopped
 from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
 from pidkd_jax.experiment import run
+from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.checkpoint import Checkpoints
-from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -44,7 +45,7 @@ def teacher() -> Bundle:
 def train(count: int, groups: int, folder: pathlib.Path) -> None:
   """Two members over two epochs of ten steps, on `count` devices in `groups`."""
   folder.mkdir(exist_ok=True)
-  plan = run.Experiment(
+  plan = Experiment(
     members=tuple(
       Member('kd', 'plain:Plain', 'kd_1_1', {}, OptimizerHparams(), trial) for trial in (0, 1)
     ),
@@ -56,7 +57,7 @@ def train(count: int, groups: int, folder: pathlib.Path) -> None:
     eval_every=1,
   )
   with devices.use_devices(count, {'batch_size': BATCH}, groups) as found:
-    pace = run.Execution(checkpoint_seconds=60, steps_per_call=1, memory=2**40, groups=found)
+    pace = Execution(checkpoint_seconds=60, steps_per_call=1, memory=2**40, groups=found)
     run.execute(plan, DATA, teacher(), folder, 'students', pace)
 
 

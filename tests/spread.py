@@ -16,7 +16,7 @@ from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.evaluation import inference
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
@@ -73,10 +73,10 @@ def main(count: int) -> dict[str, np.ndarray]:
     for shard, same in zip(one.addressable_shards, other.addressable_shards, strict=True):
       assert shard.index == same.index
       np.testing.assert_array_equal(shard.data, same.data)
-  alone = cohort.of(['pidkd-0'])
+  alone = cohort.subset(['pidkd-0'])
   copied = {'pidkd-0': jax.tree.map(jnp.copy, states['pidkd-0'])}
   scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 2)
-  found['scanned'] = np.asarray(scanned['pidkd-0'].sums['loss'])
+  found['scanned'] = np.asarray(scanned['pidkd-0'].loss_sums['loss'])
   for path, leaf in jax.tree.leaves_with_path(states):
     found[jax.tree_util.keystr(path)] = np.asarray(leaf)
   return found

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pidkd_jax.core.card import optimizer_hparams
+
 # What each measure of card.json is, and whether it is a share.
 _MEASURES = {
   'top1': ('top-1: images whose likeliest class is theirs', True),
@@ -133,7 +135,7 @@ def _training(card: Mapping[str, Any]) -> str:
   return _listed(
     [
       f'Recipe: {_fields(training["recipe"])}',
-      f'Own settings: {_fields(member["numbers"])}',
+      f'Own settings: {_fields(optimizer_hparams(member))}',
       f'Seed {training["seed"]}, trial {member["trial"]}',
       f'What is kept: {training["selection"]} (epoch {training["epoch"]})',
     ]

@@ -53,6 +53,31 @@ class Dataset:
         )
       size = min(max(round(fraction * len(members)), 1), len(members) - 1)
       held[random.permutation(members)[:size]] = True
-    rest = self.train.take(~held)
-    spec = dataclasses.replace(self.spec, labels=rest.labels)
-    return dataclasses.replace(self, spec=spec, train=rest), self.train.take(held)
+    return self._with_train(self.train.take(~held)), self.train.take(held)
+
+  def few_shot(self, shots: int, seed: int) -> 'Dataset':
+    """Keep only some training images of each class, in the split's order.
+
+    Args:
+      shots: training images of each class.
+      seed: fixes which images; more shots keep those of fewer.
+
+    Raises:
+      UserError: a class has fewer images.
+    """
+    random = np.random.default_rng(seed)
+    labels = self.train.labels
+    kept = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+      members = np.flatnonzero(labels == label)
+      if len(members) < shots:
+        raise UserError(
+          f'data.shots is {shots}; class {self.spec.class_names[label]!r} of {self.spec.name} has '
+          f'{len(members)} training images'
+        )
+      kept[random.permutation(members)[:shots]] = True
+    return self._with_train(self.train.take(kept))
+
+  def _with_train(self, train: Split) -> 'Dataset':
+    spec = dataclasses.replace(self.spec, labels=train.labels)
+    return dataclasses.replace(self, spec=spec, train=train)

@@ -1,4 +1,4 @@
-"""The figures that stand in a bundle's card and in tables."""
+"""Evaluate networks on a split: the metrics of cards and tables."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,54 +13,62 @@ from pidkd_jax.evaluation import classification, inference
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-  """What a split says of a network.
+  """The evaluation of one network on a split.
 
   Attributes:
-    measures: {measure: value}; shares lie in [0, 1].
-    logits: float32 [N, K] of every image.
+    metrics: {metric: value}; shares lie in [0, 1].
+    logits: float32 [N, K], of every image.
   """
 
-  measures: dict[str, float]
+  metrics: dict[str, float]
   logits: np.ndarray
 
 
 def evaluate(
   networks: Mapping[str, Network],
-  examples: Split,
+  split: Split,
   normalisation: Normalisation,
   teacher: Network | None,
+  *,
+  logits: Mapping[str, np.ndarray] | None = None,
+  teacher_logits: np.ndarray | None = None,
 ) -> dict[str, Evaluation]:
-  """Every measure of some networks over a split, and the logits that they come from.
+  """Evaluate networks on a split.
 
   Args:
-    networks: to be judged, by name.
-    examples: the split.
+    networks: {name: network}.
+    split: N images with labels.
     normalisation: the one that networks and teacher were trained with.
-    teacher: seen once for all; without it agreement and alignment are left out.
+    teacher: run once for all networks. None leaves out agreement and alignment.
+    logits: {name: float32 [N, K]}, of networks whose logits are at hand already.
+    teacher_logits: float32 [N, K], where they are at hand already.
 
   Returns:
-    By the networks' names.
+    {name: evaluation}.
   """
-  split = inference.eval_split(examples, normalisation)
-  wanted = None if teacher is None else inference.logits(teacher, split)
-  found = {}
+  images = inference.eval_split(split, normalisation)
+  logits = dict(logits or {})
+  if teacher is not None and teacher_logits is None:
+    teacher_logits = inference.logits(teacher, images)
+  evaluations = {}
   for name, network in networks.items():
-    logits = wanted if network is teacher else inference.logits(network, split)
-    measures = classification.metrics(logits, examples.labels, wanted)
-    found[name] = Evaluation(measures, logits)
+    if name not in logits:
+      logits[name] = teacher_logits if network is teacher else inference.logits(network, images)
+    metrics = classification.metrics(logits[name], split.labels, teacher_logits)
+    evaluations[name] = Evaluation(metrics, logits[name])
   if teacher is not None:
     aligned = {name: network for name, network in networks.items() if network.model.aligned}
-    for name, error in inference.alignment_errors(aligned, teacher, split).items():
-      found[name].measures['alignment_error'] = error
-  return found
+    for name, error in inference.alignment_errors(aligned, teacher, images).items():
+      evaluations[name].metrics['alignment_error'] = error
+  return evaluations
 
 
 def evaluate_metrics(
   networks: Mapping[str, Network],
-  examples: Split,
+  split: Split,
   normalisation: Normalisation,
   teacher: Network | None,
 ) -> dict[str, dict[str, float]]:
-  """The measures of `evaluate` alone, {name: {measure: value}}."""
-  judged = evaluate(networks, examples, normalisation, teacher)
-  return {name: judgement.measures for name, judgement in judged.items()}
+  """Return the metrics of `evaluate` alone, {name: {metric: value}}."""
+  evaluations = evaluate(networks, split, normalisation, teacher)
+  return {name: evaluation.metrics for name, evaluation in evaluations.items()}

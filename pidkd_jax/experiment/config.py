@@ -22,7 +22,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
   """The main job's configuration; a file in configs/ fills in dataset and length.
 
   Args:
-    arg: '[TEACHER-STUDENT][:][METHOD,...]', a pair and methods. The first method (pidkd if none
+    arg: `[TEACHER-STUDENT][:][METHOD,...]`, a pair and methods. The first method (pidkd if none
       is named) is `method`, the others are trained beside it in the same cohort, for comparison,
       and lie under `compare`.
     pairs: those that may be named; the first is taken if none is. Without any, the file that calls
@@ -56,6 +56,8 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
       data.image_size: side of the squares that image_folder scales and cuts its images to; 0: they
         all have one size already.
       data.holdout: share of the training split held out to pick the best epoch; 0 for none.
+      data.shots: training images of each class that the students see, 0 for all; a teacher that is
+        trained sees all.
       data.padding, .flip: augmentation; -1 leaves it to the dataset.
       data.streaming: 'auto', 'always' or 'never': whether the images stay on disk and are read and
         decoded as they are needed. 'auto' does so if the images of both splits, N*H*W*C bytes, take
@@ -105,6 +107,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
         'verify': True,
         'image_size': 0,
         'holdout': 0.0,
+        'shots': 0,
         'padding': -1,
         'flip': -1,
         'streaming': 'auto',
@@ -199,7 +202,7 @@ def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigD
   """
   _check_whole(config)
   if not config.get('cohorts'):
-    raise UserError('the config has no cohorts, so it is no study: run it by scripts/main.py')
+    raise UserError('the config has no cohorts, so it is no study: run it with `pidkd train`')
   shared = config.to_dict()
   del shared['cohorts']
   known = [label for own in config.cohorts.values() for label in own.rows]
@@ -273,6 +276,7 @@ _BOUNDS = (
   ('data.padding', -1, True),
   ('data.flip', -1, True),
   ('data.holdout', 0, True),
+  ('data.shots', 0, True),
 )
 
 
@@ -284,7 +288,7 @@ def check(config: ConfigDict) -> None:
   """
   _check_whole(config)
   if 'cohorts' in config:
-    raise UserError('the config has cohorts, so it is a study: run it by scripts/study.py')
+    raise UserError('the config has cohorts, so it is a study: run it with `pidkd study`')
   models.create(config.student, num_classes=1)
   if not config.teacher.bundle:
     models.create(config.teacher.model, num_classes=1)

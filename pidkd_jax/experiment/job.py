@@ -1,46 +1,44 @@
-"""The main job: a teacher, a cohort of students, their bundles and a report; a study is several.
-
-The one module of the package that reads a ConfigDict.
-"""
+"""The main job: a teacher, a cohort of students, their bundles and a report."""
 
 import contextlib
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from flax import traverse_util
 from ml_collections import ConfigDict
 
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import DatasetSpec, Network
+from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation import outputs
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import run, widening, workdir
+from pidkd_jax.experiment import planning, run, workdir
 from pidkd_jax.experiment import teacher as teachers
+from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models import distilled
 from pidkd_jax.parallel import determinism, devices, processes
 from pidkd_jax.training import memory
-from pidkd_jax.training.cohort import Member
-from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 logger = logging.getLogger(__name__)
 
-# What may differ when a run is taken up again.
+# The fields that may differ when a run is resumed. They alter results only by rounding, if at all.
 _HARMLESS = (
   'checkpoint_seconds',
   'memory_gib',
   'devices',
   'device_groups',
   'deterministic',
+  'steps_per_call',
   'data.dir',
   'data.streaming',
   'teacher.dir',
@@ -48,27 +46,33 @@ _HARMLESS = (
 
 
 def main(config: ConfigDict, folder: str) -> str:
-  """Runs the main job, or goes on with it.
+  """Run the main job, or resume it.
 
   Args:
     config: of `pidkd_jax.experiment.config.default`.
-    folder: the run's own; what it comes to lies in report.md, curves.png and bundles/ there.
+    folder: of the run. The results lie there, in report.md, curves.png and bundles/.
 
   Returns:
-    The report, Markdown; '' in all processes but the first.
+    The report, Markdown; '' in all processes but the primary one.
 
   Raises:
-    UserError: one line for whatever the user can mend.
+    UserError: one line for each mistake that the user can mend.
     Stopped: on SIGTERM or SIGINT.
   """
-  with _spread(config) as groups:
+  with _devices(config) as groups:
     home = workdir.local('workdir', folder)
-    return _main(config, _dry_run(config, home), home, groups)
+    return _main(config, _prepare(config, home), home, groups)
+
+
+def dry_run(config: ConfigDict, folder: str) -> None:
+  """Put a job together without training and without writing; arguments and errors as `main`'s."""
+  with _devices(config):
+    _prepare(config, workdir.local('workdir', folder))
 
 
 @contextlib.contextmanager
-def _spread(config: ConfigDict) -> Iterator[tuple[devices.DeviceGroup, ...]]:
-  """Within its context a job runs on the devices of its configuration, once that was checked."""
+def _devices(config: ConfigDict) -> Iterator[tuple[devices.DeviceGroup, ...]]:
+  """Check a configuration and enter its devices."""
   configuration.check(config)
   if config.deterministic:
     determinism.require()
@@ -80,38 +84,29 @@ def _spread(config: ConfigDict) -> Iterator[tuple[devices.DeviceGroup, ...]]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _DryRun:
-  """A job of which nothing is wrong, as far as can be told before anything is written or trained.
+class _Job:
+  """A job that passed every check that needs no training.
 
   Attributes:
     dataset: loaded.
-    plan: of the students.
+    students: their experiment.
     teacher: the bundle that the user named, or None.
-    lesson: without one, the plan of the teacher's training.
-    place: and where it is kept.
-    start: the student whose weights the students begin with, or None.
+    lesson: (the experiment that trains the teacher, the folder where it is kept); None where the
+      user named a bundle.
+    start: the student with whose variables the students begin, or None.
   """
 
   dataset: Dataset
-  plan: run.Experiment
+  students: Experiment
   teacher: Bundle | None
-  lesson: run.Experiment | None
-  place: pathlib.Path | None
+  lesson: tuple[Experiment, pathlib.Path] | None
   start: Bundle | None
 
 
-def _dry_run(config: ConfigDict, home: pathlib.Path) -> _DryRun:
+def _prepare(config: ConfigDict, home: pathlib.Path) -> _Job:
+  """Load the data and put the job together; nothing is written or trained."""
   rows = configuration.rows(config)
-  dataset = processes.primary_first(
-    'data',
-    data.load,
-    config.data.name,
-    directory=config.data.dir,
-    archive=config.data.archive,
-    verify=config.data.verify,
-    image_size=config.data.image_size,
-    limit=_image_limit(config),
-  )
+  dataset = _load(config, config.data)
   spec = dataset.spec
   logger.info(
     '%s: %d training and %d test images of %s, %d classes; %s',
@@ -122,187 +117,29 @@ def _dry_run(config: ConfigDict, home: pathlib.Path) -> _DryRun:
     spec.num_classes,
     spec.source,
   )
-  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS)
+  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS, _defaults())
   own = models.families(config.student, config.teacher.model)
-  kept = lesson = place = None
+  named = lesson = None
   if config.teacher.bundle:
-    kept = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
-    start = _start(config, dataset, own, kept.normalisation)
-  else:
-    start = _start(config, dataset, own, spec.normalisation)
-    lesson = _teacher_experiment(config, dataset)
-    place = _teacher_folder(config, lesson, dataset, home)
+    named = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
+  start = _start(config, dataset, own, named.normalisation if named else spec.normalisation)
+  if not named:
+    lesson = _lesson(config, dataset, home)
   with models.explain_errors(config.student, config.teacher.model):
-    teacher = kept.network if kept else teachers.untrained(config.teacher.model, spec)
-    plan = _students_experiment(config, rows, dataset, teacher, start)
-  return _DryRun(dataset, plan, kept, lesson, place, start)
+    teacher = named.network if named else teachers.untrained(config.teacher.model, spec)
+    students = planning.students_experiment(config, rows, dataset, teacher, start)
+  return _Job(dataset, students, named, lesson, start)
 
 
-def _main(
-  config: ConfigDict, ready: _DryRun, home: pathlib.Path, groups: tuple[devices.DeviceGroup, ...]
-) -> str:
-  dataset = ready.dataset
-  pace = run.Execution(
-    config.checkpoint_seconds,
-    config.steps_per_call,
-    memory.per_group(_budget(config), len(groups)),
-    groups,
-  )
-  workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS)
-  kept = ready.teacher or teachers.trained(ready.lesson, ready.place, dataset, pace)
-  run.execute(ready.plan, dataset, kept, home, 'students', pace, ready.start)
-  _describe('teacher', kept, dataset, home)
-  own = models.families(config.student, config.teacher.model)
-  if ready.start and (origin := teachers.origin(kept, own)):
-    _describe('origin', origin, dataset, home)
-  if 'probe' in config:
-    _probe(config, kept, home)
-  if not processes.is_primary():
-    return ''
-  from pidkd_jax import report  # Only now: Matplotlib takes seconds, and training need not wait.
-
-  return report.run(home)
-
-
-def _budget(config: ConfigDict) -> int:
-  """Bytes that a training may take from here on."""
-  return int(config.memory_gib * 2**30) or memory.available()
-
-
-def _image_limit(config: ConfigDict) -> int | None:
-  """Bytes of images above which a dataset is streamed (`data.load`)."""
-  return memory.STREAMING[config.data.streaming](_budget(config))
-
-
-def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
-  """What the run is: its configuration, and what networks of the user's own are like today."""
-  own = [name for name in (config.student, config.teacher.model) if ':' in name]
-  described = {
-    name: models.describe(models.create(name, num_classes=spec.num_classes)) for name in own
-  }
-  return config.to_dict() | ({'networks': described} if described else {})
-
-
-def study(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[str, str]:
-  """Runs a study, or goes on with it: its cohorts one after the other.
-
-  Args:
-    config: of `pidkd_jax.experiment.config.study`, with cohorts.
-    folder: the study's own; each cohort has one of its name in it.
-    labels: of the only rows to train; () for all.
-
-  Returns:
-    {cohort: its report}.
-
-  Raises:
-    UserError, Stopped: as `main`.
-  """
-  home = workdir.local('workdir', folder)
-  cohorts = configuration.cohorts(config, labels)
-  for cohort in cohorts.values():
-    # One place for all, so that cohorts of one teacher share it.
-    cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
-    configuration.check(cohort)
-  # What is wrong with a later cohort comes out before the first, which begins with its own, trains.
-  for name in list(cohorts)[1:]:
-    logger.info('cohort %s is put together, to be trained later', name)
-    with _spread(cohorts[name]):
-      _dry_run(cohorts[name], home / name)
-  return {name: main(cohort, str(home / name)) for name, cohort in cohorts.items()}
-
-
-def _students_experiment(
-  config: ConfigDict,
-  rows: Mapping[str, Mapping[str, Any]],
-  dataset: Dataset,
-  teacher: Network,
-  start: Bundle | None,
-) -> run.Experiment:
-  """The plan of a cohort, which was put together without training once."""
-  plan = _experiment(config, _members(config, rows), _recipe(config), config.seed, dataset.spec)
-  costs = run.dry_run(plan, dataset, teacher, start and start.network)
-  if config.memory_gib:
-    budget = memory.per_group(int(config.memory_gib * 2**30), config.device_groups)
-    run.check_memory(plan, dataset, teacher, budget)
-  for label, row in rows.items():
-    if row['widen']:
-      if row['widen'] not in costs:
-        raise unknown_name(f'row for {label} to be as large as', row['widen'], costs)
-      student = widening.widened(plan, dataset, teacher, label, costs[row['widen']].parameters)
-      plan = dataclasses.replace(
-        plan,
-        members=tuple(
-          dataclasses.replace(member, student=student) if member.label == label else member
-          for member in plan.members
-        ),
-      )
-  return plan
-
-
-def _members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
-  members = []
-  for label, row in rows.items():
-    fields = {key: value for key, value in row.items() if key not in configuration.ROW}
-    method = row['method']
-    numbers = OptimizerHparams(row['learning_rate'] or config.learning_rate, config.weight_decay)
-    student = row['student'] or config.student
-    for trial in range(row['trials'] or config.trials):
-      members.append(Member(label, student, method, fields, numbers, trial))
-  return tuple(members)
-
-
-def _recipe(config: ConfigDict) -> Recipe:
-  return Recipe(**{field.name: config[field.name] for field in dataclasses.fields(Recipe)})
-
-
-def _experiment(
-  config: ConfigDict, members: tuple[Member, ...], recipe: Recipe, seed: int, spec: DatasetSpec
-) -> run.Experiment:
-  if config.data.padding > min(spec.image_shape[:2]):
-    raise UserError(
-      f'data.padding is {config.data.padding}, more than the {spec.image_shape[:2]} images of '
-      f'{spec.name}; the recipe has {spec.padding}'
-    )
-  return run.Experiment(
-    members=members,
-    recipe=recipe,
-    seed=seed,
-    padding=spec.padding if config.data.padding < 0 else config.data.padding,
-    flip=spec.flip if config.data.flip < 0 else bool(config.data.flip),
-    holdout=config.data.holdout,
-    eval_every=config.eval_every,
-  )
-
-
-def _teacher_experiment(config: ConfigDict, dataset: Dataset) -> run.Experiment:
-  """The plan of a teacher's training."""
-  fields = config.teacher
-  numbers = OptimizerHparams(fields.learning_rate, fields.weight_decay)
-  member = Member('teacher', fields.model, 'scratch', {}, numbers, trial=-1)
-  recipe = dataclasses.replace(
-    _recipe(config),
-    total_epochs=fields.total_epochs,
-    batch_size=fields.batch_size,
-    precision=fields.precision,
-  )
-  plan = _experiment(config, (member,), recipe, fields.seed, dataset.spec)
-  try:
-    run.check(plan, dataset)
-  except UserError as error:
-    raise UserError(f"the teacher's {error}") from error
-  return plan
-
-
-def _teacher_folder(
-  config: ConfigDict, plan: run.Experiment, dataset: Dataset, home: pathlib.Path
-) -> pathlib.Path:
-  """Where the teacher of this plan is or will be kept."""
-  fields = config.teacher
-  place = workdir.local('teacher.dir', fields.dir) if fields.dir else home.parent / 'teachers'
-  folder = place / teachers.name(plan, dataset)
-  if not (folder / 'bundles' / plan.members[0].name).exists():
-    workdir.check(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
-  return folder
+def _lesson(
+  config: ConfigDict, dataset: Dataset, home: pathlib.Path
+) -> tuple[Experiment, pathlib.Path]:
+  experiment = planning.teacher_experiment(config, dataset)
+  kept = config.teacher.dir
+  place = workdir.local('teacher.dir', kept) if kept else home.parent / 'teachers'
+  folder = teachers.folder_of(experiment, dataset, place)
+  teachers.check(experiment, folder, dataset)
+  return experiment, folder
 
 
 def _start(
@@ -316,11 +153,11 @@ def _start(
     return None
   loaded = teachers.fitting('start', workdir.local('start', config.start), dataset, own)
   for name in ('mean', 'std'):
-    own_value, wanted = (list(getattr(one, name)) for one in (loaded.normalisation, normalisation))
-    if own_value != wanted:
+    theirs, wanted = (list(getattr(one, name)) for one in (loaded.normalisation, normalisation))
+    if theirs != wanted:
       raise UserError(
         f'start {config.start!r} was trained with another {name} of the pixels than the teacher '
-        f'({own_value} and not {wanted}); give another bundle'
+        f'({theirs} and not {wanted}); give another bundle'
       )
   network = distilled.extract_student(loaded.network)
   return dataclasses.replace(
@@ -328,50 +165,95 @@ def _start(
   )
 
 
-def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
-  """Judges teacher and students on another dataset, once; probe.json in the run's folder."""
-  path = home / 'probe.json'
-  if path.exists():
-    return
-  other = processes.primary_first(
-    'other data',
-    data.load,
-    config.probe.name,
-    directory=config.data.dir,
-    archive=config.probe.archive,
-    verify=config.probe.verify,
-    image_size=config.probe.image_size,
-    limit=_image_limit(config),
+def _main(
+  config: ConfigDict, job: _Job, home: pathlib.Path, groups: tuple[devices.DeviceGroup, ...]
+) -> str:
+  dataset = job.dataset
+  execution = Execution(
+    memory=memory.per_group(_budget(config), len(groups)),
+    groups=groups,
+    checkpoint_seconds=config.checkpoint_seconds,
+    steps_per_call=config.steps_per_call,
   )
-  own = models.families(config.student, config.teacher.model, teacher.network.model)
-  found = {}
-  for one in [
-    teacher,
-    *(bundle.load(card.parent, own) for card in sorted(home.rglob('card.json'))),
-  ]:
-    known = one.card['dataset']
-    name = one.folder.name if one is not teacher else 'teacher'
-    found[name] = probe(
-      one.network,
-      other.train,
-      other.test,
-      tuple(known['image_shape']),
-      one.normalisation,
-    )
-    logger.info(
-      '%s: top-1 of a linear classifier on %s %.2f%%', name, other.spec.name, 100 * found[name]
-    )
-  workdir.write_json(path, {other.spec.name: found})
+  workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults())
+  teacher = job.teacher or teachers.train(*job.lesson, dataset, execution)
+  run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
+  _record('teacher', teacher, dataset, home)
+  own = models.families(config.student, config.teacher.model)
+  if job.start and (origin := teachers.teacher_of(teacher, own)):
+    _record('origin', origin, dataset, home)
+  if 'probe' in config:
+    _probe(config, teacher, home)
+  if not processes.is_primary():
+    return ''
+  from pidkd_jax import report  # Late: Matplotlib takes seconds, and training need not wait.
+
+  return report.run(home)
 
 
-def _describe(name: str, teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
-  """Leaves in the run's folder what its report says of a teacher, once."""
+def _load(config: ConfigDict, fields: ConfigDict) -> Dataset:
+  """Load a dataset, in the primary process first, as it may have to be prepared."""
+  return processes.primary_first(
+    'data',
+    data.load,
+    fields.name,
+    directory=config.data.dir,
+    archive=fields.archive,
+    verify=fields.verify,
+    image_size=fields.image_size,
+    # Bytes of images above which a dataset is streamed.
+    limit=memory.STREAMING[config.data.streaming](_budget(config)),
+  )
+
+
+def _budget(config: ConfigDict) -> int:
+  """Return the bytes that a training may take from here on."""
+  return int(config.memory_gib * 2**30) or memory.available()
+
+
+def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
+  """Return what a run is: its configuration, and descriptions of the user's own networks."""
+  own = [name for name in (config.student, config.teacher.model) if ':' in name]
+  descriptions = {
+    name: models.describe(models.create(name, num_classes=spec.num_classes)) for name in own
+  }
+  return config.to_dict() | ({'networks': descriptions} if descriptions else {})
+
+
+def _defaults() -> dict[str, Any]:
+  """Return the defaults of fields that a run of an older version lacks, by dotted name."""
+  return traverse_util.flatten_dict(configuration.default('').to_dict(), sep='.')
+
+
+def _record(name: str, teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
+  """Write what the report says of a teacher into the run's folder, once."""
   path = home / f'{name}.json'
   if path.exists():
     return
-  given = dataset.test, teacher.normalisation
-  judged = evaluate({name: teacher.network}, *given, teacher.network)[name]
-  cost_ = dataclasses.asdict(cost(teacher.network, dataset.spec.image_shape))
-  card = {**teacher.card, 'cost': cost_, 'results': judged.measures}
-  outputs.save(home / 'outputs' / f'{name}.npz', judged.logits, teacher.network, *given)
-  workdir.write_json(path, card)
+  split, normalisation, network = dataset.test, teacher.normalisation, teacher.network
+  evaluation = evaluate({name: network}, split, normalisation, network)[name]
+  spent = dataclasses.asdict(cost(network, dataset.spec.image_shape))
+  place = home / 'outputs' / f'{name}.npz'
+  outputs.save(place, evaluation.logits, network, split, normalisation)
+  workdir.write_json(path, {**teacher.card, 'cost': spent, 'results': evaluation.metrics})
+
+
+def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
+  """Probe teacher and students on another dataset, once; probe.json in the run's folder."""
+  path = home / 'probe.json'
+  if path.exists():
+    return
+  other = _load(config, config.probe)
+  own = models.families(config.student, config.teacher.model, teacher.network.model)
+  cards = sorted(home.rglob('card.json'))
+  bundles = {'teacher': teacher} | {
+    card.parent.name: bundle.load(card.parent, own) for card in cards
+  }
+  top1 = {}
+  for name, one in bundles.items():
+    image_shape = tuple(one.card['dataset']['image_shape'])
+    top1[name] = probe(one.network, other.train, other.test, image_shape, one.normalisation)
+    logger.info(
+      '%s: top-1 of a linear classifier on %s %.2f%%', name, other.spec.name, 100 * top1[name]
+    )
+  workdir.write_json(path, {other.spec.name: top1})

@@ -1,4 +1,4 @@
-"""A teacher before, in and after its training: as shapes, by name, trained or loaded."""
+"""Find, train or load the teacher of a job."""
 
 import dataclasses
 import hashlib
@@ -6,6 +6,7 @@ import json
 import logging
 import pathlib
 from collections.abc import Collection
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,114 +18,176 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import DatasetSpec, Network
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import run, workdir
+from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.parallel import devices
 
 logger = logging.getLogger(__name__)
 
 
-def untrained(network: str, spec: DatasetSpec) -> Network:
-  """The teacher of that name as shapes."""
-  model = models.create(network, num_classes=spec.num_classes)
+def untrained(name: str, spec: DatasetSpec) -> Network:
+  """Return a network as shapes, with a classifier over the dataset's classes."""
+  model = models.create(name, num_classes=spec.num_classes)
   image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.float32)
   return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
 
 
-def name(plan: run.Experiment, dataset: Dataset) -> str:
-  """Says dataset, model, seed and length; the digest stands for the whole recipe and the data."""
-  recipe = dataclasses.asdict(plan)
-  if not plan.holdout:  # Then evaluations along the way change nothing.
-    del recipe['eval_every']
-  # A network of the user's own may change under the same name.
-  model = models.create(plan.members[0].student, num_classes=dataset.spec.num_classes)
-  whole = json.dumps([recipe, models.describe(model), dataset.spec.fingerprint], sort_keys=True)
-  digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-  network = plan.members[0].student.replace(':', '.')
-  return f'{dataset.spec.name}-{network}-seed{plan.seed}-{plan.recipe.total_epochs}epochs-{digest}'
+def folder_of(experiment: Experiment, dataset: Dataset, home: pathlib.Path) -> pathlib.Path:
+  """Return where the teacher of this experiment is kept under `home`, or where it will be kept.
 
-
-def trained(
-  plan: run.Experiment, folder: pathlib.Path, dataset: Dataset, pace: run.Execution
-) -> Bundle:
-  """The teacher that this plan gives on these data: kept from an earlier run, or trained.
+  A teacher is recognised by what its folder says of its training, not by the folder's name. So a
+  field that is new in this version, at its default, does not train kept teachers anew.
 
   Args:
-    plan: of the teacher alone.
-    folder: where it is or will be kept.
+    experiment: the teacher's training.
+    dataset: that it trains on.
+    home: folder of all kept teachers.
+  """
+  for config in sorted(home.glob('*/config.json')):
+    if _is_of(config.parent, experiment, dataset):
+      return config.parent
+  network = experiment.members[0].student.replace(':', '.')
+  epochs = experiment.recipe.total_epochs
+  identity = [_config(experiment.decisive(), dataset), dataset.spec.fingerprint]
+  digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+  name = f'{dataset.spec.name}-{network}-seed{experiment.seed}-{epochs}epochs-{digest}'
+  return home / name
+
+
+def _is_of(folder: pathlib.Path, experiment: Experiment, dataset: Dataset) -> bool:
+  """Whether a folder holds the finished or unfinished training of this experiment."""
+  try:
+    config = json.loads((folder / 'config.json').read_text())
+    inputs = json.loads((folder / 'inputs.json').read_text())
+    model = config.pop('model', None) or _model_of_card(_bundle(folder, experiment))
+    saved = Experiment.from_json(config)
+    data = (inputs['dataset'], inputs['fingerprint'])
+  except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    return False
+  wanted = json.loads(json.dumps(_config(experiment, dataset)['model']))
+  return (
+    saved.decisive() == experiment.decisive()
+    and data == (dataset.spec.name, dataset.spec.fingerprint)
+    # An unfinished training of version 0.1.0 does not describe its network.
+    and model in (wanted, None)
+  )
+
+
+def _model_of_card(bundle_folder: pathlib.Path) -> dict[str, Any] | None:
+  card = bundle_folder / 'card.json'
+  return json.loads(card.read_text())['model'] if card.exists() else None
+
+
+def _config(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+  """Return what config.json of a teacher's folder says."""
+  [member] = experiment.members
+  # A user's own network may change under the same name.
+  model = models.create(member.student, num_classes=dataset.spec.num_classes)
+  return {**dataclasses.asdict(experiment), 'model': models.describe(model)}
+
+
+def check(experiment: Experiment, folder: pathlib.Path, dataset: Dataset) -> None:
+  """Raise UserError where the teacher can neither be loaded from `folder` nor be trained there."""
+  if not _is_of(folder, experiment, dataset):
+    workdir.check(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
+
+
+def _bundle(folder: pathlib.Path, experiment: Experiment) -> pathlib.Path:
+  return folder / 'bundles' / experiment.members[0].name
+
+
+def train(
+  experiment: Experiment, folder: pathlib.Path, dataset: Dataset, execution: Execution
+) -> Bundle:
+  """Return the teacher that this experiment gives: kept from an earlier run, or trained now.
+
+  Args:
+    experiment: of the teacher alone.
+    folder: where it is or will be kept (`folder_of`).
     dataset: to train on.
-    pace: of the training.
+    execution: how it is trained.
 
   Raises:
     UserError, Stopped: as `run.execute` and `load`.
   """
-  [member] = plan.members
-  place = folder / 'bundles' / member.name
+  place = _bundle(folder, experiment)
   if place.exists():
     logger.info('teacher: kept in %s', place)
   else:
     logger.info('teacher: trained now, to be kept in %s', place)
-    workdir.claim(folder, 'config.json', dataclasses.asdict(plan), {'eval_every'})
-    run.execute(plan, dataset, None, folder, 'teacher', pace)
-  return load(place, dataset, models.families(member.student))
+    if not _is_of(folder, experiment, dataset):
+      workdir.claim(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
+    run.execute(experiment, dataset, None, folder, 'teacher', execution)
+  return load(place, dataset, models.families(experiment.members[0].student))
 
 
 def load(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]) -> Bundle:
-  """A teacher in its inference form, on the devices; arguments and errors as `fitting`'s."""
-  loaded = fitting('teacher.bundle', folder, dataset, own)
-  frozen = norm_fusion.fuse_norms(loaded.network)
-  return dataclasses.replace(
-    loaded, network=frozen.replace(variables=devices.put_replicated(frozen.variables))
-  )
+  """Load a teacher in its inference form onto the devices; arguments and errors as `fitting`'s."""
+  return frozen(fitting('teacher.bundle', folder, dataset, own))
+
+
+def frozen(teacher: Bundle) -> Bundle:
+  """Return a teacher in its inference form on the devices."""
+  network = norm_fusion.fuse_norms(teacher.network)
+  network = network.replace(variables=devices.put_replicated(network.variables))
+  return dataclasses.replace(teacher, network=network)
 
 
 def fitting(
   field: str, folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]
 ) -> Bundle:
-  """Loads a bundle that a field names, and makes sure that it was trained for these data.
+  """Load a bundle that a field names, and check that it fits the data.
 
   Args:
-    field: as the user calls it.
+    field: the user's name of the field.
     folder: of the bundle.
     dataset: to be trained on.
     own: as `bundle.load` takes it.
 
   Raises:
-    UserError: it cannot be loaded, or has other classes or image sizes.
+    UserError: the bundle cannot be loaded, or has other classes or image sizes.
   """
   loaded = bundle.load(folder, own)
-  theirs, ours = loaded.card['dataset'], dataset.spec
-  known = theirs['class_names'] is not None
-  num_classes = len(theirs['class_names']) if known else loaded.network.model.num_classes
-  if (
-    num_classes != ours.num_classes
-    or tuple(theirs['image_shape']) != ours.image_shape
-    or (known and (tuple(theirs['class_names']), theirs['name']) != (ours.class_names, ours.name))
-  ):
-    raise UserError(
-      f'{field} {str(folder)!r} is for the {num_classes} classes of '
-      f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
-      f'{ours.num_classes} of {ours.name} at {list(ours.image_shape)}; '
-      'give another bundle, or none'
-    )
-  if not known:
-    logger.warning(
-      '%s does not say which classes it knows; they are taken to be those of %s in its order',
-      field,
-      ours.name,
-    )
+  check_fit(f'{field} {str(folder)!r}', loaded, dataset.spec)
   return loaded
 
 
-def origin(teacher: Bundle, own: Collection[models.Family]) -> Bundle | None:
-  """Who taught the teacher, where it lies where it lay then."""
-  known = teacher.card.get('training', {}).get('teacher')
-  if not known:
+def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
+  """Raise UserError, with `what` as its subject, where a bundle does not fit the data."""
+  theirs = loaded.card['dataset']
+  named = theirs['class_names'] is not None
+  num_classes = len(theirs['class_names']) if named else loaded.network.model.num_classes
+  if (
+    num_classes != spec.num_classes
+    or tuple(theirs['image_shape']) != spec.image_shape
+    or (named and (tuple(theirs['class_names']), theirs['name']) != (spec.class_names, spec.name))
+  ):
+    raise UserError(
+      f'{what} is for the {num_classes} classes of '
+      f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
+      f'{spec.num_classes} of {spec.name} at {list(spec.image_shape)}; '
+      'give another bundle, or none'
+    )
+  if not named:
+    logger.warning(
+      '%s does not say which classes it knows; they are taken to be those of %s in its order',
+      what,
+      spec.name,
+    )
+
+
+def teacher_of(teacher: Bundle, own: Collection[models.Family]) -> Bundle | None:
+  """Return the teacher's own teacher, where it still lies where its student's card says."""
+  reference = teacher.card.get('training', {}).get('teacher')
+  if not reference:
     return None
   try:
-    found = bundle.load(pathlib.Path(known['folder']), own | models.families(teacher.network.model))
-    if found.digest != known['digest']:
-      raise UserError(f'{str(found.folder)!r} holds another one now')
+    origin = bundle.load(
+      pathlib.Path(reference['folder']), own | models.families(teacher.network.model)
+    )
+    if origin.digest != reference['digest']:
+      raise UserError(f'{str(origin.folder)!r} holds another one now')
   except UserError as error:
     logger.warning('nothing is compared with the first teacher: %s', error)
     return None
-  return found
+  return origin

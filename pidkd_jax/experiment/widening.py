@@ -5,36 +5,40 @@ import dataclasses
 
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.experiment import run
+from pidkd_jax.experiment import assembly
+from pidkd_jax.experiment.experiment import Experiment
 
 # In steps of a hundredth, up to sixteen times the channels.
 _HUNDREDTHS = range(1, 1601)
 
 
 def widened(
-  plan: run.Experiment, dataset: Dataset, teacher: Network, label: str, parameters: int
+  experiment: Experiment, dataset: Dataset, teacher: Network, label: str, parameters: int
 ) -> str:
-  """The name of the student of one row, widened until it deploys nearest to so many parameters.
+  """Widen a row's student until it deploys as nearly as possible so many parameters.
 
   Args:
-    plan: that has the row.
+    experiment: the one with the row.
     dataset: to train on.
     teacher: arrays or shapes.
     label: of the row.
-    parameters: wanted.
+    parameters: the number that the student should deploy.
+
+  Returns:
+    The widened student's name.
 
   Raises:
     UserError: the student's widths are not free.
   """
-  member = next(member for member in plan.members if member.label == label)
+  member = next(member for member in experiment.members if member.label == label)
 
   def name(hundredths: int) -> str:
     return f'{member.student}*{hundredths / 100:g}'
 
   def deployed(hundredths: int) -> int:
     alone = dataclasses.replace(member, student=name(hundredths))
-    costs = run.costs(dataclasses.replace(plan, members=(alone,)), dataset, teacher)
-    return costs[label].parameters
+    single = dataclasses.replace(experiment, members=(alone,))
+    return assembly.costs(single, dataset, teacher)[label].parameters
 
   above = bisect.bisect_left(_HUNDREDTHS, parameters, hi=len(_HUNDREDTHS) - 1, key=deployed)
   candidates = _HUNDREDTHS[max(0, above - 1) : above + 1]

@@ -1,4 +1,4 @@
-"""A run's folder: what it holds besides figures and checkpoints, and whose it is."""
+"""A run's folder: what identifies the run, and who works in it."""
 
 import contextlib
 import errno
@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import platform
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -31,33 +31,42 @@ _PACKAGES = (
 
 
 def claim(
-  folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
+  folder: pathlib.Path,
+  file: str,
+  content: dict[str, Any],
+  harmless: Collection[str] = (),
+  defaults: Mapping[str, Any] | None = None,
 ) -> None:
-  """Writes down what a run is, or checks that the folder's run is the same.
+  """Write down what a run is, or check that the folder holds the same run.
 
   Args:
-    folder: of the run; made if it is not there.
+    folder: of the run; made if it is missing.
     file: where in the folder, e.g. 'config.json'.
     content: JSON values.
     harmless: dotted names of entries that may differ, as they do not change the result.
+    defaults: {dotted name: value} of entries that a file from an older version may lack.
 
   Raises:
     UserError: the folder cannot be written, or holds another run.
   """
-  check(folder, file, content, harmless)
-  with _said(folder, file):
+  check(folder, file, content, harmless, defaults)
+  with writing(folder, file):
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / file, content)
 
 
 def check(
-  folder: pathlib.Path, file: str, content: dict[str, Any], harmless: Collection[str] = ()
+  folder: pathlib.Path,
+  file: str,
+  content: dict[str, Any],
+  harmless: Collection[str] = (),
+  defaults: Mapping[str, Any] | None = None,
 ) -> None:
-  """What `claim` checks, with its arguments; nothing is written."""
+  """Check what `claim` checks, with its arguments; nothing is written."""
   path = folder / file
-  with _said(folder, file):
+  with writing(folder, file):
     if path.exists():
-      _check_same(folder, json.loads(path.read_text()), content, harmless)
+      _check_same(folder, json.loads(path.read_text()), content, harmless, defaults or {})
     elif (folder / 'checkpoints').exists():
       raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -67,8 +76,8 @@ def check(
 
 
 @contextlib.contextmanager
-def _said(folder: pathlib.Path, file: str) -> Iterator[None]:
-  """Turns what goes wrong with a run's folder and the file in it into one line."""
+def writing(folder: pathlib.Path, file: str) -> Iterator[None]:
+  """Turn errors of a run's folder, and of the file in it, into one line."""
   try:
     yield
   except OSError as error:
@@ -80,11 +89,11 @@ def _said(folder: pathlib.Path, file: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held(folder: pathlib.Path) -> Iterator[None]:
-  """Keeps a run's folder for this process; the lock goes with the process, however it ends.
+def locked(folder: pathlib.Path) -> Iterator[None]:
+  """Keep a run's folder for this process. The lock ends with the process, however that ends.
 
   Raises:
-    UserError: another process is at work there.
+    UserError: another process works there.
   """
   if not processes.is_primary():
     yield
@@ -100,7 +109,7 @@ def held(folder: pathlib.Path) -> Iterator[None]:
 
 
 def local(name: str, path: str) -> pathlib.Path:
-  """A folder that the user named, as a path on this machine's disk.
+  """Return a folder that the user named, as a path on a local disk.
 
   Raises:
     UserError: none was given, or it is on a remote store.
@@ -120,7 +129,7 @@ def local(name: str, path: str) -> pathlib.Path:
 
 
 def environment() -> dict[str, Any]:
-  """Versions and hardware that a result comes from."""
+  """Return the versions and the hardware that a result comes from."""
   return {
     'python': platform.python_version(),
     **versions.of(*_PACKAGES),
@@ -133,7 +142,7 @@ def environment() -> dict[str, Any]:
 
 
 def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-  """Replaces a file at once, so that a reader never sees a part of it; the first process does."""
+  """Replace a file at once, so that a reader never sees a part of it; the primary process does."""
   if processes.is_primary():
     part = path.with_suffix('.partial')
     part.write_text(json.dumps(value, indent=2) + '\n')
@@ -141,13 +150,14 @@ def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
   processes.barrier(path.name)
 
 
-def _check_same(folder, before, now, harmless) -> None:
+def _check_same(folder, before, now, harmless, defaults) -> None:
   if not isinstance(before, dict):
     raise ValueError('it holds no JSON object')
   # Through JSON, where a tuple is a list.
   before, now = (
     traverse_util.flatten_dict(tree, sep='.') for tree in (before, json.loads(json.dumps(now)))
   )
+  before = {name: value for name, value in defaults.items() if name in now} | before
   for name in sorted(before.keys() | now.keys()):
     if name not in harmless and before.get(name) != now.get(name):
       raise UserError(

@@ -35,7 +35,10 @@ from jax.extend import core
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Batch, TeacherOutputs
 from pidkd_jax.parallel import devices, processes
-from pidkd_jax.training.cohort import Cohort, Member, State, observe
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.learner import State
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.step import loss, observe
 
 MIB = 2**20
 
@@ -84,15 +87,15 @@ def estimate(
   Args:
     cohort: its teacher may be arrays or shapes.
     batch: a training batch, as arrays or shapes.
-    images: bytes of training images that are held (`Batches.nbytes`).
+    images: bytes of training images that are held (`Split.held_bytes`).
     selects: whether a hold-out picks each member's epoch.
   """
   teacher = jax.eval_shape(observe, cohort.teacher, batch)
   states = jax.eval_shape(Cohort.init, cohort, batch)
   # Trials share their program.
   activations = {
-    method: activation_bytes(cohort, name, states[name], batch, teacher)
-    for name, method in cohort.methods
+    learner.method: activation_bytes(cohort, name, states[name], batch, teacher)
+    for name, learner in cohort.learners.items()
   }
   # Of CPU devices all memory is one, in which a checkpoint that is being written has a copy too; of
   # others it is that of one device that counts, with its part of a batch.
@@ -103,9 +106,9 @@ def estimate(
     shared=whole * images + _bytes((batch, teacher)) // part,
     needs={
       name: MemberMemory(
-        copies * state_bytes(states[name], selects=selects), activations[method] // part
+        copies * state_bytes(states[name], selects=selects), activations[learner.method] // part
       )
-      for name, method in cohort.methods
+      for name, learner in cohort.learners.items()
     },
   )
 
@@ -121,10 +124,10 @@ def activation_bytes(
   """What a member's step takes beside its state, estimated from arrays or shapes."""
 
   def forward(params, cohort, collections, batch, teacher):
-    def loss(params):
-      return cohort.loss(name, params, collections, batch, teacher, jnp.int32(0))
+    def of(params):
+      return loss(cohort.learners[name], params, collections, batch, teacher, jnp.int32(0))
 
-    _, backward, _ = jax.vjp(loss, params, has_aux=True)
+    _, backward, _ = jax.vjp(of, params, has_aux=True)
     return jax.tree.leaves(backward)
 
   program = jax.make_jaxpr(forward)(state.params, cohort, state.collections, batch, teacher).jaxpr

@@ -7,7 +7,9 @@ from typing import Any
 import jax
 
 from pidkd_jax.core.types import Batch
-from pidkd_jax.training.cohort import Cohort, State, observe
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.learner import State
+from pidkd_jax.training.step import observe
 
 # Waiting for the device at every step would cost up to 14%.
 _SAMPLE_EVERY = 20
@@ -46,7 +48,7 @@ class Stopwatch:
     self._samples += 1
     teacher, self._observed = _timed(self._observed, observe, cohort.teacher, batch)
     after = {}
-    for name, _ in cohort.methods:
+    for name in cohort.names:
       after[name], self._parts[name] = _timed(
         self._parts[name], cohort.update, name, states[name], batch, teacher, step
       )

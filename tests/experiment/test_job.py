@@ -195,7 +195,7 @@ def test_a_finished_run_is_reported_again_and_not_trained_again(config, whole, m
 
 def test_two_runs_in_one_folder_are_refused(config, whole):
   folder = whole(config)
-  with workdir.held(folder), pytest.raises(UserError, match='another run is at work'):
+  with workdir.locked(folder), pytest.raises(UserError, match='another run is at work'):
     # flock is per open file, so that it also holds within one process.
     job.main(config, str(folder))
 

@@ -15,7 +15,8 @@ from pidkd_jax.core.types import Batch, DatasetSpec, Network
 from pidkd_jax.evaluation.cost import parameters
 from pidkd_jax.experiment import config, pairs
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training.cohort import Cohort, Member
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 

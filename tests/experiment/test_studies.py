@@ -10,7 +10,7 @@ import pytest
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import job, pairs
+from pidkd_jax.experiment import job, pairs, study
 from pidkd_jax.training import memory
 from pidkd_jax.training.progress import Progress
 
@@ -62,7 +62,7 @@ def whole(home):
 
   def run(config):
     if not done:
-      job.study(config, str(home / 'whole'))
+      study.main(config, str(home / 'whole'))
       done.append(home / 'whole')
     return done[0]
 
@@ -112,13 +112,13 @@ def test_a_widened_student_deploys_as_much(config, whole):
 def test_a_finished_study_is_not_trained_again(config, whole, monkeypatch):
   folder = whole(config)
   monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
-  assert set(job.study(config, str(folder))) == {'first', 'second'}
+  assert set(study.main(config, str(folder))) == {'first', 'second'}
 
 
 def test_a_cohort_in_parts_comes_to_the_same(config, whole, home, monkeypatch):
   del config.cohorts['second']
   monkeypatch.setattr(memory, 'split', lambda members, *_: [members[:3], members[3:]])
-  job.study(config, str(home / 'split'))
+  study.main(config, str(home / 'split'))
   folder = home / 'split' / 'first'
   parts = json.loads((folder / 'parts.json').read_text())['parts']
   assert [len(names) for names in parts] == [3, 1]
@@ -132,7 +132,7 @@ def test_a_cohort_in_parts_comes_to_the_same(config, whole, home, monkeypatch):
 
 
 def test_a_row_alone_comes_to_the_same(config, whole, home):
-  job.study(config, str(home / 'alone'), ['pidkd'])
+  study.main(config, str(home / 'alone'), ['pidkd'])
   bundles = home / 'alone' / 'first' / 'bundles'
   assert {path.name for path in bundles.iterdir()} == {'pidkd-0', 'pidkd-1'}
   assert not (home / 'alone' / 'second').exists()
@@ -145,7 +145,7 @@ def test_a_row_alone_comes_to_the_same(config, whole, home):
 
 def test_a_misspelt_row_names_the_nearest(config, home):
   with pytest.raises(UserError, match="unknown row 'pidk'; did you mean 'pidkd'"):
-    job.study(config, str(home / 'misspelt'), ['pidk'])
+    study.main(config, str(home / 'misspelt'), ['pidk'])
   assert not (home / 'misspelt').exists()
 
 
@@ -155,7 +155,7 @@ def test_a_member_that_diverges_is_left_out_and_the_others_go_on(config, whole, 
   config.cohorts.first.rows.widened.update({'widen': '', 'method': 'scratch'})
   with config.unlocked():
     config.cohorts.first.rows.bad = configuration.row('simkd', weight=1e38)
-  job.study(config, str(home / 'diverged'))
+  study.main(config, str(home / 'diverged'))
   folder = home / 'diverged' / 'first'
   [left_out] = json.loads((folder / 'diverged.json').read_text())
   assert left_out == 'bad-0' and 'the loss of bad-0 is not finite at step' in caplog.text
@@ -173,7 +173,7 @@ def test_a_member_larger_than_memory_is_refused(config, whole, home):
   whole(config)
   config.memory_gib = 0.001
   with pytest.raises(UserError, match='takes about .* MiB .* smaller batch_size'):
-    job.study(config, str(home / 'none'))
+    study.main(config, str(home / 'none'))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_mistake_in_a_row_is_one_line(config, whole, home, change, message):
   whole(config)
   config.cohorts.first.rows.widened.update(change)
   with pytest.raises(UserError, match=message):
-    job.study(config, str(home / 'mistake'))
+    study.main(config, str(home / 'mistake'))
   assert not (home / 'mistake' / 'first').exists()
 
 
@@ -202,7 +202,7 @@ def test_a_mistake_in_a_later_cohort_is_found_before_the_first_trains(
   config.cohorts.second.batch_size = 1298
   monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
   with pytest.raises(UserError, match='batch_size is 1298; the training split of 1297 images'):
-    job.study(config, str(home / 'later'))
+    study.main(config, str(home / 'later'))
   assert not (home / 'later').exists()
 
 
@@ -217,12 +217,12 @@ def test_features_are_probed_on_another_dataset(config, whole, home, monkeypatch
       'verify': True,
       'image_size': 0,
     }
-  job.study(config, str(home / 'probed'))
+  study.main(config, str(home / 'probed'))
   path = home / 'probed' / 'second' / 'probe.json'
   found = json.loads(path.read_text())['digits']
   assert found.keys() == {'teacher', 'scratch-0'} and all(0.3 < v <= 1 for v in found.values())
   monkeypatch.setattr(job, 'probe', lambda *_: pytest.fail('it probed again'))
-  job.study(config, str(home / 'probed'))
+  study.main(config, str(home / 'probed'))
 
 
 @pytest.mark.parametrize('path', STUDIES, ids=lambda path: path.stem)

@@ -14,7 +14,7 @@ from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.methods.crd import Side, negatives
 from pidkd_jax.training.checkpoint import Checkpoints
-from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
 
 # Of another momentum than 1/2, which would not tell the old from the new.

@@ -12,7 +12,7 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Batch, Features, TeacherOutputs
 from pidkd_jax.methods.rkd import relations
 from pidkd_jax.nn import losses
-from pidkd_jax.training.cohort import observe
+from pidkd_jax.training.step import observe
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 F = torch.nn.functional

@@ -14,8 +14,9 @@ from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.methods.base import Method, hyperparameters
 from pidkd_jax.training.checkpoint import Checkpoints
-from pidkd_jax.training.cohort import Member, observe
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.training.step import observe
 
 # Every method with its defaults, and variants that compile to other programs.
 VARIANTS = {name: (name, {}) for name in methods.names()} | {
@@ -92,7 +93,7 @@ def test_terms_are_scalars_or_one_number_for_each_example(label, make, batches, 
 def test_a_gradient_reaches_every_parameter(label, cohort, initial, train):
   # After one step without decay the momentum is the gradient.
   state = train(cohort, [0], initial)[f'{label}-0']
-  [gradient] = (part.trace for part in state.momentum if isinstance(part, optax.TraceState))
+  [gradient] = (part.trace for part in state.opt_state if isinstance(part, optax.TraceState))
   flat = traverse_util.flatten_dict(gradient, sep='/')
   assert flat.keys() == traverse_util.flatten_dict(state.params, sep='/').keys()
   assert [path for path, leaf in flat.items() if not np.any(leaf)] == []
@@ -171,7 +172,7 @@ def test_the_deployed_network_is_like_any_other(label, cohort, trained, batches)
 @pytest.mark.parametrize('label', VARIANTS)
 def test_shapes_are_enough_for_the_deployed_network(label, cohort, initial):
   variables = initial[f'{label}-0'].variables
-  method = dict(cohort.methods)[f'{label}-0']
+  method = cohort.learners[f'{label}-0'].method
   traced = jax.eval_shape(lambda v, t: method.deployed(v, t), variables, cohort.teacher)
   expected = cohort.network(f'{label}-0', variables)
   assert traced.model == expected.model

@@ -14,8 +14,9 @@ from pidkd_jax.models.base import Model
 from pidkd_jax.nn import resize
 from pidkd_jax.nn.layers import Classifier, ConvNorm
 from pidkd_jax.nn.projectors import ProjectorStack
-from pidkd_jax.training.cohort import Member, observe
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.training.step import observe
 
 
 class Strided(Model):
@@ -271,8 +272,8 @@ def test_simkd_is_pidkd_with_one_projector(assemble, train):
     return Member(method, 'resnet8*0.25', method, chosen, OptimizerHparams(), 0)
 
   cohort = assemble(member('simkd'), member('pidkd', num_projectors=1))
-  (_, simkd), (_, pidkd) = cohort.methods
-  assert simkd == pidkd
+  simkd, pidkd = cohort.members
+  assert simkd.method == pidkd.method
   states = train(cohort, range(2))
   jax.tree.map(np.testing.assert_array_equal, states['simkd-0'], states['pidkd-0'])
 

@@ -12,7 +12,7 @@ from flax import traverse_util
 from pidkd_jax.core.types import Batch
 from pidkd_jax.models import mobilenetv2
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 from tests.families import SMALL
@@ -76,10 +76,10 @@ def test_a_step_moves_every_parameter_of_a_student(family, dataset, teacher, bat
     params=variables.pop('params'), collections=variables, bad_step=jnp.int32(-1)
   )
   state = cohort.step({name: state}, batch, jnp.int32(0))[name]
-  assert np.isfinite(state.sums['loss']) and state.sums['loss'] > 0 and state.bad_step == -1
+  assert np.isfinite(state.loss_sums['loss']) and state.loss_sums['loss'] > 0 and state.bad_step == -1
 
   # After one step without decay the momentum is the gradient.
-  [gradient] = (part.trace for part in state.momentum if isinstance(part, optax.TraceState))
+  [gradient] = (part.trace for part in state.opt_state if isinstance(part, optax.TraceState))
   before, after, gradient = (
     flat(params['student']) for params in (start['params'], state.params, gradient)
   )

@@ -8,7 +8,8 @@ import pytest
 from pidkd_jax.core.types import Batch, Network
 from pidkd_jax.models.distilled import Distilled, split_projectors
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training.cohort import Cohort, Member
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 from tests.plain import Plain

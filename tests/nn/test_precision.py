@@ -9,8 +9,10 @@ from jax.extend import core
 from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.nn import precision
-from pidkd_jax.training.cohort import Member, observe
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.training.step import loss as loss_of
+from pidkd_jax.training.step import observe
 from tests.families import SMALL
 
 FULL, HALF = jnp.dtype('float32'), jnp.dtype('bfloat16')
@@ -66,7 +68,7 @@ def test_the_state_and_the_losses_are_float32(name, assemble, batches):
   )
 
   def loss(params, collections, batch, teacher):
-    return cohort.loss(f'{name}-0', params, collections, batch, teacher, jnp.int32(0))
+    return loss_of(cohort.learners[f'{name}-0'], params, collections, batch, teacher, jnp.int32(0))
 
   terms = jax.eval_shape(loss, state.params, state.collections, half, teacher)[1][0]
   assert types(terms) == {FULL}
@@ -79,7 +81,7 @@ def test_projectors_compute_in_bfloat16_and_are_integrated_in_float32(assemble, 
   teacher = jax.eval_shape(observe, cohort.teacher, half)
 
   def loss(params, collections, batch, teacher):
-    return cohort.loss('pidkd-0', params, collections, batch, teacher, jnp.int32(0))
+    return loss_of(cohort.learners['pidkd-0'], params, collections, batch, teacher, jnp.int32(0))
 
   program = jax.make_jaxpr(loss)(state.params, state.collections, half, teacher)
   # The student has three convolutions, and the stack has three.
@@ -101,9 +103,9 @@ def test_losses_are_near_those_of_float32(name, assemble, batches, train):
         states, batch.replace(image=batch.image.astype(chosen.dtype)), jnp.int32(step)
       )
   [state] = states.values()
-  assert types(state.params) == types(state.momentum) == {FULL}
+  assert types(state.params) == types(state.opt_state) == {FULL}
   np.testing.assert_allclose(
-    state.sums['loss'], full.sums['loss'], rtol=0.05 if name == 'bfloat16' else 1e-6
+    state.loss_sums['loss'], full.loss_sums['loss'], rtol=0.05 if name == 'bfloat16' else 1e-6
   )
 
 

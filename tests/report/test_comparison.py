@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from pidkd_jax.report import card, run_folder
+from pidkd_jax.core import card
+from pidkd_jax.report import run_folder
 from pidkd_jax.report.comparison import compare
 from pidkd_jax.report.tables import settings
 from tests.report import folders

@@ -9,9 +9,12 @@ from flax import linen as nn
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.methods.base import Method
-from pidkd_jax.training.cohort import Cohort, Member, _update, observe
+from pidkd_jax.training.cohort import Cohort, _update
+from pidkd_jax.training.learner import Learner
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.training.step import observe
 
 FEW = OptimizerHparams(learning_rate=0.05, weight_decay=5e-4)
 
@@ -26,7 +29,7 @@ def assert_same(tree, other):
 
 def trace(state):
   """What the optimizer has gathered."""
-  [found] = (part.trace for part in state.momentum if isinstance(part, optax.TraceState))
+  [found] = (part.trace for part in state.opt_state if isinstance(part, optax.TraceState))
   return found
 
 
@@ -57,12 +60,12 @@ def test_trials_and_numbers_share_one_compiled_update(assemble, train):
   cohort = assemble(*others, seed=1, optimizer=optimizer)
   train(cohort, range(2))
   assert _update._cache_size() == before + 1
-  assert cohort.methods[0][1] == cohort.methods[1][1]
+  assert cohort.members[0].method == cohort.members[1].method
 
 
 def test_what_shapes_the_program_is_another_program(assemble):
   cohort = assemble(*(member('pidkd', label=str(f), factor=f) for f in (1, 2)))
-  assert cohort.methods[0][1] != cohort.methods[1][1]
+  assert cohort.members[0].method != cohort.members[1].method
 
 
 def test_a_submodule_may_learn_at_a_rate_of_its_own(assemble, train):
@@ -137,8 +140,8 @@ def test_the_learning_rate_drops_within_the_compiled_step(assemble, batches):
 
 def test_sums_add_up_each_term_and_their_total(assemble, batches, train):
   cohort = assemble(member('kd_1_1'))
-  one = train(cohort, range(1))['kd_1_1-0'].sums
-  three = train(cohort, range(3))['kd_1_1-0'].sums
+  one = train(cohort, range(1))['kd_1_1-0'].loss_sums
+  three = train(cohort, range(3))['kd_1_1-0'].loss_sums
   assert three.keys() == {'cross_entropy', 'soft_target', 'loss'}
   for sums in (one, three):
     np.testing.assert_allclose(sums['loss'], sums['cross_entropy'] + sums['soft_target'], rtol=1e-5)
@@ -244,20 +247,23 @@ def probe(dataset, batches):
   """A function that runs some steps of two probes and returns the terms of the last."""
   cohort = Cohort(
     teacher=None,
-    start=None,
-    numbers={
-      name: {'learning_rate': jnp.float32(0.1), 'weight_decay': jnp.float32(0)} for name in 'ab'
-    },
-    keys={name: jax.random.key(i) for i, name in enumerate('ab')},
-    methods=tuple((name, Probe(Point(), None, dataset)) for name in 'ab'),
-    optimizer=Optimizer(4, (), 0.1, 0.9),
+    names=('a', 'b'),
+    members=tuple(
+      Learner.create(
+        Probe(Point(), None, dataset),
+        Optimizer(4, (), 0.1, 0.9),
+        jax.random.key(i),
+        OptimizerHparams(0.1, 0),
+      )
+      for i in range(2)
+    ),
   )
 
   def run(*steps):
     states = cohort.init(batches[0])
     for step in steps:
       states = {
-        name: state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
+        name: state.replace(loss_sums=jax.tree.map(jnp.zeros_like, state.loss_sums))
         for name, state in states.items()
       }
       states = cohort.step(states, batches[0], jnp.int32(step))
@@ -267,13 +273,13 @@ def probe(dataset, batches):
 
 
 def test_a_method_is_told_what_share_of_the_training_is_done(probe):
-  assert [float(probe(step)['a'].sums['progress']) for step in (0, 1, 3)] == [0.25, 0.5, 1]
+  assert [float(probe(step)['a'].loss_sums['progress']) for step in (0, 1, 3)] == [0.25, 0.5, 1]
 
 
 def test_a_methods_random_numbers_are_a_function_of_member_and_step(probe):
-  drawn = [float(probe(step)[name].sums['noise']) for step in (0, 1, 2) for name in 'ab']
+  drawn = [float(probe(step)[name].loss_sums['noise']) for step in (0, 1, 2) for name in 'ab']
   assert len(set(drawn)) == 6
-  assert float(probe(0, 1, 2)['a'].sums['noise']) == drawn[4]
+  assert float(probe(0, 1, 2)['a'].loss_sums['noise']) == drawn[4]
 
 
 def test_collections_go_from_step_to_step(probe):
@@ -284,5 +290,5 @@ def test_collections_go_from_step_to_step(probe):
 def test_terms_of_examples_are_averaged(probe, batches):
   mean = float(np.mean(batches[0].image[:, 0, 0, 0]))
   state = probe(0)['a']
-  np.testing.assert_allclose(state.sums['move'], mean, rtol=1e-5)
+  np.testing.assert_allclose(state.loss_sums['move'], mean, rtol=1e-5)
   np.testing.assert_allclose(state.params['student']['x'], 1 - 0.1 * mean, rtol=1e-5)

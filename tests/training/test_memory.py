@@ -11,7 +11,9 @@ from flax import linen as nn
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.methods.base import Method
 from pidkd_jax.training import memory
-from pidkd_jax.training.cohort import Cohort, Member, _update, observe
+from pidkd_jax.training.cohort import Cohort, _update
+from pidkd_jax.training.learner import Learner
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.memory import (
   MIB,
   MemberMemory,
@@ -21,6 +23,7 @@ from pidkd_jax.training.memory import (
 )
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
+from pidkd_jax.training.step import observe
 
 
 def member(method, trial=0, student='resnet8', **chosen):
@@ -120,15 +123,10 @@ class Product(Method):
 @pytest.mark.parametrize('pooled, pixels', [(False, 8 * 8 * 3), (True, 4 * 4 * 3)])
 def test_an_activation_by_hand(dataset, batches, pooled, pixels):
   method = Product(student=None, target=None, dataset=dataset, pooled=pooled)
-  numbers = {'learning_rate': jnp.float32(1), 'weight_decay': jnp.float32(0)}
-  cohort = Cohort(
-    teacher=None,
-    start=None,
-    numbers={'own': numbers},
-    keys={'own': jax.random.key(0)},
-    methods=(('own', method),),
-    optimizer=Optimizer(3, (), 1, 0.9),
+  learner = Learner.create(
+    method, Optimizer(3, (), 1, 0.9), jax.random.key(0), OptimizerHparams(1, 0)
   )
+  cohort = Cohort(teacher=None, names=('own',), members=(learner,))
   found = memory.estimate(cohort, batches[0]).needs['own'].activation
   # The gradient, the pixels as a matrix, and the cosine.
   values = pixels * 7 + 4 * pixels + 4 * 7
@@ -142,19 +140,10 @@ def test_the_estimate_is_near_what_xla_sets_aside(assemble, batches, method):
   """Larger than a toy, so that what counts are the maps."""
   cohort = assemble(member(method))
   batch = jax.tree.map(lambda x: jnp.concatenate([x] * 8), batches[0])
-  [(name, program)] = cohort.methods
+  [(name, learner)] = cohort.learners.items()
   state = jax.eval_shape(Cohort.init, cohort, batch)[name]
   teacher = jax.eval_shape(observe, cohort.teacher, batch)
-  lowered = _update.lower(
-    program,
-    cohort.optimizer,
-    state,
-    cohort.numbers[name],
-    cohort.keys[name],
-    batch,
-    teacher,
-    jnp.int32(0),
-  )
+  lowered = _update.lower(learner, state, batch, teacher, jnp.int32(0))
   taken = lowered.compile().memory_analysis().temp_size_in_bytes
   found = memory.activation_bytes(cohort, name, state, batch, teacher)
   assert 0.7 < found / taken < 1.6

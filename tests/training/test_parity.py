@@ -18,6 +18,7 @@ from flax import traverse_util
 from pidkd_jax.bundles import torch_import
 from pidkd_jax.core.types import Batch, Network
 from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
@@ -121,7 +122,7 @@ def put(values, tree):
 
 def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Network]:
   """By the package's own cohort; -> (the loss of each step, what is deployed)."""
-  member = cohorts.Member('simkd', 'resnet8', 'simkd_published', {}, OptimizerHparams(), 0)
+  member = Member('simkd', 'resnet8', 'simkd_published', {}, OptimizerHparams(), 0)
   cohort = cohorts.assemble(
     [member],
     teacher=cast(teacher, dtype),
@@ -130,7 +131,9 @@ def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Netwo
     optimizer=Optimizer(STEPS, (DROP,), drop_factor=0.1, momentum=0.9),
     key=jax.random.key(0),
   )
-  cohort = cohort.replace(numbers=cast(cohort.numbers, dtype))
+  cohort = cohort.replace(
+    members=tuple(one.replace(hparams=cast(one.hparams, dtype)) for one in cohort.members)
+  )
   nothing = jnp.zeros(BATCH, jnp.int32)  # SimKD reads no labels.
   batches = [Batch(image, nothing, nothing) for image in batches]
   state = cohort.init(batches[0])[member.name]
@@ -141,9 +144,9 @@ def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Netwo
   state = cast(state, dtype)
   losses = []
   for step, batch in enumerate(batches):
-    state = state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
+    state = state.replace(loss_sums=jax.tree.map(jnp.zeros_like, state.loss_sums))
     state = cohort.step({member.name: state}, batch, jnp.int32(step))[member.name]
-    losses.append(float(state.sums['loss']))
+    losses.append(float(state.loss_sums['loss']))
   return losses, cohort.network(member.name, state.variables)
 
 

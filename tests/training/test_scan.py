@@ -7,7 +7,7 @@ import numpy as np
 from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
 
 

@@ -12,7 +12,7 @@ from pidkd_jax.core.types import Network
 from pidkd_jax.models import distilled
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training.cohort import Member
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
@@ -111,7 +111,7 @@ def test_what_the_bundle_lacks_is_drawn_as_ever(assemble, begun, bundle, train):
 
 def test_training_leaves_the_start_alone(cohort, begun, train):
   before = jax.tree.map(np.array, cohort.start)
-  states = train(cohort.of(['linear-0']), range(2), {'linear-0': begun['linear-0']})
+  states = train(cohort.subset(['linear-0']), range(2), {'linear-0': begun['linear-0']})
   jax.tree.map(np.testing.assert_array_equal, cohort.start, before)
   moved = flat(states['linear-0'].params)['student', 'convolutions_0', 'conv', 'kernel']
   assert np.any(moved != before['params']['convolutions_0']['conv']['kernel'])

@@ -22,6 +22,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
 from pidkd_jax.data.pipeline import resident_batches
@@ -115,7 +116,7 @@ def _measure(caches):
 
   name = cohort.names[0]
   network = cohort.network(name, states['training step'][name].variables)
-  split = inference.eval_split(examples, (0.5,) * 3, (0.25,) * 3)
+  split = inference.eval_split(examples, Normalisation((0.5,) * 3, (0.25,) * 3))
   count = FLAGS.steps * FLAGS.batch_size
   rows = [(title, count, seconds) for title, seconds in training.items()]
   if cohort.teacher is not None:

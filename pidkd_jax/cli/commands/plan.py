@@ -114,7 +114,7 @@ def _print():
 
 
 def _counts(flag):
-  values = FLAGS[flag].value
+  values = getattr(FLAGS, flag)
   try:
     return [int(value) for value in values]
   except ValueError as error:

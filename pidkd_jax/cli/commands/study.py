@@ -19,9 +19,9 @@ def define_flags():
 
 
 def main():
-  from pidkd_jax.experiment import job  # With all networks, which --help and --show do not need.
+  from pidkd_jax.experiment import study  # With all networks, which --help and --show do not need.
 
   given = flags.FLAGS
-  for name, report in job.study(given.config, given.workdir, given.rows).items():
+  for name, report in study.main(given.config, given.workdir, given.rows).items():
     if report:
       print(f'## {name}\n\n{report}')

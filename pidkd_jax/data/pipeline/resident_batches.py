@@ -27,10 +27,6 @@ class ResidentBatches(Batches):
   images: jax.Array
   traceable = True
 
-  @property
-  def nbytes(self) -> int:
-    return self.images.size * self.images.dtype.itemsize
-
   @jax.jit
   def batch(self, order: jax.Array, step: jax.Array) -> Batch:
     return self.schedule.finish(self.images[self.schedule.index(order, step)], order, step)

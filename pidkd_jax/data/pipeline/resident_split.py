@@ -35,6 +35,10 @@ class ResidentSplit:
     images = np.pad(self.images, ((0, -len(self) % size), (0, 0), (0, 0), (0, 0)))
     return devices.put_replicated(images.reshape(-1, size, *self.image_shape))
 
+  def held_bytes(self, batch_size: int) -> int:
+    del batch_size  # All images are held.
+    return self.images.nbytes
+
   def batches(self, schedule: Schedule) -> ResidentBatches:
     return ResidentBatches(schedule, devices.put_replicated(self.images))
 

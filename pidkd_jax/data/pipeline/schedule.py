@@ -10,6 +10,12 @@ from pidkd_jax.data.pipeline import augment
 from pidkd_jax.parallel import devices
 
 
+def batch_shapes(batch_size: int, image_shape: tuple[int, int, int], dtype: jnp.dtype) -> Batch:
+  """Return a training batch as shapes."""
+  vector = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+  return Batch(jax.ShapeDtypeStruct((batch_size, *image_shape), dtype), vector, vector)
+
+
 @struct.dataclass
 class Schedule:
   """All that makes batches of a training split but its images.
@@ -42,9 +48,7 @@ class Schedule:
   @property
   def shapes(self) -> Batch:
     """A batch as shapes."""
-    whole = jax.ShapeDtypeStruct((self.batch_size,), jnp.int32)
-    image = jax.ShapeDtypeStruct((self.batch_size, *self.image_shape), self.dtype)
-    return Batch(image, whole, whole)
+    return batch_shapes(self.batch_size, self.image_shape, self.dtype)
 
   @jax.jit
   def order(self, epoch: jax.Array) -> jax.Array:

@@ -19,12 +19,10 @@ class Batches(abc.ABC):
     schedule: all that makes them but the images.
     traceable: whether `batch` can be part of a larger program, so that one compiled call can run
       several steps.
-    nbytes: what is held of the images.
   """
 
   schedule: Schedule
   traceable: bool
-  nbytes: int
 
   @property
   def steps_per_epoch(self) -> int:
@@ -83,6 +81,9 @@ class Split(Protocol):
     Raises:
       UserError: by its iterators, as `Batches.batch`.
     """
+
+  def held_bytes(self, batch_size: int) -> int:
+    """Return the bytes of images that a training with such batches holds at once."""
 
   def batches(self, schedule: Schedule) -> Batches:
     """What a training on them sees."""

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -148,6 +149,9 @@ class StreamedSplit:
   def blocks(self, size: int) -> '_Blocks':
     return _Blocks(self, size)
 
+  def held_bytes(self, batch_size: int) -> int:
+    return (_AHEAD + 2) * batch_size * math.prod(self.image_shape)
+
   def batches(self, schedule: Schedule) -> 'StreamedBatches':
     return StreamedBatches(self, schedule)
 
@@ -202,10 +206,6 @@ class StreamedBatches(Batches):
     self._split = split
     self._order = self._images = None
     self._within = 0
-
-  @property
-  def nbytes(self) -> int:
-    return (_AHEAD + 2) * self.batch_size * int(np.prod(self._split.image_shape))
 
   def batch(self, order: jax.Array, step: jax.Array) -> Batch:
     within = int(step) % self.steps_per_epoch

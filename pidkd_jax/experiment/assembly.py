@@ -1,0 +1,193 @@
+"""Put an experiment together, from shapes alone or with its data."""
+
+import dataclasses
+import logging
+
+import jax
+from clu import parameter_overview
+
+from pidkd_jax import models
+from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.core.types import Network
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.data.pipeline import resident_batches
+from pidkd_jax.data.pipeline.schedule import batch_shapes
+from pidkd_jax.data.pipeline.split import Batches, Split
+from pidkd_jax.evaluation.cost import Cost, cost, parameters
+from pidkd_jax.experiment.experiment import Experiment, in_precision
+from pidkd_jax.nn import precision
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training import memory
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.optimizer import optimizer
+
+logger = logging.getLogger(__name__)
+
+# The hold-out is the same for all seeds, so that no teacher trains on what selects its students.
+# So are the few images of each class, so that all rows and trials see the same ones.
+_SELECTION_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Assembly:
+  """An experiment whose cohort is ready for its first step. No image is on a device yet.
+
+  Attributes:
+    experiment: what is trained.
+    cohort: the learners and their teacher.
+    dataset: the data, without what is held out.
+    held_out: what is held out, or None.
+    shapes: a training batch as shapes.
+  """
+
+  experiment: Experiment
+  cohort: Cohort
+  dataset: Dataset
+  held_out: Split | None
+  shapes: cohorts.Batch
+
+  def batches(self, normalisation: Normalisation) -> Batches:
+    """Put the training split onto the devices, or open it where it is streamed."""
+    key, _ = _keys(self.experiment)
+    return resident_batches.make_batches(
+      self.dataset.train,
+      normalisation,
+      key,
+      batch_size=self.experiment.recipe.batch_size,
+      padding=self.experiment.padding,
+      flip=self.experiment.flip,
+      dtype=self.shapes.image.dtype,
+    )
+
+  def deployed(self) -> dict[str, Network]:
+    """Return {label: the network that it would deploy, as shapes}."""
+    states = jax.eval_shape(Cohort.init, self.cohort, self.shapes)
+    return {
+      member.label: self.cohort.deployed(member.name, states[member.name])
+      for member in self.experiment.members
+    }
+
+  def memory(self) -> memory.MemoryEstimate:
+    """Estimate the memory that the training takes."""
+    return memory.estimate(
+      self.cohort,
+      self.shapes,
+      images=self.dataset.train.held_bytes(self.experiment.recipe.batch_size),
+      selects=self.held_out is not None,
+    )
+
+
+def assemble(
+  experiment: Experiment, dataset: Dataset, teacher: Network | None, start: Network | None = None
+) -> Assembly:
+  """Put an experiment together.
+
+  Args:
+    experiment: what is trained.
+    dataset: to train on.
+    teacher: arrays, or shapes before it is trained; None if no member needs one.
+    start: a student with whose variables the students begin.
+
+  Raises:
+    UserError: something in the experiment does not fit the data or cannot be trained.
+  """
+  rest, held_out = _parted(experiment, dataset)
+  shapes = batch_shapes(
+    experiment.recipe.batch_size,
+    dataset.spec.image_shape,
+    precision.find(experiment.recipe.precision).dtype,
+  )
+  _, key = _keys(experiment)
+  cohort = cohorts.assemble(
+    experiment.members,
+    teacher=teacher,
+    dataset=rest.spec,
+    image=shapes.image,
+    optimizer=optimizer(experiment.recipe, len(rest.train)),
+    key=key,
+    start=start,
+  )
+  return Assembly(experiment, cohort, rest, held_out, shapes)
+
+
+def _keys(experiment: Experiment) -> tuple[jax.Array, jax.Array]:
+  """Return the PRNG keys of the batches and of the members."""
+  batches_key, members_key = jax.random.split(jax.random.key(experiment.seed))
+  return batches_key, members_key
+
+
+def _parted(experiment: Experiment, dataset: Dataset) -> tuple[Dataset, Split | None]:
+  """Return what an experiment trains on, and what it holds out."""
+  held_out = None
+  if experiment.holdout:
+    dataset, held_out = dataset.hold_out(experiment.holdout, _SELECTION_SEED)
+  if experiment.shots:
+    dataset = dataset.few_shot(experiment.shots, _SELECTION_SEED)
+  return dataset, held_out
+
+
+def check(experiment: Experiment, dataset: Dataset) -> None:
+  """Raise UserError where an experiment's hold-out or batches do not fit the data."""
+  rest, _ = _parted(experiment, dataset)
+  optimizer(experiment.recipe, len(rest.train))
+
+
+@in_precision
+def costs(experiment: Experiment, dataset: Dataset, teacher: Network) -> dict[str, Cost]:
+  """Return {label: the cost of what it would deploy}; nothing is trained."""
+  networks = assemble(experiment, dataset, teacher).deployed()
+  return {label: cost(network, dataset.spec.image_shape) for label, network in networks.items()}
+
+
+@in_precision
+def check_memory(experiment: Experiment, dataset: Dataset, teacher: Network, budget: int) -> None:
+  """Raise UserError for a member that needs more than `budget` bytes."""
+  estimate = assemble(experiment, dataset, teacher).memory()
+  memory.partition(experiment.members, estimate.needs, estimate.shared, budget)
+
+
+@in_precision
+def dry_run(
+  experiment: Experiment, dataset: Dataset, teacher: Network, start: Network | None = None
+) -> dict[str, Cost]:
+  """Put an experiment together without training, and log what it would deploy at what cost.
+
+  No image goes to a device.
+
+  Args:
+    experiment: of the students.
+    dataset: to train on.
+    teacher: arrays, or shapes before it is trained.
+    start: a student with whose variables the students begin.
+
+  Returns:
+    {label: cost}.
+
+  Raises:
+    UserError: something in the experiment cannot be trained.
+  """
+  networks = assemble(experiment, dataset, teacher, start).deployed()
+  image_shape = dataset.spec.image_shape
+  label, network = next(iter(networks.items()))
+  overview = parameter_overview.get_parameter_overview(
+    network.variables['params'], include_stats=False
+  )
+  logger.info('what %s deploys:\n%s', label, overview)
+  budget = cost(teacher, image_shape)
+  logger.info('teacher: %s', budget)
+  spent = {label: cost(network, image_shape) for label, network in networks.items()}
+  for label, network in networks.items():
+    models.describe(network.model)  # A network that cannot be saved is not worth training.
+    parts = ', '.join(
+      f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
+    )
+    logger.info('%s: %s%s', label, spent[label], f' ({parts})' if network.model.aligned else '')
+    if spent[label].parameters >= budget.parameters:
+      logger.warning(
+        '%s would deploy %s parameters, no fewer than its teacher (%s): '
+        'take a smaller student, a larger factor or fewer projectors',
+        label,
+        f'{spent[label].parameters:,}',
+        f'{budget.parameters:,}',
+      )
+  return spent

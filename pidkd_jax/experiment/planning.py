@@ -1,0 +1,118 @@
+"""From a configuration to the experiments of its teacher and its students."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.core.types import DatasetSpec, Network
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.experiment import assembly, widening
+from pidkd_jax.experiment import config as configuration
+from pidkd_jax.experiment.experiment import Experiment
+from pidkd_jax.training import memory
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+
+
+def students_experiment(
+  config: ConfigDict,
+  rows: Mapping[str, Mapping[str, Any]],
+  dataset: Dataset,
+  teacher: Network,
+  start: Bundle | None,
+) -> Experiment:
+  """Return the students' experiment after a dry run of it.
+
+  Args:
+    config: of the job.
+    rows: {label: its fields}, as `config.rows` gives them.
+    dataset: to train on.
+    teacher: arrays, or shapes before it is trained.
+    start: with whose variables the students begin, or None.
+
+  Raises:
+    UserError: something in the experiment cannot be trained.
+  """
+  members = _members(config, rows)
+  experiment = _experiment(config, members, _recipe(config), config.seed, dataset.spec)
+  experiment = dataclasses.replace(experiment, shots=config.data.shots)
+  costs = assembly.dry_run(experiment, dataset, teacher, start and start.network)
+  if config.memory_gib:
+    budget = memory.per_group(int(config.memory_gib * 2**30), config.device_groups)
+    assembly.check_memory(experiment, dataset, teacher, budget)
+  for label, row in rows.items():
+    if not row['widen']:
+      continue
+    if row['widen'] not in costs:
+      raise unknown_name(f'row for {label} to be as large as', row['widen'], costs)
+    wanted = costs[row['widen']].parameters
+    student = widening.widened(experiment, dataset, teacher, label, wanted)
+    members = tuple(
+      dataclasses.replace(member, student=student) if member.label == label else member
+      for member in experiment.members
+    )
+    experiment = dataclasses.replace(experiment, members=members)
+  return experiment
+
+
+def teacher_experiment(config: ConfigDict, dataset: Dataset) -> Experiment:
+  """Return the experiment that trains the teacher.
+
+  Raises:
+    UserError: its batches do not fit the data.
+  """
+  fields = config.teacher
+  optimizer = OptimizerHparams(fields.learning_rate, fields.weight_decay)
+  member = Member('teacher', fields.model, 'scratch', {}, optimizer, trial=-1)
+  recipe = dataclasses.replace(
+    _recipe(config),
+    total_epochs=fields.total_epochs,
+    batch_size=fields.batch_size,
+    precision=fields.precision,
+  )
+  experiment = _experiment(config, (member,), recipe, fields.seed, dataset.spec)
+  try:
+    assembly.check(experiment, dataset)
+  except UserError as error:
+    raise UserError(f"the teacher's {error}") from error
+  return experiment
+
+
+def _members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
+  members = []
+  for label, row in rows.items():
+    hyperparameters = {key: value for key, value in row.items() if key not in configuration.ROW}
+    optimizer = OptimizerHparams(row['learning_rate'] or config.learning_rate, config.weight_decay)
+    student = row['student'] or config.student
+    members += [
+      Member(label, student, row['method'], hyperparameters, optimizer, trial)
+      for trial in range(row['trials'] or config.trials)
+    ]
+  return tuple(members)
+
+
+def _recipe(config: ConfigDict) -> Recipe:
+  return Recipe(**{field.name: config[field.name] for field in dataclasses.fields(Recipe)})
+
+
+def _experiment(
+  config: ConfigDict, members: tuple[Member, ...], recipe: Recipe, seed: int, spec: DatasetSpec
+) -> Experiment:
+  if config.data.padding > min(spec.image_shape[:2]):
+    raise UserError(
+      f'data.padding is {config.data.padding}, more than the {spec.image_shape[:2]} images of '
+      f'{spec.name}; the recipe has {spec.padding}'
+    )
+  return Experiment(
+    members=members,
+    recipe=recipe,
+    seed=seed,
+    padding=spec.padding if config.data.padding < 0 else config.data.padding,
+    flip=spec.flip if config.data.flip < 0 else bool(config.data.flip),
+    holdout=config.data.holdout,
+    eval_every=config.eval_every,
+  )

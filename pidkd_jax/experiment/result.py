@@ -1,0 +1,117 @@
+"""What a finished training leaves in its folder: outputs on the test images, and bundles."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from pidkd_jax.bundles import bundle
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.evaluation import outputs
+from pidkd_jax.evaluation.cost import cost
+from pidkd_jax.evaluation.evaluate import evaluate
+from pidkd_jax.experiment import workdir
+from pidkd_jax.experiment.assembly import Assembly
+from pidkd_jax.training import metrics
+from pidkd_jax.training.loop import Outcome
+from pidkd_jax.training.validation import Validation
+
+# The times of a member that its card sums over the epochs (`Stopwatch.lap`).
+_SECONDS = ('wall_seconds', 'seconds', 'teacher_seconds')
+
+
+def save(
+  assembled: Assembly,
+  outcomes: Mapping[str, Outcome],
+  validation: Validation,
+  dataset: Dataset,
+  normalisation: Normalisation,
+  teacher: Bundle | None,
+  start: Bundle | None,
+  folder: pathlib.Path,
+) -> None:
+  """Evaluate the trained networks on the test split and write their outputs and bundles.
+
+  Args:
+    assembled: what was trained.
+    outcomes: {member: outcome}.
+    validation: what was evaluated along the way. Logits of the test split are not computed again.
+    dataset: has the test split.
+    normalisation: of teacher and students.
+    teacher: of the students, or None.
+    start: with whose variables the students began, or None.
+    folder: of the run.
+
+  Raises:
+    UserError: the folder has lost its metrics.
+  """
+  experiment, selects = assembled.experiment, validation.selects
+  evaluations = evaluate(
+    {name: outcome.network for name, outcome in outcomes.items()},
+    dataset.test,
+    normalisation,
+    teacher and teacher.network,
+    logits={} if selects else _logits(outcomes),
+    teacher_logits=None if selects else validation.teacher_logits,
+  )
+  rows = metrics.read(folder)
+  if not {row['member'] for row in rows} >= outcomes.keys():
+    raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')
+  deployed, environment, cards = assembled.deployed(), workdir.environment(), {}
+  for member in (member for member in experiment.members if member.name in outcomes):
+    outcome, evaluation = outcomes[member.name], evaluations[member.name]
+    own_rows = [row for row in rows if row['member'] == member.name]
+    results: dict[str, Any] = dict(evaluation.metrics)
+    if not selects:
+      results['best_on_test'] = _best(own_rows)
+    cards[member.name] = {
+      'label': member.label,
+      'network': member.student,
+      'dataset': bundle.dataset_card(dataset.spec, normalisation),
+      'training': {
+        **dataclasses.asdict(experiment),
+        'members': len(experiment.members),
+        'member': dataclasses.asdict(member),
+        'teacher': teacher and teacher.reference(),
+        'start': start and start.reference(),
+        'epoch': outcome.epoch,
+        'selection': 'best epoch on the hold-out' if selects else 'last epoch',
+        **_seconds(own_rows),
+      },
+      'cost': {
+        **dataclasses.asdict(cost(deployed[member.label], dataset.spec.image_shape)),
+        'training_bytes': outcome.training_bytes,
+      },
+      'results': results,
+      'environment': environment,
+    }
+    outputs.save(
+      folder / 'outputs' / f'{member.name}.npz',
+      evaluation.logits,
+      outcome.network,
+      dataset.test,
+      normalisation,
+    )
+  # A run that has its bundles is complete, so they come last.
+  for name, card in cards.items():
+    bundle.save(folder / 'bundles' / name, outcomes[name].network, card)
+
+
+def _logits(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+  return {name: one.logits for name, one in outcomes.items() if one.logits is not None}
+
+
+def _seconds(rows: list[metrics.Row]) -> dict[str, float]:
+  """Sum a member's times, each only where every epoch has it."""
+  return {
+    name: sum(row[name] for row in rows) for name in _SECONDS if all(name in row for row in rows)
+  }
+
+
+def _best(rows: list[metrics.Row]) -> dict[str, float]:
+  """Return the epoch with the best test accuracy, which is optimistic: test images selected it."""
+  best = max((row for row in rows if 'test_top1' in row), key=lambda row: row['test_top1'])
+  return {'top1': best['test_top1'], 'epoch': best['epoch']}

@@ -1,0 +1,38 @@
+"""A study: cohorts of rows, one after the other, with one teacher for all that share it."""
+
+import logging
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
+
+from pidkd_jax.experiment import config as configuration
+from pidkd_jax.experiment import job, workdir
+
+logger = logging.getLogger(__name__)
+
+
+def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[str, str]:
+  """Run a study, or resume it.
+
+  Args:
+    config: of `pidkd_jax.experiment.config.study`, with cohorts.
+    folder: of the study. Each cohort has a folder of its name in it.
+    labels: of the only rows to train; () for all.
+
+  Returns:
+    {cohort: its report}.
+
+  Raises:
+    UserError, Stopped: as `job.main`.
+  """
+  home = workdir.local('workdir', folder)
+  cohorts = configuration.cohorts(config, labels)
+  for cohort in cohorts.values():
+    # One folder for all, so that cohorts of one teacher share it.
+    cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
+    configuration.check(cohort)
+  # Mistakes in later cohorts come out before the first one trains. That has its own dry run.
+  for name in list(cohorts)[1:]:
+    logger.info('cohort %s is put together, to be trained later', name)
+    job.dry_run(cohorts[name], str(home / name))
+  return {name: job.main(cohort, str(home / name)) for name, cohort in cohorts.items()}

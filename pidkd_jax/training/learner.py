@@ -1,0 +1,116 @@
+"""What is trained: a learner, which stays as it is, and its state, which changes at every step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from pidkd_jax.core.types import Variables
+from pidkd_jax.methods.base import Method, hyperparameters
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import OptimizerHparams
+
+
+@struct.dataclass
+class BestEpoch:
+  """The variables of the best epoch so far on the hold-out.
+
+  Attributes:
+    variables: the learner's, of that epoch.
+    epoch: int32 scalar, counted from 1; 0 before the first evaluation.
+    top1: float32 scalar in [0, 1]; -1 before the first evaluation.
+  """
+
+  variables: Variables
+  epoch: jax.Array
+  top1: jax.Array
+
+
+@struct.dataclass
+class State:
+  """Everything that changes in a learner from step to step.
+
+  Attributes:
+    params: the parameters, which the gradient moves.
+    collections: the other variables: BatchNorm's statistics, memory banks.
+    opt_state: the optimizer's.
+    loss_sums: {term: float32 scalar}, each term of the loss and the total, summed over the epoch.
+    bad_step: int32 scalar, the first step whose loss was not finite, or -1.
+    best: the best epoch so far where a hold-out selects it; else None.
+  """
+
+  params: Any
+  collections: Variables
+  opt_state: optax.OptState
+  loss_sums: dict[str, jax.Array]
+  bad_step: jax.Array
+  best: BestEpoch | None = None
+
+  @property
+  def variables(self) -> Variables:
+    return {'params': self.params, **self.collections}
+
+
+@struct.dataclass
+class Learner:
+  """A method with its hyper-parameters and its randomness: one training, ready to begin.
+
+  Static fields shape the program; the others are traced. Learners that differ only in numbers or
+  in their key therefore share one compiled program, and `jax.vmap` runs over them.
+
+  Attributes:
+    method: static; its hyper-parameters of type float are None here.
+    optimizer: static; the recipe in steps.
+    hparams: {name: float32 scalar}, the learning rate, the weight decay and the method's
+      hyper-parameters of type float.
+    key: PRNG key of the initial weights and of all that the method draws.
+  """
+
+  method: Method = struct.field(pytree_node=False)
+  optimizer: Optimizer = struct.field(pytree_node=False)
+  hparams: dict[str, jax.Array]
+  key: jax.Array
+
+  @classmethod
+  def create(
+    cls,
+    method: Method,
+    optimizer: Optimizer,
+    key: jax.Array,
+    hparams: OptimizerHparams = OptimizerHparams(),  # noqa: B008 (frozen)
+  ) -> 'Learner':
+    """Make a learner of a method whose hyper-parameters are set.
+
+    Args:
+      method: an instance, with student, target and dataset.
+      optimizer: the recipe in steps.
+      key: PRNG key.
+      hparams: learning rate and weight decay.
+    """
+    traced = _traced(method)
+    numbers = {
+      'learning_rate': hparams.learning_rate,
+      'weight_decay': hparams.weight_decay,
+      **traced,
+    }
+    return cls(
+      method=method.clone(**dict.fromkeys(traced)),
+      optimizer=optimizer,
+      hparams=jax.tree.map(jnp.float32, numbers),
+      key=key,
+    )
+
+  def bound_method(self) -> Method:
+    """Return the method with its traced hyper-parameters in place."""
+    return self.method.clone(**{name: self.hparams[name] for name in _traced(self.method)})
+
+
+def _traced(method: Method) -> Mapping[str, Any]:
+  """Return the hyper-parameters of type float, which are traced."""
+  fields = hyperparameters(type(method))
+  return {
+    name: getattr(method, name) for name, field in fields.items() if field.type in (float, 'float')
+  }

@@ -1,0 +1,161 @@
+"""One training step as pure functions: observe, init, loss, update.
+
+They have no side effects and may be jitted, scanned, differentiated and vmapped. `Cohort` calls
+jitted forms of them.
+
+    view = observe(teacher, batch)               # the frozen teacher sees the batch, once for all
+    state = init(learner, batch, teacher)
+    state = update(learner, state, batch, view, step)
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+from flax.core import DenyList
+
+from pidkd_jax.core.types import Batch, Features, Network, TeacherOutputs, Variables
+from pidkd_jax.parallel import devices
+from pidkd_jax.training.learner import Learner, State
+
+
+def observe(teacher: Network | None, batch: Batch) -> TeacherOutputs | None:
+  """Run the frozen teacher on a batch.
+
+  Args:
+    teacher: the network, in inference mode; None without a teacher.
+    batch: images [B, H, W, C].
+
+  Returns:
+    The teacher's features and logits [B, K], which every learner of a cohort shares; None without
+    a teacher.
+  """
+  return (
+    None if teacher is None else TeacherOutputs(teacher, *features_and_logits(teacher, batch.image))
+  )
+
+
+@jax.jit
+def features_and_logits(network: Network, image: jax.Array) -> tuple[Features, jax.Array]:
+  """Run a network in inference mode: images [B, H, W, C] -> features, logits [B, K]."""
+  features = network.encode(image)
+  return features, network.classify(features.pooled)
+
+
+def init(
+  learner: Learner, batch: Batch, teacher: Network | None, start: Variables | None = None
+) -> State:
+  """Make a learner's initial state.
+
+  Args:
+    learner: the training.
+    batch: any training batch; only its shapes matter for most methods.
+    teacher: the frozen teacher, or None for a method that needs none.
+    start: the student's variables to begin with in place of random ones. Any part may be missing.
+  """
+  # Inside, and not given: where only its shapes matter it is not computed.
+  view = observe(teacher, batch)
+  params_key, stream_key = jax.random.split(learner.key)
+  terms, variables = learner.bound_method().init_with_output(
+    {'params': params_key, **_streams(stream_key)},
+    batch,
+    view,
+    progress=jnp.float32(0),
+    method='loss',
+  )
+  variables = _overlaid(variables, start)
+  params = variables['params']
+  state = State(
+    params=params,
+    collections={name: tree for name, tree in variables.items() if name != 'params'},
+    opt_state=_transform(learner, learner.hparams['learning_rate']).init(params),
+    loss_sums=dict.fromkeys([*terms, 'loss'], jnp.float32(0)),
+    bad_step=jnp.int32(-1),
+  )
+  return devices.replicate(state)
+
+
+def loss(
+  learner: Learner,
+  params: Any,
+  collections: Variables,
+  batch: Batch,
+  teacher: TeacherOutputs | None,
+  step: jax.Array,
+) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
+  """Compute the scalar loss that a step differentiates by `params`.
+
+  Args:
+    learner: the training.
+    params: the parameters, as `State.params`.
+    collections: the other variables, as `State.collections`.
+    batch: a training batch.
+    teacher: `observe` of the same batch.
+    step: int32 scalar, counted from 0.
+
+  Returns:
+    (loss, ({term: scalar, 'loss': scalar}, the collections after the step)).
+  """
+  terms, collections = learner.bound_method().apply(
+    {'params': params, **collections},
+    batch,
+    teacher,
+    progress=learner.optimizer.progress(step),
+    method='loss',
+    mutable=DenyList(['params', 'intermediates']),
+    rngs=_streams(jax.random.fold_in(jax.random.split(learner.key)[1], step)),
+  )
+  terms = {name: jnp.mean(term) for name, term in terms.items()}
+  total = sum(terms.values())
+  return total, (terms | {'loss': total}, collections)
+
+
+def update(
+  learner: Learner, state: State, batch: Batch, teacher: TeacherOutputs | None, step: jax.Array
+) -> State:
+  """Take one training step.
+
+  Args:
+    learner: the training.
+    state: before the step.
+    batch: a training batch.
+    teacher: `observe` of the same batch, or None for a method that needs no teacher.
+    step: int32 scalar, counted from 0 at the beginning of the training.
+  """
+  gradient, (terms, collections) = jax.grad(loss, argnums=1, has_aux=True)(
+    learner, state.params, state.collections, batch, teacher, step
+  )
+  rate = learner.hparams['learning_rate'] * learner.optimizer.rate(step)
+  change, opt_state = _transform(learner, rate).update(gradient, state.opt_state, state.params)
+  for module, factor in learner.bound_method().rates().items():
+    change = change | {module: optax.tree.scale(factor, change[module])}
+  bad = (state.bad_step < 0) & ~jnp.isfinite(terms['loss'])
+  state = state.replace(
+    params=optax.apply_updates(state.params, change),
+    collections=collections,
+    opt_state=opt_state,
+    loss_sums={name: state.loss_sums[name] + term for name, term in terms.items()},
+    bad_step=jnp.where(bad, step, state.bad_step),
+  )
+  return devices.replicate(state)
+
+
+def _transform(learner: Learner, learning_rate: jax.Array) -> optax.GradientTransformation:
+  return learner.optimizer.transform(learning_rate, learner.hparams['weight_decay'])
+
+
+def _streams(key: jax.Array) -> dict[str, jax.Array]:
+  """Make the random streams of the method, and of Dropout in a user's own network."""
+  return {'method': key, 'dropout': jax.random.fold_in(key, 1)}
+
+
+def _overlaid(variables: Variables, start: Variables | None) -> Variables:
+  """Return the variables with those of the student that `start` holds."""
+  flat = traverse_util.flatten_dict(variables)
+  for (collection, *path), value in traverse_util.flatten_dict(start or {}).items():
+    place = (collection, 'student', *path)
+    if place in flat:
+      flat[place] = value
+  return traverse_util.unflatten_dict(flat)
