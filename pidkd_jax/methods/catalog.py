@@ -68,7 +68,7 @@ def method(name: str, **hyperparameters: Any) -> MethodSpec:
       the nearest name.
 
   Example:
-    >>> kd.method('pidkd', num_projectors=4)
+    >>> kd.methods.method('pidkd', num_projectors=4)
     MethodSpec(name='pidkd', hyperparameters={'num_projectors': 4})
   """
   return MethodSpec(name, hyperparameters)
