@@ -46,3 +46,8 @@ def test_pages_load_nothing_from_elsewhere(site):
 @pytest.mark.parametrize('room', ['nn', 'methods', 'models', 'data', 'training', 'core'])
 def test_the_api_shows_docstrings(site, room):
   assert f'id="pidkd_jax.{room}"' in (site / 'reference/api' / room / 'index.html').read_text()
+
+
+def test_the_site_has_the_notebooks(site):
+  for path in ROOT.glob('examples/*.ipynb'):
+    assert (site / 'examples' / path.name).read_bytes() == path.read_bytes()
