@@ -1,11 +1,12 @@
 """CIFAR-100: ResNet-32x4 teaches ResNet-8x4, or another pair of the literature, by its recipe.
 
-    python scripts/main.py --config configs/cifar100.py --workdir runs/cifar100
+    pidkd train --config cifar100 --workdir runs/cifar100
 
-240 epochs each for teacher and student. `configs/cifar100.py:vgg13-vgg8` takes another pair
-(`pidkd_jax/experiment/pairs.py` lists them), `configs/cifar100.py:pidkd,scratch,kd_1_1,simkd` trains the four
-in one cohort, and `configs/cifar100.py:vgg13-vgg8:pidkd,kd_1_1` does both. Expected from the
-literature for the first pair, in another harness and at its best test epoch (SimKD,
+Teacher and student train for 240 epochs each. `cifar100:vgg13-vgg8` takes another pair
+(`pidkd_jax/experiment/pairs.py` lists them). `cifar100:pidkd,scratch,kd_1_1,simkd` trains the four
+methods in one cohort, and `cifar100:vgg13-vgg8:pidkd,kd_1_1` does both.
+
+The literature's figures for the first pair, in another harness and at its best test epoch (SimKD,
 arXiv:2203.14001): teacher 79.42, student alone 73.09 +- 0.30, KD 74.42, SimKD 78.08 +- 0.15. We
 could not download CIFAR-100 where this was written, so there is no figure of ours yet;
 docs/lab/results.md has ours on TIN-100.

@@ -1,10 +1,10 @@
-"""A bundle with q projectors becomes a student with one projector and one with none.
+"""A bundle with q projectors becomes a student with one projector, and one with none.
 
-    python scripts/condense.py --config configs/condense.py --bundle DIR --workdir runs/condensed
+    pidkd condense --config condense --bundle DIR --workdir runs/condensed
 
-A quarter of the epochs of a training from the start, at less than half its learning rate, as the
-encoder is trained already. `--config.rows.one.factor=4` sets the projector's size;
-docs/lab/deployment.md has what short trainings came to.
+The encoder is trained already, so a quarter of the usual epochs suffice, at less than half the
+learning rate. `--config.rows.one.factor=4` sets the projector's size. docs/lab/deployment.md
+has the results of short trainings.
 """
 
 from pidkd_jax.experiment import config

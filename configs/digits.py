@@ -1,6 +1,6 @@
 """The embedded default: 1,797 real handwritten digits, 8x8, from scikit-learn.
 
-    python scripts/main.py --config configs/digits.py --workdir runs/digits
+    pidkd train --config digits --workdir runs/digits
 
 The digits are easy: what separates the rows is within the spread of seeds, and this run shows that
 everything works, not which method is better.

@@ -25,7 +25,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def contents():
-  """[What lay in the folder when somebody last looked]."""
+  """Return a list of the folder's content after the latest command, if any."""
   return []
 
 
@@ -46,7 +46,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(place, contents, mistake):
 def test_the_table_is_of_different_mistakes():
   assert len(ALL) >= 60
   assert len({mistake.what for mistake in ALL}) == len(ALL)
-  assert len({(one.script, one.usual, one.given) for one in ALL}) == len(ALL)
+  assert len({(one.command, one.usual, one.given) for one in ALL}) == len(ALL)
 
 
 def test_the_document_is_of_the_table():
@@ -64,7 +64,7 @@ def test_the_document_is_of_the_table():
 @pytest.mark.parametrize('what', ['stray argument', 'bundle with one altered byte'])
 def test_a_process_of_its_own_says_the_same(place, what):
   [mistake] = [mistake for mistake in ALL if mistake.what == what]
-  path = ROOT / 'scripts' / f'{mistake.script}.py'
+  path = ROOT / 'scripts' / {'train': 'main.py'}.get(mistake.command, f'{mistake.command}.py')
   alone = subprocess.run(
     [sys.executable, str(path), *mistake.usual, *mistake.given],
     cwd=place.home,

@@ -1,10 +1,10 @@
-"""Is it the projectors, or only that more is deployed?
+"""Does PIDKD win by its projectors, or only because it deploys more?
 
-    python scripts/study.py --config configs/studies/capacity.py --workdir runs/capacity
+    pidkd study --config capacity --workdir runs/capacity
 
-PIDKD against SimKD, against one projector with as many parameters as its stack, and against plain
-students that are widened until they deploy as many parameters, taught by labels alone and by KD.
-A pair whose student cannot be widened ends in one line.
+The study compares PIDKD with SimKD, with one projector that has as many parameters as its stack,
+and with plain students, taught by labels alone and by KD. The plain students are widened until they
+deploy as many parameters. A pair whose student cannot be widened ends in one line.
 """
 
 from pidkd_jax.experiment import config, pairs

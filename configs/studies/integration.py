@@ -1,6 +1,6 @@
-"""What becomes of the projectors' outputs: their mean, learned weights, or a loss on each.
+"""How to integrate the projectors' outputs: their mean, learned weights, or a loss on each.
 
-    python scripts/study.py --config configs/studies/integration.py --workdir runs/integration
+    pidkd study --config integration --workdir runs/integration
 
 In `separate` each projector has to imitate the target by itself, and their mean is deployed.
 """

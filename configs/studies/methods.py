@@ -1,10 +1,9 @@
 """All methods on the same batches, each trial from the same student; PIDKD and SimKD with five.
 
-    python scripts/study.py --config configs/studies/methods.py --workdir runs/methods
+    pidkd study --config methods --workdir runs/methods
 
-Another pair: `configs/studies/methods.py:vgg13-vgg8`. Every method has its defaults, which come
-from trainings of 240 epochs; a setting of your own is
-`--config.cohorts.all.rows.fitnet.weight=20`.
+`methods:vgg13-vgg8` takes another pair. Every method has its defaults, which come from trainings of
+240 epochs. `--config.cohorts.all.rows.fitnet.weight=20` sets one of your own.
 """
 
 from pidkd_jax import methods

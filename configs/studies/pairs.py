@@ -1,9 +1,9 @@
 """PIDKD, SimKD, KD and the student alone over pairs of the literature, each with its recipe.
 
-    python scripts/study.py --config configs/studies/pairs.py --workdir runs/pairs
+    pidkd study --config pairs --workdir runs/pairs
 
-`configs/studies/pairs.py:vgg13-vgg8,ResNet50-MobileNetV2` takes these two; without an argument all
-pairs of CIFAR-100 are trained. Pairs with the same teacher share it.
+`pairs:vgg13-vgg8,ResNet50-MobileNetV2` takes these two; without an argument all pairs of CIFAR-100
+are trained. Pairs with the same teacher share it.
 """
 
 from pidkd_jax.experiment import config, pairs

@@ -1,9 +1,9 @@
-"""The paper's own experiment: how many projectors of which size, for a pair.
+"""The paper's own experiment: the number and size of projectors, for a pair.
 
-    python scripts/study.py --config configs/studies/projectors.py --workdir runs/projectors
+    pidkd study --config projectors --workdir runs/projectors
 
-The report's rule of choice: the smallest size within one standard error of the best. What it
-chooses for a pair belongs into `pidkd_jax/experiment/pairs.py`.
+The report chooses the smallest size within one standard error of the best. The choice for a pair
+belongs in `pidkd_jax/experiment/pairs.py`.
 """
 
 from pidkd_jax.experiment import config, pairs

@@ -1,10 +1,10 @@
-"""How strongly, and by what rule, the feature loss has to drive a training of which length.
+"""The weight and the rule of the feature loss, for trainings of different length.
 
-    python scripts/study.py --config configs/studies/scale.py --workdir runs/scale
+    pidkd study --config scale --workdir runs/scale
 
-Every rule at 10 epochs, the larger weights again at 30. `weight1` is the published setting.
-`normalized*` counts the error in units of the target's mean square, so that the weight means the
-same for every teacher.
+Every rule trains for 10 epochs, and the larger weights again for 30. `weight1` is the published
+setting. `normalized*` counts the error in units of the target's mean square, so that the weight
+means the same for every teacher.
 """
 
 from pidkd_jax.experiment import config, pairs

@@ -1,9 +1,9 @@
-"""Do the features serve on other data? A linear classifier over them, as in arXiv:1910.10699.
+"""Are the features useful on other data? A linear classifier on them, as in arXiv:1910.10699.
 
-    python scripts/study.py --config configs/studies/transfer.py --workdir runs/transfer
+    pidkd study --config transfer --workdir runs/transfer
 
-`there` trains on CIFAR-100 and is probed on the digits, `back` the other way round. An archive of
-your own is named twice: `--config.data.archive=FILE --config.cohorts.back.probe.archive=FILE`.
+`there` trains on CIFAR-100 and is probed on the digits; `back` is the reverse. Name an archive of
+your own twice: `--config.data.archive=FILE --config.cohorts.back.probe.archive=FILE`.
 """
 
 from pidkd_jax.experiment import config, pairs

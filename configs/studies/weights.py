@@ -1,10 +1,10 @@
 """The rivals' own weights: eight for each, 0.03 to 100 times the published one.
 
-    python scripts/study.py --config configs/studies/weights.py --workdir runs/weights
+    pidkd study --config weights --workdir runs/weights
 
-The published values come from trainings of 240 epochs, and a shorter one may want others. PIDKD's
-and SimKD's loss is studied in scale.py, with as many settings. Choose on other images than those
-that the comparison in methods.py is judged on.
+The published values come from trainings of 240 epochs, and a shorter training may need others.
+scale.py studies the loss of PIDKD and SimKD with as many settings. Choose on other images than
+those that judge the comparison in methods.py.
 """
 
 from pidkd_jax import methods

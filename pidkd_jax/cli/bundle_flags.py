@@ -1,5 +1,6 @@
 """The flags --bundle, --own and --teacher, and the bundles that they name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -57,7 +58,7 @@ def load_all() -> list[Bundle]:
   return [load(folder) for folder in flags.FLAGS.bundle]
 
 
-def load_teacher(card: dict[str, Any]) -> tuple[Bundle | None, str]:
+def load_teacher(card: Mapping[str, Any]) -> tuple[Bundle | None, str]:
   """Return the teacher of --teacher, or else of a card, and why there is none.
 
   Args:

@@ -1,5 +1,6 @@
 """The flags that name a dataset, for commands without a config."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -27,7 +28,7 @@ def define(data_help: str, least_size: int = 0) -> None:
   )
 
 
-def load(known: dict[str, Any] | None = None) -> Dataset:
+def load(known: Mapping[str, Any] | None = None) -> Dataset:
   """Return the dataset of --data.
 
   Args:
@@ -37,7 +38,7 @@ def load(known: dict[str, Any] | None = None) -> Dataset:
     UserError: there is no such dataset, or it cannot be read.
   """
   given, known = flags.FLAGS, known or {}
-  name = given.data or known.get('format')
+  name = given.data or known.get('format', '')
   if name != known.get('format'):
     known = {}
   official = not known or known['name'] == known['format']

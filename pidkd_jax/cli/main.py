@@ -34,7 +34,7 @@ def main() -> None:
   command = importlib.import_module(f'pidkd_jax.cli.commands.{known[name].stem}')
   own = app.define(command.define_flags)
   if help.is_asked_for(rest):
-    print(help.of_command(command.__doc__, own))
+    print(help.of_command(command.__doc__ or '', own))
     return
   app.run(command.main, [f'pidkd {name}', *rest])
 

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from pidkd_jax.cli import app
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config, pairs, saved_config
 
@@ -57,17 +56,3 @@ def test_what_is_none_is_said_in_one_line(content, message, tmp_path):
   with pytest.raises(UserError, match=message) as raised:
     saved_config.get_config(str(path))
   assert str(path) in str(raised.value) and '\n' not in str(raised.value)
-
-
-def test_only_a_json_after_config_is_read_so():
-  place = saved_config.__file__
-  given = ['main.py', '--config=a/b.json', '--config', 'c.json', '--config=d.py', '--out=e.json']
-  assert app._by_file(given) == [
-    'main.py',
-    f'--config={place}:a/b.json',
-    '--config',
-    f'{place}:c.json',
-    '--config=d.py',
-    '--out=e.json',
-  ]
-  assert app._by_file(['main.py', 'f.json']) == ['main.py', 'f.json']

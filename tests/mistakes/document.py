@@ -1,4 +1,4 @@
-"""Writes docs/mistakes.md: what each mistake of the table prints.
+"""Write docs/reference/mistakes.md: what each mistake of the table prints.
 
 python -m tests.mistakes.document
 """
@@ -13,20 +13,21 @@ from tests.mistakes.forks import ROOT, Forks
 from tests.mistakes.place import Place, command
 from tests.mistakes.table import MISTAKES
 
-PATH = ROOT / 'docs' / 'mistakes.md'
+PATH = ROOT / 'docs' / 'reference' / 'mistakes.md'
 _HEAD = """# Mistakes, and what they print
 
-Made by `python -m tests.mistakes.document`; `tests/test_mistakes.py` makes every mistake again and
-accepts no traceback, no exit status 0 and no file that was added, removed or changed. The table is
-`tests/mistakes/table.py`, the files that it names are made by `tests/mistakes/material.py`. Exit
-status 2 is for the command line, 1 for everything else. HOME is the folder that a script starts in;
-arguments that are the same in all rows of a script are left out.
+`python -m tests.mistakes.document` makes this page. `tests/test_mistakes.py` makes every mistake
+again, and accepts no traceback, no exit status 0 and no file that was added, removed or changed.
+The table is `tests/mistakes/table.py`; `tests/mistakes/generated.py` adds the rows that follow from
+the bounds of flags and fields and from the registered names; `tests/mistakes/material.py` makes the
+files. Exit status 2 is for the command line, 1 for everything else. HOME is the folder where a
+command starts. Arguments that all rows of a command share are left out.
 """
 _LONGEST = 300
 
 
 def line(what: str, typed: str, said: str, status: int) -> str:
-  """A row; a longer message ends in dots."""
+  """Return a row; a longer message ends in dots."""
   said = said if len(said) <= _LONGEST else f'{said[:_LONGEST]}...'
   typed = typed if len(typed) <= _LONGEST // 2 else f'{typed[: _LONGEST // 2]}...'
   cells = (what, f'<code>{_cell(typed)}</code>', _cell(said), str(status))

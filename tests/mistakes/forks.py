@@ -1,15 +1,14 @@
-"""Starts scripts by forking one process that has their imports behind it.
+"""Run commands in forks of one process that has imported what they need.
 
-A start takes a tenth of a second so, where a new process imports for three. A child has memory of
-its own, so a script leaves nothing to the next one. JAX must not have run before the fork: its
-threads would not be there in the child. Nothing here lets it.
+So a start takes a tenth of a second; a new process imports for three. A child has memory of its
+own, so a command leaves nothing to the next one. JAX must not run before the fork, as its threads
+would be missing in the child. Nothing here runs it.
 """
 
 import importlib
 import json
 import os
 import pathlib
-import runpy
 import signal
 import subprocess
 import sys
@@ -18,9 +17,11 @@ import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 
+from pidkd_jax.cli.main import main
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# What scripts import; `pidkd_jax.cli.app` first, as there. PyTorch may be missing.
+# The imports of commands; `pidkd_jax.cli.app` first, as there. PyTorch may be missing.
 _IMPORTS = (
   'pidkd_jax.cli.app',
   'pidkd_jax.experiment.condensing',
@@ -31,7 +32,7 @@ _OPTIONAL = ('torch',)
 
 
 class Forks:
-  """The process that forks; as a context it ends with it."""
+  """The process that forks; it ends with the context."""
 
   def __init__(self):
     self._process = subprocess.Popen(
@@ -50,26 +51,25 @@ class Forks:
 
   def run(
     self,
-    script: str,
+    command: str,
     arguments: Sequence[str],
     folder: pathlib.Path,
     environment: Mapping[str, str],
     patience: int = 120,
   ) -> subprocess.CompletedProcess[str]:
-    """Runs scripts/`script`.py.
+    """Run `pidkd COMMAND`.
 
     Args:
-      script: its name.
-      arguments: behind it on the command line.
+      command: its name.
+      arguments: those behind the name.
       folder: to start in.
-      environment: what is set in it beside this process's own.
-      patience: seconds after which the script is killed, by SIGALRM.
+      environment: variables that are set beside this process's own.
+      patience: seconds after which the command is killed, by SIGALRM.
     """
-    path = ROOT / 'scripts' / f'{script}.py'
+    argv = ['pidkd', command, *arguments]
     with tempfile.TemporaryDirectory() as said:
       request = {
-        'path': str(path),
-        'arguments': list(arguments),
+        'argv': argv,
         'folder': str(folder),
         'environment': dict(environment),
         'patience': patience,
@@ -79,7 +79,7 @@ class Forks:
       self._process.stdin.flush()
       status = int(self._process.stdout.readline())
       out, err = (pathlib.Path(said, name).read_text() for name in ('out', 'err'))
-    return subprocess.CompletedProcess([str(path), *arguments], status, out, err)
+    return subprocess.CompletedProcess(argv, status, out, err)
 
 
 def _serve() -> None:
@@ -102,18 +102,17 @@ def _serve() -> None:
 
 
 def _child(request) -> int:
-  """Runs the script as Python would, and returns its exit status."""
+  """Run the command as `pidkd` does, and return its exit status."""
   signal.alarm(request['patience'])
   for number, name, mode in (0, os.devnull, 'r'), (1, 'out', 'w'), (2, 'err', 'w'):
     with open(os.path.join(request['said'], name), mode) as file:
       os.dup2(file.fileno(), number)
   os.chdir(request['folder'])
   os.environ.update(request['environment'])
-  sys.argv = [request['path'], *request['arguments']]
-  sys.path[0] = os.path.dirname(request['path'])
+  sys.argv = request['argv']
   status = 0
   try:
-    runpy.run_path(request['path'], run_name='__main__')
+    main()
   except SystemExit as ended:
     status = ended.code
   except BaseException:

@@ -32,7 +32,6 @@ NETWORK = 'resnet8*0.25'
 
 def make(home: pathlib.Path) -> None:
   """Fills an empty folder with everything that the table's arguments name."""
-  shutil.copytree(ROOT / 'configs', home / 'configs', ignore=shutil.ignore_patterns('__pycache__'))
   for part in (_texts, _archives, _images, _bundles, _prepared, _torch, _runs):
     part(home)
 

@@ -8,21 +8,21 @@ import stat
 import subprocess
 
 from tests.mistakes.forks import ROOT, Forks
-from tests.mistakes.table import Mistake
+from tests.mistakes.mistake import Mistake
 
 
 class Place:
   """A folder with `material` in it.
 
   Attributes:
-    home: the folder; every script starts in it.
+    home: the folder; every command starts in it.
   """
 
   def __init__(self, home: pathlib.Path, cache: pathlib.Path, forks: Forks):
-    """`cache` is where scripts keep their caches, beside the folder."""
+    """`cache` is where commands keep their caches, beside the folder."""
     self.home = home
     self._forks = forks
-    refused = 'http://127.0.0.1:9'  # Nobody listens there: no script reaches a network.
+    refused = 'http://127.0.0.1:9'  # Nobody listens there: no command reaches a network.
     self._environment = {
       'XDG_CACHE_HOME': str(cache),
       'TFDS_DATA_DIR': 'tfds',
@@ -32,11 +32,12 @@ class Place:
     }
 
   def make(self, mistake: Mistake) -> subprocess.CompletedProcess[str]:
+    """Run a mistake's command."""
     arguments = (*mistake.usual, *mistake.given)
-    return self._forks.run(mistake.script, arguments, self.home, self._environment)
+    return self._forks.run(mistake.command, arguments, self.home, self._environment)
 
   def content(self) -> dict[str, tuple[int, ...]]:
-    """All that lies in the folder: of a file its size and the time when it was written."""
+    """Return all that lies in the folder: of a file its size and the time when it was written."""
     found = {}
     for path in self.home.rglob('*'):
       facts = path.lstat()
@@ -45,7 +46,7 @@ class Place:
     return found
 
   def said(self, done: subprocess.CompletedProcess[str]) -> str:
-    """The last line of an error, without what differs between machines."""
+    """Return the last line of an error, without what differs between machines."""
     line = done.stderr.strip().rpartition('\n')[2]
     for folder, name in ((self.home, 'HOME'), (ROOT, 'CHECKOUT')):
       line = line.replace(f'{folder}{os.sep}', f'{name}/')
@@ -53,5 +54,5 @@ class Place:
 
 
 def command(mistake: Mistake) -> str:
-  """Script and arguments as they are typed, without the usual ones."""
-  return shlex.join([f'{mistake.script}.py', *mistake.given])
+  """Return the command as it is typed, without the usual arguments."""
+  return shlex.join(['pidkd', mistake.command, *mistake.given])

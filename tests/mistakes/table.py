@@ -1,112 +1,58 @@
-"""Every kind of bad input that the scripts are documented to take, and what each prints.
+"""Every kind of bad input that the commands are documented to take, and what each prints.
 
 `material.make` makes the files that are named here; every path starts in its folder.
 """
 
-import dataclasses
-
+from tests.mistakes import generated
+from tests.mistakes.generated import train as _train
 from tests.mistakes.material import NETWORK
+from tests.mistakes.mistake import command
 
-
-@dataclasses.dataclass(frozen=True)
-class Mistake:
-  """A start of a script that cannot succeed.
-
-  Attributes:
-    what: is wrong; no two are alike.
-    says: a part of the line that names it.
-    script: its name.
-    given: the arguments that matter.
-    usual: those that go before them.
-    status: the exit status, 2 for the command line, else 1.
-    needs: a module without which the material cannot be made.
-  """
-
-  what: str
-  says: str
-  script: str
-  given: tuple[str, ...]
-  usual: tuple[str, ...] = ()
-  status: int = 1
-  needs: str = ''
-
-
-def _script(name, *usual, shown=(), **more):
-  """Makes mistakes of one script with the same usual arguments, and `shown` before the given."""
-
-  def mistake(what, says, *given, **other):
-    return Mistake(what, says, name, (*shown, *given), usual, **{**more, **other})
-
-  return mistake
-
-
-_bare = _script('main')
-_main = _script(
-  'main',
-  '--config=configs/digits.py:pidkd',
-  '--workdir=run',
-  f'--config.student={NETWORK}',
-  f'--config.teacher.model={NETWORK}',
-)
-_study = _script('study', '--workdir=run')
+_bare = command('train')
+_study = command('study', '--workdir=run')
 _OWN_ARCHIVE = '--config.data.verify=False'
-_official = _script('main', '--workdir=run', shown=('--config=configs/cifar100.py',))
-_cifar = _script('main', '--workdir=run', shown=('--config=configs/cifar100.py', _OWN_ARCHIVE))
-_tiny = _script('main', '--workdir=run', shown=('--config=configs/tiny_imagenet.py', _OWN_ARCHIVE))
-_folder = _script('main', '--workdir=run', shown=('--config=configs/image_folder.py',))
-_evaluate = _script('evaluate')
-_condense = _script('condense', '--config=configs/condense.py', '--workdir=run')
-_probe = _script('probe')
-_predict = _script('predict', '--bundle=bundles/digits')
-_latency = _script('latency', '--out=latency', shown=('--bundle=bundles/digits',))
-_exported = _script('export', shown=('--format=weights',), needs='safetensors')
-_export = _script('export', '--bundle=bundles/digits', '--out=exported')
-_report = _script('report', '--out=report')
-_plan = _script('plan', f'--teacher={NETWORK}', f'--student={NETWORK}')
-_networks = _script('networks')
-_benchmark = _script('benchmark', f'--teacher={NETWORK}', f'--student={NETWORK}')
-_torch = _script('import_torch', '--out=imported', '--model=resnet8', needs='torch')
-_import = _script('import_torch', '--out=imported')
+_official = command('train', '--workdir=run', shown=('--config=cifar100',))
+_cifar = command('train', '--workdir=run', shown=('--config=cifar100', _OWN_ARCHIVE))
+_tiny = command('train', '--workdir=run', shown=('--config=tiny_imagenet', _OWN_ARCHIVE))
+_folder = command('train', '--workdir=run', shown=('--config=image_folder',))
+_evaluate = command('evaluate')
+_condense = command('condense', '--config=condense', '--workdir=run')
+_probe = command('probe')
+_predict = command('predict', '--bundle=bundles/digits')
+_latency = command('latency', '--out=latency', shown=('--bundle=bundles/digits',))
+_exported = command('export', shown=('--format=weights',), needs='safetensors')
+_export = command('export', '--bundle=bundles/digits', '--out=exported')
+_report = command('report', '--out=report')
+_plan = command('plan', f'--teacher={NETWORK}', f'--student={NETWORK}')
+_networks = command('networks')
+_benchmark = command('benchmark', f'--teacher={NETWORK}', f'--student={NETWORK}')
+_torch = command('import-torch', '--out=imported', '--model=resnet8', needs='torch')
+_import = command('import-torch', '--out=imported')
 
 MISTAKES = {
   'Flags': (
-    _bare('no config', 'no --config was given; e.g. --config configs/digits.py'),
-    _main('unknown flag', 'Did you mean: workdir', '--wrkdir=x', status=2),
-    _main('stray argument', "unknown argument 'stray'", 'stray', status=2),
-    _main('flag without its value', 'Missing value', '--workdir', status=2),
-    _networks(
-      'word for a number',
-      "invalid literal for int() with base 10: 'big'",
-      '--image_size=big',
-      status=2,
-    ),
-    _networks('image too small', 'image_size=4', '--image_size=4', status=2),
-    _networks('no classes', 'num_classes=0', '--num_classes=0', status=2),
+    _bare('no config', 'no --config was given; name a file, or one of: cifar100,'),
+    _train('unknown flag', 'Did you mean: workdir', '--wrkdir=x', status=2),
+    _train('stray argument', "unknown argument 'stray'", 'stray', status=2),
+    _train('flag without its value', 'Missing value', '--workdir', status=2),
     _plan('numbers that are words', 'write --factors=1,2,4', '--factors=wide'),
     _plan('own student to plan', "there is no module 'nowhere'", '--student=nowhere:Net'),
     _plan('no projectors', 'num_projectors is 0', '--num_projectors=0'),
     _plan('factor beyond the channels', 'factor is 9999', '--factors=9999'),
-    _plan('misspelt teacher', "did you mean 'resnet32x4'?", '--teacher=resnet32x5'),
-    _plan('batch of nothing', 'batch_size=0', '--batch_size=0', status=2),
-    _benchmark('precision that is none', 'float16', '--precision=float16', status=2),
     _benchmark('hyper-parameter without a value', 'write --set factor=VALUE', '--set=factor'),
-    _benchmark('misspelt hyper-parameter', "did you mean 'factor'?", '--set=fctor=2'),
     _benchmark(
       'hyper-parameter of another type',
       "factor of pidkd is 'wide'; int is needed",
       '--set=factor=wide',
     ),
-    _benchmark('misspelt method to measure', "did you mean 'pidkd'?", '--method=pidk'),
-    _benchmark('no trials to measure', 'trials=0', '--trials=0', status=2),
     _evaluate('no bundle to evaluate', 'no --bundle was given; name a folder'),
-    _evaluate('yes and no', 'verify', '--bundle=bundles/digits', '--verify=perhaps', status=2),
     _condense('no bundle to condense', 'no --bundle was given; name a folder'),
-    _script('condense', '--config=configs/condense.py', '--bundle=bundles/distilled')(
+    command('condense', '--config=condense', '--bundle=bundles/distilled')(
       'no workdir to condense in', 'no workdir was given; name a folder'
     ),
-    _script('condense', '--workdir=run')(
+    command('condense', '--workdir=run')(
       'no config to condense by',
-      'no --config was given; e.g. --config configs/condense.py',
+      'no --config was given; name a file, or one of: cifar100,',
       '--bundle=bundles/distilled',
     ),
     _condense(
@@ -119,52 +65,37 @@ MISTAKES = {
     _probe('no bundle to probe', 'name one or several with --bundle'),
     _probe('no data to probe on', 'name one with --data', '--bundle=bundles/digits'),
     _predict('no image', 'no image was given; name one or several'),
-    _script('predict')('no bundle to predict with', 'no --bundle was given', 'images/good.png'),
-    _predict('no classes to say', 'top=0', '--top=0', 'images/good.png', status=2),
-    _script('latency', '--out=latency')('no bundle to time', 'name one or several with --bundle'),
-    _script('latency')('no folder for latencies', 'no --out was given', '--bundle=bundles/digits'),
-    _latency('no rounds', 'rounds=0', '--rounds=0', status=2),
-    _latency('batch of nothing to time', 'batch_size=0', '--batch_size=0', status=2),
-    _latency('platform that is not there', "unknown platform 'abacus'", '--platform=abacus'),
+    command('predict')('no bundle to predict with', 'no --bundle was given', 'images/good.png'),
+    command('latency', '--out=latency')('no bundle to time', 'name one or several with --bundle'),
+    command('latency')('no folder for latencies', 'no --out was given', '--bundle=bundles/digits'),
     _latency('more cores than there are', 'this process may use', '--cores=4096'),
     _export('no format to export to', 'name some with --format: onnx,'),
-    _export('misspelt format', "unknown format 'onyx'; did you mean 'onnx'?", '--format=onyx'),
-    _export('loss below nothing', 'largest_loss=-1', '--largest_loss=-1', status=2),
     _export('pixels for bare weights', 'leave out --uint8', '--format=weights', '--uint8'),
-    _script('export')(
+    command('export')(
       'no folder to export to', 'no --out was given', '--bundle=bundles/digits', '--format=weights'
     ),
     _report('no run to report', 'no run was given; name the folder of a run or of a study'),
-    _script('report')('no folder for the report', 'no --out was given', 'runs/good'),
+    command('report')('no folder for the report', 'no --out was given', 'runs/good'),
     _import('no checkpoint', 'no --checkpoint was given; name a PyTorch file'),
     _import('no model to import', 'no --model was given', '--checkpoint=torch/text.pth'),
-    _script('import_torch', '--model=resnet8')(
+    command('import-torch', '--model=resnet8')(
       'no folder to import to', 'no --out was given', '--checkpoint=torch/text.pth'
     ),
     _study('study without a config', 'no --config was given'),
   ),
   'Configs': (
-    _main('unknown field', 'Did you mean "student"', '--config.studnet=x', status=2),
-    _main('unknown hyper-parameter', 'Did you mean "factor"', '--config.method.fctor=2', status=2),
-    _main(
-      'word in a numeric field', '--config.batch_size=many', '--config.batch_size=many', status=2
-    ),
-    _main(
+    _train('unknown field', 'Did you mean "student"', '--config.studnet=x', status=2),
+    _train('unknown hyper-parameter', 'Did you mean "factor"', '--config.method.fctor=2', status=2),
+    _train(
       'fraction in a whole field', '--config.batch_size=64.5', '--config.batch_size=64.5', status=2
     ),
-    _main('value for a group', 'it is a group', '--config.method=kd_1_1', status=2),
-    _main('word for a switch', 'verify', '--config.data.verify=perhaps', status=2),
-    _main(
+    _train('value for a group', 'it is a group', '--config.method=kd_1_1', status=2),
+    _train(
       'method that is not compared', 'kd_1_1', '--config.compare.kd_1_1.temperature=1', status=2
     ),
-    _main('text for fractions', 'fractions of the training are needed', '--config.drops=half'),
-    _bare(
-      'config that is not there',
-      "No such file or directory: 'configs/nope.py'",
-      '--config=configs/nope.py',
-      status=2,
-    ),
-    _bare('folder for a config', 'configs', '--config=configs', status=2),
+    _train('text for fractions', 'fractions of the training are needed', '--config.drops=half'),
+    _bare('config that is not there', "directory: 'nope.py'", '--config=nope.py', status=2),
+    _bare('folder for a config', 'Is a directory', '--config=bad', status=2),
     _bare('JSON for a config', 'bad/config.json', '--config=bad/config.json', status=2),
     _bare('text for a config', 'bad/config.txt', '--config=bad/config.txt', status=2),
     _bare('binary file for a config', 'bad/binary.py', '--config=bad/binary.py', status=2),
@@ -193,114 +124,50 @@ MISTAKES = {
     ),
     _bare(
       "study's config for the main job",
-      'scripts/study.py',
-      '--config=configs/studies/methods.py',
+      'run it with `pidkd study`',
+      '--config=methods',
       '--workdir=run',
     ),
-    _study("main job's config for a study", 'scripts/main.py', '--config=configs/digits.py'),
+    _study("main job's config for a study", 'run it with `pidkd train`', '--config=digits'),
   ),
   'Names': (
-    _bare(
-      'misspelt method',
-      "unknown method 'pidk'; did you mean 'pidkd'?",
-      '--config=configs/digits.py:pidk',
-      status=2,
-    ),
-    _bare(
-      'method named twice', 'one is named twice', '--config=configs/digits.py:pidkd,pidkd', status=2
-    ),
-    _bare(
-      'misspelt pair',
-      "unknown pair 'vgg13-vgg9'; did you mean 'vgg13-vgg8'?",
-      '--config=configs/cifar100.py:vgg13-vgg9',
-      status=2,
-    ),
+    _bare('method named twice', 'one is named twice', '--config=digits:pidkd,pidkd', status=2),
     _bare(
       'pair where there is none',
       'there are no pairs for these data',
-      '--config=configs/digits.py:vgg13-vgg8',
+      '--config=digits:vgg13-vgg8',
       status=2,
     ),
-    _study(
-      'misspelt pair of a study',
-      "unknown pair 'vgg13-vgg9'; did you mean 'vgg13-vgg8'?",
-      '--config=configs/studies/methods.py:vgg13-vgg9',
-      status=2,
-    ),
-    _study(
-      'misspelt row',
-      "unknown row 'pidk'; did you mean 'pidkd'?",
-      '--config=configs/studies/methods.py',
-      '--rows=pidk',
-    ),
-    _main(
-      'misspelt student',
-      "unknown model 'resnet8x5'; did you mean 'resnet8x4'?",
-      '--config.student=resnet8x5',
-    ),
-    _main(
-      'misspelt teacher of the main job',
-      "unknown model 'resnet1'",
-      '--config.teacher.model=resnet1',
-    ),
-    _main('no student', 'unknown model', '--config.student='),
-    _main(
+    _train('no student', 'unknown model', '--config.student='),
+    _train(
       'width that is a word',
       "'wide' is not a positive number; write e.g. resnet8*1.5",
       '--config.student=resnet8*wide',
     ),
-    _main('width of nothing', "'0' is not a positive number", '--config.student=resnet8*0'),
-    _main(
-      'misspelt dataset',
-      "unknown dataset 'digit'; did you mean 'digits'?",
-      '--config.data.name=digit',
-    ),
-    _main(
-      'misspelt precision',
-      "unknown precision 'float31'; did you mean 'float32'?",
-      '--config.precision=float31',
-    ),
-    _main(
-      "misspelt teacher's precision", "unknown precision 'bf16'", '--config.teacher.precision=bf16'
-    ),
-    _main(
-      'misspelt integration',
-      "unknown integration 'meen'; did you mean 'mean'?",
-      '--config.method.integration=meen',
-    ),
-    _main(
+    _train('width of nothing', "'0' is not a positive number", '--config.student=resnet8*0'),
+    _train(
       'own network without its module',
       "there is no module 'nowhere'",
       '--config.student=nowhere:Tiny',
     ),
-    _main(
+    _train(
       'own network that is not in its module',
       "unknown model of 'own' 'Tiny'",
       '--config.student=own:Tiny',
     ),
-    _main('own network that is a number', "'own:number' is a int", '--config.student=own:number'),
-    _main(
+    _train('own network that is a number', "'own:number' is a int", '--config.student=own:number'),
+    _train(
       'own network that is no Model', "'own:Other' makes a Other", '--config.student=own:Other'
     ),
-    _main('own network without its parts', "'own:Bare' lacks stages", '--config.student=own:Bare'),
-    _main('own network that fails', 'own.py, line', '--config.student=own:Failing'),
-    _main('own teacher that fails', 'own.py, line', '--config.teacher.model=own:Failing'),
+    _train('own network without its parts', "'own:Bare' lacks stages", '--config.student=own:Bare'),
+    _train('own network that fails', 'own.py, line', '--config.student=own:Failing'),
+    _train('own teacher that fails', 'own.py, line', '--config.teacher.model=own:Failing'),
     _plan('own network to plan that fails', 'own.py, line', '--student=own:Failing'),
     _benchmark('own network to measure that fails', 'own.py, line', '--student=own:Failing'),
-    _main('own module that is no Python', "'misspelt:Tiny'", '--config.student=misspelt:Tiny'),
-    _main('own module that fails', 'division by zero', '--config.student=stumbling:Tiny'),
-    _main('own network named wrongly', 'is named package.module:Class', '--config.student=own:a:b'),
-    _probe(
-      'misspelt data to probe on',
-      "did you mean 'digits'?",
-      '--bundle=bundles/digits',
-      '--data=digit',
-    ),
-    _torch(
-      'misspelt model to import',
-      "did you mean 'resnet8'",
-      '--checkpoint=torch/text.pth',
-      '--model=resnet_8',
+    _train('own module that is no Python', "'misspelt:Tiny'", '--config.student=misspelt:Tiny'),
+    _train('own module that fails', 'division by zero', '--config.student=stumbling:Tiny'),
+    _train(
+      'own network named wrongly', 'is named package.module:Class', '--config.student=own:a:b'
     ),
     _torch(
       'own model to import',
@@ -310,79 +177,57 @@ MISTAKES = {
     ),
   ),
   'Numbers': (
-    _main('batch of no images', 'batch_size is 0; it must be at least 1', '--config.batch_size=0'),
-    _main('batch larger than the split', 'allows 1 to 1297', '--config.batch_size=1298'),
-    _main(
+    _train('batch larger than the split', 'allows 1 to 1297', '--config.batch_size=1298'),
+    _train(
       "teacher's batch larger than the split",
       'allows 1 to 1297',
       '--config.teacher.batch_size=1298',
     ),
-    _main(
-      'negative epochs', 'total_epochs is -3; it must be at least 1', '--config.total_epochs=-3'
-    ),
-    _main(
-      'learning rate that is none',
-      'learning_rate is nan; a finite number is needed',
-      '--config.learning_rate=nan',
-    ),
-    _main(
+    _train(
       'learning rate of zero',
       'learning_rate is 0.0; it must be greater than 0',
       '--config.learning_rate=0',
     ),
-    _main('infinite weight', 'method.weight is inf', '--config.method.weight=inf'),
-    _main('negative weight decay', 'weight_decay is -1.0', '--config.weight_decay=-1'),
-    _main(
+    _train('infinite weight', 'method.weight is inf', '--config.method.weight=inf'),
+    _train(
       'everything held out',
       'data.holdout is 1.0; a share below 1 is needed',
       '--config.data.holdout=1.0',
     ),
-    _main('negative hold-out', 'data.holdout is -0.1', '--config.data.holdout=-0.1'),
-    _main(
+    _train(
       'drop behind the end', 'fractions of the training are needed', '--config.drops=(0.5, 1.5)'
     ),
-    _main(
+    _train(
       'drop that is a word', 'fractions of the training are needed', "--config.drops=('half',)"
     ),
-    _main('padding larger than the image', 'data.padding is 9', '--config.data.padding=9'),
-    _main(
-      'word for streaming',
-      "unknown data.streaming 'sometimes'; there are: always, auto, never",
-      '--config.data.streaming=sometimes',
-    ),
-    _main('flip that is neither', 'data.flip is 2', '--config.data.flip=2'),
-    _main('seed too large', 'it must be below 2**32', f'--config.seed={2**32}'),
-    _main('seed larger than any', 'it must be below 2**32', f'--config.seed={2**70}'),
-    _main('negative seed', 'teacher.seed is -1', '--config.teacher.seed=-1'),
-    _main(
+    _train('padding larger than the image', 'data.padding is 9', '--config.data.padding=9'),
+    _train('flip that is neither', 'data.flip is 2', '--config.data.flip=2'),
+    _train('seed too large', 'it must be below 2**32', f'--config.seed={2**32}'),
+    _train('seed larger than any', 'it must be below 2**32', f'--config.seed={2**70}'),
+    _train(
       'coordinator without a port',
       '--coordinator=here is not HOST:PORT',
       '--coordinator=here',
       '--num_processes=2',
       '--process_id=1',
     ),
-    _main('process that is not counted', 'needs --num_processes', '--coordinator=localhost:1'),
+    _train('process that is not counted', 'needs --num_processes', '--coordinator=localhost:1'),
     _bare(
       "run's config.json that is not there",
       'cannot be read',
       '--config=nowhere/config.json',
       status=2,
     ),
-    _main('more devices than there are', 'devices is 99', '--config.devices=99'),
-    _main(
+    _train('more devices than there are', 'devices is 99', '--config.devices=99'),
+    _train(
       'more groups than devices',
       'device_groups is 2; one device makes 1 of equal size',
       '--config.device_groups=2',
     ),
-    _main('word for determinism', 'deterministic', '--config.deterministic=perhaps', status=2),
-    _main('no groups', 'device_groups is 0; it must be at least 1', '--config.device_groups=0'),
-    _main('no trials', 'trials is 0; it must be at least 1', '--config.trials=0'),
-    _main('never evaluated', 'eval_every is 0', '--config.eval_every=0'),
-    _main('negative memory', 'memory_gib is -1.0', '--config.memory_gib=-1'),
-    _main('too little memory', 'MiB are free for it', '--config.memory_gib=0.0001'),
-    _main('no projectors to train', 'num_projectors is 0', '--config.method.num_projectors=0'),
-    _main('factor beyond the target', 'factor is 9999', '--config.method.factor=9999'),
-    _main(
+    _train('too little memory', 'MiB are free for it', '--config.memory_gib=0.0001'),
+    _train('no projectors to train', 'num_projectors is 0', '--config.method.num_projectors=0'),
+    _train('factor beyond the target', 'factor is 9999', '--config.method.factor=9999'),
+    _train(
       'a loss on each of the learned',
       "take integration='mean'",
       '--config.method.integration=learned',
@@ -390,67 +235,69 @@ MISTAKES = {
     ),
   ),
   'Paths': (
-    _main('no workdir', 'no workdir was given; name a folder', '--workdir='),
-    _main('flag for a workdir', 'looks like a flag', '--workdir', '-x'),
-    _main('workdir below a file', "workdir 'file/run' cannot be written", '--workdir=file/run'),
-    _main('file for a workdir', "workdir 'file' cannot be written", '--workdir=file'),
-    _main('workdir with a long name', 'File name too long', f'--workdir={"a" * 300}'),
-    _main(
+    _train('no workdir', 'no workdir was given; name a folder', '--workdir='),
+    _train('flag for a workdir', 'looks like a flag', '--workdir', '-x'),
+    _train('workdir below a file', "workdir 'file/run' cannot be written", '--workdir=file/run'),
+    _train('file for a workdir', "workdir 'file' cannot be written", '--workdir=file'),
+    _train('workdir with a long name', 'File name too long', f'--workdir={"a" * 300}'),
+    _train(
       'workdir on a remote store',
       "workdir 's3://bucket/run' is not on a local disk",
       '--workdir=s3://bucket/run',
     ),
-    _main("nobody's workdir", 'there is no such user', '--workdir=~nobody-of-that-name/run'),
-    _main('workdir of another run', 'holds a run with seed = 7 and not 0', '--workdir=runs/seed-7'),
-    _main('workdir with a damaged config', 'is damaged', '--workdir=runs/cut-config'),
-    _main('workdir with a list for a config', 'is damaged', '--workdir=runs/listed-config'),
-    _main(
+    _train("nobody's workdir", 'there is no such user', '--workdir=~nobody-of-that-name/run'),
+    _train(
+      'workdir of another run', 'holds a run with seed = 7 and not 0', '--workdir=runs/seed-7'
+    ),
+    _train('workdir with a damaged config', 'is damaged', '--workdir=runs/cut-config'),
+    _train('workdir with a list for a config', 'is damaged', '--workdir=runs/listed-config'),
+    _train(
       'workdir without its config',
       'holds checkpoints and no config.json',
       '--workdir=runs/no-config',
     ),
-    _main("teacher's folder below a file", 'file/teachers', '--config.teacher.dir=file/teachers'),
-    _main(
+    _train("teacher's folder below a file", 'file/teachers', '--config.teacher.dir=file/teachers'),
+    _train(
       'teacher on a remote store',
       'is not on a local disk',
       '--config.teacher.bundle=gs://bucket/teacher',
     ),
-    _main(
+    _train(
       'teacher that is not there',
       "bundle 'nowhere' does not exist",
       '--config.teacher.bundle=nowhere',
     ),
-    _main(
+    _train(
       'teacher of other classes',
       'is for the 3 classes of other',
       '--config.teacher.bundle=bundles/three',
     ),
-    _main('start that is not there', "bundle 'nowhere' does not exist", '--config.start=nowhere'),
-    _main(
+    _train('start that is not there', "bundle 'nowhere' does not exist", '--config.start=nowhere'),
+    _train(
       'start of other classes', 'is for the 3 classes of other', '--config.start=bundles/three'
     ),
-    _main(
+    _train(
       'start of another student',
       'pidkd trains resnet14, which is not the ResNet of the bundle',
       '--config.start=bundles/digits',
       '--config.student=resnet14',
     ),
-    _main(
+    _train(
       'start with other pixels than the teacher',
       'was trained with another mean of the pixels',
       '--config.start=bundles/distilled',
       '--config.teacher.bundle=bundles/darker',
     ),
-    _main(
+    _train(
       'data folder on a remote store',
       'stage it to a local folder first',
       '--config.data.dir=s3://bucket/tfds',
     ),
-    _main('data folder below a file', 'file/tfds', '--config.data.dir=file/tfds'),
+    _train('data folder below a file', 'file/tfds', '--config.data.dir=file/tfds'),
     _study(
       'file for the workdir of a study',
       'cannot be written',
-      '--config=configs/studies/methods.py:resnet14x2-resnet8',
+      '--config=methods:resnet14x2-resnet8',
       '--rows=scratch',
       '--config.data.name=digits',
       '--config.data.archive=',
@@ -476,26 +323,26 @@ MISTAKES = {
     ),
   ),
   'Prepared data': (
-    _main(
+    _train(
       'prepared data without their JSON',
       'holds no whole prepared dataset',
       '--config.data.dir=prepared/no-json',
     ),
-    _main('prepared data cut short', 'is damaged', '--config.data.dir=prepared/cut'),
-    _main('prepared data that are empty', 'is damaged', '--config.data.dir=prepared/emptied'),
-    _main(
+    _train('prepared data cut short', 'is damaged', '--config.data.dir=prepared/cut'),
+    _train('prepared data that are empty', 'is damaged', '--config.data.dir=prepared/emptied'),
+    _train(
       'streamed data cut short',
       'is damaged',
       '--config.data.dir=prepared/cut',
       '--config.data.streaming=always',
     ),
-    _main(
+    _train(
       'streamed data of which no single record can be read',
       'is prepared as tfrecord',
       '--config.data.dir=prepared/tfrecord',
       '--config.data.streaming=always',
     ),
-    _main(
+    _train(
       'archive for data that need none',
       'leave --config.data.archive=archives/good.zip out',
       '--config.data.archive=archives/good.zip',
@@ -678,7 +525,7 @@ MISTAKES = {
     ),
     _exported(
       'file for the folder of exports',
-      "for 'HOME/file'",
+      "because 'HOME/file'",
       '--bundle=bundles/digits',
       '--out=file',
     ),
@@ -816,7 +663,6 @@ MISTAKES = {
         ('outputs cut short', 'is damaged', 'cut-outputs'),
       )
     ),
-    _report('misspelt baseline', "did you mean 'simkd'?", 'runs/good', '--baseline=simk'),
     _report(
       'published figures that are not there', 'cannot be read', 'runs/good', '--published=nope.csv'
     ),
@@ -831,4 +677,7 @@ MISTAKES = {
       'published label misspelt', "did you mean 'pidkd'?", 'runs/good', '--published=misspelt.csv'
     ),
   ),
+  'Registered names': tuple(generated.names()),
+  'Values of flags': tuple(generated.flags()),
+  'Values of config fields': tuple(generated.fields()),
 }

@@ -33,7 +33,7 @@ from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.member import Member
-from pidkd_jax.training.optimizer import optimizer
+from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 FLAGS = flags.FLAGS
@@ -169,7 +169,7 @@ def _cohort(trials):
     teacher=teacher,
     dataset=spec,
     image=image,
-    optimizer=optimizer(recipe, examples),
+    optimizer=Optimizer.from_recipe(recipe, examples),
     key=jax.random.key(0),
   )
   stream = resident_batches.make_batches(

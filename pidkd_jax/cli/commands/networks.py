@@ -1,6 +1,8 @@
 """List the networks with their cost and feature maps.
 
-pidkd networks --image_size 64 --num_classes 200
+    pidkd networks --image_size 64 --num_classes 200
+
+The output is a Markdown table.
 """
 
 import jax

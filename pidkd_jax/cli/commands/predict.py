@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from pidkd_jax import models
-from pidkd_jax.bundles import predictor
+from pidkd_jax.bundles import trained_network
 from pidkd_jax.cli import bundle_flags
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.tfds import image as image_lib
@@ -35,7 +35,7 @@ def main(*names):
   if not names:
     raise UserError('no image was given; name one or several JPEG, PNG, BMP or WebP files')
   own = models.families(*FLAGS.own)
-  student = predictor.load(workdir.local('--bundle', FLAGS.bundle), own)
+  student = trained_network.load(workdir.local('--bundle', FLAGS.bundle), own)
   height, width, channels = student.image_shape
   if channels not in _MODES:
     raise UserError(

@@ -1,0 +1,179 @@
+"""What all commands share: dispatch, help, names of configs, --show."""
+
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from pidkd_jax.cli import help, training_flags
+from pidkd_jax.cli.main import files, main
+from pidkd_jax.core.errors import UserError
+from tests.cli import command_flags
+from tests.small import ROOT
+
+COMMANDS = list(files())
+PROGRAM = [sys.executable, '-m', 'pidkd_jax.cli.main']
+
+
+def start(*arguments, folder=ROOT):
+  return subprocess.run(
+    [*PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, check=False
+  )
+
+
+# --- dispatch
+
+
+def test_the_commands():
+  assert set(COMMANDS) == {
+    'train', 'study', 'report', 'evaluate', 'predict', 'export', 'condense', 'latency', 'plan',
+    'networks', 'probe', 'import-torch', 'benchmark',
+  }  # fmt: skip
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_a_script_is_a_door_to_each_command(command):
+  name = 'main' if command == 'train' else command.replace('-', '_')
+  assert f"door.enter('{command}')" in (ROOT / 'scripts' / f'{name}.py').read_text()
+
+
+def test_an_unknown_command_is_one_line_with_the_nearest(monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', ['pidkd', 'trian', '--config=digits'])
+  with pytest.raises(SystemExit) as ended:
+    main()
+  assert ended.value.code == 2
+  out, err = capsys.readouterr()
+  assert not out and err.startswith("unknown command 'trian'; did you mean 'train'?")
+  assert err.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'status', 'lazy'),
+  [(['--help'], 0, ('jax', 'absl')), ([], 0, ('jax', 'absl')), (['train'], 1, ('jax', 'flax'))],
+)
+def test_what_needs_no_jax_imports_none(arguments, status, lazy):
+  script = f"""
+import sys
+sys.argv = ['pidkd', *{arguments!r}]
+from pidkd_jax.cli.main import main
+try:
+  main()
+except SystemExit as ended:
+  assert ended.code == {status}, ended.code
+assert not set({lazy!r}) & set(sys.modules)
+"""
+  done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.count('\n') > len(COMMANDS) if not status else 'digits' in done.stderr
+
+
+# --- help
+
+
+def fits(text):
+  return len(text.splitlines()) <= 24 and max(map(len, text.splitlines())) <= 80
+
+
+def test_the_overview_has_a_line_for_each_command():
+  text = help.overview(files())
+  assert fits(text)
+  for command in COMMANDS:
+    assert re.search(rf'^  {command} +[A-Z][^.]+\.$', text, re.MULTILINE), command
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_help_fits_a_screen_and_has_an_example_with_known_flags(command):
+  flags = command_flags.of(command)
+  docstring = command_flags.module(command).__doc__
+  text = help.of_command(docstring, flags)
+  assert fits(text), text
+  assert f'\n    pidkd {command} --' in text or f'\n    pidkd {command} runs/' in text
+  known = {flag.name for flag in flags}
+  assert set(re.findall(r'--(?:no)?(\w+)', docstring)) <= known
+  assert all(f'--{name}' in text or f'--[no]{name}' in text for name in known)
+
+
+def test_help_ends_with_status_0(monkeypatch, capsys):
+  done = start('networks', '--help')
+  assert (done.returncode, done.stderr) == (0, '')
+  assert '  --image_size=32    Side of the square images.\n' in done.stdout
+
+
+# --- configs
+
+
+def test_names_of_configs_are_unambiguous():
+  stems = [name.rpartition('/')[2] for name in training_flags.names()]
+  assert len(set(stems)) == len(stems) and {'digits', 'methods'} <= set(stems)
+
+
+@pytest.mark.parametrize(
+  ('given', 'path'),
+  [
+    ('digits', 'digits.py'),
+    ('cifar100:vgg13-vgg8:pidkd,kd_1_1', 'cifar100.py:vgg13-vgg8:pidkd,kd_1_1'),
+    ('methods', 'studies/methods.py'),
+    ('studies/methods:vgg13-vgg8', 'studies/methods.py:vgg13-vgg8'),
+  ],
+)
+def test_a_name_is_that_of_a_file(given, path):
+  path = f'{ROOT}/configs/{path}'
+  assert training_flags.resolve(['pidkd', f'--config={given}']) == ['pidkd', f'--config={path}']
+  assert training_flags.resolve(['--config', given, '-x']) == ['--config', path, '-x']
+
+
+@pytest.mark.parametrize('given', ['configs/digits.py:pidkd', 'nowhere.py', '.'])
+def test_a_path_stays(given):
+  assert training_flags.resolve(['--config', given]) == ['--config', given]
+
+
+def test_only_a_json_after_config_is_read_so():
+  place = training_flags._SAVED
+  given = ['pidkd', '--config=a/b.json', '--config', 'c.json', '--config=d.py', '--out=e.json']
+  assert training_flags.resolve(given) == [
+    'pidkd',
+    f'--config={place}:a/b.json',
+    '--config',
+    f'{place}:c.json',
+    '--config=d.py',
+    '--out=e.json',
+  ]
+  assert training_flags.resolve(['pidkd', 'f.json']) == ['pidkd', 'f.json']
+
+
+def test_an_unknown_name_lists_the_names():
+  with pytest.raises(UserError, match=r"unknown config 'digit'; .*'digits'\? .*studies/methods"):
+    training_flags.resolve(['--config=digit'])
+
+
+# --- --show
+
+
+def test_show_prints_every_field_and_ends(tmp_path):
+  done = start(
+    'train',
+    '--config=digits:kd_1_1,scratch',
+    '--workdir=run',
+    '--config.student=no such network',
+    '--config.method.weight=2',
+    '--show',
+    folder=tmp_path,
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  lines = done.stdout.splitlines()
+  assert lines == sorted(lines)
+  assert {"student = 'no such network'", 'method.weight = 2.0', 'trials = 1'} <= set(lines)
+  assert not list(tmp_path.iterdir())
+
+
+# --- benchmark
+
+
+@pytest.mark.parametrize(('platform', 'unit'), [('linux', 1024), ('darwin', 1)])
+def test_peak_memory_is_counted_in_bytes(platform, unit, monkeypatch):
+  benchmark = command_flags.module('benchmark')
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  monkeypatch.setattr(sys, 'platform', platform)
+  assert unit * peak <= benchmark._peak_memory() < 2 * unit * peak
