@@ -24,6 +24,7 @@ from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import planning, run, workdir
 from pidkd_jax.experiment import teacher as teachers
+from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models import distilled
 from pidkd_jax.parallel import determinism, devices, processes
@@ -73,7 +74,7 @@ def dry_run(config: ConfigDict, folder: str) -> None:
 @contextlib.contextmanager
 def _devices(config: ConfigDict) -> Iterator[tuple[devices.DeviceGroup, ...]]:
   """Check a configuration and enter its devices."""
-  configuration.check(config)
+  check(config)
   if config.deterministic:
     determinism.require()
   batch_sizes = {'batch_size': config.batch_size}

@@ -10,8 +10,7 @@ from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.core.types import DatasetSpec, Network
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.experiment import assembly, widening
-from pidkd_jax.experiment import config as configuration
+from pidkd_jax.experiment import assembly, fields, widening
 from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.training import memory
 from pidkd_jax.training.member import Member
@@ -83,9 +82,10 @@ def teacher_experiment(config: ConfigDict, dataset: Dataset) -> Experiment:
 
 
 def _members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
+  row_fields = {field.name for field in fields.ROW}
   members = []
   for label, row in rows.items():
-    hyperparameters = {key: value for key, value in row.items() if key not in configuration.ROW}
+    hyperparameters = {key: value for key, value in row.items() if key not in row_fields}
     optimizer = OptimizerHparams(row['learning_rate'] or config.learning_rate, config.weight_decay)
     student = row['student'] or config.student
     members += [

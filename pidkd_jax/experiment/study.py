@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, workdir
+from pidkd_jax.experiment.check import check
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
   for cohort in cohorts.values():
     # One folder for all, so that cohorts of one teacher share it.
     cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
-    configuration.check(cohort)
+    check(cohort)
   # Mistakes in later cohorts come out before the first one trains. That has its own dry run.
   for name in list(cohorts)[1:]:
     logger.info('cohort %s is put together, to be trained later', name)

@@ -11,6 +11,7 @@ from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, pairs, study
+from pidkd_jax.experiment.check import check
 from pidkd_jax.training import memory
 from pidkd_jax.training.progress import Progress
 
@@ -230,7 +231,7 @@ def test_a_published_study_can_be_started(path):
   c = load(path)
   assert c.student and c.teacher.model and c.cohorts
   for cohort in configuration.cohorts(c).values():
-    configuration.check(cohort)
+    check(cohort)
     assert configuration.rows(cohort)
     assert 'cohorts' not in cohort
 

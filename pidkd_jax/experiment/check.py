@@ -1,0 +1,61 @@
+"""The checks of a configuration that need no data."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from pidkd_jax import models
+from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.experiment import fields
+from pidkd_jax.experiment.config import rows
+from pidkd_jax.experiment.fields import Field
+
+
+def check(config: ConfigDict) -> None:
+  """Check the configuration of a job: names, and numbers against their bounds.
+
+  Raises:
+    UserError: with the field's name and the bound, or with the nearest name.
+  """
+  fields.require(config)
+  if 'cohorts' in config:
+    raise UserError('the config has cohorts, so it is a study: run it with `pidkd study`')
+  models.create(config.student, num_classes=1)
+  if not config.teacher.bundle:
+    models.create(config.teacher.model, num_classes=1)
+  for name, value in _floats(config):
+    if not math.isfinite(value):
+      raise UserError(f'{name} is {value}; a finite number is needed')
+  for field in fields.FIELDS:
+    _check_value(field, field.name, fields.get(config, field.name))
+  for label, row in rows(config).items():
+    if config.start and row['widen']:
+      raise UserError(
+        f'{label} is to be widened, and the bundle that start names has one width; leave out either'
+      )
+    for field in fields.ROW:
+      _check_value(field, f'{field.name} of {label}', row[field.name])
+
+
+def _check_value(field: Field, name: str, value: Any) -> None:
+  if field.choices and value not in field.choices:
+    raise unknown_name(name, value, field.choices)
+  requirement = field.requirement
+  if requirement and not requirement.holds(value):
+    raise UserError(f'{name} is {value}; {requirement.text}')
+  if field.least is not None:
+    allowed = value > field.least if field.exclusive else value >= field.least
+    if not allowed:
+      bound = f'{"greater than" if field.exclusive else "at least"} {field.least}'
+      raise UserError(f'{name} is {value}; it must be {bound}')
+
+
+def _floats(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, float]]:
+  """Yield (dotted name, value) of every float in a configuration."""
+  for name, value in config.items():
+    if isinstance(value, ConfigDict):
+      yield from _floats(value, f'{prefix}{name}.')
+    elif isinstance(value, float):
+      yield prefix + name, value

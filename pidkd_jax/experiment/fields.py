@@ -1,0 +1,198 @@
+"""The fields of a configuration: name, default, meaning and bounds, each said once.
+
+`config.default` makes a configuration of them, `check.check` takes their bounds, and
+`docs/reference/configuration.py` writes their tables.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from flax import traverse_util
+from ml_collections import ConfigDict
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.nn import precision
+from pidkd_jax.training import memory
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Requirement:
+  """What a value must be, beyond a lower bound and a list of choices.
+
+  Attributes:
+    text: ends the message to a user whose value does not meet it.
+    holds: tells whether a value meets it.
+  """
+
+  text: str
+  holds: Callable[[Any], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+  """A field of a configuration.
+
+  Attributes:
+    name: dotted, as in `--config.NAME=VALUE`.
+    default: the value of a new configuration; a run of an older version has it too.
+    doc: the meaning in a dozen words at most, Markdown.
+    least: the lower bound of a number, or None.
+    exclusive: whether the lower bound itself is excluded.
+    choices: the names to choose from; () where the value is no such name.
+    requirement: a further one, or None.
+  """
+
+  name: str
+  default: Any
+  doc: str
+  least: float | None = None
+  exclusive: bool = False
+  choices: Collection[str] = ()
+  requirement: Requirement | None = None
+
+
+_SEED = Requirement('it must be below 2**32', lambda seed: seed < 2**32)
+_SHARE = Requirement('a share below 1 is needed', lambda share: share < 1)
+_SWITCH = Requirement("it is 1, 0, or -1 for the dataset's own", lambda value: value in (-1, 0, 1))
+_DROPS = Requirement(
+  'fractions of the training are needed, 0 to 1',
+  lambda drops: all(isinstance(drop, float | int) and 0 < drop <= 1 for drop in drops),
+)
+
+# {section of docs/reference/configuration.md: its fields}.
+SECTIONS: Mapping[str, tuple[Field, ...]] = {
+  'What is trained': (
+    Field('student', '', 'network of the student, or `module:Class`'),
+    Field('trials', 1, 'members per method that differ only in their seed', least=1),
+    Field(
+      'seed',
+      0,
+      'of data order and augmentation, and with the trial of the weights',
+      least=0,
+      requirement=_SEED,
+    ),
+    Field('start', '', "folder of a bundle whose student's weights the students begin with"),
+  ),
+  'The recipe': (
+    Field('total_epochs', Recipe.total_epochs, 'epochs of the students', least=1),
+    Field('batch_size', Recipe.batch_size, 'images in a step', least=1),
+    Field('learning_rate', OptimizerHparams.learning_rate, 'at the start', least=0, exclusive=True),
+    Field('momentum', Recipe.momentum, 'of SGD', least=0),
+    Field('weight_decay', OptimizerHparams.weight_decay, 'of SGD', least=0),
+    Field(
+      'drops',
+      Recipe.drops,
+      'shares of the training at which the rate drops',
+      requirement=_DROPS,
+    ),
+    Field('drop_factor', Recipe.drop_factor, 'multiplies the rate at each drop', least=0),
+    Field(
+      'precision',
+      Recipe.precision,
+      "of training steps: 'float32', 'tf32' or 'bfloat16'",
+      choices=tuple(precision.PRECISIONS),
+    ),
+  ),
+  'The run': (
+    Field('eval_every', 1, 'epochs between evaluations', least=1),
+    Field(
+      'checkpoint_seconds',
+      60.0,
+      'least time between checkpoints; the latest two are kept',
+      least=0,
+    ),
+    Field('steps_per_call', 0, 'steps in one compiled call; 0 chooses by platform', least=0),
+    Field('devices', 0, 'devices to use; 0 for all that JAX sees', least=0),
+    Field('device_groups', 1, 'groups of equal size that the devices are divided into', least=1),
+    Field('deterministic', False, 'whether GPUs use deterministic programs only'),
+    Field('memory_gib', 0.0, 'what a training may take; 0 for 80% of the free memory', least=0),
+  ),
+  'The teacher': (
+    Field('teacher.bundle', '', 'folder that holds the teacher'),
+    Field(
+      'teacher.dir', '', 'folder of trained teachers; by default `teachers` beside the workdir'
+    ),
+    Field('teacher.model', '', 'network of a teacher that is trained, or `module:Class`'),
+    Field('teacher.total_epochs', Recipe.total_epochs, 'its epochs', least=1),
+    Field('teacher.batch_size', Recipe.batch_size, 'its images in a step', least=1),
+    Field(
+      'teacher.learning_rate',
+      OptimizerHparams.learning_rate,
+      'its rate at the start',
+      least=0,
+      exclusive=True,
+    ),
+    Field('teacher.weight_decay', OptimizerHparams.weight_decay, 'of SGD', least=0),
+    Field(
+      'teacher.precision',
+      Recipe.precision,
+      'of its training steps',
+      choices=tuple(precision.PRECISIONS),
+    ),
+    Field('teacher.seed', 0, 'of its data order and weights', least=0, requirement=_SEED),
+  ),
+  'Data': (
+    Field('data.name', '', 'data set ([Data sets](data.md))'),
+    Field('data.dir', '', "TFDS's folder; TFDS's own if empty"),
+    Field('data.archive', '', 'your archive of it; of `image_folder` the folder'),
+    Field('data.verify', True, 'whether the archive must be the official one'),
+    Field('data.image_size', 0, "side of `image_folder`'s squares; 0: one size already"),
+    Field(
+      'data.holdout',
+      0.0,
+      'share of the training split that picks the best epoch',
+      least=0,
+      requirement=_SHARE,
+    ),
+    Field('data.shots', 0, 'training images of each class for the students; 0 for all', least=0),
+    Field('data.padding', -1, 'of the random crop; -1 leaves it to the data set', least=-1),
+    Field('data.flip', -1, '1 or 0; -1 leaves it to the data set', requirement=_SWITCH),
+    Field(
+      'data.streaming',
+      'auto',
+      "'auto', 'always' or 'never': whether images stay on disk",
+      choices=tuple(memory.STREAMING),
+    ),
+  ),
+}
+
+FIELDS = tuple(itertools.chain(*SECTIONS.values()))
+
+# Of a row, beside its method's hyper-parameters; '' and 0 stand for the value of all rows.
+ROW = (
+  Field('method', '', "the method's name"),
+  Field('student', '', "its network, where it is not the study's"),
+  Field('widen', '', 'label of a row of the same cohort that it is to be as large as'),
+  Field('trials', 0, "its trials, where they are not the study's", least=0),
+  Field('learning_rate', 0.0, "its rate, where it is not the study's", least=0),
+)
+
+
+def defaults(fields: Collection[Field]) -> dict[str, Any]:
+  """Return {name: default}, nested at the names' dots."""
+  return traverse_util.unflatten_dict({field.name: field.default for field in fields}, sep='.')
+
+
+def get(config: ConfigDict, name: str) -> Any:
+  """Return a field's value by its dotted name."""
+  for part in name.split('.'):
+    config = config[part]
+  return config
+
+
+def require(config: Any) -> None:
+  """Check that a configuration has every field.
+
+  Raises:
+    UserError: it is no ConfigDict, or lacks a field.
+  """
+  remedy = 'make it as configs/digits.py does'
+  if not isinstance(config, ConfigDict):
+    raise UserError(f'the config is a {type(config).__name__} and no ConfigDict; {remedy}')
+  present = traverse_util.flatten_dict(config.to_dict(), sep='.')
+  for field in FIELDS:
+    if field.name not in present:
+      raise UserError(f'the config has no {field.name}; {remedy}')
