@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2] / 'pidkd_jax'
 SVG = pathlib.Path(__file__).with_suffix('.svg')
 HOLDS = {
   'api': 'train, distill, load',
-  'bundles': 'saved networks, predictor',
+  'bundles': 'trained networks as folders',
   'cli': 'one command a file',
   'core': 'records, errors, files',
   'data': 'datasets, batches',
