@@ -30,7 +30,7 @@ from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.experiment import workdir
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.member import Member
-from pidkd_jax.training.optimizer import optimizer
+from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 from pidkd_jax.core.types import Network
 
@@ -75,7 +75,7 @@ def _report():
     teacher=teacher,
     dataset=spec.spec,
     image=jax.ShapeDtypeStruct(batch.image.shape, batch.image.dtype),
-    optimizer=optimizer(recipe, len(spec.train)),
+    optimizer=Optimizer.from_recipe(recipe, len(spec.train)),
     key=jax.random.key(2),
   )
   states = cohort.init(batch)

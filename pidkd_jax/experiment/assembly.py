@@ -19,7 +19,7 @@ from pidkd_jax.nn import precision
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import memory
 from pidkd_jax.training.cohort import Cohort
-from pidkd_jax.training.optimizer import optimizer
+from pidkd_jax.training.optimizer import Optimizer
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def assemble(
     teacher=teacher,
     dataset=rest.spec,
     image=shapes.image,
-    optimizer=optimizer(experiment.recipe, len(rest.train)),
+    optimizer=Optimizer.from_recipe(experiment.recipe, len(rest.train)),
     key=key,
     start=start,
   )
@@ -129,7 +129,7 @@ def _parted(experiment: Experiment, dataset: Dataset) -> tuple[Dataset, Split | 
 def check(experiment: Experiment, dataset: Dataset) -> None:
   """Raise UserError where an experiment's hold-out or batches do not fit the data."""
   rest, _ = _parted(experiment, dataset)
-  optimizer(experiment.recipe, len(rest.train))
+  Optimizer.from_recipe(experiment.recipe, len(rest.train))
 
 
 @in_precision

@@ -17,12 +17,9 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.evaluation import outputs
-from pidkd_jax.evaluation.cost import cost
-from pidkd_jax.evaluation.evaluate import evaluate
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import planning, run, workdir
+from pidkd_jax.experiment import planning, record, run, workdir
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
@@ -179,10 +176,10 @@ def _main(
   workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults())
   teacher = job.teacher or teachers.train(*job.lesson, dataset, execution)
   run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
-  _record('teacher', teacher, dataset, home)
+  record.teacher('teacher', teacher, dataset, home)
   own = models.families(config.student, config.teacher.model)
   if job.start and (origin := teachers.teacher_of(teacher, own)):
-    _record('origin', origin, dataset, home)
+    record.teacher('origin', origin, dataset, home)
   if 'probe' in config:
     _probe(config, teacher, home)
   if not processes.is_primary():
@@ -224,19 +221,6 @@ def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
 def _defaults() -> dict[str, Any]:
   """Return the defaults of fields that a run of an older version lacks, by dotted name."""
   return traverse_util.flatten_dict(configuration.default('').to_dict(), sep='.')
-
-
-def _record(name: str, teacher: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
-  """Write what the report says of a teacher into the run's folder, once."""
-  path = home / f'{name}.json'
-  if path.exists():
-    return
-  split, normalisation, network = dataset.test, teacher.normalisation, teacher.network
-  evaluation = evaluate({name: network}, split, normalisation, network)[name]
-  spent = dataclasses.asdict(cost(network, dataset.spec.image_shape))
-  place = home / 'outputs' / f'{name}.npz'
-  outputs.save(place, evaluation.logits, network, split, normalisation)
-  workdir.write_json(path, {**teacher.card, 'cost': spent, 'results': evaluation.metrics})
 
 
 def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:

@@ -11,8 +11,9 @@ from flax import linen as nn
 from pidkd_jax.nn import convolution as formulations
 from pidkd_jax.nn import initializers
 
-# The collection that holds a network's inference form (`models.norm_fusion`).
-FUSED_NORMS = 'fused_norms'
+# The collection that holds a network's inference form (`models.norm_fusion`). Exported weights
+# carry its name.
+FUSED_NORMS = 'folded'
 # PyTorch's epsilon of BatchNorm.
 EPSILON = 1e-5
 

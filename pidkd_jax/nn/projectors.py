@@ -15,7 +15,7 @@ from pidkd_jax.nn.layers import FUSED_NORMS, ConvNorm
 from pidkd_jax.nn.precision import to_float32
 
 # The collection that holds a stack's inference form (`models.projector_fusion`).
-FUSED_PROJECTORS = 'fused_projectors'
+FUSED_PROJECTORS = 'joined'
 
 
 class Projector(nn.Module):

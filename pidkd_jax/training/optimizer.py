@@ -1,4 +1,4 @@
-"""SGD with momentum, weight decay and a learning rate that drops."""
+"""SGD with momentum, weight decay, and a learning rate that drops."""
 
 import dataclasses
 
@@ -10,13 +10,13 @@ from pidkd_jax.training.recipe import Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-  """A recipe in steps; hashable, so that it is part of a compiled step's identity.
+  """A recipe in steps. It is hashable, so it is part of a compiled step's identity.
 
   Attributes:
-    total_steps: of the training.
+    total_steps: length of the training.
     boundaries: the steps after which the learning rate drops.
-    drop_factor: what a drop multiplies it by.
-    momentum: of SGD.
+    drop_factor: factor of a drop.
+    momentum: SGD's.
   """
 
   total_steps: int
@@ -24,12 +24,31 @@ class Optimizer:
   drop_factor: float
   momentum: float
 
+  @classmethod
+  def from_recipe(cls, recipe: Recipe, num_examples: int) -> 'Optimizer':
+    """Turn a recipe's epochs into steps.
+
+    Args:
+      recipe: of the training.
+      num_examples: images in the training split.
+
+    Raises:
+      UserError: the batch size does not fit the split.
+    """
+    total = recipe.total_epochs * recipe.steps_per_epoch(num_examples)
+    return cls(
+      total_steps=total,
+      boundaries=tuple(round(drop * total) for drop in recipe.drops),
+      drop_factor=recipe.drop_factor,
+      momentum=recipe.momentum,
+    )
+
   def progress(self, step: jax.Array) -> jax.Array:
-    """The share of the training that a step completes, in (0, 1]."""
+    """Return the share of the training that a step completes, in (0, 1]."""
     return (step + 1) / self.total_steps
 
   def rate(self, step: jax.Array) -> jax.Array:
-    """What multiplies a member's learning rate at a step."""
+    """Return the factor of the learning rate at a step."""
     # Two drops may fall on one step of a very short training.
     scales = {}
     for boundary in self.boundaries:
@@ -39,21 +58,9 @@ class Optimizer:
   def transform(
     self, learning_rate: jax.Array, weight_decay: jax.Array
   ) -> optax.GradientTransformation:
-    """SGD as PyTorch has it: decay joins the gradient, the rate multiplies the momentum."""
+    """Return SGD as in PyTorch: decay is added to the gradient, and the rate scales the momentum."""
     return optax.chain(
       optax.add_decayed_weights(weight_decay),
       optax.trace(self.momentum),
       optax.scale(-learning_rate),
     )
-
-
-def optimizer(recipe: Recipe, num_examples: int) -> Optimizer:
-  """Turns a recipe's epochs into steps, once."""
-  steps_per_epoch = recipe.steps_per_epoch(num_examples)
-  total = recipe.total_epochs * steps_per_epoch
-  return Optimizer(
-    total_steps=total,
-    boundaries=tuple(round(drop * total) for drop in recipe.drops),
-    drop_factor=recipe.drop_factor,
-    momentum=recipe.momentum,
-  )

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.training.optimizer import Optimizer, optimizer
+from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 
@@ -28,7 +28,7 @@ def test_it_is_sgd_as_pytorch_has_it():
 
 
 def test_the_published_recipe_drops_after_150_180_and_210_epochs():
-  found = optimizer(Recipe(), 50_000)
+  found = Optimizer.from_recipe(Recipe(), 50_000)
   assert found.total_steps == 240 * 781
   rates = jax.vmap(found.rate)
   for epochs, before, after in ((150, 1, 0.1), (180, 0.1, 0.01), (210, 0.01, 0.001)):
@@ -38,13 +38,13 @@ def test_the_published_recipe_drops_after_150_180_and_210_epochs():
 
 
 def test_two_drops_on_one_step_both_count():
-  found = optimizer(Recipe(total_epochs=1, batch_size=4, drops=(0.5, 0.55, 1.0)), 8)
+  found = Optimizer.from_recipe(Recipe(total_epochs=1, batch_size=4, drops=(0.5, 0.55, 1.0)), 8)
   assert (found.total_steps, found.boundaries) == (2, (1, 1, 2))
   np.testing.assert_allclose(jax.vmap(found.rate)(jnp.arange(2)), [1, 0.01], rtol=1e-5)
 
 
 def test_without_drops_the_rate_is_constant():
-  found = optimizer(Recipe(drops=()), 640)
+  found = Optimizer.from_recipe(Recipe(drops=()), 640)
   np.testing.assert_array_equal(jax.vmap(found.rate)(jnp.array([0, 2399])), [1, 1])
 
 

@@ -1,0 +1,278 @@
+"""Train and distil from Python, without a configuration: `kd.train` and `kd.distill`."""
+
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pidkd_jax import methods as registered
+from pidkd_jax import models
+from pidkd_jax.bundles.trained_network import TrainedNetwork, load
+from pidkd_jax.core.errors import UserError, at_least_one
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.experiment import assembly, record, run, workdir
+from pidkd_jax.experiment import teacher as teachers
+from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.methods import MethodSpec
+from pidkd_jax.nn import precision as precisions
+from pidkd_jax.parallel import devices
+from pidkd_jax.training import memory
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+
+Folder = str | pathlib.Path | None
+Network = str | type[models.Model]
+
+
+class Distillation(Mapping[str, TrainedNetwork]):
+  """The students of `distill`: {label: the student of the first trial}.
+
+  In a notebook it shows as a table.
+
+  Attributes:
+    trials: {label: the students of all trials}. A trial that diverged is missing.
+    teacher: of all students.
+  """
+
+  def __init__(self, trials: Mapping[str, Sequence[TrainedNetwork]], teacher: TrainedNetwork):
+    self.trials = trials
+    self.teacher = teacher
+
+  def __getitem__(self, label: str) -> TrainedNetwork:
+    return self.trials[label][0]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self.trials)
+
+  def __len__(self) -> int:
+    return len(self.trials)
+
+  def __repr__(self) -> str:
+    return self._repr_markdown_()
+
+  def _repr_markdown_(self) -> str:
+    rows = [
+      '| | n | parameters | top-1 (%) | agreement with the teacher (%) |',
+      '|--|--|--|--|--|',
+      _row('teacher', [self.teacher]),
+      *(_row(label, students) for label, students in self.trials.items()),
+    ]
+    return '\n'.join(rows)
+
+
+def _row(label: str, networks: Sequence[TrainedNetwork]) -> str:
+  parameters = networks[0].card.get('cost', {}).get('parameters')
+  cells = [label, str(len(networks)), f'{parameters:,}' if parameters else '']
+  for metric in ('top1', 'agreement'):
+    values = [100 * one.metrics[metric] for one in networks if metric in one.metrics]
+    spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
+    cells.append(f'{np.mean(values):.2f}{spread}' if values else '')
+  return f'| {" | ".join(cells)} |'
+
+
+def train(
+  model: Network,
+  data: Dataset,
+  *,
+  epochs: int,
+  batch_size: int = 64,
+  learning_rate: float = 0.05,
+  weight_decay: float = 5e-4,
+  precision: str = 'float32',
+  holdout: float = 0.0,
+  seed: int = 0,
+  workdir: Folder = None,
+) -> TrainedNetwork:
+  """Train a network with labels, for instance as a teacher.
+
+  The recipe is that of the distillation literature on CIFAR-100: SGD with momentum 0.9, and a
+  learning rate that drops to a tenth after 62.5%, 75% and 87.5% of the training.
+
+  Args:
+    model: one of `kd.models.names()`, 'module:Class', or a subclass of `kd.models.Model`.
+    data: of `kd.data.load` or `kd.data.from_arrays`.
+    epochs: passes over the training images; the literature takes 240.
+    batch_size: images in a step.
+    learning_rate: at the start; the literature takes 0.05, and 0.01 for MobileNets and ShuffleNets.
+    weight_decay: of every parameter.
+    precision: 'float32', 'tf32' or 'bfloat16', in which training steps compute.
+    holdout: share of the training images that selects the epoch; 0 for the last epoch.
+    seed: of initial weights, data order and augmentation.
+    workdir: folder of checkpoints, metrics and the bundle. The same call then resumes. None keeps
+      nothing on disk.
+
+  Returns:
+    The trained network, evaluated on the test images.
+
+  Raises:
+    UserError: one line for each mistake that the user can mend.
+    Stopped: on SIGTERM or SIGINT, after saving, where there is a `workdir`.
+
+  Example:
+    >>> data = kd.data.load('digits')  # doctest: +SKIP
+    >>> teacher = kd.train('resnet14', data, epochs=6)  # doctest: +SKIP
+    >>> teacher.metrics['top1']  # doctest: +SKIP
+    0.97
+  """
+  # Trial -1: no student of the same architecture and seed begins with this network's weights.
+  optimizer = OptimizerHparams(learning_rate, weight_decay)
+  member = Member('network', _name(model), 'scratch', {}, optimizer, trial=-1)
+  experiment = _experiment(
+    (member,),
+    data,
+    Recipe(total_epochs=epochs, batch_size=batch_size, precision=precision),
+    seed=seed,
+    holdout=holdout,
+  )
+  assembly.check(experiment, data)
+  with _running(experiment, workdir) as (folder, execution):
+    _claim(folder, experiment)
+    run.execute(experiment, data, None, folder, member.student, execution)
+    return _networks(folder, experiment)['network'][0]
+
+
+def distill(
+  teacher: TrainedNetwork | str | pathlib.Path,
+  data: Dataset,
+  *,
+  student: Network,
+  epochs: int,
+  methods: str | Sequence[str] | Mapping[str, str | MethodSpec] = 'pidkd',
+  trials: int = 1,
+  batch_size: int = 64,
+  learning_rate: float = 0.05,
+  weight_decay: float = 5e-4,
+  precision: str = 'float32',
+  holdout: float = 0.0,
+  shots: int = 0,
+  seed: int = 0,
+  workdir: Folder = None,
+) -> Distillation:
+  """Distil students from a frozen teacher, all methods and trials on the same batches.
+
+  The same trial starts from the same student in every method. The teacher runs once a batch for all
+  of them.
+
+  Args:
+    teacher: a trained network, or the folder of a bundle.
+    data: of the classes and the image size that the teacher knows.
+    student: as `train`'s `model`.
+    epochs: passes over the training images; the literature takes 240.
+    methods: one of `kd.methods.names()`, several, or {label: a name or `kd.method(...)`}.
+    trials: students of each method that differ only in their seed.
+    batch_size, learning_rate, weight_decay, precision, holdout, seed: as `train`'s.
+    shots: training images of each class that the students see; 0 for all.
+    workdir: as `train`'s; `pidkd report WORKDIR` then makes the tables and figures.
+
+  Returns:
+    {label: the student of the first trial}, each evaluated on the test images; `.trials` has all.
+
+  Raises:
+    UserError: one line for each mistake that the user can mend.
+    Stopped: on SIGTERM or SIGINT, after saving, where there is a `workdir`.
+
+  Example:
+    >>> students = kd.distill(
+    ...   teacher,
+    ...   data,
+    ...   student='resnet8',
+    ...   epochs=6,
+    ...   methods={'pidkd': kd.method('pidkd', num_projectors=4), 'kd': 'kd_1_1'},
+    ... )  # doctest: +SKIP
+    >>> students['pidkd'].metrics['agreement']  # doctest: +SKIP
+    0.97
+  """
+  at_least_one(trials=trials)
+  if not isinstance(teacher, TrainedNetwork):
+    teacher = load(teacher)
+  teachers.check_fit('the teacher', teacher.bundle, data.spec)
+  optimizer = OptimizerHparams(learning_rate, weight_decay)
+  members = tuple(
+    Member(label, _name(student), spec.name, dict(spec.hyperparameters), optimizer, trial)
+    for label, spec in _specs(methods).items()
+    for trial in range(trials)
+  )
+  experiment = _experiment(
+    members,
+    data,
+    Recipe(total_epochs=epochs, batch_size=batch_size, precision=precision),
+    seed=seed,
+    holdout=holdout,
+    shots=shots,
+  )
+  with _running(experiment, workdir) as (folder, execution):
+    frozen = teachers.frozen(teacher.bundle)
+    assembly.dry_run(experiment, data, frozen.network)
+    _claim(folder, experiment)
+    run.execute(experiment, data, frozen, folder, 'students', execution)
+    if workdir is not None:
+      record.teacher('teacher', frozen, data, folder)
+    return Distillation(_networks(folder, experiment), teacher)
+
+
+def _name(model: Network) -> str:
+  return model if isinstance(model, str) else f'{model.__module__}:{model.__qualname__}'
+
+
+def _specs(
+  methods: str | Sequence[str] | Mapping[str, str | MethodSpec],
+) -> dict[str, MethodSpec]:
+  if isinstance(methods, str):
+    methods = [methods]
+  if not isinstance(methods, Mapping):
+    methods = {name: name for name in methods}
+  if not methods:
+    raise UserError("no method was given; name one, e.g. methods='pidkd'")
+  for label in methods:
+    if not label or '/' in label or label.startswith('.'):
+      raise UserError(f'the label {label!r} cannot be a folder; give another')
+  return {
+    label: registered.method(one) if isinstance(one, str) else one for label, one in methods.items()
+  }
+
+
+def _experiment(members: tuple[Member, ...], data: Dataset, recipe: Recipe, **fields: Any):
+  for name in ('total_epochs', 'batch_size'):
+    at_least_one(**{name: getattr(recipe, name)})
+  precisions.find(recipe.precision)
+  for member in members:
+    models.create(member.student, num_classes=data.spec.num_classes)
+    if not member.optimizer.learning_rate > 0:
+      raise UserError(
+        f'learning_rate is {member.optimizer.learning_rate}; it must be greater than 0'
+      )
+  padding, flip = data.spec.padding, data.spec.flip
+  return Experiment(members=members, recipe=recipe, padding=padding, flip=flip, **fields)
+
+
+@contextlib.contextmanager
+def _running(experiment: Experiment, folder: Folder) -> Iterator[tuple[pathlib.Path, Execution]]:
+  """Enter the devices and a folder; without a folder of the user's, a temporary one."""
+  batch_sizes = {'batch_size': experiment.recipe.batch_size}
+  with contextlib.ExitStack() as stack:
+    groups = stack.enter_context(devices.use_devices(0, batch_sizes))
+    if folder is None:
+      place = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    else:
+      place = workdir.local('workdir', str(folder))
+    # Without a folder there is nothing to resume, so Ctrl-C ends the training as it ends a cell.
+    yield place, Execution(memory.available(), groups, signals=folder is not None)
+
+
+def _claim(folder: pathlib.Path, experiment: Experiment) -> None:
+  workdir.claim(folder, 'config.json', dataclasses.asdict(experiment), {'eval_every'})
+
+
+def _networks(folder: pathlib.Path, experiment: Experiment) -> dict[str, list[TrainedNetwork]]:
+  """Load {label: the networks of its trials}; a trial that diverged has no bundle."""
+  own = models.families(*(member.student for member in experiment.members))
+  places = {card.parent.name: card.parent for card in folder.glob('**/bundles/*/card.json')}
+  networks: dict[str, list[TrainedNetwork]] = {}
+  for member in experiment.members:
+    if member.name in places:
+      networks.setdefault(member.label, []).append(load(places[member.name], own))
+  return networks
