@@ -23,7 +23,6 @@ from absl import flags
 from pidkd_jax import models
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.data import noise
-from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
@@ -56,8 +55,7 @@ def _report():
   bandwidth = _bandwidth()
   spec = noise.dataset(2 * _BATCH_SIZE.value, 32, CLASSES)
   recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
-  stream = resident_batches.make_batches(
-    spec.train,
+  stream = spec.train.batches(
     spec.spec.normalisation,
     jax.random.key(0),
     batch_size=_BATCH_SIZE.value,

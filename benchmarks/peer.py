@@ -34,7 +34,6 @@ from benchmarks.pytorch import train as pytorch_data
 from pidkd_jax.bundles import torch_import
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.data import noise
-from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.nn.precision import PRECISIONS
@@ -239,8 +238,7 @@ class _Ours:
       optimizer=Optimizer(total_steps=10**6, boundaries=(), drop_factor=0.1, momentum=MOMENTUM),
       key=jax.random.key(0),
     )
-    self._stream = resident_batches.make_batches(
-      data.train,
+    self._stream = data.train.batches(
       normalisation,
       jax.random.key(1),
       batch_size=_BATCH_SIZE.value,

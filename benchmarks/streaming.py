@@ -68,7 +68,6 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
 
   from pidkd_jax import data, models
   from pidkd_jax.data import noise
-  from pidkd_jax.data.pipeline import resident_batches
   from pidkd_jax.evaluation import inference
   from pidkd_jax.core.types import Network
 
@@ -82,8 +81,8 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
 
   def go_through(dataset, spec):
     digest = hashlib.sha256()
-    stream = resident_batches.make_batches(
-      dataset.train, spec.normalisation, jax.random.key(0), batch_size=64, padding=4, flip=True
+    stream = dataset.train.batches(
+      spec.normalisation, jax.random.key(0), batch_size=64, padding=4, flip=True
     )
     order = stream.order(jnp.int32(0))
     started = time.monotonic()
@@ -91,7 +90,7 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
       digest.update(np.asarray(stream.batch(order, jnp.int32(step)).image))
     seconds = time.monotonic() - started
     digest.update(
-      inference.logits(network, inference.eval_split(dataset.test, spec.normalisation))
+      inference.logits(network, inference.eval_batches(dataset.test, spec.normalisation))
     )
     return seconds, digest.hexdigest()
 

@@ -12,7 +12,6 @@ import numpy as np
 from pidkd_jax import models
 from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
-from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.evaluation import inference
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training import cohort as cohorts
@@ -32,8 +31,7 @@ def main(count: int) -> dict[str, np.ndarray]:
   model = models.create('plain:Plain', num_classes=CLASSES)
   image = jax.ShapeDtypeStruct((BATCH, SIZE, SIZE, 3), jnp.float32)
   teacher = Network(jax.jit(model.init)(jax.random.key(0), jnp.zeros(image.shape)), model)
-  stream = resident_batches.make_batches(
-    data.train,
+  stream = data.train.batches(
     data.spec.normalisation,
     jax.random.key(1),
     batch_size=BATCH,
@@ -58,7 +56,7 @@ def main(count: int) -> dict[str, np.ndarray]:
   assert len(batch.image.addressable_shards) == count // jax.process_count()
   assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(states))
   network = cohort.network('pidkd-0', states['pidkd-0'].variables)
-  split = inference.eval_split(data.test, data.spec.normalisation)
+  split = inference.eval_batches(data.test, data.spec.normalisation)
   found = {'logits': inference.logits(network, split)}
   # As where images are streamed: each process brings what its devices take.
   own = devices.local_indices(BATCH)

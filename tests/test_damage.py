@@ -15,11 +15,11 @@ from pidkd_jax.bundles import bundle, torch_import
 from pidkd_jax.core import npz, registry
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline import resident_split
-from pidkd_jax.data.pipeline.streamed import Records
+from pidkd_jax.data.pipeline.example_reader import ExampleReader
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from pidkd_jax.data.sources.tiny_imagenet import TinyImagenet
 from pidkd_jax.data.tfds import preparation, records
-from pidkd_jax.data.tfds.prepared import Prepared
+from pidkd_jax.data.tfds.prepared_split import PreparedSplit
 from pidkd_jax.report import run_folder
 from tests.data import archives
 from tests.mistakes import material
@@ -108,11 +108,11 @@ def test_a_prepared_file_is_read_or_refused(home):
   def check(content):
     path.write_bytes(content)
     with refusing():
-      found = resident_split.read_split(Prepared(opened, 'train'))
+      found = resident_split.read_split(PreparedSplit(opened, 'train'))
       np.testing.assert_array_equal(found.images, whole.train.images)
       np.testing.assert_array_equal(found.labels, whole.train.labels)
     with refusing():
-      stored = Records(Prepared(opened, 'train'))
+      stored = ExampleReader(PreparedSplit(opened, 'train'))
       stored.check()
       images, labels = stored.read(np.arange(len(whole.train)))
       np.testing.assert_array_equal(images, whole.train.images)
@@ -131,7 +131,7 @@ def test_a_tfrecord_is_read_or_refused(home):
   @given(damaged(path.read_bytes()))
   def check(content):
     path.write_bytes(content)
-    with contextlib.suppress(ValueError):  # What `arrays.read` expects of a reader.
+    with contextlib.suppress(ValueError):  # What `read_split` expects of a reader.
       list(records.tfrecord(str(path)))
 
   check()
@@ -144,9 +144,7 @@ def framed(record):
 
 
 def checksum(part):
-  whole = np.frombuffer(part, np.uint8)
-  [found] = records.masked_crc32c(whole, np.zeros(1, np.int64), np.array([len(part)]))
-  return int(found).to_bytes(4, 'little')
+  return records.masked_crc32c(part).to_bytes(4, 'little')
 
 
 @pytest.mark.parametrize('signed', [False, True])

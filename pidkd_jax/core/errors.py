@@ -46,6 +46,16 @@ def describe_error(error: BaseException, file: str) -> str:
   return ' '.join(f'{type(error).__name__}: {error}{place}'.split())
 
 
+def first_line(error: BaseException) -> str:
+  """Return the first line of an exception's message, or its type's name if it has none.
+
+  Example:
+    >>> first_line(ValueError('no archive\\nat offset 7')), first_line(EOFError())
+    ('no archive', 'EOFError')
+  """
+  return str(error).split('\n')[0].strip() or type(error).__name__
+
+
 class Stopped(Exception):
   """A run that was asked to stop and has saved its state; the same command resumes it.
 

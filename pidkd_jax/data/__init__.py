@@ -1,6 +1,18 @@
-"""Datasets, all of them by way of TFDS and none of them by way of TensorFlow."""
+"""Datasets by name or from arrays, their splits in memory or on disk, and training batches.
 
+Every named dataset comes by way of TFDS, and none needs TensorFlow:
+
+  >>> from pidkd_jax import data
+  >>> digits = data.load('digits')  # doctest: +SKIP
+  >>> digits.test.images[:8].shape  # doctest: +SKIP
+  (8, 8, 8, 1)
+
+Your own images come as a folder (`load('image_folder', archive=folder)`) or as arrays
+(`from_arrays`).
+"""
+
+from pidkd_jax.data.arrays import from_arrays
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.loading import load, names, published
 
-__all__ = ['Dataset', 'load', 'names', 'published']
+__all__ = ['Dataset', 'from_arrays', 'load', 'names', 'published']

@@ -1,4 +1,4 @@
-"""A dataset, and a part of its training split held out."""
+"""A dataset, and the parts of its training split."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ from pidkd_jax.data.pipeline.split import Split
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-  """Both splits, in memory or on disk, and what is known of them.
+  """A training and a test split, in memory or on disk, and their description.
 
   Attributes:
-    spec: what methods, tables and bundles need to know.
-    train: the training split, or what `hold_out` left of it.
-    test: what papers report as test (Tiny-ImageNet: the validation split).
+    spec: all that methods, tables and bundles need to know of the dataset.
+    train: the training split, or the part of it that `hold_out` or `few_shot` kept.
+    test: the split that papers report as test (Tiny-ImageNet: the validation split).
   """
 
   spec: DatasetSpec
@@ -24,26 +24,32 @@ class Dataset:
   test: Split
 
   def hold_out(self, fraction: float, seed: int) -> tuple['Dataset', Split]:
-    """Sets a class-balanced part of the training split aside, to choose hyper-parameters on.
+    """Split a class-balanced part off the training split, to choose hyper-parameters on.
 
-    A class of n images gives round(fraction * n) of them, but at least one, and keeps at least
+    A class of n images gives round(fraction * n) of them. It gives at least one and keeps at least
     one. Both parts keep the split's order.
 
     Args:
-      fraction: the part to set aside, between 0 and 1 (both excluded).
-      seed: fixes which images; the same seed gives the same ones.
+      fraction: the share to hold out, between 0 and 1 (both excluded).
+      seed: determines which images are held out.
 
     Returns:
-      The dataset whose training split (and the labels in its spec) is the rest; the part.
+      The dataset without the held-out part, also in the labels of its spec; the held-out part.
 
     Raises:
-      UserError: if the fraction is out of range, or a class has a single image to give.
+      UserError: the fraction is out of range, or a class has a single image.
+
+    Example:
+      >>> from pidkd_jax.data import noise
+      >>> rest, held_out = noise.dataset(100, 8, num_classes=4).hold_out(0.2, seed=0)
+      >>> len(rest.train), len(held_out), rest.spec.num_examples
+      (80, 20, 80)
     """
     if not 0 < fraction < 1:
       raise UserError(f'hold-out fraction {fraction} must lie between 0 and 1, e.g. 0.1')
     random = np.random.default_rng(seed)
     labels = self.train.labels
-    held = np.zeros(len(labels), bool)
+    held_out = np.zeros(len(labels), bool)
     for label in np.unique(labels):
       members = np.flatnonzero(labels == label)
       if len(members) == 1:
@@ -52,18 +58,26 @@ class Dataset:
           ' a hold-out needs 2 of every class'
         )
       size = min(max(round(fraction * len(members)), 1), len(members) - 1)
-      held[random.permutation(members)[:size]] = True
-    return self._with_train(self.train.take(~held)), self.train.take(held)
+      held_out[random.permutation(members)[:size]] = True
+    return self._with_train(self.train.take(~held_out)), self.train.take(held_out)
 
   def few_shot(self, shots: int, seed: int) -> 'Dataset':
-    """Keep only some training images of each class, in the split's order.
+    """Keep the same number of training images of each class, in the split's order.
 
     Args:
-      shots: training images of each class.
-      seed: fixes which images; more shots keep those of fewer.
+      shots: the training images of each class.
+      seed: determines which images are kept. More shots keep those of fewer.
+
+    Returns:
+      The dataset with the smaller training split, also in the labels of its spec.
 
     Raises:
       UserError: a class has fewer images.
+
+    Example:
+      >>> from pidkd_jax.data import noise
+      >>> np.bincount(noise.dataset(100, 8, num_classes=4).few_shot(5, seed=0).train.labels)
+      array([5, 5, 5, 5])
     """
     random = np.random.default_rng(seed)
     labels = self.train.labels

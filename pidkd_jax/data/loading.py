@@ -1,10 +1,8 @@
-"""Opens a dataset by name; prepares it first where that has not been done.
-
-A dataset is one file in this folder: a TFDS builder and an entry in the file's `DATASETS`.
-"""
+"""Open a dataset by name; prepare it first if needed."""
 
 import logging
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -15,25 +13,40 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.data.pipeline import resident_split, statistics
+from pidkd_jax.data.pipeline import statistics
+from pidkd_jax.data.pipeline.example_reader import ExampleReader
+from pidkd_jax.data.pipeline.resident_split import read_split
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.data.pipeline.statistics_cache import dataset_statistics
-from pidkd_jax.data.pipeline.streamed import Records, StreamedSplit
+from pidkd_jax.data.pipeline.streamed_split import StreamedSplit
 from pidkd_jax.data.tfds.preparation import prepare
-from pidkd_jax.data.tfds.prepared import Prepared
+from pidkd_jax.data.tfds.prepared_split import PreparedSplit
 
 logger = logging.getLogger(__name__)
 
+# Both splits, their fingerprint, and a function that returns the histogram of the first.
+_Opened = tuple[Split, Split, str, Callable[[], np.ndarray]]
+
 
 def names() -> list[str]:
-  """The datasets that can be loaded."""
+  """Return the names of the datasets.
+
+  Example:
+    >>> names()
+    ['cifar100', 'digits', 'image_folder', 'tiny_imagenet']
+  """
   return list(registry.discover('pidkd_jax.data.sources', 'DATASETS'))
 
 
 def published(name: str) -> Normalisation | None:
-  """Return the published normalisation of the official images, if there is one.
+  """Return the published normalisation of a dataset's official images, if there is one.
 
   Raises:
-    UserError: no such dataset.
+    UserError: there is no such dataset.
+
+  Example:
+    >>> published('cifar100').mean
+    (0.5071, 0.4867, 0.4408)
   """
   return registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name).normalisation
 
@@ -47,39 +60,45 @@ def load(
   image_size: int = 0,
   limit: int | None = None,
 ) -> Dataset:
-  """Opens a dataset; prepares it first where that has not been done.
+  """Open a dataset; prepare it first if needed.
 
   Args:
     name: one of `names()`.
-    directory: TFDS's data_dir; '' is TFDS's default ($TFDS_DATA_DIR or ~/tensorflow_datasets).
-      What is prepared there is opened, with neither archive nor network.
-    archive: path of an archive that the user has; '' looks in TFDS's manual folder
-      (<directory>/downloads/manual), then downloads. For `image_folder`, the folder of images.
-    verify: whether to refuse an archive whose SHA-256 is not the official one. If not, its data
-      have a name of their own ('unverified_...'), the classes and counts that it holds, and pixel
-      statistics computed from its train split. A folder of images has nothing official.
-    image_size: side in pixels that the images of `image_folder` are brought to; 0: they all have
-      one size already. Those of the other datasets have theirs.
-    limit: bytes that the images of both splits may take, decoded. A larger dataset stays on disk
-      and is streamed: its images are read, and decoded, as they are needed. None: it is read into
-      memory in any case.
+    directory: TFDS's data_dir; '' for TFDS's default ($TFDS_DATA_DIR or ~/tensorflow_datasets). A
+      dataset that is prepared there needs neither archive nor network.
+    archive: the path of the user's own archive; '' to look in TFDS's manual folder
+      (<directory>/downloads/manual) and then to download. For `image_folder`, the folder of images.
+    verify: whether to refuse an archive whose SHA-256 is not the official one. Otherwise its
+      dataset has a name of its own ('unverified_...'), the archive's classes and counts, and pixel
+      statistics computed from its training split. A folder of images has no official SHA-256.
+    image_size: the side in pixels to which the images of `image_folder` are resized; 0 if all have
+      one size already. The images of other datasets have a size of their own.
+    limit: the most bytes that the decoded images of both splits may take in memory. A larger
+      dataset is streamed: its images stay on disk, and are read and decoded as they are needed.
+      None to read any dataset into memory.
 
   Returns:
-    Both splits and the spec, which is the same whether the dataset is streamed or not.
+    Both splits and their description, which does not depend on streaming.
 
   Raises:
-    UserError: in one line, if the name is unknown, the archive missing, damaged or refused, the
-      network away, the disk full, what is prepared damaged or the folder of images unusable.
+    UserError: in one line, if the name is unknown, the archive is missing, damaged or refused, the
+      network is unreachable, the disk is full, the prepared files are damaged or the folder of
+      images is unusable.
+
+  Example:
+    >>> data = load('digits')  # doctest: +SKIP
+    >>> len(data.train), data.test.images[:8].shape  # doctest: +SKIP
+    (1297, (8, 8, 8, 1))
   """
   source = registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name)
   directory = os.path.expanduser(directory or constants.get_default_data_dir())
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
   builder, origin = prepare(source, directory, archive, verify, image_size, in_memory=limit is None)
-  splits = Prepared(builder, 'train'), Prepared(builder, source.test)
+  splits = PreparedSplit(builder, 'train'), PreparedSplit(builder, source.test)
   size = sum(split.nbytes for split in splits)
   streamed = limit is not None and size > limit
-  train, test, fingerprint, levels = (_stored if streamed else _read)(*splits)
+  train, test, fingerprint, histogram = (_open_on_disk if streamed else _read_into_memory)(*splits)
   if streamed:
     logger.info(
       '%s is streamed: its images take %.0f MiB, and %.0f MiB are theirs',
@@ -88,9 +107,9 @@ def load(
       limit / 2**20,
     )
   normalisation = source.normalisation
-  # Statistics that were published hold for the official images only.
+  # Published statistics hold for the official images only.
   if normalisation is None or builder.name != name:
-    normalisation = statistics.normalisation(levels())
+    normalisation = statistics.normalisation(histogram())
   shape = train.image_shape
   spec = DatasetSpec(
     name=builder.name,
@@ -109,14 +128,13 @@ def load(
   return Dataset(spec, train, test)
 
 
-def _read(*splits: Prepared):
-  """Both splits in memory, their fingerprint, and what counts the levels of the first."""
-  train, test = map(resident_split.read_split, splits)
-  return train, test, statistics.fingerprint(train, test), lambda: statistics.levels(train.images)
+def _read_into_memory(*splits: PreparedSplit) -> _Opened:
+  train, test = map(read_split, splits)
+  fingerprint = statistics.fingerprint(train, test)
+  return train, test, fingerprint, lambda: statistics.histogram(train.images)
 
 
-def _stored(*splits: Prepared):
-  """The same of splits that stay on disk."""
+def _open_on_disk(*splits: PreparedSplit) -> _Opened:
   for split in splits:
     if split.builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
       raise UserError(
@@ -124,10 +142,15 @@ def _stored(*splits: Prepared):
         ' no single record can be read; delete that folder and run again, or read it into memory'
         ' with --config.data.streaming=never'
       )
-  train, test = map(Records, splits)
-  found = dataset_statistics(train, test)
-  stored = (
-    StreamedSplit(records, labels, np.arange(len(labels)))
-    for records, labels in ((train, found.train), (test, found.test))
+  train, test = map(ExampleReader, splits)
+  computed = dataset_statistics(train, test)
+
+  def split(reader: ExampleReader, labels: np.ndarray) -> StreamedSplit:
+    return StreamedSplit(reader, labels, positions=np.arange(len(labels)))
+
+  return (
+    split(train, computed.train_labels),
+    split(test, computed.test_labels),
+    computed.fingerprint,
+    lambda: computed.histogram,
   )
-  return *stored, found.fingerprint, lambda: found.levels

@@ -1,4 +1,4 @@
-"""Random images in a dataset's place, for measuring what does not depend on what they show."""
+"""Random images in place of a dataset, to measure what does not depend on the images."""
 
 import numpy as np
 
@@ -9,7 +9,9 @@ from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
 
 def dataset(size: int, image_size: int, num_classes: int) -> Dataset:
-  """Equal for equal arguments; training and test split are the same images.
+  """Return a dataset of random images, the same ones for the same arguments.
+
+  The training split and the test split are the same images.
 
   Args:
     size: N.
@@ -17,7 +19,7 @@ def dataset(size: int, image_size: int, num_classes: int) -> Dataset:
     num_classes: K.
   """
   random = np.random.default_rng(0)
-  arrays = ResidentSplit(
+  split = ResidentSplit(
     random.integers(0, 256, (size, image_size, image_size, 3), np.uint8),
     random.integers(0, num_classes, size, np.int32),
   )
@@ -27,11 +29,11 @@ def dataset(size: int, image_size: int, num_classes: int) -> Dataset:
     archive='',
     source='random numbers',
     class_names=tuple(map(str, range(num_classes))),
-    labels=arrays.labels,
-    image_shape=arrays.images.shape[1:],
+    labels=split.labels,
+    image_shape=split.image_shape,
     normalisation=Normalisation((0.5,) * 3, (0.29,) * 3),
     padding=4,
     flip=True,
     fingerprint='',
   )
-  return Dataset(spec, arrays, arrays)
+  return Dataset(spec, split, split)

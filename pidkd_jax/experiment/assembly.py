@@ -10,9 +10,9 @@ from pidkd_jax import models
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.data.pipeline.schedule import batch_shapes
-from pidkd_jax.data.pipeline.split import Batches, Split
+from pidkd_jax.data.pipeline.batches import Batches
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment.experiment import Experiment, in_precision
 from pidkd_jax.nn import precision
@@ -49,8 +49,7 @@ class Assembly:
   def batches(self, normalisation: Normalisation) -> Batches:
     """Put the training split onto the devices, or open it where it is streamed."""
     key, _ = _keys(self.experiment)
-    return resident_batches.make_batches(
-      self.dataset.train,
+    return self.dataset.train.batches(
       normalisation,
       key,
       batch_size=self.experiment.recipe.batch_size,

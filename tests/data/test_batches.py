@@ -23,8 +23,7 @@ def arrays():
 
 
 def stream(arrays, seed=0, *, batch_size=4, padding=2, flip=True):
-  return resident_batches.make_batches(
-    arrays,
+  return arrays.batches(
     Normalisation(MEAN, STD),
     jax.random.key(seed),
     batch_size=batch_size,

@@ -47,7 +47,7 @@ def test_the_test_split_is_the_end_of_the_file(directory, digits):
 
 def test_statistics_are_computed_from_the_train_split(digits):
   assert digits.spec.normalisation == statistics.normalisation(
-    statistics.levels(digits.train.images)
+    statistics.histogram(digits.train.images)
   )
 
 

@@ -1,4 +1,4 @@
-"""What is computed from every example."""
+"""Statistics of all examples."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 def test_statistics_are_those_of_numpy(shape):
   images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
   images[..., 0] //= 2
-  normalisation = statistics.normalisation(statistics.levels(images))
+  normalisation = statistics.normalisation(statistics.histogram(images))
   mean, std = normalisation.mean, normalisation.std
   np.testing.assert_allclose(mean, (images / 255).mean((0, 1, 2)), rtol=1e-12)
   np.testing.assert_allclose(std, (images / 255).std((0, 1, 2)), rtol=1e-12)
@@ -20,7 +20,7 @@ def test_statistics_are_those_of_numpy(shape):
 def test_a_channel_that_is_the_same_everywhere_is_divided_by_one():
   images = np.full((2, 3, 3, 2), 51, np.uint8)
   images[0, ..., 1] = 0
-  normalisation = statistics.normalisation(statistics.levels(images))
+  normalisation = statistics.normalisation(statistics.histogram(images))
   mean, std = normalisation.mean, normalisation.std
   np.testing.assert_allclose((mean, std), [(0.2, 0.1), (1, 0.1)])
 

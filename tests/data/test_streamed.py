@@ -1,4 +1,4 @@
-"""Splits that stay on disk give what the same splits in memory give, to the bit."""
+"""Splits on disk give results bit-identical to those of the same splits in memory."""
 
 import dataclasses
 import os
@@ -14,8 +14,9 @@ from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
-from pidkd_jax.data.pipeline import resident_batches, resident_split, streamed
-from pidkd_jax.data.pipeline.streamed import Records
+from pidkd_jax.data.pipeline.example_reader import ExampleReader
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
+from pidkd_jax.data.pipeline.streamed_split import StreamedSplit
 from pidkd_jax.evaluation import inference
 from tests.data import archives
 from tests.plain import Plain
@@ -30,9 +31,9 @@ def home(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def caches(home, monkeypatch):
-  """The folder of surveys."""
+  """The folder of kept statistics."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(home / 'caches'))
-  return home / 'caches' / 'pidkd_jax' / 'surveys'
+  return home / 'caches' / 'pidkd_jax' / 'statistics'
 
 
 def folder(home):
@@ -90,8 +91,8 @@ def assert_equal(ours, theirs):
 @pytest.mark.parametrize('name', ARCHIVES)
 def test_all_is_known_that_is_known_in_memory(load, name):
   held, on_disk = load(name, None), load(name, 0)
-  assert isinstance(held.train, resident_split.ResidentSplit)
-  assert isinstance(on_disk.train, streamed.StreamedSplit)
+  assert isinstance(held.train, ResidentSplit)
+  assert isinstance(on_disk.train, StreamedSplit)
   for field in dataclasses.fields(held.spec):
     ours, theirs = (getattr(dataset.spec, field.name) for dataset in (on_disk, held))
     if field.name == 'normalisation':
@@ -106,25 +107,25 @@ def test_all_is_known_that_is_known_in_memory(load, name):
 
 def test_a_dataset_is_streamed_by_the_bytes_of_its_images(load):
   size = (23 + 9) * 32 * 32 * 3
-  assert isinstance(load('cifar100', size).train, resident_split.ResidentSplit)
-  assert isinstance(load('cifar100', size - 1).train, streamed.StreamedSplit)
+  assert isinstance(load('cifar100', size).train, ResidentSplit)
+  assert isinstance(load('cifar100', size - 1).train, StreamedSplit)
 
 
 @pytest.fixture
-def looked(both, monkeypatch):
-  """The splits that a survey has gone through."""
-  found = []
-  monkeypatch.setattr(Records, 'check', lambda records: found.append(records.split.split))
-  return found
+def passes(both, monkeypatch):
+  """The splits that were read for their statistics, in order."""
+  splits = []
+  monkeypatch.setattr(ExampleReader, 'check', lambda reader: splits.append(reader.split.split))
+  return splits
 
 
-def test_all_is_looked_through_once(load, looked, caches):
-  for survey in caches.glob('*'):
-    survey.unlink()
+def test_statistics_take_one_pass(load, passes, caches):
+  for entry in caches.glob('*'):
+    entry.unlink()
   first = load('cifar100', 0)
-  assert looked == ['train', 'test']
+  assert passes == ['train', 'test']
   again = load('cifar100', 0)
-  assert looked == ['train', 'test']
+  assert passes == ['train', 'test']
   assert (
     again.spec.fingerprint == first.spec.fingerprint
     and again.spec.normalisation.mean == first.spec.normalisation.mean
@@ -132,31 +133,31 @@ def test_all_is_looked_through_once(load, looked, caches):
   np.testing.assert_array_equal(again.test.labels, first.test.labels)
 
 
-def test_an_altered_file_is_looked_through_again_whatever_its_times_say(load, looked, both):
-  path = pathlib.Path(both[1].train.records.split.files[0].filename)
+def test_an_altered_file_is_read_again_even_if_its_times_are_restored(load, passes, both):
+  path = pathlib.Path(both[1].train.reader.split.files[0].filename)
   before = path.stat()
   load('cifar100', 0)
-  assert looked == []
+  assert passes == []
   path.write_bytes(path.read_bytes())
   os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
   assert path.stat().st_mtime_ns == before.st_mtime_ns
   load('cifar100', 0)
-  assert looked == ['train', 'test']
+  assert passes == ['train', 'test']
 
 
 @pytest.mark.parametrize('content', [b'', b'PK no archive', None])
-def test_a_damaged_survey_is_made_anew(load, looked, caches, both, content):
-  for survey in caches.iterdir():
-    survey.write_bytes(survey.read_bytes()[:-30] if content is None else content)
+def test_a_damaged_cache_entry_is_computed_again(load, passes, caches, both, content):
+  for entry in caches.iterdir():
+    entry.write_bytes(entry.read_bytes()[:-30] if content is None else content)
   assert load('cifar100', 0).spec.fingerprint == both[0].spec.fingerprint
-  assert looked == ['train', 'test']
+  assert passes == ['train', 'test']
 
 
-def test_without_a_place_for_it_the_survey_is_not_kept(load, both, home, monkeypatch, caplog):
+def test_statistics_are_computed_without_a_cache_folder(load, both, home, monkeypatch, caplog):
   (home / 'file').write_text('')
   monkeypatch.setenv('XDG_CACHE_HOME', str(home / 'file'))
   assert load('cifar100', 0).spec.fingerprint == both[0].spec.fingerprint
-  assert 'cannot be kept' in caplog.text
+  assert 'cannot be written' in caplog.text
 
 
 # --- batches and evaluation
@@ -164,8 +165,8 @@ def test_without_a_place_for_it_the_survey_is_not_kept(load, both, home, monkeyp
 
 def stream(examples, batch_size=4):
   key = jax.random.key(7)
-  return resident_batches.make_batches(
-    examples, Normalisation(MEAN, STD), key, batch_size=batch_size, padding=2, flip=True
+  return examples.batches(
+    Normalisation(MEAN, STD), key, batch_size=batch_size, padding=2, flip=True
   )
 
 
@@ -197,7 +198,7 @@ def test_any_step_comes_after_any_other(both, steps):
 
 def test_a_part_that_is_held_out_stays_on_disk(both):
   (rest, held), (ours_rest, ours_held) = (dataset.hold_out(0.3, 0) for dataset in both)
-  assert isinstance(ours_held, streamed.StreamedSplit)
+  assert isinstance(ours_held, StreamedSplit)
   np.testing.assert_array_equal(ours_rest.spec.labels, rest.spec.labels)
   assert_equal(pixels(ours_held), pixels(held))
   assert_equal(pixels(ours_held.take(np.array([2, 0]))), pixels(held.take(np.array([2, 0]))))
@@ -208,7 +209,7 @@ def test_an_evaluation_gives_the_same_to_the_last_digit(both):
   model = Plain(num_classes=4)
   network = Network(model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))), model)
   ours, theirs = (
-    inference.logits(network, inference.eval_split(dataset.test, Normalisation(MEAN, STD)))
+    inference.logits(network, inference.eval_batches(dataset.test, Normalisation(MEAN, STD)))
     for dataset in both[::-1]
   )
   assert ours.shape == (9, 4) and ours.std() > 0

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
@@ -14,8 +13,7 @@ from pidkd_jax.training.recipe import OptimizerHparams
 def test_scan_is_the_same_mathematics_as_single_steps(assemble, dataset):
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (dataset.num_examples, *dataset.image_shape), np.uint8)
-  stream = resident_batches.make_batches(
-    ResidentSplit(images, dataset.labels),
+  stream = ResidentSplit(images, dataset.labels).batches(
     dataset.normalisation,
     jax.random.key(1),
     batch_size=4,

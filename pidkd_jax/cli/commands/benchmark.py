@@ -25,7 +25,6 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
-from pidkd_jax.data.pipeline import resident_batches
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import workdir
 from pidkd_jax.models import norm_fusion
@@ -116,7 +115,7 @@ def _measure(caches):
 
   name = cohort.names[0]
   network = cohort.network(name, states['training step'][name].variables)
-  split = inference.eval_split(examples, Normalisation((0.5,) * 3, (0.25,) * 3))
+  split = inference.eval_batches(examples, Normalisation((0.5,) * 3, (0.25,) * 3))
   count = FLAGS.steps * FLAGS.batch_size
   rows = [(title, count, seconds) for title, seconds in training.items()]
   if cohort.teacher is not None:
@@ -172,8 +171,7 @@ def _cohort(trials):
     optimizer=Optimizer.from_recipe(recipe, examples),
     key=jax.random.key(0),
   )
-  stream = resident_batches.make_batches(
-    data.train,
+  stream = data.train.batches(
     spec.normalisation,
     jax.random.key(2),
     batch_size=FLAGS.batch_size,

@@ -1,1 +1,1 @@
-"""From a prepared split to training batches: schedule, augmentation, memory or disk."""
+"""From images to training batches: schedule, augmentation, splits in memory and on disk."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 
 def crop(key: jax.Array, images: jax.Array, padding: int) -> jax.Array:
-  """Pads with zeros (black) and cuts each image at a random place to its size again.
+  """Pad images with zeros (black) and crop each at a random place to its original size.
 
   Args:
     key: PRNG key.
@@ -16,15 +16,23 @@ def crop(key: jax.Array, images: jax.Array, padding: int) -> jax.Array:
     uint8 [B, H, W, C].
   """
   padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-  corner = jax.random.randint(key, (len(images), 2), 0, 2 * padding + 1)
+  corners = jax.random.randint(key, (len(images), 2), 0, 2 * padding + 1)
 
-  def cut(image, corner):
+  def window(image, corner):
     return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), images.shape[1:])
 
-  return jax.vmap(cut)(padded, corner)
+  return jax.vmap(window)(padded, corners)
 
 
 def flip(key: jax.Array, images: jax.Array) -> jax.Array:
-  """Mirrors half of the images left to right: [B, H, W, C] -> the same."""
+  """Mirror each image left to right with probability 1/2.
+
+  Args:
+    key: PRNG key.
+    images: [B, H, W, C].
+
+  Returns:
+    [B, H, W, C], of the same type.
+  """
   mirrored = jax.random.bernoulli(key, shape=(len(images), 1, 1, 1))
   return jnp.where(mirrored, images[:, :, ::-1], images)

@@ -1,4 +1,4 @@
-"""A split in memory."""
+"""A split whose images are in memory."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -8,14 +8,20 @@ import numpy as np
 
 from pidkd_jax.data.pipeline.resident_batches import ResidentBatches
 from pidkd_jax.data.pipeline.schedule import Schedule
-from pidkd_jax.data.tfds.prepared import DAMAGE, Prepared
+from pidkd_jax.data.pipeline.split import Split
+from pidkd_jax.data.tfds.prepared_split import DAMAGE, PreparedSplit
 from pidkd_jax.data.tfds.records import READERS
 from pidkd_jax.parallel import devices
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ResidentSplit:
-  """A split in memory (`examples.Examples`): images uint8 [N, H, W, C] and labels int32 [N]."""
+class ResidentSplit(Split):
+  """A split in memory.
+
+  Attributes:
+    images: uint8 [N, H, W, C].
+    labels: int32 [N].
+  """
 
   images: np.ndarray
   labels: np.ndarray
@@ -24,14 +30,11 @@ class ResidentSplit:
   def image_shape(self) -> tuple[int, int, int]:
     return self.images.shape[1:]
 
-  def __len__(self) -> int:
-    return len(self.labels)
-
   def take(self, index: np.ndarray) -> 'ResidentSplit':
     return ResidentSplit(self.images[index], self.labels[index])
 
   def blocks(self, size: int) -> Iterable[jax.Array]:
-    """Put onto the devices once, all of them."""
+    # One transfer for all blocks.
     images = np.pad(self.images, ((0, -len(self) % size), (0, 0), (0, 0), (0, 0)))
     return devices.put_replicated(images.reshape(-1, size, *self.image_shape))
 
@@ -39,16 +42,16 @@ class ResidentSplit:
     del batch_size  # All images are held.
     return self.images.nbytes
 
-  def batches(self, schedule: Schedule) -> ResidentBatches:
+  def scheduled(self, schedule: Schedule) -> ResidentBatches:
     return ResidentBatches(schedule, devices.put_replicated(self.images))
 
 
-def read_split(split: Prepared) -> ResidentSplit:
-  """Reads a whole split of a prepared dataset, in the order of the files.
+def read_split(split: PreparedSplit) -> ResidentSplit:
+  """Read a prepared split into memory, in the order of its files.
 
   Raises:
-    UserError: if a file is missing or damaged, or holds other than the number of examples that
-      the dataset's info declares.
+    UserError: a file is missing or damaged, or its number of records is not the one that the
+      dataset's info declares.
   """
   images = np.empty((len(split), *split.image_shape), np.uint8)
   labels = np.empty(len(split), np.int32)
@@ -59,10 +62,10 @@ def read_split(split: Prepared) -> ResidentSplit:
       for record in READERS[split.builder.info.file_format](file.filename):
         if row == end:
           raise ValueError('it holds more records than its info declares')
-        images[row], labels[row] = split.decoded(split.deserialized(record))
+        images[row], labels[row] = split.decode(split.deserialize(record))
         row += 1
       if row < end:
         raise ValueError(f'{end - row} of its {file.examples_in_shard} records are missing')
     except DAMAGE as error:
-      raise split.damaged(file.filename, error) from error
+      raise split.damage_error(file.filename, error) from error
   return ResidentSplit(images, labels)

@@ -1,4 +1,4 @@
-"""Which examples a step trains on and how they are augmented: a pure function of (seed, step)."""
+"""The examples and the augmentation of every training step, as a pure function of (seed, step)."""
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,18 @@ def batch_shapes(batch_size: int, image_shape: tuple[int, int, int], dtype: jnp.
 
 @struct.dataclass
 class Schedule:
-  """All that makes batches of a training split but its images.
+  """All that determines the batches of a training split, except its images.
 
   Attributes:
     labels: int32 [N].
     normalisation: float32 arrays on the devices.
     key: PRNG key of order, crops and flips.
     image_shape: (H, W, C).
-    batch_size: B; what an epoch's last batch lacks is dropped with it (each epoch has another
-      order, so no example is lost for good).
-    padding: pixels of zero padding for the random crop; 0 for none.
+    batch_size: B. An epoch drops the examples that do not fill a batch. Its order differs from
+      every other epoch's, so no example is lost for good.
+    padding: pixels of zero padding for the random crop; 0 for no crop.
     flip: whether images are mirrored at random.
-    dtype: of the batches' images.
+    dtype: the type of the batches' images.
   """
 
   labels: jax.Array
@@ -43,6 +43,7 @@ class Schedule:
 
   @property
   def steps_per_epoch(self) -> int:
+    """The full batches in an epoch."""
     return len(self.labels) // self.batch_size
 
   @property
@@ -52,17 +53,23 @@ class Schedule:
 
   @jax.jit
   def order(self, epoch: jax.Array) -> jax.Array:
-    """The epoch's order of the examples, int32 [N]."""
+    """Return the epoch's order of the examples, int32 [N]."""
     return devices.replicate(jax.random.permutation(self._key(0, epoch), len(self.labels)))
 
   def index(self, order: jax.Array, step: jax.Array) -> jax.Array:
-    """The examples of a step in the order of its epoch, int32 [B]."""
+    """Return the positions of a step's examples in the split, int32 [B]."""
     first = step % self.steps_per_epoch * self.batch_size
     return jax.lax.dynamic_slice(order, (first,), (self.batch_size,))
 
   @jax.jit
   def finish(self, images: jax.Array, order: jax.Array, step: jax.Array) -> Batch:
-    """A step's batch from its images as they are stored, uint8 [B, H, W, C]."""
+    """Make a step's batch from its stored images.
+
+    Args:
+      images: uint8 [B, H, W, C], the images at `index(order, step)`.
+      order: int32 [N], the epoch's order.
+      step: int32 scalar.
+    """
     index = self.index(order, step)
     crop_key, flip_key = jax.random.split(self._key(1, step))
     if self.padding:
@@ -73,4 +80,5 @@ class Schedule:
     return devices.shard_batch(Batch(image.astype(self.dtype), self.labels[index], index))
 
   def _key(self, purpose: int, count: jax.Array) -> jax.Array:
+    """Return the key of an epoch's order (purpose 0) or of a step's augmentation (1)."""
     return jax.random.fold_in(jax.random.fold_in(self.key, purpose), count)

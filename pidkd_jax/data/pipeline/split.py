@@ -1,89 +1,103 @@
-"""What a split and its batches offer, wherever the images lie."""
+"""The contract of a split."""
 
 import abc
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pidkd_jax.core.types import Batch
+from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import Schedule
+from pidkd_jax.nn.precision import FLOAT32
+from pidkd_jax.parallel import devices
 
 
-class Batches(abc.ABC):
-  """The batches of a training.
+class Split(abc.ABC):
+  """A split of a dataset: labels in memory, images in memory or on disk.
+
+  A split is immutable, and its labels and images have one order. Training reads it through
+  `batches`, evaluation through `blocks`.
 
   Attributes:
-    schedule: all that makes them but the images.
-    traceable: whether `batch` can be part of a larger program, so that one compiled call can run
-      several steps.
+    labels: int32 [N], the class of each image.
   """
-
-  schedule: Schedule
-  traceable: bool
-
-  @property
-  def steps_per_epoch(self) -> int:
-    return self.schedule.steps_per_epoch
-
-  @property
-  def batch_size(self) -> int:
-    return self.schedule.batch_size
-
-  @property
-  def dtype(self) -> jnp.dtype:
-    return self.schedule.dtype
-
-  @property
-  def shapes(self) -> Batch:
-    """A batch as shapes."""
-    return self.schedule.shapes
-
-  def order(self, epoch: jax.Array) -> jax.Array:
-    """The epoch's order of the examples, int32 [N]."""
-    return self.schedule.order(epoch)
-
-  @abc.abstractmethod
-  def batch(self, order: jax.Array, step: jax.Array) -> Batch:
-    """The batch of a step, counted from the beginning of the training.
-
-    Args:
-      order: of the epoch that the step lies in.
-      step: int32 scalar.
-
-    Raises:
-      UserError: it is read from files, and they are damaged.
-    """
-
-  @abc.abstractmethod
-  def programs(self) -> Iterator[jax.stages.Lowered]:
-    """What makes orders and batches."""
-
-
-class Split(Protocol):
-  """A split: its labels, int32 [N], in memory and its images, uint8 [H, W, C], somewhere."""
 
   labels: np.ndarray
 
   @property
-  def image_shape(self) -> tuple[int, int, int]: ...
+  @abc.abstractmethod
+  def image_shape(self) -> tuple[int, int, int]:
+    """(H, W, C); every image is uint8 of this shape."""
 
-  def __len__(self) -> int: ...
+  def __len__(self) -> int:
+    return len(self.labels)
 
-  def take(self, index: np.ndarray) -> 'Split':
-    """Some of them, by their places or by a mask [N]."""
+  @abc.abstractmethod
+  def take(self, index: np.ndarray) -> Self:
+    """Return a part of the split.
 
-  def blocks(self, size: int) -> Iterable[jax.Array]:
-    """All images in order on the devices, uint8 [size, H, W, C] each; zeros fill the last one up.
-
-    Raises:
-      UserError: by its iterators, as `Batches.batch`.
+    Args:
+      index: positions int [M], or a mask bool [N].
     """
 
-  def held_bytes(self, batch_size: int) -> int:
-    """Return the bytes of images that a training with such batches holds at once."""
+  @abc.abstractmethod
+  def blocks(self, size: int) -> Iterable[jax.Array]:
+    """Return all images in order on the devices, in blocks uint8 [size, H, W, C].
 
-  def batches(self, schedule: Schedule) -> Batches:
-    """What a training on them sees."""
+    Zeros fill the last block up. Each iteration goes through the whole split.
+
+    Raises:
+      UserError: while iterating, the images are read from files and a file is damaged.
+    """
+
+  @abc.abstractmethod
+  def held_bytes(self, batch_size: int) -> int:
+    """Return the bytes of images that a training with this batch size holds at once."""
+
+  @abc.abstractmethod
+  def scheduled(self, schedule: Schedule) -> Batches:
+    """Return the training batches of a schedule made for this split."""
+
+  def batches(
+    self,
+    normalisation: Normalisation,
+    key: jax.Array,
+    *,
+    batch_size: int,
+    padding: int,
+    flip: bool,
+    dtype: jnp.dtype = FLOAT32.dtype,
+  ) -> Batches:
+    """Return training batches: shuffled, cropped, mirrored and normalised.
+
+    Args:
+      normalisation: per-channel statistics of the pixels.
+      key: PRNG key of order, crops and flips.
+      batch_size: B.
+      padding: pixels of zero padding for the random crop; 0 for no crop.
+      flip: whether images are mirrored at random.
+      dtype: the type of the batches' images.
+
+    Example:
+      >>> from pidkd_jax.data import noise
+      >>> data = noise.dataset(size=64, image_size=8, num_classes=10)
+      >>> key, normalisation = jax.random.key(0), data.spec.normalisation
+      >>> batches = data.train.batches(normalisation, key, batch_size=16, padding=1, flip=True)
+      >>> batches.batch(batches.order(0), 0).image.shape
+      (16, 8, 8, 3)
+    """
+    return self.scheduled(
+      Schedule(
+        labels=devices.put_replicated(self.labels),
+        normalisation=devices.put_replicated(normalisation.arrays()),
+        key=devices.put_replicated(key),
+        image_shape=tuple(self.image_shape),
+        batch_size=batch_size,
+        padding=padding,
+        flip=flip,
+        dtype=dtype,
+      )
+    )

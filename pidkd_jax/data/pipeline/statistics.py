@@ -1,4 +1,4 @@
-"""What is computed from every example of a dataset: its fingerprint and its pixels' statistics."""
+"""Statistics of all examples: the fingerprint of a dataset, and the normalisation of its pixels."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,11 +8,12 @@ import numpy as np
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
+# Images counted at once, to bound the memory.
 _BLOCK = 1024
 
 
-class Levels:
-  """How often each of the 256 levels occurs in each channel.
+class Histogram:
+  """Counts the pixels of each channel at each of the 256 levels.
 
   Attributes:
     counts: int64 [C, 256].
@@ -22,16 +23,33 @@ class Levels:
     self.counts = np.zeros((channels, 256), np.int64)
 
   def add(self, images: np.ndarray) -> None:
-    """Counts uint8 [B, H, W, C]."""
+    """Count the pixels of images, uint8 [B, H, W, C]."""
     for channel, counts in enumerate(self.counts):
       counts += np.bincount(images[..., channel].ravel(), minlength=256)
 
 
-def normalisation(counts: np.ndarray) -> Normalisation:
-  """Per-channel mean and standard deviation of pixels scaled to [0, 1], from `Levels.counts`.
+def histogram(images: np.ndarray) -> np.ndarray:
+  """Return `Histogram.counts` of images in memory, uint8 [N, H, W, C]."""
+  result = Histogram(images.shape[-1])
+  for start in range(0, len(images), _BLOCK):
+    result.add(images[start : start + _BLOCK])
+  return result.counts
 
-  Exact, and a float copy of Tiny-ImageNet would take 5 GB. The deviation of a channel that is the
-  same everywhere is given as 1, to divide by.
+
+def normalisation(counts: np.ndarray) -> Normalisation:
+  """Return the mean and standard deviation of each channel's pixels, scaled to [0, 1].
+
+  The result is exact. A histogram also saves a float copy of the images (5 GB for Tiny-ImageNet).
+  Where all pixels of a channel are equal, its deviation is given as 1, because images are divided
+  by it.
+
+  Args:
+    counts: int64 [C, 256], a histogram.
+
+  Example:
+    >>> statistics = normalisation(histogram(np.uint8([[[[0], [255]]]])))
+    >>> statistics.mean, statistics.std
+    ((0.5,), (0.5,))
   """
   share = counts / counts.sum(axis=1, keepdims=True)
   levels = np.arange(256) / 255
@@ -41,33 +59,32 @@ def normalisation(counts: np.ndarray) -> Normalisation:
 
 
 class Fingerprint:
-  """SHA-256 over arrays that come in parts, with their types and shapes."""
+  """SHA-256 over arrays with their types and shapes; an array may come in parts."""
 
   def __init__(self):
     self._digest = hashlib.sha256()
 
   def add(self, dtype: np.dtype, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
-    """Adds one array, as its parts in order."""
+    """Add one array.
+
+    Args:
+      dtype: the array's type.
+      shape: the array's shape.
+      parts: the array in parts along its first axis, in order.
+    """
     self._digest.update(f'{np.dtype(dtype).str}{tuple(shape)}'.encode())
     for part in parts:
       self._digest.update(np.ascontiguousarray(part).data)
 
   def hexdigest(self) -> str:
+    """Return the SHA-256 in hexadecimal digits."""
     return self._digest.hexdigest()
 
 
-def levels(images: np.ndarray) -> np.ndarray:
-  """`Levels.counts` of images in memory, uint8 [N, H, W, C]."""
-  found = Levels(images.shape[-1])
-  for start in range(0, len(images), _BLOCK):
-    found.add(images[start : start + _BLOCK])
-  return found.counts
-
-
 def fingerprint(*splits: ResidentSplit) -> str:
-  """SHA-256 (hex) over the images and labels of splits in memory."""
-  found = Fingerprint()
+  """Return the SHA-256 (hex) over the images and labels of splits in memory."""
+  result = Fingerprint()
   for split in splits:
     for array in (split.images, split.labels):
-      found.add(array.dtype, array.shape, [array])
-  return found.hexdigest()
+      result.add(array.dtype, array.shape, [array])
+  return result.hexdigest()

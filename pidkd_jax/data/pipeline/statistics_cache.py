@@ -1,9 +1,9 @@
-"""What has to be known of every example before a dataset is streamed, found out once.
+"""The statistics of a dataset on disk, computed once and kept in the user's cache folder.
 
-It takes a pass over all records, in which each is decoded and let go. The result lies in the user's
-cache folder, under what the files of the prepared dataset were then: their names, sizes and times
-of last change. The kernel sets the time of a change (ctime) itself, so a file that was altered is
-surveyed anew even where its size and modification time are as before.
+Computing them takes one pass that decodes every record. The key of a cache entry is made of the
+prepared files' names, sizes, modification times and change times (ctime), and of Pillow's version.
+Only the kernel sets ctime, and every write sets it. So an altered file is read again even if its
+size and modification time are as before.
 """
 
 import contextlib
@@ -20,127 +20,140 @@ import PIL
 
 from pidkd_jax.core import npz, runtime
 from pidkd_jax.data.pipeline import statistics
-from pidkd_jax.data.pipeline.streamed import Records
-from pidkd_jax.data.tfds.prepared import Prepared
+from pidkd_jax.data.pipeline.example_reader import ExampleReader
 
 logger = logging.getLogger(__name__)
 
+# Images decoded at once.
 _BLOCK = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DatasetStatistics:
-  """What it found; the figures are those of `facts` for the same examples in memory.
+  """The statistics of both splits, equal to those of the same examples in memory.
 
   Attributes:
-    train: int32 [N], the labels of the training split.
-    test: likewise of the test split.
-    levels: int64 [C, 256], as `facts.Levels` counts the training split.
-    fingerprint: of both splits.
+    train_labels: int32 [N], the labels of the training split.
+    test_labels: int32 [M], the labels of the test split.
+    histogram: int64 [C, 256], `statistics.Histogram.counts` of the training split.
+    fingerprint: SHA-256 (hex) of both splits, as `statistics.fingerprint` computes it.
   """
 
-  train: np.ndarray
-  test: np.ndarray
-  levels: np.ndarray
+  train_labels: np.ndarray
+  test_labels: np.ndarray
+  histogram: np.ndarray
   fingerprint: str
 
 
-def dataset_statistics(train: Records, test: Records) -> DatasetStatistics:
-  """Recalls what an earlier survey of the same files found, or makes one.
+def dataset_statistics(train: ExampleReader, test: ExampleReader) -> DatasetStatistics:
+  """Return the statistics of a prepared dataset, from the cache or by one pass over its files.
 
   Raises:
     UserError: a file is missing or damaged.
   """
   folder = pathlib.Path(train.split.builder.data_dir)
-  place = runtime.cache_folder() / 'surveys' / f'{_hash(str(folder.resolve()))}.npz'
-  state = _state(folder)
-  found = _recalled(place, state, train.split, test.split)
-  if found is None:
-    logger.info('%s: all images are looked through once', folder)
-    found = _made(train, test)
-    # What was altered meanwhile is not what was seen.
-    if _state(folder) == state:
-      _keep(place, state, found)
-  return found
+  entry = runtime.cache_folder() / 'statistics' / f'{_sha256(str(folder.resolve()))}.npz'
+  key = _key(folder)
+  result = _load(entry, key, len(train.split), len(test.split))
+  if result is None:
+    logger.info('%s: reading all images once for their statistics', folder)
+    result = _compute(train, test)
+    # A file may have been altered during the pass.
+    if _key(folder) == key:
+      _save(entry, key, result)
+  return result
 
 
-def _made(train: Records, test: Records) -> DatasetStatistics:
-  levels, fingerprint = statistics.Levels(train.split.image_shape[-1]), statistics.Fingerprint()
-  of_train = _seen(train, fingerprint, levels.add)
-  of_test = _seen(test, fingerprint, lambda images: None)
-  return DatasetStatistics(of_train, of_test, levels.counts, fingerprint.hexdigest())
+def _compute(train: ExampleReader, test: ExampleReader) -> DatasetStatistics:
+  histogram = statistics.Histogram(train.split.image_shape[-1])
+  fingerprint = statistics.Fingerprint()
+  train_labels = _read_all(train, fingerprint, histogram.add)
+  test_labels = _read_all(test, fingerprint, lambda images: None)
+  return DatasetStatistics(train_labels, test_labels, histogram.counts, fingerprint.hexdigest())
 
 
-def _seen(
-  records: Records, fingerprint: statistics.Fingerprint, look: Callable[[np.ndarray], None]
+def _read_all(
+  reader: ExampleReader,
+  fingerprint: statistics.Fingerprint,
+  observe: Callable[[np.ndarray], None],
 ) -> np.ndarray:
-  """Adds a split to the fingerprint, has its images looked at, and returns its labels."""
-  records.check()
-  count = len(records.split)
+  """Add a split to the fingerprint, show its images to `observe` and return its labels."""
+  reader.check()
+  count = len(reader.split)
   labels = np.empty(count, np.int32)
 
   def images() -> Iterator[np.ndarray]:
     blocks = np.split(np.arange(count), range(_BLOCK, count, _BLOCK))
-    for block, (images, found) in zip(blocks, records.stream(blocks), strict=True):
-      labels[block] = found
-      look(images)
+    for block, (images, block_labels) in zip(blocks, reader.stream(blocks), strict=True):
+      labels[block] = block_labels
+      observe(images)
       yield images
 
-  fingerprint.add(np.uint8, (count, *records.split.image_shape), images())
+  fingerprint.add(np.dtype(np.uint8), (count, *reader.split.image_shape), images())
   fingerprint.add(labels.dtype, labels.shape, [labels])
   return labels
 
 
-def _state(folder: pathlib.Path) -> str:
-  """A digest of what the prepared files are, and of what decodes them."""
+def _key(folder: pathlib.Path) -> str:
+  """Return a digest of the prepared files' metadata and of the decoder's version."""
   files = [
     (path.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     for path in sorted(folder.iterdir())
     for stat in [path.stat()]
   ]
-  return _hash(json.dumps([PIL.__version__, files]))
+  return _sha256(json.dumps([PIL.__version__, files]))
 
 
-def _hash(text: str) -> str:
+def _sha256(text: str) -> str:
   return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _keep(place: pathlib.Path, state: str, found: DatasetStatistics) -> None:
-  part = place.with_suffix(f'.{os.getpid()}.partial')
+def _save(entry: pathlib.Path, key: str, result: DatasetStatistics) -> None:
+  """Write a cache entry atomically; a warning says so if it cannot be written."""
+  partial = entry.with_suffix(f'.{os.getpid()}.partial')
   try:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with part.open('wb') as file:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open('wb') as file:
       np.savez(
         file,
-        state=_bytes(state),
-        train=found.train,
-        test=found.test,
-        levels=found.levels,
-        fingerprint=_bytes(found.fingerprint),
+        key=_bytes(key),
+        train_labels=result.train_labels,
+        test_labels=result.test_labels,
+        histogram=result.histogram,
+        fingerprint=_bytes(result.fingerprint),
       )
-    part.replace(place)
+    partial.replace(entry)
   except OSError as error:
     with contextlib.suppress(OSError):
-      part.unlink()
-    logger.warning('%s cannot be kept (%s): the next start looks through all again', place, error)
+      partial.unlink()
+    logger.warning('%s cannot be written (%s); the next start reads all images again', entry, error)
+
+
+def _load(entry: pathlib.Path, key: str, train: int, test: int) -> DatasetStatistics | None:
+  """Read a cache entry; return None if it is missing, damaged or of other files.
+
+  Args:
+    entry: the file.
+    key: the key that it must have.
+    train: N, the examples of the training split.
+    test: M, the examples of the test split.
+  """
+  try:
+    arrays = npz.read(entry)
+    result = DatasetStatistics(
+      arrays['train_labels'],
+      arrays['test_labels'],
+      arrays['histogram'],
+      arrays['fingerprint'].tobytes().hex(),
+    )
+    valid = arrays['key'].tobytes().hex() == key and all(
+      labels.shape == (count,) and labels.dtype == np.int32
+      for labels, count in ((result.train_labels, train), (result.test_labels, test))
+    )
+  except (ValueError, KeyError):
+    return None
+  return result if valid else None
 
 
 def _bytes(digest: str) -> np.ndarray:
   return np.frombuffer(bytes.fromhex(digest), np.uint8)
-
-
-def _recalled(
-  place: pathlib.Path, state: str, train: Prepared, test: Prepared
-) -> DatasetStatistics | None:
-  try:
-    kept = npz.read(place)
-    found = DatasetStatistics(
-      kept['train'], kept['test'], kept['levels'], kept['fingerprint'].tobytes().hex()
-    )
-    fits = kept['state'].tobytes().hex() == state and all(
-      labels.shape == (len(split),) and labels.dtype == np.int32
-      for labels, split in ((found.train, train), (found.test, test))
-    )
-  except (ValueError, KeyError):  # Not there, or damaged.
-    return None
-  return found if fits else None

@@ -13,9 +13,10 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources import archive
 from pidkd_jax.data.sources.source import Source
 
-# A record is the coarse label, the fine label, then the red, the green and the blue plane.
+# A record is the coarse label, the fine label, and the red, the green and the blue plane.
 _RECORD = 2 + 3 * 32 * 32
-# The members that are read, and the bytes that each may have: five times CIFAR-100's train split.
+# The members that are read, each with the bytes that it may have. A split may be five times
+# CIFAR-100's training split.
 _LIMITS = {
   'cifar-100-binary/train.bin': 250_000 * _RECORD,
   'cifar-100-binary/test.bin': 250_000 * _RECORD,
@@ -25,10 +26,10 @@ _LIMITS = {
 
 
 class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
-  """TFDS's own cifar100, which needs TensorFlow only to prepare, prepared without it.
+  """TFDS's own cifar100, prepared without TensorFlow.
 
   Name, version, features, keys and ids are the official ones, so the prepared files are
-  interchangeable. The classes are those that the archive names.
+  interchangeable. The archive names the classes.
   """
 
   url_infos = {
@@ -47,7 +48,7 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
       features=tfds.features.FeaturesDict(
         {
           **official.features,
-          # Their names, and so their number, come from the archive or from the prepared files.
+          # The archive or the prepared files name the classes.
           'label': tfds.features.ClassLabel(),
           'coarse_label': tfds.features.ClassLabel(),
         }
@@ -70,18 +71,18 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
     }
 
   def _records(self, path, split, members):
-    """A split's records, checked: uint8 [N, 3074]."""
+    """Return a split's records, checked: uint8 [N, 3074]."""
     member = f'cifar-100-binary/{split}.bin'
     data = np.frombuffer(members[member], np.uint8)
     if not len(data) or len(data) % _RECORD:
-      raise archive.broken(
+      raise archive.unusable(
         path, f'{member} has {len(data):,} bytes, not some whole number of {_RECORD}-byte records'
       )
     records = data.reshape(-1, _RECORD)
     for column, key in enumerate(('coarse_label', 'label')):
-      highest, known = records[:, column].max(), self.info.features[key].num_classes
-      if highest >= known:
-        raise archive.broken(path, f'{member} has the {key} {highest}, but {known} are named')
+      highest, count = records[:, column].max(), self.info.features[key].num_classes
+      if highest >= count:
+        raise archive.unusable(path, f'{member} has the {key} {highest}, but {count} are named')
     return records
 
   def _generate_examples(self, split, records):
@@ -91,7 +92,7 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
         index,
         {
           'id': f'{split}_{index:05d}',
-          # A Pillow image, because TFDS encodes an array by TensorFlow.
+          # A Pillow image, because TFDS encodes arrays with TensorFlow.
           'image': Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0))),
           'label': record[1],
           'coarse_label': record[0],
@@ -100,7 +101,7 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
 
 
 def _read(path: Path) -> dict[str, bytes]:
-  """The members that are needed, in one pass: a gzip cannot be entered in the middle."""
+  """Return the bytes of the members in `_LIMITS`, in one pass, because a gzip allows no seeking."""
   members = {}
   with archive.reading(path), tarfile.open(path, 'r:gz') as tar:
     for info in tar:
@@ -108,11 +109,11 @@ def _read(path: Path) -> dict[str, bytes]:
       if info.isreg() and name in _LIMITS:
         archive.check_size(path, name, info.size, _LIMITS[name])
         members[name] = tar.extractfile(info).read()
-    # The checksum of a gzip stands behind the last member and is compared when it is reached.
+    # The checksum of a gzip follows the last member, and is compared only when it is reached.
     while tar.fileobj.read(2**20):
       pass
   if missing := sorted(_LIMITS.keys() - members.keys()):
-    raise archive.broken(path, f'it has no {", ".join(missing)}')
+    raise archive.unusable(path, f'it has no {", ".join(missing)}')
   return members
 
 
@@ -122,7 +123,7 @@ DATASETS = {
     origin='https://www.cs.toronto.edu/~kriz/cifar.html, the official archive',
     padding=4,
     flip=True,
-    # As the distillation literature's code has them (RepDistiller, mdistiller, SimKD).
+    # As in the code of the distillation literature (RepDistiller, mdistiller, SimKD).
     normalisation=Normalisation(
       mean=(0.5071, 0.4867, 0.4408),
       std=(0.2675, 0.2565, 0.2761),

@@ -1,6 +1,6 @@
-"""Handwritten digits: 1,797 real images of 8x8 pixels that scikit-learn carries with it.
+"""Handwritten digits: the 1,797 images of 8x8 pixels that come with scikit-learn.
 
-No download and a training in seconds: the dataset for tests and first trials.
+It needs no download and trains in seconds, so it serves tests and first trials.
 """
 
 import numpy as np
@@ -9,8 +9,8 @@ from PIL import Image
 
 from pidkd_jax.data.sources.source import Source
 
-# The file keeps a writer's digits together, so a split by its order divides one writer at most;
-# a shuffled one would put near-duplicates by every writer on both sides.
+# The file keeps a writer's digits together, so a split by its order divides at most one writer.
+# A shuffled split would have near-duplicates of every writer on both sides.
 NUM_TRAIN = 1297
 
 
@@ -35,12 +35,12 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     )
 
   def _split_generators(self, dl_manager):
-    # Imported here: scikit-learn takes a second, and every command imports this file.
+    # Imported here: importing scikit-learn takes a second, and every command imports this file.
     from sklearn.datasets import load_digits
 
     del dl_manager  # Nothing to download.
     digits = load_digits()
-    # The file counts ink in 0..16.
+    # The file stores ink in 0..16.
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     examples = list(zip(range(len(images)), images, digits.target, strict=True))
     return {

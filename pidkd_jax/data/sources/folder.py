@@ -1,4 +1,4 @@
-"""A user's folder of images in ImageNet's layout: which images it has, before any is decoded."""
+"""The images of a user's folder in ImageNet's layout, listed before any is decoded."""
 
 import dataclasses
 import hashlib
@@ -6,24 +6,23 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pidkd_jax.core.errors import UserError
-from pidkd_jax.data.tfds.reason import reason
+from pidkd_jax.core.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
-# What may hold the test images; the first that is there does.
+# The folders that may hold the test images, in the order of preference.
 _TEST = ('test', 'val', 'validation')
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-  """What `scan` found.
+  """The images of a folder, as `scan` lists them.
 
   Attributes:
-    root: the folder, with no link left in its path.
-    test: which of its folders is the test split.
-    images: {'train' or 'test': {class: its images, sorted}}, the classes sorted.
+    root: the folder, its path without links.
+    test: the name of the folder that holds the test split.
+    images: {'train' or 'test': {class: paths of its images}}; classes and paths are sorted.
   """
 
   root: Path
@@ -36,15 +35,15 @@ class Folder:
 
   @property
   def paths(self) -> list[Path]:
-    """Every image, those of train first."""
+    """The paths of all images; those of train come first."""
     return [path for split in self.images.values() for images in split.values() for path in images]
 
   def name(self, path: Path) -> str:
-    """An image's path within the folder."""
+    """Return an image's path within the folder."""
     return path.relative_to(self.root).as_posix()
 
   def sha256(self) -> str:
-    """SHA-256 (hex) over every image's path within the folder and its bytes.
+    """Return the SHA-256 (hex) over all images' paths within the folder and their bytes.
 
     Raises:
       UserError: a file cannot be read.
@@ -61,18 +60,18 @@ class Folder:
 
 
 def scan(root: Path) -> Folder:
-  """Finds the images of a folder: train/CLASS/IMAGE, and test (or val, or validation)/CLASS/IMAGE.
+  """List the images of a folder: train/CLASS/IMAGE and test (or val, validation)/CLASS/IMAGE.
 
-  An image is a file with one of `SUFFIXES`, in capitals or not. Whatever else lies in a split or a
-  class, hidden files among it, is passed over and its count logged.
+  An image is a file with one of `SUFFIXES`, in either case. Other entries of a split or a class,
+  such as hidden files, are skipped, and their number is logged.
 
   Args:
     root: the folder.
 
   Raises:
-    UserError: it is no such folder, has no train or no test, fewer than two classes, a class
-      without images, one in test that train lacks, a link that leads out of it, or a name that
-      cannot be kept.
+    UserError: the folder does not exist or has no train or no test. There are fewer than two
+      classes, or test has a class that train lacks. A class has no images. A link leads out of the
+      folder. A name cannot be stored.
   """
   layout = f'{root}/train/CLASS/IMAGE and {root}/test/CLASS/IMAGE'
   if not root.exists():
@@ -103,12 +102,12 @@ def scan(root: Path) -> Folder:
 
 
 class _Split:
-  """A split's folder as it was read.
+  """The classes and images of a split's folder.
 
   Attributes:
     path: the folder.
-    classes: {name: its images}, both sorted.
-    others: how many entries are neither.
+    classes: {name: paths of its images}, both sorted.
+    others: the number of entries that are neither.
   """
 
   def __init__(self, root: Path, path: Path):
@@ -118,7 +117,7 @@ class _Split:
     }
 
   def _images(self, folder: Path) -> list[Path]:
-    # TFDS keeps the names as the stripped lines of a file.
+    # TFDS stores the names as the stripped lines of a file.
     if folder.name.splitlines() != [folder.name.strip()]:
       raise UserError(f'the class {str(folder)!r} has blanks at the ends of its name; rename it')
     images = self._entries(folder, lambda path: path.suffix.lower() in SUFFIXES and path.is_file())
@@ -129,20 +128,20 @@ class _Split:
     return images
 
   def _entries(self, folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """The entries of a folder that are wanted, sorted by name; counts the others."""
+    """Return the wanted entries of a folder, sorted by name, and count the others."""
     try:
       self._check(folder)
       entries = list(folder.iterdir())
-      found = [path for path in entries if not path.name.startswith('.') and wanted(path)]
-      for path in found:
+      chosen = [path for path in entries if not path.name.startswith('.') and wanted(path)]
+      for path in chosen:
         self._check(path)
-    except (OSError, RuntimeError) as error:  # A loop of links is the one or the other.
+    except (OSError, RuntimeError) as error:  # A loop of links raises either.
       raise _unreadable(folder, error) from error
-    self.others += len(entries) - len(found)
-    return sorted(found)
+    self.others += len(entries) - len(chosen)
+    return sorted(chosen)
 
   def _check(self, path: Path) -> None:
-    """Refuses a link that leads out of the folder, and a name that is no line of text."""
+    """Raise UserError for a link that leads out of the folder, or a name that is not one line."""
     if path.is_symlink() and not path.resolve(strict=True).is_relative_to(self._root):
       raise UserError(f'{path} is a link that leads out of {self._root}; put a copy in its place')
     try:
@@ -154,4 +153,4 @@ class _Split:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-  return UserError(f'{path} cannot be read ({reason(error)}); mend or remove it')
+  return UserError(f'{path} cannot be read ({first_line(error)}); mend or remove it')

@@ -1,4 +1,4 @@
-"""A folder of the user's own images in ImageNet's layout: train/CLASS/IMAGE, test/CLASS/IMAGE."""
+"""A folder of the user's own images, in ImageNet's layout: train/CLASS/IMAGE, test/CLASS/IMAGE."""
 
 import hashlib
 import os
@@ -13,22 +13,22 @@ from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.data.tfds.preparation import own_name
 
-# Pixels; as small as the digits, the smallest images that the networks are tried on.
-_LEAST = 8
+# Pixels; the side of the smallest images that the networks are tried on.
+_LEAST_SIDE = 8
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-  """TFDS's ImageFolder in a form that is prepared once, without TensorFlow.
+  """A counterpart of TFDS's ImageFolder that is prepared once, and without TensorFlow.
 
-  An image is made RGB and upright; if a size is given, it is scaled until its shorter side has it,
-  antialiased, and the middle is kept. What is stored is a PNG of the result. The classes are the
-  folders of train, sorted; an example's id is its path within the folder.
+  An image becomes RGB and upright. If a size is given, it is scaled until its shorter side has that
+  size, antialiased, and the middle is kept. The result is stored as PNG. The classes are the
+  folders of train, sorted. The id of an example is its path within the folder.
 
   Attributes, which `bind` sets:
-    folder: where the images are.
-    shape: (H, W, 3) of what is prepared.
-    description: one line that says which folder, which split of it is test, and the size.
-    side: what the images' H and W are brought to; 0: they all have `shape`.
+    folder: the images on disk.
+    shape: (H, W, 3) of the prepared images.
+    description: one line with the folder's name, the name of its test split, and the size.
+    side: the H and W to which images are resized; 0 if they all have `shape`.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -76,51 +76,52 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
-  """The builder of one folder, under a name that stands for its images and the size.
+  """Return the builder of one folder, under a name made of its images and the size.
 
   Args:
-    path: the folder; every file in it is read, for the name.
-    image_size: side of the square images that are wanted; 0: as they are, all of one size.
-    in_memory: whether they are to be read into memory.
+    path: the folder. Every image in it is read, for the name.
+    image_size: the side of the square images to make; 0 for images that have one size already.
+    in_memory: whether the images have to fit into the machine's memory.
 
   Raises:
-    UserError: the folder is not usable (see `scan`), or the images would be smaller than 8 pixels
-      or, where they have to fit, larger than the machine's memory.
+    UserError: the folder is not usable (see `scan`), the images would be smaller than 8 pixels, or
+      they do not fit into memory.
   """
-  if image_size and image_size < _LEAST:
+  if image_size and image_size < _LEAST_SIDE:
     raise UserError(
-      f'data.image_size is {image_size}; it must be at least {_LEAST}, or 0 for images that have'
-      ' one size already'
+      f'data.image_size is {image_size}; it must be at least {_LEAST_SIDE}, or 0 for images that'
+      ' have one size already'
     )
-  found = scan(path)
-  first = found.paths[0]
+  images = scan(path)
+  first = images.paths[0]
   width, height = (image_size, image_size) if image_size else _upright(first).size
-  if min(width, height) < _LEAST:
+  if min(width, height) < _LEAST_SIDE:
     raise UserError(
-      f'{first} is {width}x{height} pixels, fewer than {_LEAST}; enlarge the images with'
+      f'{first} is {width}x{height} pixels, fewer than {_LEAST_SIDE}; enlarge the images with'
       ' --config.data.image_size, e.g. 32'
     )
-  size, memory = len(found.paths) * width * height * 3, _memory()
+  size, memory = len(images.paths) * width * height * 3, _memory()
   if in_memory and size > memory:
     raise UserError(
-      f'the {len(found.paths):,} images of {path} at {width}x{height} take {size / 1e9:.1f} GB and'
+      f'the {len(images.paths):,} images of {path} at {width}x{height} take {size / 1e9:.1f} GB and'
       f' this machine has {memory / 1e9:.1f}; give a smaller --config.data.image_size, or'
       ' --config.data.streaming=always'
     )
-  sha256 = hashlib.sha256(f'{found.sha256()} {image_size}'.encode()).hexdigest()
+  sha256 = hashlib.sha256(f'{images.sha256()} {image_size}'.encode()).hexdigest()
   scaled = f'scaled and cut to {image_size}x{image_size}' if image_size else 'not scaled'
 
   class Bound(ImageFolder, skip_registration=True):
     name = own_name('folder', path, sha256)
-    folder = found
+    folder = images
     shape = (height, width, 3)
-    description = f'{path.name}, train and {found.test}, {scaled}'
+    description = f'{path.name}, train and {images.test}, {scaled}'
     side = image_size
 
   return Bound
 
 
 def _upright(path: Path) -> Image.Image:
+  """Open an image as RGB and upright; raise UserError for a file that is no image."""
   try:
     return image_lib.upright(path)
   except ValueError as error:
@@ -128,7 +129,7 @@ def _upright(path: Path) -> Image.Image:
 
 
 def _memory() -> int:
-  """Bytes of memory that the machine has."""
+  """Return the bytes of memory that the machine has."""
   return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
 
 

@@ -1,4 +1,4 @@
-"""The record by which a file in this folder offers a dataset."""
+"""The record with which a file of this folder registers a dataset."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,19 +11,20 @@ from pidkd_jax.core.normalisation import Normalisation
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A dataset as its file describes it: who builds it and how it is trained on.
+  """A registered dataset: its builder, and how training uses its images.
 
   Attributes:
-    builder: TFDS builder whose examples have an 'image' and a 'label'. Its `url_infos` names the
-      official archive (one URL with size and SHA-256), or is None where none is needed.
+    builder: a TFDS builder whose examples have an 'image' and a 'label'. Its `url_infos` has the
+      official archive (one URL with size and SHA-256), or is None if no archive is needed.
     origin: one line that says where the data come from, for reports.
+    flip: whether training mirrors images at random.
+    padding: pixels of zero padding for the random crop in training; None for an eighth of the
+      shorter side.
     test: the split that papers report as test.
-    flip: whether training flips images at random.
-    padding: pixels of zero padding for the random crop in training; None: an eighth of the image.
-    normalisation: the published one; None to compute it from the training split.
-    bind: for images of the user's own: the builder of what lies at a path, under a name of its
-      own, brought to an image size (0: as it is); whether all of it has to fit into memory. It
-      raises UserError.
+    normalisation: the published statistics; None to compute them from the training split.
+    bind: only for images of the user's own. Takes their path, the side to which they are resized
+      (0 for none) and whether all of them have to fit into memory. Returns a builder under a name
+      of its own, or raises UserError.
   """
 
   builder: type[tfds.core.GeneratorBasedBuilder]

@@ -1,4 +1,4 @@
-"""Tiny-ImageNet, 200 classes of ImageNet at 64x64, and any archive in its layout."""
+"""Tiny-ImageNet (200 classes of ImageNet at 64x64), and any archive in its layout."""
 
 import re
 import zipfile
@@ -18,16 +18,16 @@ _ANNOTATIONS = f'{_ROOT}val/val_annotations.txt'
 _TRAIN = re.compile(rf'{_ROOT}train/(\w+)/images/([\w.-]+\.JPEG)')
 _VALIDATION = re.compile(rf'{_ROOT}val/images/([\w.-]+\.JPEG)')
 _SHAPE = (64, 64, 3)
-# Bytes that a member may have. An uncompressed 64x64 image has 12 thousand.
+# The bytes that a member may have. An uncompressed 64x64 image has 12,288.
 _TEXT_LIMIT = 2**24
 _IMAGE_LIMIT = 2**18
 
 
 class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-  """Stanford CS231n's subset of ImageNet: 500 train, 50 validation images a class.
+  """Stanford CS231n's subset of ImageNet: 500 training and 50 validation images a class.
 
-  Its test split has no public labels; papers report the validation split as test. A label is the
-  place of its WordNet id in the sorted wnids.txt. The JPEG files are stored as they are.
+  The test split has no public labels, so papers report the validation split as test. A label is the
+  position of its WordNet id in the sorted wnids.txt. The JPEG files are stored unchanged.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -48,7 +48,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         {
           'id': tfds.features.Text(),
           'image': tfds.features.Image(shape=_SHAPE, encoding_format='jpeg'),
-          # Their names, and so their number, come from the archive or from the prepared files.
+          # The archive or the prepared files name the classes.
           'label': tfds.features.ClassLabel(),
         }
       ),
@@ -64,7 +64,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       annotations = _member(path, zipped, _ANNOTATIONS, _TEXT_LIMIT)
       names = zipped.namelist()
     self.info.features['label'].names = sorted(wnids)
-    # A line of the annotations is the file's name, its WordNet id and a box.
+    # A line of the annotations has the file's name, its WordNet id and a box.
     lines = [line.split('\t') for line in annotations.decode(errors='replace').splitlines()]
     validation = {line[0]: line[1] for line in lines if len(line) > 1}
     splits = {
@@ -73,13 +73,15 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         name: validation.get(match[1]) for name in names if (match := _VALIDATION.fullmatch(name))
       },
     }
-    known = set(wnids)
+    named = set(wnids)
     for split, images in splits.items():
       if not images:
-        raise archive.broken(path, f'it has no {split} images')
+        raise archive.unusable(path, f'it has no {split} images')
       for name, wnid in images.items():
-        if wnid not in known:
-          raise archive.broken(path, f'{name} has the label {wnid}, which wnids.txt does not name')
+        if wnid not in named:
+          raise archive.unusable(
+            path, f'{name} has the label {wnid}, which wnids.txt does not name'
+          )
     return {split: self._generate_examples(path, images) for split, images in splits.items()}
 
   def _generate_examples(self, path, images):
@@ -89,16 +91,20 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         try:
           image_lib.decode(encoded, _SHAPE)
         except ValueError as error:
-          raise archive.broken(path, f'{name} is {error}') from error
+          raise archive.unusable(path, f'{name} is {error}') from error
         yield name, {'id': name.rpartition('/')[2], 'image': encoded, 'label': wnid}
 
 
 def _member(path: Path, zipped: zipfile.ZipFile, name: str, limit: int) -> bytes:
-  """A member's bytes; raises UserError if there is none or it is larger than `limit`."""
+  """Return a member's bytes.
+
+  Raises:
+    UserError: there is no such member, or it has more than `limit` bytes.
+  """
   try:
     info = zipped.getinfo(name)
   except KeyError:
-    raise archive.broken(path, f'it has no {name}') from None
+    raise archive.unusable(path, f'it has no {name}') from None
   archive.check_size(path, name, info.file_size, limit)
   return zipped.read(info)
 
@@ -108,7 +114,7 @@ DATASETS = {
     builder=TinyImagenet,
     origin='http://cs231n.stanford.edu/tiny-imagenet-200.zip, the official archive',
     test='validation',
-    # The CIFAR recipe unchanged, as in spot-adaptive knowledge distillation.
+    # The CIFAR recipe, unchanged, as in spot-adaptive knowledge distillation.
     padding=4,
     flip=True,
     normalisation=Normalisation(

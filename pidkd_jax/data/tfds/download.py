@@ -1,4 +1,4 @@
-"""Whether a download can begin at all."""
+"""A quick check of whether a download can begin."""
 
 import queue
 import threading
@@ -7,17 +7,17 @@ import requests
 
 
 def check_reachable(url: str, patience: float = 8.0) -> None:
-  """Asks the server for the file's header.
+  """Ask the server for a file's header.
 
-  TFDS tries for more than three minutes before it says that there is no network; this says so
-  within `patience` seconds.
+  TFDS retries for more than three minutes before it reports that there is no network. This function
+  reports it within `patience` seconds.
 
   Args:
-    url: what is to be downloaded.
-    patience: seconds until an unanswered question counts as no.
+    url: the file to download.
+    patience: seconds to wait for the answer.
 
   Raises:
-    OSError: if the server cannot be reached, does not answer in time or refuses the file.
+    OSError: the server cannot be reached, does not answer in time or refuses the file.
   """
   outcome = queue.SimpleQueue()
 
@@ -28,8 +28,8 @@ def check_reachable(url: str, patience: float = 8.0) -> None:
     except requests.RequestException as error:
       outcome.put(error)
 
-  # In a thread: the timeout of requests covers neither the name's resolution nor a chain of
-  # redirects. A daemon, so that a resolver that hangs does not keep the process alive.
+  # The timeout of requests covers neither name resolution nor a chain of redirects, so a thread
+  # asks. It is a daemon: a resolver that hangs does not keep the process alive.
   threading.Thread(target=ask, daemon=True).start()
   try:
     error = outcome.get(timeout=patience)

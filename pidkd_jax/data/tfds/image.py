@@ -1,4 +1,4 @@
-"""Decodes an image file, and brings an image to another size."""
+"""Decode an image file, and bring an image to another size."""
 
 import io
 import warnings
@@ -7,29 +7,30 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-_MODES = {1: 'L', 3: 'RGB'}  # By the channels that are asked for.
+# Pillow's mode by the number of channels.
+_MODES = {1: 'L', 3: 'RGB'}
 
 
 def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-  """The pixels of a PNG or JPEG file; a grayscale one gives equal channels where three are asked.
+  """Decode a PNG or JPEG file. Gray becomes three equal channels where C is 3.
 
-  Always by Pillow: OpenCV and TensorFlow decode the same JPEG to other pixels (0.95 levels apart
-  on average), so a result must not depend on which of them happens to be installed.
+  Pillow always decodes. OpenCV and TensorFlow decode the same JPEG to other pixels (0.95 levels
+  apart on average), and results must not depend on which of them is installed.
 
   Args:
     encoded: the file's bytes.
-    shape: (H, W, C) that the image must have, C 1 or 3.
+    shape: (H, W, C) that the image must have; C is 1 or 3.
 
   Returns:
     uint8 [H, W, C].
 
   Raises:
-    ValueError: if the bytes are no image, a damaged one, or one of another size or kind.
+    ValueError: the bytes are no image or a damaged one, or the image has another size or mode.
   """
   height, width, channels = shape
   try:
     with Image.open(io.BytesIO(encoded), formats=('JPEG', 'PNG')) as image:
-      # The header says the size: an image of another one is not decoded at all.
+      # The header has the size, so an image of another size is not decoded.
       if image.size != (width, height):
         raise ValueError(f'{image.width}x{image.height} pixels, not {width}x{height}')
       if image.mode not in _MODES.values():
@@ -41,20 +42,20 @@ def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def upright(path: Path) -> Image.Image:
-  """The picture in a file of any origin: RGB, turned as its EXIF orientation says.
+  """Open an image file of any origin as RGB, rotated as its EXIF orientation says.
 
-  Gray becomes three equal channels. Transparency is dropped, as by torchvision's ImageFolder. Of
+  Gray becomes three equal channels. Transparency is dropped, as torchvision's ImageFolder does. Of
   16 bits the high byte is kept.
 
   Args:
-    path: a JPEG, PNG, BMP or WebP file, whatever its suffix.
+    path: a JPEG, PNG, BMP or WebP file; its suffix does not matter.
 
   Raises:
-    ValueError: what the file is instead, in one line.
+    ValueError: the file is no such image; the message says in one line what it is.
   """
   try:
     with warnings.catch_warnings():
-      # Of odd metadata Pillow warns; of many pixels it does so before it refuses.
+      # Pillow warns of odd metadata. Of too many pixels it warns first, and refuses twice as many.
       warnings.simplefilter('ignore')
       warnings.simplefilter('error', Image.DecompressionBombWarning)
       with Image.open(path, formats=('JPEG', 'PNG', 'BMP', 'WEBP')) as image:
@@ -66,14 +67,14 @@ def upright(path: Path) -> Image.Image:
     raise ValueError(
       f'an image of more than the {Image.MAX_IMAGE_PIXELS:,} pixels that Pillow allows'
     ) from error
-  # Its decoders raise whatever a broken file brings them to: OSError, SyntaxError, struct.error...
+  # Pillow's decoders raise many types for a damaged file: OSError, SyntaxError, struct.error...
   except Exception as error:
     raise ValueError('not a whole JPEG, PNG, BMP or WebP file') from error
 
 
 def cover(image: Image.Image, width: int, height: int) -> Image.Image:
-  """Scales an image, antialiased, until it covers a size, and keeps the middle that has it.
+  """Scale an image, antialiased, until it covers a size, and crop the middle.
 
-  In one step, so that of an image that is very long only what is kept is ever scaled.
+  Both are one step, so only the part of a very long image that is kept is ever scaled.
   """
   return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""A split of a prepared dataset: its files, and what a record of them holds."""
+"""A split of a prepared dataset: its files, and how to decode a record of them."""
 
 import dataclasses
 import functools
@@ -7,25 +7,24 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, first_line
 from pidkd_jax.data.tfds import image as image_lib
-from pidkd_jax.data.tfds.reason import reason
 from pidkd_jax.data.tfds.records import READERS
 
-# The image stays encoded: which decoder TFDS takes depends on what else is installed.
+# Images stay encoded, because TFDS chooses its decoder by what else is installed.
 DECODERS = {'image': tfds.decode.SkipDecoding()}
 
-# What reading and decoding raise for a damaged file.
+# The exceptions of reading and decoding a damaged file.
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, IndexError, DecodeError)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedSplit:
   """A split of a dataset that is prepared as array_record or as tfrecord.
 
   Attributes:
-    builder: of the dataset.
-    split: its name.
+    builder: the dataset's builder.
+    split: the split's name.
 
   Raises:
     UserError: there is no such split, or the dataset is in another format.
@@ -47,40 +46,42 @@ class Prepared:
 
   @functools.cached_property
   def image_shape(self) -> tuple[int, int, int]:
+    """(H, W, C)."""
     return tuple(self.builder.info.features['image'].shape)
 
   @functools.cached_property
   def num_classes(self) -> int:
+    """K."""
     return self.builder.info.features['label'].num_classes
 
   @functools.cached_property
   def files(self) -> list:
-    """TFDS's instructions: `filename` and `examples_in_shard`."""
+    """TFDS's instructions for each file, with `filename` and `examples_in_shard`."""
     return self.builder.info.splits[self.split].file_instructions
 
   @property
   def nbytes(self) -> int:
-    """What its images take when they are decoded."""
+    """The bytes of all its images, decoded."""
     return len(self) * int(np.prod(self.image_shape))
 
-  def deserialized(self, record: bytes) -> dict:
-    """A record's fields, the image still encoded."""
+  def deserialize(self, record: bytes) -> dict:
+    """Return a record's fields; the image stays encoded."""
     return self.builder.info.features.deserialize_example_np(record, decoders=DECODERS)
 
-  def decoded(self, example: dict) -> tuple[np.ndarray, int]:
-    """The image, uint8 [H, W, C], and the label of a deserialized record.
+  def decode(self, example: dict) -> tuple[np.ndarray, int]:
+    """Return the image, uint8 [H, W, C], and the label of a deserialized record.
 
     Raises:
-      ValueError, KeyError: they are not what the dataset's info says.
+      ValueError, KeyError: the example contradicts the dataset's info.
     """
     label = int(example['label'])
     if not 0 <= label < self.num_classes:
       raise ValueError(f'label {label}, but {self.num_classes} classes')
     return image_lib.decode(example['image'], self.image_shape), label
 
-  def damaged(self, filename: str, error: Exception) -> UserError:
-    """The error for a file of it in which reading met one of `DAMAGE`."""
+  def damage_error(self, filename: str, error: Exception) -> UserError:
+    """Return the error for a file in which reading met one of `DAMAGE`."""
     return UserError(
-      f'{filename} is damaged ({reason(error)}); delete the folder {self.builder.data_dir} and run'
-      ' again'
+      f'{filename} is damaged ({first_line(error)}); delete the folder {self.builder.data_dir} and'
+      ' run again'
     )

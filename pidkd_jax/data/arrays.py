@@ -1,0 +1,210 @@
+"""A dataset from arrays in memory."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.data.pipeline import statistics
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
+
+logger = logging.getLogger(__name__)
+
+# Pixels; the side of the smallest images that the networks are tried on.
+_LEAST_SIDE = 8
+
+_LAYOUT = '[N, H, W, C], or [N, H, W] for gray images'
+
+Arrays = tuple[ArrayLike | Sequence, ArrayLike | Sequence]
+
+
+def from_arrays(
+  train: Arrays,
+  test: Arrays | None = None,
+  *,
+  class_names: Sequence[str] | None = None,
+  test_fraction: float = 0.2,
+  seed: int = 0,
+  normalisation: Normalisation | None = None,
+  padding: int | None = None,
+  flip: bool = True,
+  name: str = 'arrays',
+) -> Dataset:
+  """Make a dataset of images and labels in memory.
+
+  A split is a pair (images, labels) of numpy arrays, JAX arrays or lists. Images have shape
+  [N, H, W, C], or [N, H, W] for C = 1, and a side of at least 8 pixels. They hold integers from 0
+  to 255, or floats in [0, 1], which are rounded to 256 levels. Labels are integers [N] from 0 to
+  K - 1. The training split has images of every class.
+
+  uint8 images are not copied, so do not alter them afterwards.
+
+  Args:
+    train: the images and labels to train on.
+    test: those to test on; None to hold out a part of `train`.
+    class_names: K names, in the order of the labels; None for '0' to 'K - 1'.
+    test_fraction: the share of each class that is held out where `test` is None
+      (`Dataset.hold_out`).
+    seed: determines which images are held out.
+    normalisation: per-channel statistics of pixels scaled to [0, 1]; None to compute them from the
+      training images.
+    padding: pixels of zero padding for the random crop in training; None for an eighth of the
+      shorter side.
+    flip: whether training mirrors images at random. Turn it off for digits and letters.
+    name: the dataset's name in tables and bundles.
+
+  Returns:
+    Both splits and their description.
+
+  Raises:
+    UserError: in one line, if images or labels have another shape, type or range, or if a class has
+      too few images.
+
+  Example:
+    >>> images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
+    >>> data = from_arrays((images, np.arange(50) % 5), class_names=['a', 'b', 'c', 'd', 'e'])
+    >>> len(data.train), len(data.test), data.spec.padding
+    (40, 10, 2)
+    >>> data.test.images[:8].shape
+    (8, 16, 16, 3)
+  """
+  train_split = _split('train', train)
+  num_classes = _num_classes(train_split.labels, class_names)
+  if class_names is None:
+    class_names = [str(label) for label in range(num_classes)]
+  shape = train_split.image_shape
+  if normalisation is not None and len(normalisation.mean) != shape[2]:
+    raise UserError(
+      f'normalisation has {len(normalisation.mean)} channels; the images have {shape[2]}'
+    )
+  if padding is not None and padding < 0:
+    raise UserError(f'padding is {padding}; at least 0 is needed')
+  # Its statistics follow when both splits are there.
+  spec = DatasetSpec(
+    name=name,
+    format='',
+    archive='',
+    source='arrays in memory',
+    class_names=tuple(map(str, class_names)),
+    labels=train_split.labels,
+    image_shape=shape,
+    normalisation=normalisation or Normalisation((), ()),
+    padding=min(shape[:2]) // 8 if padding is None else padding,
+    flip=flip,
+    fingerprint='',
+  )
+  if test is None:
+    dataset, test_split = Dataset(spec, train_split, train_split).hold_out(test_fraction, seed)
+    spec, train_split = dataset.spec, dataset.train
+  else:
+    test_split = _split('test', test)
+    if test_split.image_shape != shape:
+      raise UserError(
+        f'test images are {_size(test_split.image_shape)}; the training images are {_size(shape)}'
+      )
+    if (highest := test_split.labels.max()) >= num_classes:
+      raise UserError(f'a test label is {highest}; the training split has {num_classes} classes')
+  spec = dataclasses.replace(
+    spec,
+    normalisation=normalisation
+    or statistics.normalisation(statistics.histogram(train_split.images)),
+    fingerprint=statistics.fingerprint(train_split, test_split),
+  )
+  return Dataset(spec, train_split, test_split)
+
+
+def _split(name: str, arrays: Arrays) -> ResidentSplit:
+  """Return a split of checked arrays.
+
+  Args:
+    name: 'train' or 'test', for messages.
+    arrays: the images and the labels.
+  """
+  if not isinstance(arrays, tuple | list) or len(arrays) != 2:
+    raise UserError(f'{name} must be a pair (images, labels)')
+  images = _pixels(name, _array(f'{name} images', arrays[0]))
+  labels = _array(f'{name} labels', arrays[1])
+  if labels.dtype.kind not in 'iu' or labels.ndim != 1:
+    raise UserError(
+      f'{name} labels are {labels.dtype}{list(labels.shape)}; integers [N] are needed, one an image'
+    )
+  if len(images) != len(labels):
+    raise UserError(f'{name} has {len(images)} images and {len(labels)} labels')
+  if labels.min() < 0:
+    raise UserError(f'a {name} label is {labels.min()}; labels start from 0')
+  if labels.max() > np.iinfo(np.int32).max:
+    raise UserError(f'a {name} label is {labels.max()}; labels go from 0 to the classes minus 1')
+  return ResidentSplit(images, labels.astype(np.int32))
+
+
+def _array(name: str, values: ArrayLike | Sequence) -> np.ndarray:
+  try:
+    return np.asarray(values)
+  except (TypeError, ValueError):  # Lists of different lengths.
+    raise UserError(f'{name} are no array; all elements must have one shape') from None
+
+
+def _pixels(name: str, images: np.ndarray) -> np.ndarray:
+  """Return checked images as uint8 [N, H, W, C]."""
+  if images.ndim not in (3, 4):
+    raise UserError(f'{name} images have the shape {list(images.shape)}; {_LAYOUT} is needed')
+  if not images.size:
+    raise UserError(f'{name} images are empty: their shape is {list(images.shape)}')
+  if images.ndim == 3:
+    images = images[..., None]
+  if min(images.shape[1:3]) < _LEAST_SIDE:
+    raise UserError(
+      f'{name} images are {_size(images.shape[1:])} in the layout {_LAYOUT}; at least'
+      f' {_LEAST_SIDE}x{_LEAST_SIDE} pixels are needed'
+    )
+  if images.dtype == np.uint8:
+    return images
+  if images.dtype.kind in 'iu':
+    _check_range(name, images, 255, 'integers')
+    return images.astype(np.uint8)
+  if not jnp.issubdtype(images.dtype, jnp.floating):
+    raise UserError(f'{name} images are {images.dtype}; uint8 or floats in [0, 1] are needed')
+  images = images.astype(np.float32)
+  _check_range(name, images, 1, 'floats')
+  logger.info('%s images are rounded from floats in [0, 1] to the 256 levels of uint8', name)
+  return np.rint(images * 255).astype(np.uint8)
+
+
+def _check_range(name: str, images: np.ndarray, highest: int, kind: str) -> None:
+  low, high = images.min(), images.max()
+  if not (low >= 0 and high <= highest):  # NaN fails as well.
+    raise UserError(
+      f'{name} images hold values from {low:g} to {high:g}; {kind} must lie in [0, {highest}]'
+    )
+
+
+def _num_classes(labels: np.ndarray, class_names: Sequence[str] | None) -> int:
+  """Return K, after checking the training labels against the names."""
+  if class_names is not None and len(set(class_names)) < len(class_names):
+    raise UserError('class_names has a name twice')
+  highest = int(labels.max())
+  count = highest + 1 if class_names is None else len(class_names)
+  if highest >= count:
+    raise UserError(f'a train label is {highest}; class_names has names for 0 to {count - 1}')
+  present = np.unique(labels)
+  if len(present) < count:
+    [missing] = np.setdiff1d(np.arange(len(present) + 1), present)[:1]
+    raise UserError(
+      f'no training image has the label {missing}; each of the {count} classes needs one'
+    )
+  if count < 2:
+    raise UserError('the training images have 1 class; at least 2 are needed')
+  return count
+
+
+def _size(shape: tuple[int, ...]) -> str:
+  """Return a shape (H, W, C) as text."""
+  height, width, channels = shape
+  return f'{height}x{width}x{channels}'
