@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 KEPT = 2
 
+# The names of a state's fields in checkpoints of version 0.1.0.
+_EARLIER_NAMES = {'.opt_state': '.momentum', '.loss_sums': '.sums'}
+
 # Orbax numbers all saves of a process by one variable, so that two at once wait for each other's
 # signals.
 _TURN = threading.Lock()
@@ -96,7 +99,7 @@ class Checkpoints:
           ),
         )
         state = _unpacked(restored.state, like)
-        if digest(state) != restored.notes['sha256']:
+        if restored.notes['sha256'] not in (digest(state), digest(state, _EARLIER_NAMES)):
           raise ValueError('its bytes are not those that were saved')
       except Exception as error:  # Orbax raises a bare Exception for truncated payloads.
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
@@ -185,11 +188,19 @@ def _unpacked(packed: Mapping[str, Any], like: Any) -> Any:
   return jax.tree.map(taken, like)
 
 
-def digest(tree: Any) -> str:
-  """SHA-256 (hex) over each leaf's path, dtype, shape and bytes."""
-  found = hashlib.sha256()
+def digest(tree: Any, names: Mapping[str, str] | None = None) -> str:
+  """Return the SHA-256 (hex) over each leaf's path, dtype, shape and bytes.
+
+  Args:
+    tree: of arrays.
+    names: {name in a path: the name that takes its place}.
+  """
+  sha256 = hashlib.sha256()
   for path, leaf in jax.tree.leaves_with_path(tree):
     array = np.ascontiguousarray(leaf)
-    found.update(f'{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n'.encode())
-    found.update(array.tobytes())
-  return found.hexdigest()
+    place = jax.tree_util.keystr(path)
+    for name, other in (names or {}).items():
+      place = place.replace(name, other)
+    sha256.update(f'{place} {array.dtype} {array.shape}\n'.encode())
+    sha256.update(array.tobytes())
+  return sha256.hexdigest()

@@ -58,7 +58,7 @@ class Optimizer:
   def transform(
     self, learning_rate: jax.Array, weight_decay: jax.Array
   ) -> optax.GradientTransformation:
-    """Return SGD as in PyTorch: decay is added to the gradient, and the rate scales the momentum."""
+    """Return SGD as in PyTorch: the gradient includes the decay, the rate scales the momentum."""
     return optax.chain(
       optax.add_decayed_weights(weight_decay),
       optax.trace(self.momentum),

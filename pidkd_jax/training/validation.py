@@ -24,7 +24,7 @@ class Validation:
 
   name: str
   labels: np.ndarray
-  split: inference.EvalSplit
+  split: inference.EvalBatches
   teacher: Network | None
 
   @classmethod
@@ -32,7 +32,7 @@ class Validation:
     cls, name: str, split: Split, normalisation: Normalisation, teacher: Network | None
   ) -> 'Validation':
     """Prepare a split of the data for networks with this normalisation."""
-    return cls(name, split.labels, inference.eval_split(split, normalisation), teacher)
+    return cls(name, split.labels, inference.eval_batches(split, normalisation), teacher)
 
   @property
   def selects(self) -> bool:

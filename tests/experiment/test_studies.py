@@ -118,7 +118,7 @@ def test_a_finished_study_is_not_trained_again(config, whole, monkeypatch):
 
 def test_a_cohort_in_parts_comes_to_the_same(config, whole, home, monkeypatch):
   del config.cohorts['second']
-  monkeypatch.setattr(memory, 'split', lambda members, *_: [members[:3], members[3:]])
+  monkeypatch.setattr(memory, 'partition', lambda members, *_: [members[:3], members[3:]])
   study.main(config, str(home / 'split'))
   folder = home / 'split' / 'first'
   parts = json.loads((folder / 'parts.json').read_text())['parts']

@@ -122,5 +122,5 @@ def test_a_plain_network_is_its_own_student(teacher):
 
 
 def test_another_student_is_refused(assemble, teacher):
-  with pytest.raises(UserError, match='linear trains plain:Plain, which is not the ResNet'):
+  with pytest.raises(UserError, match='linear trains tests.plain:Plain, which is not the ResNet'):
     assemble(teacher)

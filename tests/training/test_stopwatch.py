@@ -25,7 +25,7 @@ class Work:
   """A cohort whose parts take known times."""
 
   teacher = None
-  methods = (('a', None), ('b', None))
+  names = ('a', 'b')
 
   def __init__(self, clock):
     self._clock = clock
