@@ -1,4 +1,4 @@
-"""Measures of a classifier, from its logits over a whole split; in float64 on the host."""
+"""Metrics of a classifier, from its logits over a whole split; in float64 on the host."""
 
 import numpy as np
 from scipy.special import log_softmax
@@ -6,13 +6,46 @@ from scipy.special import log_softmax
 from pidkd_jax.core.errors import UserError
 
 
-def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
-  """Share of examples whose label is among the k largest logits; of equals the first counts.
+def metrics(logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None) -> dict[str, float]:
+  """Compute every metric of a split.
 
   Args:
     logits: [N, K].
     labels: int [N].
-    k: 1 to K; more is certain to be 1.
+    teacher: the teacher's logits [N, K], or None to leave out agreement.
+
+  Returns:
+    {metric: value}; shares lie in [0, 1].
+
+  Raises:
+    UserError: the logits are not finite, as those of a network that diverged.
+  """
+  if not np.isfinite(logits).all():
+    raise UserError('a network gives logits that are not finite; try a lower learning rate')
+  values = {
+    'top1': top_k(logits, labels, 1),
+    'top5': top_k(logits, labels, 5),
+    'cross_entropy': cross_entropy(logits, labels),
+    'calibration_error': calibration_error(logits, labels),
+  }
+  if teacher is not None:
+    values['agreement'] = agreement(logits, teacher)
+  return values
+
+
+def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
+  """Return the share of examples whose label is among the k largest logits.
+
+  Among equal logits the class that comes first counts as larger.
+
+  Args:
+    logits: [N, K].
+    labels: int [N].
+    k: at least 1; from K on the result is 1.
+
+  Example:
+    >>> top_k(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]), k=1)
+    0.5
   """
   own = np.take_along_axis(logits, labels[:, None], axis=1)
   larger = np.sum(logits > own, axis=1)
@@ -21,12 +54,19 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-  """Mean cross-entropy in nats: logits [N, K], labels int [N]."""
+  """Return the mean cross-entropy in nats.
+
+  Args:
+    logits: [N, K].
+    labels: int [N].
+  """
   return float(-np.mean(_log_probabilities(logits)[np.arange(len(labels)), labels]))
 
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-  """Expected calibration error: |accuracy - confidence| averaged over bins of confidence.
+  """Return the expected calibration error.
+
+  It is |accuracy - confidence|, averaged over bins of confidence.
 
   Args:
     logits: [N, K].
@@ -43,27 +83,13 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = 15) ->
 
 
 def agreement(logits: np.ndarray, teacher: np.ndarray) -> float:
-  """Share of examples on which two networks predict the same class: logits [N, K] twice."""
-  return float(np.mean(logits.argmax(axis=1) == teacher.argmax(axis=1)))
+  """Return the share of examples on which two networks predict the same class.
 
-
-def metrics(logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None) -> dict[str, float]:
-  """All measures of a split by name; agreement where the teacher's logits [N, K] are given.
-
-  Raises:
-    UserError: the logits are not finite, as those of a network that diverged.
+  Args:
+    logits: [N, K], of the one network.
+    teacher: [N, K], of the other.
   """
-  if not np.isfinite(logits).all():
-    raise UserError('a network gives logits that are not finite; try a lower learning rate')
-  found = {
-    'top1': top_k(logits, labels, 1),
-    'top5': top_k(logits, labels, 5),
-    'cross_entropy': cross_entropy(logits, labels),
-    'calibration_error': calibration_error(logits, labels),
-  }
-  if teacher is not None:
-    found['agreement'] = agreement(logits, teacher)
-  return found
+  return float(np.mean(logits.argmax(axis=1) == teacher.argmax(axis=1)))
 
 
 def _log_probabilities(logits: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""What a network costs: parameters and multiply-adds."""
+"""The cost of a network: its parameters and its multiply-adds."""
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,12 @@ from pidkd_jax.nn import convolution
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """Parameters (running statistics not counted) and multiply-adds of one image's inference."""
+  """The cost of a network in inference mode.
+
+  Attributes:
+    parameters: the number of values in its parameters; running statistics do not count.
+    multiply_adds: of one image.
+  """
 
   parameters: int
   multiply_adds: int
@@ -22,43 +29,65 @@ class Cost:
     return f'{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds'
 
 
-def parameters(tree) -> int:
-  """Number of values in a tree of arrays or shapes."""
+def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:
+  """Return the cost of a network.
+
+  Args:
+    network: with arrays or shapes as variables.
+    image_shape: (H, W, C) of an image.
+
+  Example:
+    >>> from pidkd_jax import models
+    >>> model = models.create('resnet8', num_classes=10)
+    >>> image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    >>> shapes = jax.eval_shape(model.init, jax.random.key(0), image)
+    >>> print(cost(Network(shapes, model), (32, 32, 3)))
+    78,042 parameters, 12,501,632 multiply-adds
+  """
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+
+  def predict(network, image):
+    return network.classify(network.encode(image).pooled)
+
+  return Cost(parameters(network.variables['params']), multiply_adds(predict, network, image))
+
+
+def parameters(tree: Any) -> int:
+  """Return the number of values in a tree of arrays or shapes.
+
+  Example:
+    >>> parameters({'kernel': jnp.zeros((3, 3, 4, 8)), 'bias': jnp.zeros(8)})
+    296
+  """
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-def multiply_adds(function, *args) -> int:
-  """Multiply-adds of all convolutions and matrix products in a function of these shapes.
+def multiply_adds(function: Callable, *args: Any) -> int:
+  """Return the multiply-adds of all convolutions and matrix products in a function.
 
-  Padding counts as computed, as it does in the tables of the literature.
+  Every convolution counts as the plain one, whatever its formulation on this platform. Padding
+  counts as computed, as it does in the tables of the literature.
+
+  Args:
+    function: traced, never run.
+    *args: its arguments, arrays or shapes.
+
+  Example:
+    >>> multiply_adds(jnp.matmul, jnp.zeros((2, 3)), jnp.zeros((3, 4)))
+    24
   """
-  return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+  with convolution.plain():
+    jaxpr = jax.make_jaxpr(function)(*args).jaxpr
+  return _of_jaxpr(jaxpr)
 
 
 def _of_jaxpr(jaxpr) -> int:
   total = 0
   for equation in jaxpr.eqns:
-    inner = list(core.jaxprs_in_params(equation.params))
-    name = equation.params.get('name')
-    if name in _FORMULATIONS:
-      total += _FORMULATIONS[name](equation, *inner)
-      continue
-    total += _OPERATIONS.get(equation.primitive.name, lambda _: 0)(equation)
-    total += sum(map(_of_jaxpr, inner))
+    if count := _OPERATIONS.get(equation.primitive.name):
+      total += count(equation)
+    total += sum(map(_of_jaxpr, core.jaxprs_in_params(equation.params)))
   return total
-
-
-def _of_shifts(equation, jaxpr) -> int:
-  """Of a sum of shifted maps, each times its tap of the kernel."""
-  del equation
-  products = (inner for inner in jaxpr.eqns if inner.primitive.name == 'mul')
-  return sum(math.prod(product.outvars[0].aval.shape) for product in products)
-
-
-def _of_winograd(equation, jaxpr) -> int:
-  """What the plain convolution has, as tables count it: nine products per output and channel."""
-  product = next(inner for inner in jaxpr.eqns if inner.primitive.name == 'dot_general')
-  return 9 * math.prod(equation.outvars[0].aval.shape) * _contracted(product)
 
 
 def _of_convolution(equation) -> int:
@@ -68,26 +97,9 @@ def _of_convolution(equation) -> int:
 
 
 def _of_product(equation) -> int:
-  return math.prod(equation.outvars[0].aval.shape) * _contracted(equation)
-
-
-def _contracted(product) -> int:
-  left = product.invars[0].aval.shape
-  return math.prod(left[axis] for axis in product.params['dimension_numbers'][0][0])
+  left = equation.invars[0].aval.shape
+  contracted = equation.params['dimension_numbers'][0][0]
+  return math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
 
 
 _OPERATIONS = {'conv_general_dilated': _of_convolution, 'dot_general': _of_product}
-_FORMULATIONS = {
-  convolution.depthwise_of_padded.__name__: _of_shifts,
-  convolution.winograd.__name__: _of_winograd,
-}
-
-
-def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:
-  """The cost of a network (arrays or shapes) for images of (H, W, C)."""
-  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-
-  def predict(network, image):
-    return network.classify(network.encode(image).pooled)
-
-  return Cost(parameters(network.variables['params']), multiply_adds(predict, network, image))

@@ -46,19 +46,19 @@ def evaluate(
   Returns:
     {name: evaluation}.
   """
-  images = inference.eval_split(split, normalisation)
+  batches = inference.eval_batches(split, normalisation)
   logits = dict(logits or {})
   if teacher is not None and teacher_logits is None:
-    teacher_logits = inference.logits(teacher, images)
+    teacher_logits = inference.logits(teacher, batches)
   evaluations = {}
   for name, network in networks.items():
     if name not in logits:
-      logits[name] = teacher_logits if network is teacher else inference.logits(network, images)
+      logits[name] = teacher_logits if network is teacher else inference.logits(network, batches)
     metrics = classification.metrics(logits[name], split.labels, teacher_logits)
     evaluations[name] = Evaluation(metrics, logits[name])
   if teacher is not None:
     aligned = {name: network for name, network in networks.items() if network.model.aligned}
-    for name, error in inference.alignment_errors(aligned, teacher, images).items():
+    for name, error in inference.alignment_errors(aligned, teacher, batches).items():
       evaluations[name].metrics['alignment_error'] = error
   return evaluations
 

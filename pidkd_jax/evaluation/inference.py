@@ -1,4 +1,4 @@
-"""A network over a whole split."""
+"""Run networks over a whole split: logits, pooled features, alignment with a teacher."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,27 +9,28 @@ import numpy as np
 
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.nn import resize
 from pidkd_jax.nn.precision import FLOAT32
 from pidkd_jax.parallel import devices
 
-# One size for all, so that a bundle's numbers come out again to the last digit.
+# One size for all networks, so that a bundle's figures are reproduced to the last digit.
 BATCH_SIZE = 256
 
-# So many batches are under way before the result of the first is waited for; each holds its images.
-_UNDER_WAY = 16
+# Batches whose results may be outstanding. Each of them holds its images.
+_MAX_PENDING = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class EvalSplit:
-  """A split, padded to whole batches.
+class EvalBatches:
+  """A split in batches, the last one padded.
 
   Attributes:
-    images: uint8 [BATCH_SIZE, H, W, C] on the devices; what is past `size` is padding.
+    images: batches uint8 [BATCH_SIZE, H, W, C] on the devices, of `size` images and padding.
     normalisation: float32 arrays on the devices.
-    size: N.
-    adapt: what brings images of one shape to that which the network was trained with.
+    size: N, the number of images.
+    adapt: changes images to the shape that the network was trained with.
   """
 
   images: Iterable[jax.Array]
@@ -37,8 +38,8 @@ class EvalSplit:
   size: int
   adapt: Callable[[jax.Array], jax.Array]
 
-  def batches(self) -> Iterator[tuple[jax.Array, jax.Array]]:
-    """(normalised images [BATCH_SIZE, H, W, C], which of them are real [BATCH_SIZE])."""
+  def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
+    """Yield (normalised images [BATCH_SIZE, H, W, C], mask of those that are no padding)."""
     for i, images in enumerate(self.images):
       real = np.arange(i * BATCH_SIZE, (i + 1) * BATCH_SIZE) < self.size
       yield _normalise(self.adapt(images), self.normalisation), jnp.asarray(real)
@@ -50,18 +51,36 @@ def _normalise(images: jax.Array, normalisation: Normalisation) -> jax.Array:
   return (devices.shard_batch if even else devices.replicate)(normalisation(images))
 
 
-def eval_split(
-  examples: EvalSplit,
+def eval_batches(
+  split: Split,
   normalisation: Normalisation,
   adapt: Callable[[jax.Array], jax.Array] = lambda images: images,
-) -> EvalSplit:
-  """A split for networks that were trained with `normalisation`; `adapt` is EvalSplit's."""
-  return EvalSplit(
-    images=examples.blocks(BATCH_SIZE),
+) -> EvalBatches:
+  """Return a split in batches for evaluation.
+
+  Args:
+    split: N images.
+    normalisation: the one that the network was trained with.
+    adapt: changes images to the shape that the network was trained with, as `probe.adapt` does.
+
+  Example:
+    >>> from pidkd_jax.data import noise
+    >>> data = noise.dataset(size=64, image_size=8, num_classes=10)
+    >>> batches = eval_batches(data.test, data.spec.normalisation)
+    >>> [images.shape for images, mask in batches]
+    [(256, 8, 8, 3)]
+  """
+  return EvalBatches(
+    images=split.blocks(BATCH_SIZE),
     normalisation=devices.put_replicated(normalisation.arrays()),
-    size=len(examples),
+    size=len(split),
     adapt=adapt,
   )
+
+
+def logits(network: Network, batches: EvalBatches) -> np.ndarray:
+  """Return the logits of every image in the split's order, float32 [N, K]."""
+  return _map(_logits, network, batches)
 
 
 @jax.jit
@@ -69,25 +88,9 @@ def _logits(network: Network, image: jax.Array) -> jax.Array:
   return devices.replicate(network.classify(network.encode(image).pooled))
 
 
-def logits(network: Network, data: EvalSplit) -> np.ndarray:
-  """Logits of every image of a split, float32 [N, K], in its order."""
-  return _whole(_logits, network, data)
-
-
-def _whole(function: Callable, network: Network, data: EvalSplit) -> np.ndarray:
-  network = norm_fusion.fuse_norms(network)
-  parts = []
-  with FLOAT32.scope():
-    for image, _ in data.batches():
-      parts.append(function(network, image))
-      _await(parts)
-  return np.concatenate([np.asarray(part) for part in parts])[: data.size]
-
-
-def _await(results: list) -> None:
-  """Waits for the last but some of the results, so that no more batches are held."""
-  if len(results) > _UNDER_WAY:
-    jax.block_until_ready(results[-1 - _UNDER_WAY])
+def pooled(network: Network, batches: EvalBatches) -> np.ndarray:
+  """Return the classifier's input for every image in the split's order, float32 [N, C]."""
+  return _map(_pooled, network, batches)
 
 
 @jax.jit
@@ -95,9 +98,54 @@ def _pooled(network: Network, image: jax.Array) -> jax.Array:
   return devices.replicate(network.encode(image).pooled)
 
 
-def pooled(network: Network, data: EvalSplit) -> np.ndarray:
-  """What the classifier reads of every image of a split, float32 [N, C], in its order."""
-  return _whole(_pooled, network, data)
+def _map(function: Callable, network: Network, batches: EvalBatches) -> np.ndarray:
+  """Apply a function of network and images to every batch, and join the results."""
+  network = norm_fusion.fuse_norms(network)
+  parts = []
+  with FLOAT32.scope():
+    for image, _ in batches:
+      parts.append(function(network, image))
+      _limit_pending(parts)
+  return np.concatenate([np.asarray(part) for part in parts])[: batches.size]
+
+
+def _limit_pending(results: list) -> None:
+  """Wait until at most `_MAX_PENDING` of the results are outstanding."""
+  if len(results) > _MAX_PENDING:
+    jax.block_until_ready(results[-1 - _MAX_PENDING])
+
+
+def alignment_errors(
+  networks: Mapping[str, Network], teacher: Network, batches: EvalBatches
+) -> dict[str, float]:
+  """Compute each network's alignment error, ||z - z_t||^2 / ||z_t||^2 over a split.
+
+  An error of 0 means that z is the teacher's map itself. An error of 1 is no better than zeros.
+
+  Args:
+    networks: {name: network}, each with a target map z made to equal the teacher's
+      (`Model.aligned`).
+    teacher: gives z_t, once for all networks. The larger of the two maps is averaged to the size
+      of the smaller.
+    batches: the split.
+
+  Returns:
+    {name: error}.
+  """
+  teacher = norm_fusion.fuse_norms(teacher)
+  networks = {name: norm_fusion.fuse_norms(network) for name, network in networks.items()}
+  sums = {name: [] for name in networks}
+  with FLOAT32.scope():
+    for image, real in batches:
+      target = _target(teacher, image)
+      for name, network in networks.items():
+        sums[name].append(_squares(network, target, image, real))
+        _limit_pending(sums[name])
+  errors = {}
+  for name, parts in sums.items():
+    difference, size = np.sum(np.asarray(parts, np.float64), axis=0)
+    errors[name] = float(difference / size)
+  return errors
 
 
 @jax.jit
@@ -109,36 +157,8 @@ def _target(network: Network, image: jax.Array) -> jax.Array:
 def _squares(
   network: Network, target: jax.Array, image: jax.Array, real: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
+  """Return ||z - z_t||^2 and ||z_t||^2 over the real images of a batch, two scalars."""
   z, target = resize.match_resolution(network.encode(image).target, target)
   difference = jnp.sum(jnp.square(z - target), axis=(1, 2, 3))
   size = jnp.sum(jnp.square(target), axis=(1, 2, 3))
   return devices.replicate((jnp.sum(difference, where=real), jnp.sum(size, where=real)))
-
-
-def alignment_errors(
-  networks: Mapping[str, Network], teacher: Network, data: EvalSplit
-) -> dict[str, float]:
-  """||z - z_t||^2 / ||z_t||^2 over a split: 0 is the teacher's map itself, 1 no better than zero.
-
-  Args:
-    networks: each with a target map z made to equal the teacher's (`Model.aligned`).
-    teacher: gives z_t, once for all; the larger of the two maps is averaged to the smaller's size.
-    data: the split.
-
-  Returns:
-    By the networks' names.
-  """
-  teacher = norm_fusion.fuse_norms(teacher)
-  networks = {name: norm_fusion.fuse_norms(network) for name, network in networks.items()}
-  sums = {name: [] for name in networks}
-  with FLOAT32.scope():
-    for image, real in data.batches():
-      target = _target(teacher, image)
-      for name, network in networks.items():
-        sums[name].append(_squares(network, target, image, real))
-        _await(sums[name])
-  errors = {}
-  for name, parts in sums.items():
-    difference, size = np.sum(np.asarray(parts, np.float64), axis=0)
-    errors[name] = float(difference / size)
-  return errors

@@ -194,7 +194,7 @@ _KERNEL_TRANSFORM = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 _OUTPUT_TRANSFORM = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 
-# Jitted under its own name, by which `evaluation.cost` recognises it in a larger program.
+# Jitted, so that all layers of one shape share one trace and one function of the program.
 @jax.jit
 def winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """Compute a 3x3 convolution of stride 1 and padding 1 with 4 instead of 9 products per output.
@@ -351,7 +351,6 @@ def depthwise_by_shift(x: jax.Array, kernel: jax.Array, strides, padding, **_) -
   return depthwise_of_padded(jnp.pad(x, ((0, 0), *padding, (0, 0))), kernel, tuple(strides))
 
 
-# Jitted under its own name, by which `evaluation.cost` recognises it in a larger program.
 @functools.partial(jax.jit, static_argnames='strides')
 def depthwise_of_padded(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
   """Compute `depthwise_by_shift` of a map that is padded already."""

@@ -56,7 +56,7 @@ def images():
 
 def test_it_predicts_what_an_evaluation_finds(student, network, images):
   labels = np.zeros(len(images), np.int32)
-  split = inference.eval_split(
+  split = inference.eval_batches(
     ResidentSplit(images, labels), Normalisation(DATASET['mean'], DATASET['std'])
   )
   expected = softmax(inference.logits(network, split), axis=-1)

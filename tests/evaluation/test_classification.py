@@ -1,3 +1,5 @@
+"""Metrics against counts by hand."""
+
 import numpy as np
 import pytest
 
@@ -8,12 +10,12 @@ from pidkd_jax.evaluation import classification
 def test_top_k_by_hand():
   logits = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 3.0, 1.0], [9.0, 8.0, 7.0]])
   labels = np.array([0, 1, 0, 2])
-  found = [classification.top_k(logits, labels, k) for k in (1, 2, 3)]
-  assert found == [1 / 4, 3 / 4, 1.0]
+  shares = [classification.top_k(logits, labels, k) for k in (1, 2, 3)]
+  assert shares == [1 / 4, 3 / 4, 1.0]
 
 
 def test_of_equal_logits_the_first_counts():
-  """So top-1 is what argmax predicts, and a constant network is no better than chance."""
+  """Top-1 counts what argmax predicts, and a constant network is no better than chance."""
   logits = np.zeros((3, 3))
   labels = np.array([0, 1, 2])
   assert [classification.top_k(logits, labels, k) for k in (1, 2, 3)] == [1 / 3, 2 / 3, 1.0]
@@ -34,17 +36,17 @@ def test_a_network_that_diverged_is_never_right():
 
 def test_cross_entropy_by_hand():
   logits = np.log([[0.5, 0.5], [0.25, 0.75]]) + np.array([[100.0], [-100.0]])
-  found = classification.cross_entropy(logits, np.array([0, 0]))
-  np.testing.assert_allclose(found, (np.log(2) + np.log(4)) / 2)
+  value = classification.cross_entropy(logits, np.array([0, 0]))
+  np.testing.assert_allclose(value, (np.log(2) + np.log(4)) / 2)
 
 
 def test_cross_entropy_is_finite_at_extreme_logits():
-  found = classification.cross_entropy(np.array([[1e4, -1e4]], np.float32), np.array([1]))
-  np.testing.assert_allclose(found, 2e4)
+  value = classification.cross_entropy(np.array([[1e4, -1e4]], np.float32), np.array([1]))
+  np.testing.assert_allclose(value, 2e4)
 
 
 def of(*confidences):
-  """Logits of two classes that predict the first with these confidences."""
+  """Return logits of two classes that predict the first with these confidences."""
   return np.log([[c, 1 - c] for c in confidences])
 
 
@@ -80,8 +82,8 @@ def test_a_bin_holds_its_upper_edge_and_not_its_lower():
 def test_the_lowest_bins_are_apart_too():
   # Ten classes; the largest probabilities are 0.15, in (0, 0.2], and 0.3, in (0.2, 0.4].
   logits = np.log([[c] + 9 * [(1 - c) / 9] for c in (0.15, 0.3)])
-  found = classification.calibration_error(logits, np.array([0, 1]), bins=5)
-  np.testing.assert_allclose(found, ((1 - 0.15) + 0.3) / 2)
+  value = classification.calibration_error(logits, np.array([0, 1]), bins=5)
+  np.testing.assert_allclose(value, ((1 - 0.15) + 0.3) / 2)
 
 
 def test_certainty_belongs_to_the_last_bin():
@@ -107,14 +109,14 @@ def test_agreement_counts_equal_predictions():
 
 
 @pytest.mark.parametrize('teacher', [None, np.eye(3)])
-def test_all_measures(teacher):
+def test_all_metrics(teacher):
   logits, labels = 2 * np.eye(3), np.array([0, 1, 1])
-  found = classification.metrics(logits, labels, teacher)
+  values = classification.metrics(logits, labels, teacher)
   names = {'top1', 'top5', 'cross_entropy', 'calibration_error'}
-  assert found.keys() == names | ({'agreement'} if teacher is not None else set())
-  assert all(type(value) is float for value in found.values())
-  assert (found['top1'], found['top5']) == (2 / 3, 1.0)
-  assert found.get('agreement', 1.0) == 1.0
+  assert values.keys() == names | ({'agreement'} if teacher is not None else set())
+  assert all(type(value) is float for value in values.values())
+  assert (values['top1'], values['top5']) == (2 / 3, 1.0)
+  assert values.get('agreement', 1.0) == 1.0
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])

@@ -1,3 +1,5 @@
+"""Parameters and multiply-adds against counts by hand."""
+
 import functools
 
 import jax
@@ -10,12 +12,22 @@ from pidkd_jax.core.types import Network
 from pidkd_jax.evaluation.cost import Cost, cost, multiply_adds, parameters
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.resnet import ResNet
-from pidkd_jax.nn.convolution import by_dot, depthwise_by_shift, grouped_by_dot, winograd
+from pidkd_jax.nn.convolution import (
+  by_dot,
+  depthwise_by_shift,
+  fastest,
+  fastest_stacked,
+  grouped_by_dot,
+)
 from pidkd_jax.nn.layers import conv
+
+AXES = {'dimension_numbers': ('NHWC', 'HWIO', 'NHWC')}
+SAME = ((1, 1), (1, 1))
+VALID = ((0, 0), (0, 0))
 
 
 def of(layer, *shape):
-  """Multiply-adds of one layer, by shapes alone."""
+  """Return the multiply-adds of one layer, from shapes alone."""
   x = jax.ShapeDtypeStruct(shape, jnp.float32)
   variables = jax.eval_shape(layer.init, jax.random.key(0), x)
   return multiply_adds(layer.apply, variables, x)
@@ -34,7 +46,7 @@ def of(layer, *shape):
     (conv(6, 1, groups=2, convolution=grouped_by_dot), (1, 8, 8, 4), 8 * 8 * 6 * 2),
     (conv(6, 3, convolution=by_dot), (1, 8, 8, 4), 8 * 8 * 6 * 9 * 4),
     (conv(6, 1, padding=1, bias=True), (1, 8, 8, 4), 10 * 10 * 6 * 4),
-    # By Winograd's algorithm on CPU.
+    # On CPU by Winograd's algorithm.
     (conv(40, 3), (2, 4, 5, 32), 2 * 4 * 5 * 40 * 9 * 32),
     (nn.Dense(10), (1, 64), 640),
     (nn.BatchNorm(use_running_average=True), (1, 8, 8, 5), 0),
@@ -49,15 +61,18 @@ DEPTHWISE = 2 * 2 * 6 * 3 * 2
 
 
 def shifted(x, kernel):
-  return depthwise_by_shift(x, kernel, (1, 2), ((0, 0), (0, 0)))
+  return depthwise_by_shift(x, kernel, (1, 2), VALID, feature_group_count=6, **AXES)
 
 
 def test_a_depthwise_convolution_is_counted_wherever_it_is_compiled():
   x, kernel = jnp.zeros((3, 4, 5, 6)), jnp.zeros((3, 2, 1, 6))
   kernels = jnp.zeros((7, *kernel.shape))
+  compiled = jax.jit(shifted)
+  compiled(x, kernel)
   for function in (
     shifted,
     jax.jit(shifted),
+    compiled,
     lambda x, kernel: 2 * jax.jit(shifted)(x, kernel),
   ):
     assert multiply_adds(function, x, kernel) == 3 * DEPTHWISE
@@ -72,23 +87,15 @@ def test_a_depthwise_convolution_is_counted_over_any_axis_of_kernels():
   assert multiply_adds(jax.vmap(shifted, (None, -1)), x, kernels) == 7 * 3 * DEPTHWISE
 
 
-def test_a_function_of_the_users_is_not_taken_for_it():
-  @jax.jit
-  def depthwise(x, kernel):
-    return shifted(x, kernel)
-
-  assert multiply_adds(depthwise, jnp.zeros((3, 4, 5, 6)), jnp.zeros((3, 2, 1, 6))) == 3 * DEPTHWISE
-
-
 @pytest.mark.parametrize('groups, channels', [(1, 6), (2, 6), (3, 6)])
 def test_a_grouped_product_is_counted_over_many_kernels_too(groups, channels):
   def grouped(x, kernel):
-    return grouped_by_dot(x, kernel, (1, 1), ((0, 0), (0, 0)), feature_group_count=groups)
+    return grouped_by_dot(x, kernel, (1, 1), VALID, feature_group_count=groups, **AXES)
 
   x, kernels = jnp.zeros((2, 4, 5, channels)), jnp.zeros((7, 1, 1, channels // groups, 12))
   assert multiply_adds(grouped, x, kernels[0]) == 2 * 4 * 5 * 12 * channels // groups
-  found = multiply_adds(jax.vmap(grouped, (None, 0)), x, kernels)
-  assert found == 7 * 2 * 4 * 5 * 12 * channels // groups
+  counted = multiply_adds(jax.vmap(grouped, (None, 0)), x, kernels)
+  assert counted == 7 * 2 * 4 * 5 * 12 * channels // groups
 
 
 def test_products_of_batches_of_matrices():
@@ -108,20 +115,20 @@ def test_parameters_are_counted_from_arrays_or_shapes():
 
 
 def test_a_network_by_hand(teacher):
-  found = cost(teacher, (8, 8, 3))
+  counted = cost(teacher, (8, 8, 3))
   weights = 9 * (3 * 4 + 4 * 4 + 4 * 4 + 4 * 8 + 8 * 8 + 8 * 12 + 12 * 12) + 4 * 8 + 8 * 12
   norms = 2 * (4 + 2 * 4 + 3 * 8 + 3 * 12)
-  assert found.parameters == weights + norms + (12 + 1) * 3
+  assert counted.parameters == weights + norms + (12 + 1) * 3
   multiplied = (
     64 * 9 * (3 * 4 + 4 * 4 + 4 * 4)
     + 16 * (9 * (4 * 8 + 8 * 8) + 4 * 8)
     + 4 * (9 * (8 * 12 + 12 * 12) + 8 * 12)
     + 12 * 3
   )
-  assert found.multiply_adds == multiplied
+  assert counted.multiply_adds == multiplied
   # Shapes will do.
   shapes = jax.eval_shape(lambda: teacher.variables)
-  assert cost(Network(shapes, teacher.model), (8, 8, 3)) == found
+  assert cost(Network(shapes, teacher.model), (8, 8, 3)) == counted
 
 
 def test_what_is_shared_is_deployed_once_and_the_teachers_encoder_not_at_all(teacher):
@@ -143,22 +150,24 @@ def test_what_is_shared_is_deployed_once_and_the_teachers_encoder_not_at_all(tea
     shapes = jax.eval_shape(functools.partial(model.init, method=method), jax.random.key(0), image)
     return Network(shapes, model)
 
-  found = cost(of(distilled), (8, 8, 3))
+  counted = cost(of(distilled), (8, 8, 3))
   encoder = parameters(of(student, 'encode').variables['params'])
   projector = 4 * 6 + 9 * 6**2 + 6 * 12 + 4 * 6 + 2 * 12
-  assert found.parameters == encoder + 3 * projector + 12 * 3 + 3
+  assert counted.parameters == encoder + 3 * projector + 12 * 3 + 3
   encoding = cost(of(student), (8, 8, 3)).multiply_adds - 4 * 3
   projecting = 3 * 2 * 2 * (4 * 6 + 9 * 6**2 + 6 * 12)
-  assert found.multiply_adds == encoding + projecting + 12 * 3
+  assert counted.multiply_adds == encoding + projecting + 12 * 3
 
 
-def test_winograd_counts_as_the_convolution_that_it_is():
-  def stacked(x, kernels):
-    return jax.vmap(winograd, (None, -1))(x, kernels)
+@pytest.mark.parametrize('formulation', [fastest, fastest_stacked])
+def test_winograd_counts_as_the_convolution_that_it_is(formulation):
+  def convolve(x, kernel):
+    return formulation(x, kernel, (1, 1), SAME, **AXES)
 
-  # 5 x 7 outputs of each of 2 images and 3 kernels, 9 taps, 4 to 6 channels; not whole tiles.
-  counted = multiply_adds(stacked, jnp.zeros((2, 5, 7, 4)), jnp.zeros((3, 3, 4, 6, 3)))
-  assert counted == 5 * 7 * 2 * 3 * 9 * 4 * 6
+  # 5 x 7 outputs of each of 2 images and 3 kernels, 9 taps, 32 to 40 channels; not whole tiles.
+  x, kernels = jnp.zeros((2, 5, 7, 32)), jnp.zeros((3, 3, 32, 40, 3))
+  counted = multiply_adds(jax.vmap(convolve, (None, -1)), x, kernels)
+  assert counted == 5 * 7 * 2 * 3 * 9 * 32 * 40
 
 
 def test_a_cost_reads_well():

@@ -1,4 +1,4 @@
-"""Whole splits, whose size need not be a multiple of the batch."""
+"""Networks over whole splits, whose size need not be a multiple of the batch."""
 
 import functools
 
@@ -33,39 +33,39 @@ def small_batches(monkeypatch):
   monkeypatch.setattr(inference, 'BATCH_SIZE', 4)
 
 
-def whole(arrays):
-  return inference.eval_split(arrays, Normalisation(MEAN, STD))
+def batches(arrays):
+  return inference.eval_batches(arrays, Normalisation(MEAN, STD))
 
 
 @pytest.mark.parametrize('size', [1, 4, 7, 10])
 def test_logits_are_those_of_each_image_alone(size, teacher, arrays, normalised):
-  found = inference.logits(teacher, whole(arrays.take(np.arange(size))))
-  assert found.shape == (size, 3) and found.dtype == np.float32
+  logits = inference.logits(teacher, batches(arrays.take(np.arange(size))))
+  assert logits.shape == (size, 3) and logits.dtype == np.float32
   alone = jax.jit(functools.partial(teacher.model.apply, teacher.variables))
   for i in range(size):
-    np.testing.assert_allclose(found[i], alone(normalised[i : i + 1])[0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(logits[i], alone(normalised[i : i + 1])[0], rtol=1e-3, atol=1e-4)
 
 
 def test_a_network_is_compiled_once_for_all_batches_and_variables(teacher, arrays):
-  inference.logits(teacher, whole(arrays))
+  inference.logits(teacher, batches(arrays))
   before = inference._logits._cache_size()
   other = teacher.replace(variables=jax.tree.map(lambda leaf: leaf * 2, teacher.variables))
-  inference.logits(other, whole(arrays))
+  inference.logits(other, batches(arrays))
   assert inference._logits._cache_size() == before
 
 
 def alignment_error(network, teacher, arrays):
-  [error] = inference.alignment_errors({'network': network}, teacher, whole(arrays)).values()
+  [error] = inference.alignment_errors({'network': network}, teacher, batches(arrays)).values()
   return error
 
 
 def test_a_network_is_aligned_with_itself(teacher, arrays):
-  # The two are different programs, so rounding may differ.
+  # The two maps come from different programs, so rounding may differ.
   assert alignment_error(teacher, teacher, arrays) < 1e-9
 
 
 def silenced(network):
-  """The network with a last map of zeros."""
+  """Return the network with a last map of zeros."""
   variables = jax.tree.map(jnp.array, network.variables)
   block = variables['params']['stage3_block1']
   for layer in ('second', 'shortcut'):
@@ -88,21 +88,21 @@ def test_alignment_error_is_a_ratio_of_sums_over_the_real_images(teacher, fill, 
 
 def test_padding_changes_no_alignment(teacher, fill, arrays, monkeypatch):
   other = teacher.replace(variables=fill(teacher.variables, seed=5))
-  found = []
+  errors = []
   for batch_size in (4, 10):
     monkeypatch.setattr(inference, 'BATCH_SIZE', batch_size)
-    found.append(alignment_error(other, teacher, arrays))
-  np.testing.assert_allclose(*found, rtol=1e-5)
+    errors.append(alignment_error(other, teacher, arrays))
+  np.testing.assert_allclose(*errors, rtol=1e-5)
 
 
 def test_several_networks_are_each_compared_with_the_teacher(teacher, arrays):
   networks = {'zero': silenced(teacher), 'itself': teacher}
-  found = inference.alignment_errors(networks, teacher, whole(arrays))
-  assert found.keys() == networks.keys()
-  assert found['zero'] == 1 and found['itself'] < 1e-9
+  errors = inference.alignment_errors(networks, teacher, batches(arrays))
+  assert errors.keys() == networks.keys()
+  assert errors['zero'] == 1 and errors['itself'] < 1e-9
 
 
-def test_figures_of_a_network_under_its_teacher(teacher, fill, arrays):
+def test_metrics_of_a_network_with_its_teacher(teacher, fill, arrays):
   student = teacher.replace(variables=fill(teacher.variables, seed=5))
   networks = {'student': student, 'teacher': teacher}
   alone = evaluate_metrics(networks, arrays, Normalisation(MEAN, STD), None)['student']
@@ -122,6 +122,6 @@ def test_alignment_is_measured_where_it_was_trained(teacher, arrays):
 
   model = Aligned(num_classes=3, depth=8, widths=teacher.model.widths)
   networks = {'aligned': teacher.replace(model=model), 'other': teacher}
-  found = evaluate_metrics(networks, arrays, Normalisation(MEAN, STD), teacher)
-  assert found['aligned']['alignment_error'] < 1e-9
-  assert 'alignment_error' not in found['other']
+  judged = evaluate_metrics(networks, arrays, Normalisation(MEAN, STD), teacher)
+  assert judged['aligned']['alignment_error'] < 1e-9
+  assert 'alignment_error' not in judged['other']

@@ -72,7 +72,7 @@ def loaded(fill, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def expected(loaded):
-  return inference.logits(loaded.network, inference.eval_split(TEST, Normalisation(MEAN, STD)))
+  return inference.logits(loaded.network, inference.eval_batches(TEST, Normalisation(MEAN, STD)))
 
 
 @pytest.fixture(scope='module')

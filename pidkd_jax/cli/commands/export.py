@@ -47,7 +47,7 @@ def main():
   [calibration] = train.take(chosen).blocks(len(chosen))
   deployable = export.Deployable(loaded, FLAGS.uint8, np.asarray(calibration))
   expected = inference.logits(
-    loaded.network, inference.eval_split(dataset.test, loaded.normalisation)
+    loaded.network, inference.eval_batches(dataset.test, loaded.normalisation)
   )
   print(
     f'{FLAGS.bundle} on the {len(dataset.test)} test images of {dataset.spec.name}, '
