@@ -10,8 +10,8 @@ from pidkd_jax import models
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Network
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.data.pipeline.schedule import batch_shapes
 from pidkd_jax.data.pipeline.batches import Batches
+from pidkd_jax.data.pipeline.schedule import batch_shapes
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment.experiment import Experiment, in_precision

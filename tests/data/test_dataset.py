@@ -1,4 +1,4 @@
-"""Holding a part of the training split out."""
+"""Parts of the training split: held out, and few shots."""
 
 import numpy as np
 import pytest
@@ -76,3 +76,40 @@ def test_a_class_with_one_image_is_refused(dataset):
   short = Dataset(dataset.spec, dataset.train.take(keep), dataset.test)
   with pytest.raises(UserError, match=r"class 'a' of toy has 1 training image"):
     short.hold_out(0.1, seed=0)
+
+
+# --- few shots
+
+
+@pytest.mark.parametrize('shots', [1, 2])
+def test_every_class_keeps_as_many(dataset, shots):
+  few = dataset.few_shot(shots, seed=3)
+  assert np.bincount(few.train.labels).tolist() == [shots] * 4
+  np.testing.assert_array_equal(few.spec.labels, few.train.labels)
+  assert few.test is dataset.test
+
+
+def test_kept_images_stay_in_order(dataset):
+  places = dataset.few_shot(2, seed=3).train.images.ravel()
+  assert (np.diff(places.astype(int)) > 0).all()
+  np.testing.assert_array_equal(
+    dataset.few_shot(2, seed=3).train.labels, dataset.train.labels[places]
+  )
+
+
+def test_more_shots_keep_those_of_fewer(dataset):
+  large = dataset.train.take(dataset.train.labels > 1)
+  large = Dataset(dataset.spec, large, dataset.test)
+  kept = [set(large.few_shot(shots, seed=3).train.images.ravel()) for shots in range(1, 21)]
+  assert all(fewer < more for fewer, more in zip(kept, kept[1:]))
+
+
+def test_the_seed_decides_which_are_kept(dataset):
+  first, again, other = (dataset.few_shot(1, seed).train.images.ravel() for seed in (3, 3, 4))
+  np.testing.assert_array_equal(first, again)
+  assert not np.array_equal(first, other)
+
+
+def test_a_class_with_fewer_images_is_refused(dataset):
+  with pytest.raises(UserError, match=r"data.shots is 3; class 'a' of toy has 2 training images"):
+    dataset.few_shot(3, seed=0)

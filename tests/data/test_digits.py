@@ -1,5 +1,8 @@
 """The digits that scikit-learn carries."""
 
+import os
+import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +14,8 @@ from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.sources.digits import Digits
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -70,3 +75,18 @@ def test_names_and_unknown_names():
 def test_tensorflow_is_not_imported(digits):
   del digits
   assert 'tensorflow' not in sys.modules
+
+
+def test_it_loads_quietly_where_nothing_is_prepared(tmp_path, monkeypatch):
+  """In a process of its own, as in a notebook: no config, and TFDS's default folder."""
+  monkeypatch.delenv('TFDS_DATA_DIR', raising=False)
+  code = "from pidkd_jax import data; assert len(data.load('digits').test.images[:8]) == 8"
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    env=os.environ | {'HOME': str(tmp_path), 'PYTHONPATH': str(ROOT)},
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+  )
+  assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+  assert (tmp_path / 'tensorflow_datasets/digits/1.0.0').is_dir()
