@@ -1,9 +1,7 @@
 """Mistakes that follow from the bounds of flags and fields, and from the registered names."""
 
-from flax import traverse_util
-
 from pidkd_jax.cli.main import files
-from pidkd_jax.experiment import config
+from pidkd_jax.experiment.fields import FIELDS
 from tests.cli import command_flags
 from tests.mistakes.material import NETWORK
 from tests.mistakes.mistake import command
@@ -29,7 +27,7 @@ _NAMES = (
   (train, 'dataset', '--config.data.name={}', 'digits'),
   (train, 'data.streaming', '--config.data.streaming={}', 'never'),
   (train, 'precision', '--config.precision={}', 'bfloat16'),
-  (train, 'precision', '--config.teacher.precision={}', 'bfloat16'),
+  (train, 'teacher.precision', '--config.teacher.precision={}', 'bfloat16'),
   (train, 'integration', '--config.method.integration={}', 'mean'),
   (command('plan'), 'model', '--teacher={}', 'resnet8x4'),
   (command('benchmark', *_PAIR), 'method', '--method={}', 'pidkd'),
@@ -100,15 +98,12 @@ def _beyond(flag):
 def fields():
   """Yield a value below each field's bound, and another word for one field of each type."""
   seen = set()
-  known = traverse_util.flatten_dict(config.default('pidkd').to_dict(), sep='.')
-  for name, value in known.items():
-    if name.startswith('method.') or not isinstance(value, bool | int | float):
-      continue
-    if name == 'data.image_size':  # Digits have a size of their own, which the message is about.
-      continue
-    if type(value) not in seen:
-      seen.add(type(value))
-      yield train(f'word for {name}', name, f'--config.{name}=perhaps', status=2)
-    if not isinstance(value, bool):
-      least = type(value)(-2)
-      yield train(f'{name} below its bound', f'{name} is {least}', f'--config.{name}={least}')
+  for field in FIELDS:
+    kind = type(field.default)
+    if kind in (bool, int, float) and kind not in seen:
+      seen.add(kind)
+      yield train(f'word for {field.name}', field.name, f'--config.{field.name}=perhaps', status=2)
+    if field.least is not None:
+      value = kind(field.least if field.exclusive else field.least - 1)
+      says = f'{field.name} is {value}; it must be'
+      yield train(f'{field.name} below its bound', says, f'--config.{field.name}={value}')

@@ -183,11 +183,6 @@ MISTAKES = {
       'allows 1 to 1297',
       '--config.teacher.batch_size=1298',
     ),
-    _train(
-      'learning rate of zero',
-      'learning_rate is 0.0; it must be greater than 0',
-      '--config.learning_rate=0',
-    ),
     _train('infinite weight', 'method.weight is inf', '--config.method.weight=inf'),
     _train(
       'everything held out',
