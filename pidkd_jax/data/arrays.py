@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
+from typing import cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -76,9 +77,6 @@ def from_arrays(
     (8, 16, 16, 3)
   """
   train_split = _split('train', train)
-  num_classes = _num_classes(train_split.labels, class_names)
-  if class_names is None:
-    class_names = [str(label) for label in range(num_classes)]
   shape = train_split.image_shape
   if normalisation is not None and len(normalisation.mean) != shape[2]:
     raise UserError(
@@ -86,37 +84,30 @@ def from_arrays(
     )
   if padding is not None and padding < 0:
     raise UserError(f'padding is {padding}; at least 0 is needed')
-  # Its statistics follow when both splits are there.
   spec = DatasetSpec(
     name=name,
     format='',
     archive='',
     source='arrays in memory',
-    class_names=tuple(map(str, class_names)),
+    class_names=_class_names(train_split.labels, class_names),
     labels=train_split.labels,
     image_shape=shape,
+    # The statistics follow, because a hold-out changes them.
     normalisation=normalisation or Normalisation((), ()),
+    fingerprint='',
     padding=min(shape[:2]) // 8 if padding is None else padding,
     flip=flip,
-    fingerprint='',
   )
   if test is None:
     dataset, test_split = Dataset(spec, train_split, train_split).hold_out(test_fraction, seed)
-    spec, train_split = dataset.spec, dataset.train
+    spec, train_split = dataset.spec, cast(ResidentSplit, dataset.train)
   else:
     test_split = _split('test', test)
-    if test_split.image_shape != shape:
-      raise UserError(
-        f'test images are {_size(test_split.image_shape)}; the training images are {_size(shape)}'
-      )
-    if (highest := test_split.labels.max()) >= num_classes:
-      raise UserError(f'a test label is {highest}; the training split has {num_classes} classes')
-  spec = dataclasses.replace(
-    spec,
-    normalisation=normalisation
-    or statistics.normalisation(statistics.histogram(train_split.images)),
-    fingerprint=statistics.fingerprint(train_split, test_split),
-  )
+    _check_test(test_split, spec)
+  if normalisation is None:
+    normalisation = statistics.normalisation(statistics.histogram(train_split.images))
+  fingerprint = statistics.fingerprint(train_split, cast(ResidentSplit, test_split))
+  spec = dataclasses.replace(spec, normalisation=normalisation, fingerprint=fingerprint)
   return Dataset(spec, train_split, test_split)
 
 
@@ -185,23 +176,34 @@ def _check_range(name: str, images: np.ndarray, highest: int, kind: str) -> None
     )
 
 
-def _num_classes(labels: np.ndarray, class_names: Sequence[str] | None) -> int:
-  """Return K, after checking the training labels against the names."""
-  if class_names is not None and len(set(class_names)) < len(class_names):
-    raise UserError('class_names has a name twice')
+def _class_names(labels: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:
+  """Return the K class names, after checking that the training labels are 0 to K - 1."""
   highest = int(labels.max())
-  count = highest + 1 if class_names is None else len(class_names)
+  present = np.unique(labels)
+  count = highest + 1 if names is None else len(names)
+  if names is not None and len(set(names)) < count:
+    raise UserError('class_names has a name twice')
   if highest >= count:
     raise UserError(f'a train label is {highest}; class_names has names for 0 to {count - 1}')
-  present = np.unique(labels)
   if len(present) < count:
-    [missing] = np.setdiff1d(np.arange(len(present) + 1), present)[:1]
+    missing = np.setdiff1d(np.arange(len(present) + 1), present)[0]
     raise UserError(
       f'no training image has the label {missing}; each of the {count} classes needs one'
     )
   if count < 2:
     raise UserError('the training images have 1 class; at least 2 are needed')
-  return count
+  return tuple(map(str, range(count) if names is None else names))
+
+
+def _check_test(split: ResidentSplit, spec: DatasetSpec) -> None:
+  """Raise UserError for a test split of other images or classes than the training split."""
+  if split.image_shape != spec.image_shape:
+    raise UserError(
+      f'test images are {_size(split.image_shape)}; the training images are'
+      f' {_size(spec.image_shape)}'
+    )
+  if (highest := split.labels.max()) >= spec.num_classes:
+    raise UserError(f'a test label is {highest}; the training split has {spec.num_classes} classes')
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -125,7 +125,7 @@ NAN = np.where(np.indices(GRAY.shape)[0] == 3, np.nan, 0.5)
     ((GRAY + 255.0, PAIR[1]), {}, r'hold values from 255 to 255; floats must lie in \[0, 1\]'),
     ((NAN, PAIR[1]), {}, 'hold values from nan to nan; floats'),
     ((GRAY + np.inf, PAIR[1]), {}, 'hold values from inf to inf; floats'),
-    ((GRAY + np.int64(256), PAIR[1]), {}, r'hold values from 256 to 256; integers must lie in \[0, 255\]'),
+    ((GRAY + np.int64(256), PAIR[1]), {}, r'to 256; integers must lie in \[0, 255\]'),
     ((GRAY, [0, 1, 2]), {}, 'train has 6 images and 3 labels'),
     ((GRAY, np.eye(6, dtype=int)), {}, r'train labels are int64\[6, 6\]; integers \[N\] are'),
     ((GRAY, [0.0, 1, 2, 0, 1, 2]), {}, r'train labels are float64\[6\]; integers \[N\]'),
