@@ -1,11 +1,12 @@
-"""Shows what a dataset takes in memory when it is streamed, and when it is not.
+"""Measure the memory that a dataset takes, streamed and in memory.
 
-python -m benchmarks.streaming --images 8000 --size 96
+    python -m benchmarks.streaming --images 8000 --size 96
 
-Makes a folder of as many training images (and an eighth of them to test on), prepares it, and in a
-process for each way and size goes through an epoch of training batches and an evaluation. Printed
-are how much more memory the process held at most than when it was about to open the dataset, and
-the SHA-256 of all batches and logits. Everything made is removed. Linux only.
+The benchmark makes a folder of training images, and an eighth as many test images, and prepares it.
+For each size, once streamed and once in memory, a process of its own runs an epoch of training
+batches and an evaluation. The benchmark prints the growth of that process's peak memory from before
+the dataset was opened, and the SHA-256 of all batches and logits. It removes all files that it
+makes. It needs Linux.
 """
 
 import argparse
@@ -21,13 +22,13 @@ CLASSES = 10
 
 
 def main(images: int, size: int) -> int:
-  """Returns the exit status."""
+  """Print a table, and return the exit status."""
   print(f'{"images":>8} {"read":>10} {"decoded":>10} {"growth":>10} {"epoch":>8}  batches, logits')
   with tempfile.TemporaryDirectory() as home:
     for count in (images // 4, images):
       folder = pathlib.Path(home, f'{count}')
       _write(folder, count, size)
-      for way, limit in ('streamed', '0'), ('in memory', ''):
+      for mode, limit in ('streamed', '0'), ('in memory', ''):
         done = subprocess.run(
           [sys.executable, '-m', 'benchmarks.streaming', '--folder', str(folder), '--limit', limit],
           env=os.environ | {'XDG_CACHE_HOME': f'{home}/caches'},
@@ -38,14 +39,14 @@ def main(images: int, size: int) -> int:
           return done.returncode
         growth, decoded, seconds, digest = done.stdout.split()
         print(
-          f'{count:>8,} {way:>10} {decoded:>6} MiB {growth:>6} MiB {seconds:>6} s  {digest[:16]}',
+          f'{count:>8,} {mode:>10} {decoded:>6} MiB {growth:>6} MiB {seconds:>6} s  {digest[:16]}',
           flush=True,
         )
   return 0
 
 
 def _write(folder: pathlib.Path, count: int, size: int) -> None:
-  """Images that differ, smooth as photographs are."""
+  """Write different images, as smooth as photographs."""
   import numpy as np
   from PIL import Image
 
@@ -61,7 +62,7 @@ def _write(folder: pathlib.Path, count: int, size: int) -> None:
 def _measure(folder: pathlib.Path, limit: int | None) -> None:
   from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
-  import grain  # What it takes itself is not the data's.
+  import grain  # Before measuring: its own memory is not the data's.
   import jax
   import jax.numpy as jnp
   import numpy as np
@@ -73,21 +74,23 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
 
   del app, grain
 
-  def open_(limit):
-    place = str(folder.parent / 'tfds')
-    return data.load('image_folder', directory=place, archive=str(folder), limit=limit)
+  def load(limit):
+    directory = str(folder.parent / 'tfds')
+    return data.load('image_folder', directory=directory, archive=str(folder), limit=limit)
 
-  size = open_(0).spec.image_shape[0]  # Prepared, and looked through, before anything is measured.
+  # Before measuring: prepare the dataset, and cache its statistics.
+  size = load(0).spec.image_shape[0]
 
-  def go_through(dataset, spec):
+  def run(dataset, spec):
+    """Return the seconds of an epoch, and the SHA-256 of its batches and of the test logits."""
     digest = hashlib.sha256()
-    stream = dataset.train.batches(
+    batches = dataset.train.batches(
       spec.normalisation, jax.random.key(0), batch_size=64, padding=4, flip=True
     )
-    order = stream.order(jnp.int32(0))
+    order = batches.order(jnp.int32(0))
     started = time.monotonic()
-    for step in range(stream.steps_per_epoch):
-      digest.update(np.asarray(stream.batch(order, jnp.int32(step)).image))
+    for step in range(batches.steps_per_epoch):
+      digest.update(np.asarray(batches.batch(order, jnp.int32(step)).image))
     seconds = time.monotonic() - started
     digest.update(
       inference.logits(network, inference.eval_batches(dataset.test, spec.normalisation))
@@ -98,17 +101,17 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
   shape = jnp.zeros((1, size, size, 3))
   network = Network(jax.jit(model.init)(jax.random.key(0), shape), model)
   small = noise.dataset(320, size, CLASSES)
-  go_through(small, small.spec)  # What programs and one batch take is not the data's either.
-  pathlib.Path('/proc/self/clear_refs').write_text('5')  # The peak is what is held now.
+  run(small, small.spec)  # Before measuring: the memory of programs and a batch is not the data's.
+  pathlib.Path('/proc/self/clear_refs').write_text('5')  # Reset the peak to the present use.
   before = _peak()
-  dataset = open_(limit)
-  seconds, digest = go_through(dataset, dataset.spec)
+  dataset = load(limit)
+  seconds, digest = run(dataset, dataset.spec)
   decoded = (len(dataset.train) + len(dataset.test)) * size * size * 3
   print(f'{_peak() - before:.0f} {decoded / 2**20:.0f} {seconds:.1f} {digest}')
 
 
 def _peak() -> float:
-  """MiB that this process has held at most, as Linux has it."""
+  """Return the peak memory of this process in MiB."""
   lines = pathlib.Path('/proc/self/status').read_text().splitlines()
   [kib] = (line.split()[1] for line in lines if line.startswith('VmHWM:'))
   return int(kib) / 1024
@@ -116,8 +119,8 @@ def _peak() -> float:
 
 if __name__ == '__main__':
   parser = argparse.ArgumentParser()
-  parser.add_argument('--images', type=int, default=8000, help='To train on.')
-  parser.add_argument('--size', type=int, default=96, help='Side of the images.')
+  parser.add_argument('--images', type=int, default=8000, help='Training images.')
+  parser.add_argument('--size', type=int, default=96, help='Side of the images in pixels.')
   parser.add_argument('--folder', help=argparse.SUPPRESS)
   parser.add_argument('--limit', default='', help=argparse.SUPPRESS)
   given = parser.parse_args()

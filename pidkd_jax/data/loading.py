@@ -97,9 +97,10 @@ def load(
   builder, origin = prepare(source, directory, archive, verify, image_size, in_memory=limit is None)
   splits = PreparedSplit(builder, 'train'), PreparedSplit(builder, source.test)
   size = sum(split.nbytes for split in splits)
-  streamed = limit is not None and size > limit
-  train, test, fingerprint, histogram = (_open_on_disk if streamed else _read_into_memory)(*splits)
-  if streamed:
+  if limit is None or size <= limit:
+    train, test, fingerprint, histogram = _read_into_memory(*splits)
+  else:
+    train, test, fingerprint, histogram = _open_on_disk(*splits)
     logger.info(
       '%s is streamed: its images take %.0f MiB, and %.0f MiB are theirs',
       builder.name,
@@ -116,7 +117,7 @@ def load(
     format=name,
     archive=os.path.abspath(os.path.expanduser(archive)) if archive else '',
     source=origin,
-    class_names=tuple(builder.info.features['label'].names),
+    class_names=splits[0].class_names,
     labels=train.labels,
     image_shape=shape,
     normalisation=normalisation,
@@ -136,21 +137,21 @@ def _read_into_memory(*splits: PreparedSplit) -> _Opened:
 
 def _open_on_disk(*splits: PreparedSplit) -> _Opened:
   for split in splits:
-    if split.builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+    if split.file_format != tfds.core.FileFormat.ARRAY_RECORD:
       raise UserError(
-        f'{split.builder.data_dir} is prepared as {split.builder.info.file_format.value}, of which'
+        f'{split.builder.data_dir} is prepared as {split.file_format.value}, of which'
         ' no single record can be read; delete that folder and run again, or read it into memory'
         ' with --config.data.streaming=never'
       )
   train, test = map(ExampleReader, splits)
   computed = dataset_statistics(train, test)
 
-  def split(reader: ExampleReader, labels: np.ndarray) -> StreamedSplit:
+  def streamed(reader: ExampleReader, labels: np.ndarray) -> StreamedSplit:
     return StreamedSplit(reader, labels, positions=np.arange(len(labels)))
 
   return (
-    split(train, computed.train_labels),
-    split(test, computed.test_labels),
+    streamed(train, computed.train_labels),
+    streamed(test, computed.test_labels),
     computed.fingerprint,
     lambda: computed.histogram,
   )

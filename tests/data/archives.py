@@ -1,4 +1,4 @@
-"""Writes small archives in the real layouts."""
+"""Small archives in the layouts of the official ones."""
 
 import io
 import tarfile
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def cifar_members(num_fine=4, num_coarse=2, num_train=12, num_test=8, seed=0):
-  """{member: bytes} of a small archive in CIFAR-100's format; labels go round."""
+  """Return {member: bytes} of a small archive in CIFAR-100's format, with cyclic labels."""
   random = np.random.default_rng(seed)
 
   def records(count):
@@ -39,7 +39,7 @@ def write_tar(path, members):
 
 
 def jpeg(random, mode='RGB', size=(64, 64)):
-  """A JPEG file of smooth noise."""
+  """Return a JPEG file of smooth noise."""
   small = random.integers(0, 256, (8, 8) if mode == 'L' else (8, 8, 3), dtype=np.uint8)
   buffer = io.BytesIO()
   Image.fromarray(small).resize(size, Image.Resampling.BILINEAR).save(buffer, 'JPEG')
@@ -47,7 +47,10 @@ def jpeg(random, mode='RGB', size=(64, 64)):
 
 
 def tiny_members(seed=0):
-  """{member: bytes} of a small archive in Tiny-ImageNet's layout; n02's first image is gray."""
+  """Return {member: bytes} of a small archive in Tiny-ImageNet's layout.
+
+  The first image of class n02 is gray.
+  """
   random = np.random.default_rng(seed)
   members = {'tiny-imagenet-200/wnids.txt': b'n03\nn01\nn02\n'}
   for wnid in 'n01', 'n02', 'n03':

@@ -42,7 +42,7 @@ def tiny_archive(tmp_path):
 
 @pytest.fixture
 def make_official(monkeypatch):
-  """A function that has an archive's checksum pass for the official one of its dataset."""
+  """A function that makes an archive's checksum the official one of its dataset."""
 
   def make(archive):
     builder = TinyImagenet if archive.suffix == '.zip' else Cifar100

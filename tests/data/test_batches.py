@@ -1,4 +1,4 @@
-"""Batches as a function of (seed, step), and the augmentation that makes them."""
+"""Training batches as a function of (seed, step), and their augmentation."""
 
 import jax
 import jax.numpy as jnp
@@ -33,17 +33,17 @@ def stream(arrays, seed=0, *, batch_size=4, padding=2, flip=True):
 
 
 def pixels(image):
-  """The uint8 image that normalisation made this from."""
+  """Return the uint8 image before normalisation."""
   return np.rint((np.asarray(image) * np.array(STD) + np.array(MEAN)) * 255).astype(np.uint8)
 
 
 def run(source, steps):
-  """The batches of some steps, each with its epoch's order."""
-  found = []
+  """Return the batches of some steps, each with its epoch's order."""
+  batches = []
   for step in steps:
     order = source.order(jnp.int32(step // source.steps_per_epoch))
-    found.append(source.batch(order, jnp.int32(step)))
-  return found
+    batches.append(source.batch(order, jnp.int32(step)))
+  return batches
 
 
 # --- order
@@ -85,8 +85,8 @@ def test_a_batch_is_a_function_of_seed_and_step(arrays):
 
 def test_the_augmentation_of_one_image_changes_from_step_to_step(arrays):
   one = ResidentSplit(arrays.images[:1], arrays.labels[:1])
-  found = run(stream(one, batch_size=1), range(12))
-  assert len({np.asarray(batch.image).tobytes() for batch in found}) > 6
+  batches = run(stream(one, batch_size=1), range(12))
+  assert len({np.asarray(batch.image).tobytes() for batch in batches}) > 6
 
 
 def test_all_steps_share_one_compiled_batch(arrays):
@@ -111,14 +111,14 @@ def test_each_image_of_a_batch_is_its_own_crop_perhaps_mirrored(arrays):
   seen = set()
   for batch in run(stream(arrays), range(12)):
     for image, index in zip(pixels(batch.image), batch.index, strict=True):
-      [found] = placements(image, arrays.images[index], 2)
-      seen.add(found)
+      [placement] = placements(image, arrays.images[index], 2)
+      seen.add(placement)
   assert {mirrored for *_, mirrored in seen} == {False, True}
   assert {top for top, *_ in seen} == {left for _, left, _ in seen} == set(range(5))
 
 
 def placements(image, original, padding):
-  """All (top, left, mirrored) at which `image` is a window of the zero-padded original."""
+  """Return all (top, left, mirrored) where `image` is a window of the zero-padded original."""
   padded = np.pad(original, ((padding, padding), (padding, padding), (0, 0)))
   return [
     (top, left, mirrored)
@@ -137,15 +137,15 @@ def test_a_dataset_of_letters_is_never_mirrored(arrays):
       assert [mirrored for *_, mirrored in placements(image, arrays.images[index], 2)] == [False]
 
 
-# --- augmentation by itself
+# --- augmentation alone
 
 
 def test_every_corner_occurs_about_as_often(arrays):
   images = jnp.broadcast_to(jnp.asarray(arrays.images[0]), (900, SIDE, SIDE, 3))
-  found = augment.crop(jax.random.key(0), images, 1)
-  assert found.shape == images.shape and found.dtype == jnp.uint8
+  cropped = augment.crop(jax.random.key(0), images, 1)
+  assert cropped.shape == images.shape and cropped.dtype == jnp.uint8
   counts = {}
-  for image in np.asarray(found):
+  for image in np.asarray(cropped):
     [(top, left, mirrored)] = placements(image, arrays.images[0], 1)
     assert not mirrored
     counts[top, left] = counts.get((top, left), 0) + 1
@@ -159,14 +159,14 @@ def test_a_crop_without_padding_is_the_image(arrays):
 
 def test_half_of_the_images_are_mirrored_each_as_a_whole(arrays):
   images = jnp.broadcast_to(jnp.asarray(arrays.images[0]), (400, SIDE, SIDE, 3))
-  found = np.asarray(augment.flip(jax.random.key(0), images))
-  mirrored = [np.array_equal(image, arrays.images[0][:, ::-1]) for image in found]
-  plain = [np.array_equal(image, arrays.images[0]) for image in found]
+  flipped = np.asarray(augment.flip(jax.random.key(0), images))
+  mirrored = [np.array_equal(image, arrays.images[0][:, ::-1]) for image in flipped]
+  plain = [np.array_equal(image, arrays.images[0]) for image in flipped]
   assert all(a != b for a, b in zip(mirrored, plain))
   assert 150 < sum(mirrored) < 250
 
 
-def test_the_same_flip_twice_is_none(arrays):
+def test_the_same_flip_twice_restores_the_images(arrays):
   images, key = jnp.asarray(arrays.images), jax.random.key(3)
   once = augment.flip(key, images)
   assert not np.array_equal(once, images)
@@ -175,6 +175,6 @@ def test_the_same_flip_twice_is_none(arrays):
 
 def test_normalisation_by_hand():
   images = jnp.array([0, 51, 255], jnp.uint8).reshape(1, 1, 1, 3)
-  found = Normalisation((0.5, 0.1, 0.25), (0.5, 0.2, 0.25))(images)
-  assert found.dtype == jnp.float32
-  np.testing.assert_allclose(found.ravel(), [-1, 0.5, 3], rtol=1e-6)
+  normalised = Normalisation((0.5, 0.1, 0.25), (0.5, 0.2, 0.25))(images)
+  assert normalised.dtype == jnp.float32
+  np.testing.assert_allclose(normalised.ravel(), [-1, 0.5, 3], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""cifar100 from small archives in its format."""
+"""cifar100, from small archives in its format."""
 
 import io
 import subprocess
@@ -23,7 +23,7 @@ def load(directory, archive, **options):
 
 
 def pixels(members, split):
-  """{label: the set of images} as the format defines it: uint8 [32, 32, 3] as bytes."""
+  """Return the {(label, bytes of the image, uint8 [32, 32, 3])} that the format defines."""
   records = np.frombuffer(members[f'{PREFIX}/{split}.bin'], np.uint8).reshape(-1, 3074)
   images = records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
   return {(label, image.tobytes()) for label, image in zip(records[:, 1], images, strict=True)}
@@ -34,10 +34,10 @@ def test_round_trip(tmp_path, cifar_archive):
   members = cifar_members()
   for split, arrays in ('train', dataset.train), ('test', dataset.test):
     assert arrays.images.dtype == np.uint8 and arrays.labels.dtype == np.int32
-    found = {
+    examples = {
       (label, image.tobytes()) for label, image in zip(arrays.labels, arrays.images, strict=True)
     }
-    assert found == pixels(members, split) and len(arrays) == len(found)
+    assert examples == pixels(members, split) and len(arrays) == len(examples)
   spec = dataset.spec
   assert spec.class_names == ('fine_0', 'fine_1', 'fine_2', 'fine_3')
   assert (spec.num_classes, spec.num_examples, spec.image_shape) == (4, 12, (32, 32, 3))
@@ -164,7 +164,7 @@ def test_a_link_is_not_followed(tmp_path):
 
 
 def refused(tmp_path, archive, message):
-  """One line that names the archive; nothing is left; a good archive works afterwards."""
+  """Check for one line that names the archive; no files remain; a good archive works afterwards."""
   directory = tmp_path / 'tfds'
   with pytest.raises(UserError) as error:
     load(directory, archive, verify=False)

@@ -14,7 +14,7 @@ COUNTS = (2, 7, 20, 101)
 
 @pytest.fixture
 def dataset():
-  """Four classes of unequal size; an image's pixel is its place in the split."""
+  """Four classes of unequal size; an image's pixel is its position in the split."""
   labels = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS)).astype(np.int32)
   images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
   train = ResidentSplit(images, labels)

@@ -1,4 +1,4 @@
-"""Pictures from files of any kind, and their way to another size."""
+"""Images from files of any kind, and their scaling to another size."""
 
 import numpy as np
 import pytest
@@ -39,15 +39,15 @@ def sixteen_bit(value):
 )
 def test_every_mode_becomes_rgb(tmp_path, image, colour):
   image.save(tmp_path / 'x.png')
-  found = image_lib.upright(tmp_path / 'x.png')
-  assert found.mode == 'RGB' and found.size == (9, 8)
-  np.testing.assert_array_equal(np.asarray(found), np.full((8, 9, 3), colour, np.uint8))
+  result = image_lib.upright(tmp_path / 'x.png')
+  assert result.mode == 'RGB' and result.size == (9, 8)
+  np.testing.assert_array_equal(np.asarray(result), np.full((8, 9, 3), colour, np.uint8))
 
 
 def test_cmyk_becomes_rgb(tmp_path):
   filled('CMYK', (0, 255, 255, 0)).save(tmp_path / 'x.jpg', quality=95)
-  found = image_lib.upright(tmp_path / 'x.jpg')
-  np.testing.assert_allclose(np.asarray(found), np.full((8, 9, 3), (255, 0, 0)), atol=3)
+  result = image_lib.upright(tmp_path / 'x.jpg')
+  np.testing.assert_allclose(np.asarray(result), np.full((8, 9, 3), (255, 0, 0)), atol=3)
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'BMP', 'WEBP'])
@@ -77,27 +77,27 @@ def test_it_is_turned_as_exif_says(tmp_path, orientation, turn):
   np.testing.assert_array_equal(np.asarray(image_lib.upright(tmp_path / 'x.png')), turn(stored))
 
 
-def test_what_is_kept_is_the_middle():
-  # A pixel says its column (or its row).
+def test_the_middle_is_kept():
+  # The value of a pixel is its column (or its row).
   wide = np.tile(np.arange(16, dtype=np.uint8), (8, 1))
   for stored in wide, wide.T:
-    found = np.asarray(image_lib.cover(Image.fromarray(stored).convert('RGB'), 8, 8))
+    result = np.asarray(image_lib.cover(Image.fromarray(stored).convert('RGB'), 8, 8))
     kept = stored[:, 4:12] if stored.shape[1] == 16 else stored[4:12]
-    np.testing.assert_array_equal(found, np.repeat(kept[..., None], 3, axis=-1))
+    np.testing.assert_array_equal(result, np.repeat(kept[..., None], 3, axis=-1))
 
 
 def test_halving_averages_neighbours():
   # Columns of 0, 8, 16, ...: the mean of columns 2j and 2j + 1 is 16j + 4. The border has one
   # neighbour less.
   ramp = np.tile(np.arange(16, dtype=np.uint8) * 8, (16, 1))
-  found = np.asarray(image_lib.cover(Image.fromarray(ramp), 8, 8))
-  np.testing.assert_array_equal(found[:, 1:-1], np.tile(np.arange(1, 7) * 16 + 4, (8, 1)))
+  result = np.asarray(image_lib.cover(Image.fromarray(ramp), 8, 8))
+  np.testing.assert_array_equal(result[:, 1:-1], np.tile(np.arange(1, 7) * 16 + 4, (8, 1)))
 
 
 def test_fine_patterns_do_not_alias():
   board = np.indices((64, 64)).sum(0) % 2 * np.uint8(255)
-  found = np.asarray(image_lib.cover(Image.fromarray(board.astype(np.uint8)), 8, 8))
-  np.testing.assert_allclose(found, np.full((8, 8), 127.5), atol=1.5)
+  result = np.asarray(image_lib.cover(Image.fromarray(board.astype(np.uint8)), 8, 8))
+  np.testing.assert_allclose(result, np.full((8, 8), 127.5), atol=1.5)
 
 
 def test_an_image_of_that_size_stays_as_it_is():
@@ -132,7 +132,7 @@ def test_another_kind_of_image_is_a_value_error(tmp_path):
 
 @pytest.mark.parametrize('limit', [71, 35])
 def test_pillows_limit_is_kept(tmp_path, monkeypatch, limit):
-  """It warns of more than its limit and refuses more than twice as much; 9x8 are 72."""
+  """Pillow warns above its limit and refuses above twice the limit; 9x8 pixels are 72."""
   filled('RGB', RED).save(tmp_path / 'x.png')
   monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 72)
   image_lib.upright(tmp_path / 'x.png')

@@ -1,4 +1,4 @@
-"""image_folder from small folders of made-up images."""
+"""image_folder, from small folders of made-up images."""
 
 import errno
 import hashlib
@@ -20,7 +20,7 @@ CLASSES = ('zebra', 'Ant', 'cat', '10')
 
 
 def colour(split, name, index):
-  """One of its own for each image."""
+  """Return a colour that no other image has."""
   return (50 * CLASSES.index(name), 20 * index, 100 if split == 'train' else 200)
 
 
@@ -60,11 +60,11 @@ def test_round_trip(directory, photos):
   for split, arrays in ('train', dataset.train), ('test', dataset.test):
     count = {'train': 3, 'test': 2}[split]
     assert np.bincount(arrays.labels).tolist() == [count] * 4
-    found = {
+    colours = {
       (spec.class_names[label], *image[0, 0])
       for image, label in zip(arrays.images, arrays.labels, strict=True)
     }
-    assert found == {
+    assert colours == {
       (name, *colour(split, name, index)) for name in CLASSES for index in range(count)
     }
     assert (arrays.images == arrays.images[:, :1, :1]).all()

@@ -1,4 +1,4 @@
-"""Which archive is taken, under which name, and what goes wrong on the way."""
+"""Preparation: the choice of an archive, the dataset's name, and failures."""
 
 import errno
 import http.server
@@ -38,7 +38,7 @@ def load(directory, **options):
 
 
 def refusal(directory, **options):
-  """The message of the UserError that loading ends in, in one line."""
+  """Return the message of the UserError in which loading ends, which is one line."""
   with pytest.raises(UserError) as error:
     load(directory, **options)
   assert '\n' not in str(error.value)
@@ -168,7 +168,7 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-  """A function that serves bytes as the official archive, with or without their being so."""
+  """A function that serves bytes as the official archive, with its checksum or another."""
   monkeypatch.undo()  # The network is needed, though only this machine's.
   monkeypatch.setattr(downloader, 'MAX_RETRIES', 0)
   servers = []

@@ -58,14 +58,14 @@ ARCHIVES = {
 
 @pytest.fixture(scope='module')
 def load(home):
-  """A function that loads a dataset of a few examples, in memory (limit None) or not (0)."""
-  found = {}
+  """A function that loads a dataset of a few examples, in memory (limit None) or on disk (0)."""
+  made = {}
 
   def load(name, limit):
-    if name not in found:
-      found[name] = str(ARCHIVES[name](home))
+    if name not in made:
+      made[name] = str(ARCHIVES[name](home))
     return data.load(
-      name, directory=str(home / 'tfds'), archive=found[name], verify=False, limit=limit
+      name, directory=str(home / 'tfds'), archive=made[name], verify=False, limit=limit
     )
 
   return load
@@ -85,11 +85,11 @@ def assert_equal(ours, theirs):
   jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
-# --- what is known of the data
+# --- statistics
 
 
 @pytest.mark.parametrize('name', ARCHIVES)
-def test_all_is_known_that_is_known_in_memory(load, name):
+def test_specs_labels_and_images_are_those_in_memory(load, name):
   held, on_disk = load(name, None), load(name, 0)
   assert isinstance(held.train, ResidentSplit)
   assert isinstance(on_disk.train, StreamedSplit)
@@ -171,13 +171,13 @@ def stream(examples, batch_size=4):
 
 
 def run(source, steps):
-  found, order = [], {}
+  batches, order = [], {}
   for step in steps:
     epoch = step // source.steps_per_epoch
     if epoch not in order:
       order = {epoch: source.order(jnp.int32(epoch))}
-    found.append(source.batch(order[epoch], jnp.int32(step)))
-  return found
+    batches.append(source.batch(order[epoch], jnp.int32(step)))
+  return batches
 
 
 def test_batches_are_those_of_the_split_in_memory(both):
@@ -205,7 +205,7 @@ def test_a_part_that_is_held_out_stays_on_disk(both):
   assert_equal(run(stream(ours_rest.train), range(6)), run(stream(rest.train), range(6)))
 
 
-def test_an_evaluation_gives_the_same_to_the_last_digit(both):
+def test_an_evaluation_is_bit_identical(both):
   model = Plain(num_classes=4)
   network = Network(model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))), model)
   ours, theirs = (
@@ -224,12 +224,12 @@ def test_blocks_are_read_anew_by_each_iteration(both):
   assert not first[2][1:].any()
 
 
-# --- what cannot be read
+# --- damage
 
 
 @pytest.fixture
 def apart(load, tmp_path):
-  """A dataset on disk of which files may be spoilt: it, and the file of its training split."""
+  """A function that loads a dataset whose files a test may damage, and its training file."""
   archive = archives.write_tar(tmp_path / 'apart.tar.gz', archives.cifar_members(num_train=99))
 
   def load(limit=0):
@@ -243,28 +243,28 @@ def apart(load, tmp_path):
 
 
 def spoil(path):
-  """Overwrites the last two thirds of a file in place, as whoever reads it sees it."""
+  """Overwrite the last two thirds of a file in place, so that an open reader sees it."""
   size = path.stat().st_size
   with path.open('r+b') as file:
     file.seek(size // 3)
     file.write(bytes(size - size // 3))
 
 
-def test_a_damaged_record_is_told_where_it_is_met(apart):
+def test_damage_during_the_training_names_the_file(apart):
   load, path = apart
   blocks = iter(load().train.blocks(1))
   next(blocks)
   spoil(path)
-  with pytest.raises(UserError) as told:
+  with pytest.raises(UserError) as raised:
     for _ in blocks:
       pass
-  before, _, after = str(told.value).partition(' is damaged (')
+  before, _, after = str(raised.value).partition(' is damaged (')
   assert before == str(path)
   assert after.endswith(f'); delete the folder {path.parent} and run again') and '\n' not in after
 
 
 @pytest.mark.parametrize('change', [spoil, pathlib.Path.unlink, lambda path: path.write_bytes(b'')])
-def test_what_is_damaged_before_the_start_is_told_at_the_start(apart, change):
+def test_damage_before_the_start_is_an_error_at_the_start(apart, change):
   load, path = apart
   change(path)
   with pytest.raises(UserError, match=r'-train\.array_record-.* is damaged .* and run again$'):
@@ -280,7 +280,7 @@ def test_a_file_with_too_many_records_is_refused_as_in_memory(apart):
       load(limit)
 
 
-def test_of_a_tfrecord_no_record_can_be_read(apart):
+def test_a_tfrecord_cannot_be_streamed(apart):
   load, path = apart
   info = path.parent / 'dataset_info.json'
   info.write_text(info.read_text().replace('array_record', 'tfrecord'))

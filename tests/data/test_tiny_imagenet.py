@@ -1,4 +1,4 @@
-"""tiny_imagenet from small archives in its layout."""
+"""tiny_imagenet, from small archives in its layout."""
 
 import io
 import zipfile
@@ -28,7 +28,7 @@ def official(tmp_path, tiny_archive, make_official):
 
 
 def examples(tmp_path, split):
-  """The stored examples of the prepared dataset, in the order of the files."""
+  """Return the stored examples of the prepared dataset, in the order of the files."""
   source = TinyImagenet(data_dir=str(tmp_path / 'tfds')).as_data_source(
     split, decoders={'image': tfds.decode.SkipDecoding()}
   )
@@ -148,7 +148,7 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(tmp_path, tiny_archive, da
 
 
 def refused(tmp_path, archive, message):
-  """One line that names the archive; nothing is left; a good archive works afterwards."""
+  """Check for one line that names the archive; no files remain; a good archive works afterwards."""
   directory = tmp_path / 'tfds'
   with pytest.raises(UserError) as error:
     load(directory, archive, verify=False)

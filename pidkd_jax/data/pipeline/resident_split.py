@@ -59,7 +59,7 @@ def read_split(split: PreparedSplit) -> ResidentSplit:
   for file in split.files:
     end = row + file.examples_in_shard
     try:
-      for record in READERS[split.builder.info.file_format](file.filename):
+      for record in READERS[split.file_format](file.filename):
         if row == end:
           raise ValueError('it holds more records than its info declares')
         images[row], labels[row] = split.decode(split.deserialize(record))

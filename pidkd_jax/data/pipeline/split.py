@@ -94,7 +94,7 @@ class Split(abc.ABC):
         labels=devices.put_replicated(self.labels),
         normalisation=devices.put_replicated(normalisation.arrays()),
         key=devices.put_replicated(key),
-        image_shape=tuple(self.image_shape),
+        image_shape=self.image_shape,
         batch_size=batch_size,
         padding=padding,
         flip=flip,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -44,15 +45,25 @@ class PreparedSplit:
   def __len__(self) -> int:
     return self.builder.info.splits[self.split].num_examples
 
+  @property
+  def file_format(self) -> tfds.core.FileFormat:
+    """The format of its files, one of `READERS`."""
+    return cast(tfds.core.FileFormat, self.builder.info.file_format)
+
+  @property
+  def _features(self) -> Any:
+    # TFDS allows any tree of features; a dataset of this package has a dict.
+    return self.builder.info.features
+
   @functools.cached_property
   def image_shape(self) -> tuple[int, int, int]:
     """(H, W, C)."""
-    return tuple(self.builder.info.features['image'].shape)
+    return tuple(self._features['image'].shape)
 
   @functools.cached_property
-  def num_classes(self) -> int:
-    """K."""
-    return self.builder.info.features['label'].num_classes
+  def class_names(self) -> tuple[str, ...]:
+    """K names, in the order of the labels."""
+    return tuple(self._features['label'].names)
 
   @functools.cached_property
   def files(self) -> list:
@@ -66,7 +77,7 @@ class PreparedSplit:
 
   def deserialize(self, record: bytes) -> dict:
     """Return a record's fields; the image stays encoded."""
-    return self.builder.info.features.deserialize_example_np(record, decoders=DECODERS)
+    return self._features.deserialize_example_np(record, decoders=DECODERS)
 
   def decode(self, example: dict) -> tuple[np.ndarray, int]:
     """Return the image, uint8 [H, W, C], and the label of a deserialized record.
@@ -75,8 +86,8 @@ class PreparedSplit:
       ValueError, KeyError: the example contradicts the dataset's info.
     """
     label = int(example['label'])
-    if not 0 <= label < self.num_classes:
-      raise ValueError(f'label {label}, but {self.num_classes} classes')
+    if not 0 <= label < len(self.class_names):
+      raise ValueError(f'label {label}, but {len(self.class_names)} classes')
     return image_lib.decode(example['image'], self.image_shape), label
 
   def damage_error(self, filename: str, error: Exception) -> UserError:
