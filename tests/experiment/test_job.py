@@ -228,6 +228,14 @@ def test_the_holdout_selects_and_the_test_images_do_not(config, home):
   assert 'best_on_test' not in card['results']
 
 
+def test_what_moves_results_by_rounding_may_change_when_a_run_is_taken_up(config, whole, home):
+  folder = home / 'rounding'
+  shutil.copytree(whole(config), folder)
+  config.steps_per_call = 5
+  job.main(config, str(folder))
+  assert json.loads((folder / 'config.json').read_text())['steps_per_call'] == 5
+
+
 def test_a_kept_teacher_is_reused_by_its_own_recipe_only(config, whole, home):
   whole(config)
   teachers = home / 'teachers'

@@ -1,0 +1,143 @@
+"""Train and distil from Python: `kd.train` and `kd.distill`, without a configuration."""
+
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import pidkd_jax as kd
+from pidkd_jax.training import metrics
+from pidkd_jax.training.progress import Progress
+
+TINY = 'resnet8*0.25'
+KEYWORDS = {'student': TINY, 'epochs': 1, 'batch_size': 32}
+
+
+@pytest.fixture(scope='module')
+def data():
+  """Two classes of 16x16 images that the mean pixel tells apart."""
+  rng = np.random.default_rng(0)
+  labels = np.arange(96) % 2
+  images = rng.integers(0, 128, (96, 16, 16, 3)) + 100 * labels[:, None, None, None]
+  images = images.astype(np.uint8)
+  return kd.data.from_arrays((images[:64], labels[:64]), (images[64:], labels[64:]))
+
+
+@pytest.fixture(scope='module')
+def teacher(data):
+  return kd.train(TINY, data, epochs=1, batch_size=32)
+
+
+def test_a_trained_network_predicts_saves_and_loads(teacher, data, tmp_path):
+  images = data.test.images
+  probabilities = teacher.predict(images)
+  assert probabilities.shape == (32, 2)
+  np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+  assert teacher.metrics['top1'] == np.mean(probabilities.argmax(axis=1) == data.test.labels)
+  assert teacher.class_names == ('0', '1') and 'top-1' in repr(teacher)
+  teacher.save(tmp_path / 'teacher')
+  again = kd.load(tmp_path / 'teacher')
+  np.testing.assert_array_equal(again.predict(images), probabilities)
+  assert again.bundle.digest == kd.load(tmp_path / 'teacher').bundle.digest
+  logits = again.network.classify(
+    again.network.encode(again.bundle.normalisation(images[:2])).pooled
+  )
+  np.testing.assert_allclose(logits, teacher.logits(images[:2]), rtol=1e-4, atol=1e-5)
+
+
+def test_saving_replaces_a_bundle_and_nothing_else(teacher, tmp_path):
+  teacher.save(tmp_path / 'bundle')
+  teacher.save(tmp_path / 'bundle')
+  (tmp_path / 'letters').mkdir()
+  (tmp_path / 'letters' / 'one').write_text('dear')
+  with pytest.raises(kd.UserError, match='is there already and is no bundle'):
+    teacher.save(tmp_path / 'letters')
+  assert (tmp_path / 'letters' / 'one').read_text() == 'dear'
+
+
+def test_methods_have_labels_and_trials(teacher, data):
+  students = kd.distill(
+    teacher,
+    data,
+    methods={'four': kd.method('pidkd', num_projectors=4, factor=8), 'kd': 'kd_1_1'},
+    trials=2,
+    **KEYWORDS,
+  )
+  assert list(students) == ['four', 'kd'] and len(students) == 2
+  assert [len(students.trials[label]) for label in students] == [2, 2]
+  assert students['four'] is students.trials['four'][0]
+  assert students['four'].network.model.num_projectors == 4
+  first, second = (one.predict(data.test.images) for one in students.trials['kd'])
+  assert not np.array_equal(first, second)
+  table = students._repr_markdown_()
+  assert '| teacher | 1 |' in table and '| four | 2 |' in table and '±' in table
+  # The same trial of the same method alone comes to the same.
+  alone = kd.distill(teacher, data, methods='kd_1_1', **KEYWORDS)
+  np.testing.assert_array_equal(alone['kd_1_1'].predict(data.test.images), first)
+
+
+def test_a_folder_resumes_and_reports(teacher, data, tmp_path, monkeypatch):
+  where = {'workdir': tmp_path / 'run', 'methods': ['simkd', 'scratch']}
+  students = kd.distill(teacher, data, **where, **KEYWORDS)
+  assert (tmp_path / 'run' / 'teacher.json').exists()
+  assert {row['member'] for row in metrics.read(tmp_path / 'run')} == {'simkd-0', 'scratch-0'}
+  monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained again'))
+  again = kd.distill(teacher, data, **where, **KEYWORDS)
+  for label in students:
+    np.testing.assert_array_equal(
+      again[label].predict(data.test.images), students[label].predict(data.test.images)
+    )
+  with pytest.raises(kd.UserError, match='holds a run with seed = 0 and not 1'):
+    kd.distill(teacher, data, seed=1, **where, **KEYWORDS)
+
+
+def test_off_the_main_thread_it_works_as_well(teacher, data, tmp_path):
+  handler = signal.getsignal(signal.SIGTERM)
+  results = []
+
+  def work():
+    results.append(kd.distill(teacher, data, workdir=tmp_path / 'run', **KEYWORDS))
+
+  thread = threading.Thread(target=work)
+  thread.start()
+  thread.join(timeout=300)
+  assert [list(students) for students in results] == [['pidkd']]
+  assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_few_shots_need_fewer_images(teacher, data):
+  [student] = kd.distill(
+    teacher, data, student=TINY, epochs=1, batch_size=4, shots=2, methods='scratch'
+  ).values()
+  assert student.card['training']['shots'] == 2
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    ({'student': 'resnet9'}, "unknown model 'resnet9'; did you mean"),
+    ({'methods': 'pidk'}, "unknown method 'pidk'; did you mean 'pidkd'"),
+    ({'methods': {'a/b': 'pidkd'}}, "the label 'a/b' cannot be a folder"),
+    ({'methods': []}, 'no method was given'),
+    ({'epochs': 0}, 'total_epochs is 0'),
+    ({'trials': 0}, 'trials is 0'),
+    ({'batch_size': 65}, 'batch_size is 65'),
+    ({'learning_rate': 0.0}, 'learning_rate is 0.0'),
+    ({'precision': 'float16'}, "unknown precision 'float16'"),
+    ({'shots': 33}, 'data.shots is 33'),
+    ({'holdout': 1.5}, 'hold-out fraction 1.5'),
+  ],
+)
+def test_a_mistake_is_one_line_before_anything_is_written(teacher, data, tmp_path, change, message):
+  with pytest.raises(kd.UserError, match=message) as raised:
+    kd.distill(teacher, data, workdir=tmp_path / 'run', **KEYWORDS | change)
+  assert '\n' not in str(raised.value)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_a_teacher_of_other_classes_is_refused(teacher, data):
+  labels = np.arange(len(data.train.labels)) % 3
+  other = kd.data.from_arrays((data.train.images, labels))
+  with pytest.raises(kd.UserError, match='the teacher is for the 2 classes'):
+    kd.distill(teacher, other, **KEYWORDS)

@@ -1,0 +1,98 @@
+"""What a run does with its data, its folder and its last epoch."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from pidkd_jax import models
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.types import Network
+from pidkd_jax.data import noise
+from pidkd_jax.evaluation import inference
+from pidkd_jax.experiment import assembly, run, teacher, workdir
+from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.parallel import devices
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+
+DATA = noise.dataset(32, 8, 3)
+
+
+@pytest.fixture(scope='module')
+def taught():
+  model = models.create('tests.plain:Plain', num_classes=3)
+  variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+  normalisation = DATA.spec.normalisation
+  card = {
+    'dataset': {'mean': normalisation.mean, 'std': normalisation.std},
+    'model': models.describe(model),
+  }
+  return Bundle(Network(variables, model), card, 'toy', pathlib.Path('toy'))
+
+
+def experiment(*trials, **fields):
+  members = tuple(
+    Member('kd', 'tests.plain:Plain', 'kd_1_1', {}, OptimizerHparams(), trial) for trial in trials
+  )
+  recipe = Recipe(total_epochs=2, batch_size=16)
+  return Experiment(members, recipe, seed=0, padding=1, flip=True, **fields)
+
+
+def execution():
+  return Execution(2**40, (devices.DeviceGroup(tuple(jax.devices()[:1]), True),))
+
+
+def test_a_dry_run_puts_no_image_onto_a_device(taught, monkeypatch):
+  monkeypatch.setattr(devices, 'put_replicated', lambda *_: pytest.fail('an upload'))
+  costs = assembly.dry_run(experiment(0, 1), DATA, taught.network)
+  assert costs.keys() == {'kd'}
+  assembly.check_memory(experiment(0, 1), DATA, taught.network, 2**40)
+
+
+def test_two_members_make_the_folder_of_the_run(taught, tmp_path):
+  folder = tmp_path / 'not' / 'there'
+  run.execute(experiment(0, 1), DATA, taught, folder, 'students', execution())
+  assert {path.name for path in (folder / 'bundles').iterdir()} == {'kd-0', 'kd-1'}
+
+
+def test_the_last_epoch_is_evaluated_once(taught, tmp_path, monkeypatch):
+  evaluated = []
+  logits = inference.logits
+
+  def count(network, split):
+    evaluated.append(network)
+    return logits(network, split)
+
+  monkeypatch.setattr(inference, 'logits', count)
+  run.execute(experiment(0), DATA, taught, tmp_path / 'run', 'students', execution())
+  # The teacher, and the student after each of two epochs.
+  assert len(evaluated) == 3
+
+
+@pytest.fixture
+def lesson():
+  member = Member('teacher', 'tests.plain:Plain', 'scratch', {}, OptimizerHparams(), -1)
+  recipe = Recipe(total_epochs=1, batch_size=16)
+  return Experiment((member,), recipe, seed=0, padding=1, flip=True)
+
+
+def test_a_kept_teacher_is_known_by_what_it_says(lesson, tmp_path):
+  inputs = {'dataset': DATA.spec.name, 'fingerprint': DATA.spec.fingerprint}
+  config = json.loads(json.dumps(dataclasses.asdict(lesson)))
+  # As a version would have written it that knows fewer fields.
+  for field in ('shots', 'eval_every', 'holdout'):
+    del config[field]
+  model = models.describe(models.create('tests.plain:Plain', num_classes=3))
+  run_folder = tmp_path / 'any name'
+  workdir.claim(run_folder, 'config.json', {**config, 'model': model})
+  workdir.claim(run_folder, 'inputs.json', inputs)
+  assert teacher.folder_of(lesson, DATA, tmp_path) == run_folder
+  # Evaluations along the way do not matter, the seed does.
+  assert teacher.folder_of(dataclasses.replace(lesson, eval_every=7), DATA, tmp_path) == run_folder
+  assert teacher.folder_of(dataclasses.replace(lesson, seed=1), DATA, tmp_path) != run_folder
+  others = dataclasses.replace(DATA, spec=dataclasses.replace(DATA.spec, fingerprint='other'))
+  assert teacher.folder_of(lesson, others, tmp_path) != run_folder
