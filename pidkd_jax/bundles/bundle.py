@@ -3,10 +3,10 @@
     variables.npz    every variable under 'collection/module/.../name'
     card.json        the network's description, dataset, training, cost and results
     manifest.json    SHA-256 of the two, written last
-    README.md        the card for people, who may add to it (`model_card`)
+    README.md        the model card for people, who may add to it (`model_card`)
 
-Loading checks every byte of the first three and builds networks of this package, and of the user's
-own those that he names himself. The last is never read.
+Loading checks every byte of the first three files and never reads the last. It builds networks of
+this package, and those classes of the user's that the caller passes.
 """
 
 import dataclasses
@@ -32,13 +32,11 @@ from pidkd_jax.parallel import processes
 
 _VARIABLES, _CARD, _README = 'variables.npz', 'card.json', 'README.md'
 
-
-# What every card says of the data that its network is for; name and class_names may be null.
+# The entries on the data that every card has; name and class_names may be null.
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
-# What it keeps of a DatasetSpec where there is one.
+# The fields of a DatasetSpec that a card keeps.
 _TEXTS = ('name', 'format', 'archive', 'source', 'fingerprint')
 _SPEC = (*_TEXTS, 'image_size', 'class_names', 'image_shape')
-
 
 # A card has some kilobytes.
 _JSON_LIMIT = 2**24
@@ -50,10 +48,10 @@ class Bundle:
 
   Attributes:
     network: ready to run.
-    card: what card.json holds; `card['model']` describes the network.
-    digest: SHA-256 (hex) of what the network computes: its variables, description and
-      normalisation; not of how long its training took.
-    folder: where it lies.
+    card: the content of card.json; `card['model']` describes the network.
+    digest: SHA-256 (hex) of all that decides the network's function: its variables, description
+      and normalisation. The rest of the card does not change it.
+    folder: the bundle's folder.
   """
 
   network: Network
@@ -69,11 +67,11 @@ class Bundle:
   @property
   def normalisation(self) -> Normalisation:
     """The normalisation that the network was trained with."""
-    facts = self.card['dataset']
-    return Normalisation(tuple(facts['mean']), tuple(facts['std']))
+    entries = self.card['dataset']
+    return Normalisation(tuple(entries['mean']), tuple(entries['std']))
 
   def reference(self) -> dict[str, Any]:
-    """How the card of a student names this bundle as its teacher's."""
+    """Return the entry by which a student's card names this bundle as its teacher's."""
     return {
       'digest': self.digest,
       'model': self.card['model'],
@@ -82,18 +80,22 @@ class Bundle:
 
 
 def dataset_card(spec: DatasetSpec, normalisation: Normalisation) -> dict[str, Any]:
-  """Return what a card says of the data and of the network's normalisation."""
-  facts = {name: getattr(spec, name) for name in _SPEC}
-  return facts | {'mean': normalisation.mean, 'std': normalisation.std}
+  """Return a card's entries on the data and on the network's normalisation."""
+  entries = {name: getattr(spec, name) for name in _SPEC}
+  return entries | {'mean': normalisation.mean, 'std': normalisation.std}
 
 
 def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
-  """Writes a bundle, replacing one that is there; a kill leaves the old one or the new one whole.
+  """Write a bundle, in place of one that is there already.
+
+  If the process is killed, either the old bundle or the new one is there, and complete. Only the
+  primary process writes.
 
   Args:
     folder: of the bundle.
     network: its description joins the card as 'model'.
-    card: JSON values; needs 'dataset' with name, class_names, image_shape, mean and std.
+    card: JSON values. It needs 'dataset' with name, class_names, image_shape, mean and std, as
+      `dataset_card` makes it.
   """
   if processes.is_primary():
     _save(folder, network, card)
@@ -110,20 +112,20 @@ def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> No
 
 
 def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
-  """Reads a bundle and checks every byte; nothing in it can name code to import.
+  """Read a bundle and check every byte of it; nothing in it can name code to import.
 
   Args:
     folder: of the bundle.
-    own: the classes of networks of the user's own that it may hold (`models.families`).
+    own: the user's own network classes that the bundle may hold, from `models.families`.
 
   Raises:
-    UserError: the folder is missing, incomplete, altered, or of no network known here.
+    UserError: the folder is missing, incomplete or altered, or its network is of an unknown class.
   """
   manifest_path = folder / atomic_folder.MANIFEST
   if not manifest_path.is_file():
-    what = 'is half-written or no bundle' if folder.is_dir() else 'does not exist'
+    state = 'is half-written or no bundle' if folder.is_dir() else 'does not exist'
     raise UserError(
-      f'bundle {str(folder)!r} {what}: {atomic_folder.MANIFEST} is not there; name another'
+      f'bundle {str(folder)!r} {state}: {atomic_folder.MANIFEST} is not there; name another'
     )
   manifest = _read_json(manifest_path)
   for name in (_VARIABLES, _CARD):
@@ -146,11 +148,13 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
     raise UserError(f'bundle {str(folder)!r}: {error}') from error
   except KeyError as error:
     raise UserError(f'bundle {str(folder)!r}: {_CARD} lacks {error}') from error
-  except Exception as error:  # A card can describe what fails in any way when it is built.
-    what = ' '.join(f'{error or type(error).__name__}'.split())
+  except (
+    Exception
+  ) as error:  # A card can describe a network that fails in any way when it is built.
+    reason = ' '.join(f'{error or type(error).__name__}'.split())
     raise UserError(
-      f'bundle {str(folder)!r} is not one that this version reads: {what}; get another, or make it '
-      'anew'
+      f'bundle {str(folder)!r} is not one that this version reads: {reason}; get another, or make '
+      'it anew'
     ) from error
   identity = [manifest[_VARIABLES], card['model'], dataset['mean'], dataset['std']]
   digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -158,13 +162,13 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
 
 
 def _check(card: Mapping[str, Any], num_classes: int) -> None:
-  """Raises ValueError for what a card says beside its network and nobody could use."""
-  facts = card['dataset']
-  shape, classes = facts['image_shape'], facts['class_names']
+  """Check a card's other entries; raise ValueError for the first that nobody could use."""
+  entries = card['dataset']
+  shape, classes = entries['image_shape'], entries['class_names']
   if not (isinstance(shape, list) and len(shape) == 3 and all(map(_is_count, shape))):
     raise ValueError(f'its image_shape is {shape} and not height, width and channels')
   for name in ('mean', 'std'):
-    values = facts[name]
+    values = entries[name]
     numbers = isinstance(values, list) and all(map(_is_number, values))
     if not numbers or len(values) != shape[-1] or (name == 'std' and min(values) <= 0):
       raise ValueError(f'its {name} is {values} and not a number for each of {shape[-1]} channels')
@@ -174,13 +178,13 @@ def _check(card: Mapping[str, Any], num_classes: int) -> None:
   for name in ('training', 'results'):
     if not isinstance(card.get(name, {}), dict):
       raise ValueError(f'its {name} is {card[name]} and no JSON object')
-  if 'format' in facts:
+  if 'format' in entries:
     for name in _TEXTS:
-      if not isinstance(facts.get(name), str):
+      if not isinstance(entries.get(name), str):
         raise ValueError(f'its dataset has no {name}')
-    # A card from before there were folders of images has none.
-    if not isinstance(facts.get('image_size', 0), int):
-      raise ValueError(f'its image_size is {facts["image_size"]} and no whole number')
+    # Cards from before the image_folder dataset have no image_size.
+    if not isinstance(entries.get('image_size', 0), int):
+      raise ValueError(f'its image_size is {entries["image_size"]} and no whole number')
 
 
 def _is_count(value: Any) -> bool:
@@ -192,6 +196,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
+  """Read the variables; raise ValueError where they differ from the expected shapes."""
   shapes = traverse_util.flatten_dict(expected, sep='/')
   flat = npz.read(path)
   if set(flat) != set(shapes):

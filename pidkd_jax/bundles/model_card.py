@@ -1,7 +1,7 @@
-"""What people read of a bundle: a model card in Markdown, made of its card.json alone.
+"""A bundle's model card for people: Markdown, made from its card.json alone.
 
-Source: Mitchell et al. 2019, arXiv:1810.03993, whose sections it has where there is something to
-say.
+Source: Mitchell et al. 2019, arXiv:1810.03993. The card has the sections of the source that
+card.json has something for.
 """
 
 import json
@@ -10,8 +10,8 @@ from typing import Any
 
 from pidkd_jax.core.card import optimizer_hparams
 
-# What each measure of card.json is, and whether it is a share.
-_MEASURES = {
+# {metric of card.json: (its meaning, whether it is a share)}.
+_METRICS = {
   'top1': ('top-1: images whose likeliest class is theirs', True),
   'top5': ('top-5: images whose class is among the five likeliest', True),
   'cross_entropy': ('cross-entropy, nats', False),
@@ -19,22 +19,23 @@ _MEASURES = {
   'agreement': ('images on which it predicts what its teacher predicts', True),
   'alignment_error': ("squared distance to the teacher's map over that map's square", False),
 }
-_MOST_CLASSES = 20
+# The number of classes whose names are printed.
+_MAX_CLASSES = 20
 
 _CAVEATS = (
-  'It names one of its classes for any image, also for one that shows none of them, and may be '
-  'sure of it.',
+  'It names one of its classes for any image, even for an image that shows none of them, and may '
+  'do so with high confidence.',
   'Its figures hold for images like the test images. Accuracy was not measured by groups of '
-  'people or places, by camera, or under corruption, nor were the effects of its use considered.',
-  'Bias that lies in the data, or that the teacher has learned, is likely to be in it too.',
+  'people or places, by camera, or under corruption. The effects of its use were not considered.',
+  'Bias of the data or of the teacher is likely to be in it too.',
 )
 
 
 def text(card: Mapping[str, Any]) -> str:
-  """The model card, Markdown.
+  """Return the model card, Markdown.
 
   Args:
-    card: as `bundle.save` writes it; what it does not say is left out.
+    card: as `bundle.save` writes it. Entries that it lacks are left out.
   """
   sections = {
     'Model details': _details(card),
@@ -43,7 +44,7 @@ def text(card: Mapping[str, Any]) -> str:
     'Training': _training(card),
     'Evaluation': _evaluation(card),
     'Cost': _cost(card),
-    'Caveats': _listed(_CAVEATS),
+    'Caveats': _bullets(_CAVEATS),
   }
   parts = [f'# {_title(card)}']
   parts += [f'## {title}\n\n{body}' for title, body in sections.items() if body]
@@ -59,13 +60,13 @@ def _title(card: Mapping[str, Any]) -> str:
 def _details(card: Mapping[str, Any]) -> str:
   training, environment = card.get('training', {}), card.get('environment', {})
   teacher, member = training.get('teacher'), training.get('member')
-  lines = [f'Network: `{_written(card["model"])}`']
+  lines = [f'Network: `{_network(card["model"])}`']
   if member:
-    lines.append(f'Method: {member["method"]}, {_fields(member["hyperparameters"])}')
+    lines.append(f'Method: {member["method"]}, {_pairs(member["hyperparameters"])}')
   if teacher:
     shared = ', whose classifier it shares' if 'teacher' in card['model'] else ''
     lines.append(
-      f'Teacher: `{_written(teacher["model"])}`, digest {teacher["digest"][:8]}...{shared}'
+      f'Teacher: `{_network(teacher["model"])}`, digest {teacher["digest"][:8]}...{shared}'
     )
   if 'imported' in card:
     file = card['imported']
@@ -73,37 +74,37 @@ def _details(card: Mapping[str, Any]) -> str:
   if environment:
     lines.append(f'Made with: {", ".join(f"{key} {value}" for key, value in environment.items())}')
   lines.append(
-    'Files: `variables.npz` (arrays), `card.json` (all that is said here, for programs), '
+    'Files: `variables.npz` (arrays), `card.json` (the content of this page, for programs), '
     '`manifest.json` (SHA-256 of the two)'
   )
-  return _listed(lines)
+  return _bullets(lines)
 
 
 def _use(card: Mapping[str, Any]) -> str:
-  facts = card['dataset']
-  height, width, channels = facts['image_shape']
-  names = facts['class_names']
+  dataset = card['dataset']
+  height, width, channels = dataset['image_shape']
+  names = dataset['class_names']
   classes = f'{card["model"]["num_classes"]}, without names'
   if names:
-    more = f' and {len(names) - _MOST_CLASSES} more' if len(names) > _MOST_CLASSES else ''
-    classes = f'{len(names)}: {", ".join(names[:_MOST_CLASSES])}{more}'
+    more = f' and {len(names) - _MAX_CLASSES} more' if len(names) > _MAX_CLASSES else ''
+    classes = f'{len(names)}: {", ".join(names[:_MAX_CLASSES])}{more}'
   return '\n'.join(
     [
-      f'Says which of its classes an image shows; images are {width}x{height} pixels with '
+      f'It predicts which of its classes an image shows. Images are {width}x{height} pixels with '
       f'{channels} channel{"s" if channels > 1 else ""}.',
       '',
-      _listed(
+      _bullets(
         [
           f'Classes: {classes}',
-          'Normalisation, which `predict` does: pixels scaled to [0, 1], minus '
-          f'{_rounded(facts["mean"])}, over {_rounded(facts["std"])}',
+          'Normalisation, done by `predict`: pixels scaled to [0, 1], minus '
+          f'{_rounded(dataset["mean"])}, over {_rounded(dataset["std"])}',
         ]
       ),
       '',
       '```python',
-      'import pidkd_jax',
+      'import pidkd_jax as kd',
       '',
-      "student = pidkd_jax.load('THIS_FOLDER')",
+      "student = kd.load('THIS_FOLDER')",
       f'images = ...  # uint8 [N, {height}, {width}, {channels}]',
       'student.predict(images)  # float32 [N, classes]; student.top(images) has their names',
       '```',
@@ -112,10 +113,10 @@ def _use(card: Mapping[str, Any]) -> str:
 
 
 def _training_data(card: Mapping[str, Any]) -> str:
-  facts = card['dataset']
-  lines = [facts[name] for name in ('source',) if facts.get(name)]
-  if facts.get('fingerprint'):
-    lines.append(f'Fingerprint of the arrays: {facts["fingerprint"][:8]}...')
+  dataset = card['dataset']
+  lines = [dataset['source']] if dataset.get('source') else []
+  if dataset.get('fingerprint'):
+    lines.append(f'Fingerprint of the arrays: {dataset["fingerprint"][:8]}...')
   training = card.get('training', {})
   if 'padding' in training:
     flip = 'mirrored at random' if training['flip'] else 'never mirrored'
@@ -124,7 +125,7 @@ def _training_data(card: Mapping[str, Any]) -> str:
     )
   if training.get('holdout'):
     lines.append(f'{training["holdout"]:.0%} of the training images were held out')
-  return _listed(lines)
+  return _bullets(lines)
 
 
 def _training(card: Mapping[str, Any]) -> str:
@@ -132,37 +133,37 @@ def _training(card: Mapping[str, Any]) -> str:
   if not {'recipe', 'member', 'seed', 'epoch', 'selection'} <= training.keys():
     return ''
   member = training['member']
-  return _listed(
+  return _bullets(
     [
-      f'Recipe: {_fields(training["recipe"])}',
-      f'Own settings: {_fields(optimizer_hparams(member))}',
+      f'Recipe: {_pairs(training["recipe"])}',
+      f'Own settings: {_pairs(optimizer_hparams(member))}',
       f'Seed {training["seed"]}, trial {member["trial"]}',
-      f'What is kept: {training["selection"]} (epoch {training["epoch"]})',
+      f'Weights: {training["selection"]} (epoch {training["epoch"]})',
     ]
   )
 
 
 def _evaluation(card: Mapping[str, Any]) -> str:
   results = card.get('results', {})
-  known = [name for name in _MEASURES if isinstance(results.get(name), int | float)]
-  if not known:
+  metrics = [name for name in _METRICS if isinstance(results.get(name), int | float)]
+  if not metrics:
     return ''
   lines = [
     f'On the test images of {card["dataset"]["name"]}.',
     '',
-    '| measure | value |',
+    '| metric | value |',
     '|--|--|',
   ]
-  for name in known:
-    meaning, share = _MEASURES[name]
+  for name in metrics:
+    meaning, share = _METRICS[name]
     value = f'{100 * results[name]:.2f}%' if share else f'{results[name]:.4f}'
     lines.append(f'| {meaning} | {value} |')
   best = results.get('best_on_test')
   if best:
     lines += [
       '',
-      f'Its best epoch on the same images, which is optimistic as they picked it: '
-      f'{100 * best["top1"]:.2f}% top-1 after epoch {best["epoch"]}.',
+      f'Its best epoch on the same images had {100 * best["top1"]:.2f}% top-1, after epoch '
+      f'{best["epoch"]}. That figure is optimistic, as these images picked the epoch.',
     ]
   return '\n'.join(lines)
 
@@ -177,20 +178,20 @@ def _cost(card: Mapping[str, Any]) -> str:
     )
     if name in cost
   ]
-  return _listed(lines)
+  return _bullets(lines)
 
 
-def _written(model: Mapping[str, Any]) -> str:
-  """A network's description in one line, `Family(field=value, ...)`."""
+def _network(model: Mapping[str, Any]) -> str:
+  """Return a network's description in one line, `Family(field=value, ...)`."""
   fields = ', '.join(f'{key}={_value(value)}' for key, value in model.items() if key != 'family')
   return f'{model["family"]}({fields})'
 
 
 def _value(value: Any) -> str:
-  return _written(value) if isinstance(value, Mapping) else json.dumps(value)
+  return _network(value) if isinstance(value, Mapping) else json.dumps(value)
 
 
-def _fields(values: Mapping[str, Any]) -> str:
+def _pairs(values: Mapping[str, Any]) -> str:
   return ', '.join(f'{key} {json.dumps(value)}' for key, value in values.items())
 
 
@@ -198,5 +199,5 @@ def _rounded(values: Iterable[float]) -> str:
   return ', '.join(f'{value:.4g}' for value in values)
 
 
-def _listed(lines: Iterable[str]) -> str:
+def _bullets(lines: Iterable[str]) -> str:
   return '\n'.join(f'- {line}' for line in lines)

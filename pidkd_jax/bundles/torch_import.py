@@ -1,6 +1,6 @@
-"""PyTorch checkpoints of the community as networks of ours.
+"""Import PyTorch checkpoints of RepDistiller, mdistiller and SimKD.
 
-`convert` and `distilled` need numpy only; `read` needs PyTorch, an extra of this package.
+`read` needs PyTorch, an extra of this package; `convert`, `network` and `distilled` do not.
 """
 
 import argparse
@@ -23,17 +23,19 @@ from pidkd_jax.models.base import Model
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.nn.projectors import Projector
 
+# {PyTorch's key: array}.
 StateDict = Mapping[str, np.ndarray]
+# (collection, module, ..., name) of a variable.
 _Path = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-  """What a PyTorch file holds of a network.
+  """The state dicts of a PyTorch file.
 
   Attributes:
-    model: the network's state dict, without the prefix of DataParallel.
-    projector: the state dict of SimKD's projector, or None.
+    model: the network's, without the prefix of DataParallel.
+    projector: that of SimKD's projector, or None.
   """
 
   model: StateDict
@@ -41,14 +43,17 @@ class Checkpoint:
 
 
 def read(path: pathlib.Path) -> Checkpoint:
-  """Reads a checkpoint of RepDistiller, mdistiller or SimKD; runs nothing that it contains.
+  """Read a checkpoint of RepDistiller, mdistiller or SimKD; no code in it runs.
 
-  The state dict lies under 'model' or 'state_dict' or is the file itself; what else is there
-  (the optimizer's state, the best accuracy) is left out.
+  The state dict lies under 'model' or 'state_dict', or is the file itself. Other entries, such as
+  the optimizer's state or the best accuracy, are ignored.
+
+  Args:
+    path: of the PyTorch file.
 
   Raises:
-    UserError: PyTorch is not installed; the file is missing, damaged, holds objects beyond tensors
-      and numbers, or no state dict.
+    UserError: PyTorch is not installed. Or the file is missing or damaged, holds no state dict, or
+      holds objects beyond tensors and numbers.
   """
   try:
     import torch
@@ -58,8 +63,8 @@ def read(path: pathlib.Path) -> Checkpoint:
     ) from error
   if not path.is_file():
     raise UserError(f'checkpoint {str(path)!r} is not there; give the path of a PyTorch file')
-  # Beside the weights some save their options and, as a number of numpy, their best accuracy: both
-  # harmless. Files written under numpy 1 have another name for such a number.
+  # Some files hold their options and their best accuracy too, a numpy number. Both are harmless.
+  # Files written under numpy 1 have another name for such a number.
   scalar = np._core.multiarray.scalar
   harmless = [
     argparse.Namespace,
@@ -72,14 +77,14 @@ def read(path: pathlib.Path) -> Checkpoint:
     with torch.serialization.safe_globals(harmless):
       content = torch.load(path, map_location='cpu', weights_only=True)
   except pickle.UnpicklingError as error:
-    what = str(error).partition('GLOBAL ')[2].split()[:1]
+    name = str(error).partition('GLOBAL ')[2].split()[:1]
     raise UserError(
       f'checkpoint {str(path)!r} is not loaded: it '
-      + (f'names code ({what[0]})' if what else 'is none or holds more than tensors')
+      + (f'names code ({name[0]})' if name else 'is none or holds more than tensors')
       + ', which could do anything; where you trust it, save its tensors alone: '
       "torch.save(torch.load(FILE, weights_only=False)['model'], NEW)"
     ) from error
-  except Exception as error:  # What is no PyTorch file fails in as many ways as there are files.
+  except Exception as error:  # Other files fail in many ways.
     reason = ' '.join(f'{type(error).__name__} {error}'.split())[:100]
     raise UserError(
       f'{str(path)!r} is damaged or no PyTorch file ({reason}); get it anew'
@@ -95,24 +100,24 @@ def read(path: pathlib.Path) -> Checkpoint:
 
 
 def _arrays(path: pathlib.Path, state: Any) -> StateDict:
-  """A state dict of tensors as numpy arrays."""
+  """Return a state dict of tensors as numpy arrays, without the prefixes of wrappers."""
   if not isinstance(state, Mapping) or not state:
     raise UserError(f'{str(path)!r} holds no state dict where one is expected; save that')
-  arrays, strange = {}, []
+  arrays, invalid = {}, []
   for key, value in state.items():
     try:
-      # By way of float: numpy has no bfloat16.
+      # numpy has no bfloat16.
       value = value.float() if value.is_floating_point() else value
       arrays[key] = value.detach().numpy()
     except (AttributeError, TypeError, RuntimeError, NotImplementedError):
-      strange.append(str(key))
-  strange += [str(key) for key in arrays if not isinstance(key, str)]
-  if strange:
+      invalid.append(str(key))
+  invalid += [str(key) for key in arrays if not isinstance(key, str)]
+  if invalid:
     raise UserError(
-      f'{str(path)!r} holds no state dict: {", ".join(strange[:3])} is no dense tensor; what is '
-      "looked for lies under 'model' or 'state_dict', or is the file itself"
+      f'{str(path)!r} holds no state dict: {", ".join(invalid[:3])} is no dense tensor; a state '
+      "dict lies under 'model' or 'state_dict', or is the file itself"
     )
-  for prefix in ('module.', '_orig_mod.'):  # Of DataParallel and of torch.compile.
+  for prefix in ('module.', '_orig_mod.'):  # DataParallel's and torch.compile's.
     if all(key.startswith(prefix) for key in arrays):
       arrays = {key.removeprefix(prefix): value for key, value in arrays.items()}
   if {key.partition('.')[0] for key in arrays} >= {'student', 'teacher'}:
@@ -124,91 +129,97 @@ def _arrays(path: pathlib.Path, state: Any) -> StateDict:
 
 
 def convert(state_dict: StateDict, model: str) -> Variables:
-  """A PyTorch state dict as the variables of `models.create(model, ...)`.
+  """Convert a PyTorch state dict to the variables of `models.create(model, ...)`.
 
   Args:
     state_dict: numpy arrays under PyTorch's keys; convolutions OIHW, linear layers [out, in].
-      `num_batches_tracked` is left out.
-    model: a name of `models.names()`; the number of classes is the state dict's own.
+      `num_batches_tracked` is ignored.
+    model: a name of `models.names()`. The number of classes is the state dict's own.
 
   Returns:
     {'params': ..., 'batch_stats': ...}, float32.
 
   Raises:
-    UserError: unknown model, or keys that are missing, surplus or misshapen, with their names and
-      with the model that the state dict looks like.
+    UserError: the model is unknown. Or keys are missing, surplus or misshapen; the message names
+      them, and the model that the state dict looks like.
   """
   return network(state_dict, model).variables
 
 
 def network(state_dict: StateDict, model: str) -> Network:
-  """A PyTorch state dict as a network: `convert`, and the model that the variables are for."""
-  given = _weights(state_dict)
-  made, expected = _expected(given, model)
-  converted, wrong = _fit(given, type(made).__name__, expected)
-  if wrong:
-    raise UserError(f'the state dict does not fit {model!r} ({_likeness(given, model)}): {wrong}')
+  """Convert a PyTorch state dict to a network; arguments and errors as `convert`'s."""
+  weights = _weights(state_dict)
+  created, expected = _expected(weights, model)
+  converted, mismatch = _fit(weights, type(created).__name__, expected)
+  if mismatch:
+    raise UserError(
+      f'the state dict does not fit {model!r} ({_likeness(weights, model)}): {mismatch}'
+    )
   _check_finite(converted)
-  return Network(traverse_util.unflatten_dict(converted), made)
+  return Network(traverse_util.unflatten_dict(converted), created)
 
 
 def distilled(
   checkpoint: Checkpoint, model: str, teacher: Network, image_shape: tuple[int, int, int]
 ) -> Network:
-  """A student of SimKD (arXiv:2203.14001) with its projector and its teacher's classifier.
+  """Convert a student of SimKD (arXiv:2203.14001) with its projector.
 
   Args:
     checkpoint: of the student, with its projector.
     model: the student's name.
-    teacher: whose features the projector was trained on.
-    image_shape: (H, W, C) of the training.
+    teacher: the projector was trained on its features; its classifier joins the student.
+    image_shape: (H, W, C) of the training images.
+
+  Returns:
+    A `Distilled` network: encoder, one projector, the teacher's classifier.
 
   Raises:
-    UserError: as `convert`; also if the projector does not lead to this teacher.
+    UserError: as `convert`, or the projector does not lead to this teacher.
   """
   if checkpoint.projector is None:
     raise UserError("the checkpoint has no 'proj', so it is no student of SimKD")
-  whole = network(checkpoint.model, model)
-  given = _weights(checkpoint.projector)
+  student = network(checkpoint.model, model)
+  weights = _weights(checkpoint.projector)
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  target = jax.eval_shape(Network.encode, teacher, image)
-  channels = target.target.shape[-1]
-  first = given.get('transfer.0.weight')
+  features = jax.eval_shape(Network.encode, teacher, image)
+  channels = features.target.shape[-1]
+  first = weights.get('transfer.0.weight')
   if first is None or first.ndim != 4 or not 0 < len(first) <= channels:
     raise UserError(
       "the checkpoint's 'proj' is no projector of SimKD onto "
       f'{channels} channels: its transfer.0.weight is '
       + ('not there' if first is None else f'of shape {list(first.shape)}')
     )
-  made = Distilled(
+  created = Distilled(
     num_classes=teacher.model.num_classes,
-    student=whole.model.clone(num_classes=teacher.model.num_classes),
+    student=student.model.clone(num_classes=teacher.model.num_classes),
     teacher=teacher.model,
     num_projectors=1,
     hidden=len(first),
     integration='mean',
-    target=target.target.shape[1:],
-    target_rectified=target.rectified,
+    target=features.target.shape[1:],
+    target_rectified=features.rectified,
   )
-  shapes = jax.eval_shape(made.init, jax.random.key(0), image)
+  shapes = jax.eval_shape(created.init, jax.random.key(0), image)
   expected = traverse_util.flatten_dict(shapes)
   stack = {path: leaf for path, leaf in expected.items() if path[1] == 'projectors'}
   single = {
-    _inside(path): jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for path, leaf in stack.items()
+    _in_projector(path): jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
+    for path, leaf in stack.items()
   }
-  projector, wrong = _fit(given, Projector.__name__, single)
-  if wrong:
+  projector, mismatch = _fit(weights, Projector.__name__, single)
+  if mismatch:
     raise UserError(
-      f"the checkpoint's projector does not lead from {model!r} to this teacher: {wrong}"
+      f"the checkpoint's projector does not lead from {model!r} to this teacher: {mismatch}"
     )
   _check_finite(projector)
   parts = {
-    **{path: projector[_inside(path)][None] for path in stack},
-    **_prefixed('student', whole.variables),
+    **{path: projector[_in_projector(path)][None] for path in stack},
+    **_prefixed('student', student.variables),
     **_prefixed('teacher', teacher.variables),
   }
-  # Of student and teacher what is deployed: not the one's classifier, not the other's encoder.
-  return Network(traverse_util.unflatten_dict({path: parts[path] for path in expected}), made)
+  # The student's classifier and the teacher's encoder are not deployed, so they are left out.
+  return Network(traverse_util.unflatten_dict({path: parts[path] for path in expected}), created)
 
 
 def _check_finite(values: Mapping[_Path, np.ndarray]) -> None:
@@ -219,17 +230,19 @@ def _check_finite(values: Mapping[_Path, np.ndarray]) -> None:
     )
 
 
-def _inside(path: _Path) -> _Path:
-  """A variable of the stack -> of one projector: without the stack's two modules."""
+def _in_projector(path: _Path) -> _Path:
+  """Return a stack variable's path within one projector: without the stack's two modules."""
   return path[0], *path[3:]
 
 
 def _prefixed(module: str, variables: Variables) -> dict[_Path, Any]:
+  """Return variables by their paths, as those of a module."""
   flat = traverse_util.flatten_dict(variables)
   return {(collection, module, *rest): value for (collection, *rest), value in flat.items()}
 
 
 def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
+  """Return a state dict's arrays without BatchNorm's counters."""
   return {
     key: np.asarray(value)
     for key, value in state_dict.items()
@@ -237,8 +250,8 @@ def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
   }
 
 
-def _expected(given: StateDict, name: str) -> tuple[Model, dict[_Path, jax.ShapeDtypeStruct]]:
-  """The network called `name`, with as many classes as are given, and its variables' shapes."""
+def _expected(weights: StateDict, name: str) -> tuple[Model, dict[_Path, jax.ShapeDtypeStruct]]:
+  """Return the model called `name`, for the weights' classes, and its variables' shapes."""
   if ':' in name:
     raise UserError(
       f'{name!r} is not of this package, so its PyTorch names are not known; make its variables '
@@ -246,31 +259,32 @@ def _expected(given: StateDict, name: str) -> tuple[Model, dict[_Path, jax.Shape
     )
   family = type(models.create(name, num_classes=1)).__name__
   classifier = torch_names.key(family, ('params', 'classifier', 'linear', 'kernel'))
-  num_classes = given[classifier].shape[0] if np.ndim(given.get(classifier)) > 1 else 1
-  made = models.create(name, num_classes=num_classes)
+  num_classes = weights[classifier].shape[0] if np.ndim(weights.get(classifier)) > 1 else 1
+  model = models.create(name, num_classes=num_classes)
   image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  return made, traverse_util.flatten_dict(jax.eval_shape(made.init, jax.random.key(0), image))
+  return model, traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), image))
 
 
 def _fit(
-  given: StateDict, family: str, expected: Mapping[_Path, jax.ShapeDtypeStruct]
+  weights: StateDict, family: str, expected: Mapping[_Path, jax.ShapeDtypeStruct]
 ) -> tuple[dict[_Path, np.ndarray], str]:
-  """The values for the expected variables, and what is wrong with them ('' if nothing is)."""
+  """Return the expected variables' values, and a text on all that does not fit ('' if all does)."""
   keys = {torch_names.key(family, path): path for path in expected}
   converted = {
-    keys[key]: _to_flax(given[key], len(expected[keys[key]].shape))
-    for key in keys.keys() & given.keys()
+    keys[key]: _to_flax(weights[key], len(expected[keys[key]].shape))
+    for key in keys.keys() & weights.keys()
   }
-  wrong = {
-    'missing': keys.keys() - given.keys(),
-    'surplus': given.keys() - keys.keys(),
+  mismatches = {
+    'missing': keys.keys() - weights.keys(),
+    'surplus': weights.keys() - keys.keys(),
     'misshapen': {
-      f'{key} {list(given[key].shape)}'
+      f'{key} {list(weights[key].shape)}'
       for key, path in keys.items()
       if path in converted and converted[path].shape != expected[path].shape
     },
   }
-  return converted, '; '.join(f'{what}: {_listed(names)}' for what, names in wrong.items() if names)
+  texts = (f'{kind}: {_listed(names)}' for kind, names in mismatches.items() if names)
+  return converted, '; '.join(texts)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -279,23 +293,23 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _to_flax(value: np.ndarray, ndim: int) -> np.ndarray:
-  """OIHW -> HWIO, [out, in] -> [in, out], vectors as they are; float32."""
+  """Convert an array to float32: OIHW -> HWIO, [out, in] -> [in, out], vectors as they are."""
   if value.ndim == 4 and ndim == 2 and value.shape[2:] == (1, 1):
     value = value[:, :, 0, 0]  # A classifier that is a 1x1 convolution.
   axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim, range(value.ndim))
   return np.ascontiguousarray(value.transpose(*axes), np.float32)
 
 
-def _likeness(given: StateDict, wanted: str) -> str:
-  """Says which of all models shares the most entries of a state dict, name and shape.
+def _likeness(weights: StateDict, wanted: str) -> str:
+  """Return a text on the model that shares the most entries, name and shape, with the weights.
 
-  One that is nearly all of `wanted` is taken for that: to look at all others takes seconds.
+  If nearly all entries are those of `wanted`, the others are not tried, as that takes seconds.
   """
-  entries = {(key, _essential(value.shape)) for key, value in given.items()}
+  entries = {(key, _essential(value.shape)) for key, value in weights.items()}
   shares = {}
   for name in (wanted, *models.names()):
-    made, expected = _expected(given, name)
-    family = type(made).__name__
+    model, expected = _expected(weights, name)
+    family = type(model).__name__
     theirs = {
       (torch_names.key(family, path), _essential(_to_torch(leaf.shape)))
       for path, leaf in expected.items()
@@ -317,5 +331,5 @@ def _to_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _essential(shape: tuple[int, ...]) -> tuple[int, ...]:
-  """A shape without a kernel's spatial ones: a classifier may be a 1x1 convolution."""
+  """Return a shape without the spatial axes of a 1x1 kernel, as a classifier may be one."""
   return shape[:2] if shape[2:] == (1, 1) else shape

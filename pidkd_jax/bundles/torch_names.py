@@ -1,14 +1,16 @@
-"""What the community's PyTorch code calls the modules of each family.
+"""PyTorch's names for the modules of each family.
 
-Key names: RepDistiller, mdistiller and SimKD share them, as far as each has the family.
+RepDistiller, mdistiller and SimKD share these names, as far as each of them has the family.
 """
 
 import re
 from collections.abc import Callable, Mapping
 
-# The part of a module's path in Flax that holds numbers -> what it is called in PyTorch, and
-# the modules within it. A ConvNorm has two names there, its convolution's and its norm's.
+# {a module's path in Flax: its name in PyTorch}. A ConvNorm has two names in PyTorch, its
+# convolution's and its norm's.
 _Names = Mapping[str, str | tuple[str, str]]
+# (a pattern of the numbered part of a path in Flax, a function from these numbers to PyTorch's
+# prefix, the modules within that part).
 _Group = tuple[str, Callable[..., str], _Names]
 
 
@@ -48,7 +50,7 @@ _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
   ),
   'VGG': (
     _whole({'classifier/linear': 'classifier'}),
-    # Each layer is a convolution, a norm and an activation, which has a number too.
+    # Each layer counts three modules: a convolution, a norm and an activation.
     (
       r'block(\d+)_layer(\d+)/conv',
       lambda block, layer: f'block{block - 1}.{3 * (layer - 1)}',
@@ -82,7 +84,7 @@ _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
         'classifier/linear': 'conv2',
       }
     ),
-    # Rows of one block have no number for it.
+    # In rows of one block, the block has no number.
     (r'row([17])_block1/', lambda row: f'stage{row}.residual.', _INVERTED_RESIDUAL),
     (
       r'row(\d+)_block(\d+)/',
@@ -109,14 +111,14 @@ _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
         'right_second': ('conv5', 'bn5'),
       },
     ),
-    # The down unit has number 0.
+    # Number 0 is the down unit.
     (
       r'stage(\d+)_block(\d+)/',
       lambda stage, block: f'layer{stage}.{block}.',
       {'first': ('conv1', 'bn1'), 'depthwise': ('conv2', 'bn2'), 'second': ('conv3', 'bn3')},
     ),
   ),
-  # SimKD's projector (arXiv:2203.14001), where PyTorch's stack of q = 1 has no leading axis.
+  # SimKD's projector (arXiv:2203.14001). It is a stack of q = 1 without the leading axis.
   'Projector': (
     _whole(
       {
@@ -138,14 +140,18 @@ _LEAVES = {
 
 
 def key(family: str, path: tuple[str, ...]) -> str:
-  """The key in a PyTorch state dict of a variable of ours.
+  """Return the key of a variable in a PyTorch state dict.
 
   Args:
     family: name of the network's class.
-    path: (collection, module, ..., name).
+    path: (collection, module, ..., name) of the variable in Flax.
 
   Raises:
     LookupError: the family, or the module in it, has no name here.
+
+  Example:
+    >>> key('ResNet', ('params', 'stage1_block2', 'first', 'conv', 'kernel'))
+    'layer1.1.conv1.weight'
   """
   _, *modules, leaf = path
   module = '/'.join(modules)
@@ -158,11 +164,11 @@ def key(family: str, path: tuple[str, ...]) -> str:
 
 
 def _flat(names: _Names) -> dict[str, str]:
-  """The same with the two parts of each ConvNorm."""
-  found = {}
+  """Return the names with a ConvNorm's convolution and norm as two entries."""
+  flat = {}
   for module, name in names.items():
     if isinstance(name, tuple):
-      found |= dict(zip((f'{module}/conv', f'{module}/norm'), name, strict=True))
+      flat |= dict(zip((f'{module}/conv', f'{module}/norm'), name, strict=True))
     else:
-      found[module] = name
-  return found
+      flat[module] = name
+  return flat

@@ -1,4 +1,4 @@
-"""What people read of a bundle says what card.json says, and no more."""
+"""A model card says what card.json says, and no more."""
 
 import pytest
 
@@ -76,7 +76,7 @@ def test_it_says_what_the_card_says():
   assert 'Seed 7, trial 1' in training and 'hold-out (epoch 231)' in training
   evaluation = section(text, 'Evaluation')
   assert [line.split(' | ')[1] for line in _rows(evaluation)] == ['57.49%', '1.3971', '0.1765']
-  assert '58.00% top-1 after epoch 200' in evaluation
+  assert '58.00% top-1, after epoch 200' in evaluation
   assert '1,234,567' in section(text, 'Cost') and '21,900,000' in section(text, 'Cost')
 
 
