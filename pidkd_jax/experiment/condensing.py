@@ -1,8 +1,9 @@
-"""One projector instead of q, or none: a distilled student teaches its own successor.
+"""Condense a distilled student: it teaches its own successor with one projector or none.
 
-The main job, whose teacher is a bundle and whose students begin with that bundle's encoder.
+This is the main job with a bundle as the teacher, whose encoder the students start from.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -17,23 +18,22 @@ from pidkd_jax.models.distilled import Distilled
 
 
 def main(config: ConfigDict, folder: str, home: str) -> str:
-  """Condenses a bundle, or goes on with it.
+  """Condense a bundle, or resume.
 
   Args:
-    config: of `pidkd_jax.experiment.config.cohort`, with rows; student and data may be empty, as the bundle
-      says them.
+    config: of `config.cohort`, with rows. An empty student or data set is read from the bundle.
     folder: of the bundle.
-    home: the run's own folder, as `job.main` has it.
+    home: the run's folder, as in `job.main`.
 
   Returns:
-    The report, Markdown; '' in all processes but the first.
+    The report's summary, Markdown; '' in all processes but the primary one.
 
   Raises:
-    UserError: the bundle has no projectors; else as `job.main`.
+    UserError: as `job.main`, or the bundle has no projectors.
     Stopped: as `job.main`.
   """
-  place = workdir.local('--bundle', folder)
-  loaded = bundle.load(place, models.families(config.student, config.teacher.model))
+  path = workdir.local('--bundle', folder)
+  loaded = bundle.load(path, models.families(config.student, config.teacher.model))
   if not isinstance(loaded.network.model, Distilled):
     raise UserError(
       f'{folder!r} holds a {type(loaded.network.model).__name__} and no projectors, so there is '
@@ -41,46 +41,47 @@ def main(config: ConfigDict, folder: str, home: str) -> str:
     )
   config = config.copy_and_resolve_references()
   config.student = config.student or student(loaded)
-  config.start = config.teacher.bundle = str(place)
+  config.start = config.teacher.bundle = str(path)
   _fill_data(config.data, loaded.card['dataset'])
   return job.main(config, home)
 
 
 def student(loaded: Bundle) -> str:
-  """The name of the student in a bundle.
+  """Return the name of the student in a bundle.
 
-  The card says one, which only counts if it is of a network known here: it may not name code.
+  The name in the card counts only if `models.create` makes the bundle's very student of it. It may
+  not name code.
 
   Raises:
-    UserError: nothing says it.
+    UserError: neither the card's name nor another one makes that student.
   """
-  wanted = loaded.network.model.student
+  model = loaded.network.model.student
   for name in (str(loaded.card.get('network')), *models.names()):
-    if _makes(name, wanted):
+    if _makes(name, model):
       return name
   raise UserError(
-    f'{str(loaded.folder)!r} does not say what its student, a {type(wanted).__name__}, is called; '
+    f'{str(loaded.folder)!r} does not say what its student, a {type(model).__name__}, is called; '
     'say it with --config.student'
   )
 
 
-def _makes(name: str, wanted: Model) -> bool:
-  """Whether it is the name of this very network."""
+def _makes(name: str, model: Model) -> bool:
+  """Return whether a name is that of this very model."""
   if ':' in name:
     return False
   try:
-    return models.create(name, num_classes=wanted.num_classes) == wanted
+    return models.create(name, num_classes=model.num_classes) == model
   except (UserError, OverflowError):
     return False
 
 
-def _fill_data(config: ConfigDict, known: dict[str, Any]) -> None:
-  """Takes from the card what the user does not say of the data."""
-  config.name = config.name or known.get('format') or ''
+def _fill_data(config: ConfigDict, entries: Mapping[str, Any]) -> None:
+  """Fill the fields on data that the user left empty with a card's entries on its data set."""
+  config.name = config.name or entries.get('format') or ''
   if not config.name:
     raise UserError('the bundle does not say which data it is for; say it with --config.data.name')
-  if config.name != known.get('format'):
+  if config.name != entries.get('format'):
     return
-  config.archive = config.archive or known['archive']
-  config.verify = config.verify and known['name'] == known['format']
-  config.image_size = config.image_size or known.get('image_size', 0)
+  config.archive = config.archive or entries['archive']
+  config.verify = config.verify and entries['name'] == entries['format']
+  config.image_size = config.image_size or entries.get('image_size', 0)

@@ -1,8 +1,8 @@
-"""The teacher-student pairs, of the literature and one of ours: recipe and projector size.
+"""The teacher-student pairs of the literature and one of ours, with recipe and projector size.
 
-A pair is called 'TEACHER-STUDENT'. What a student deploys (encoder, projectors, teacher's
-classifier) stays smaller than its teacher: where no study chose the projectors' size, the factor is
-the least power of two from SimKD's most accurate, 2, on for which that is so at q = 3.
+A pair is called 'TEACHER-STUDENT'. A deployed student (encoder, projectors, the teacher's
+classifier) stays smaller than its teacher. Where no study chose the projectors' size, q is 3 and
+the factor is the least power of two that meets this bound, from 2 on: SimKD's most accurate.
 """
 
 import dataclasses
@@ -19,10 +19,10 @@ class Pair:
     teacher: name of a network.
     student: name of a network.
     learning_rate: the student's, of the recipe that RepDistiller, mdistiller and SimKD share.
-    num_projectors: q.
-    factor: f.
-    study: what chose q and f, by `configs/studies/projectors.py`: data, epochs and where the report
-      lies; '' for none.
+    num_projectors: q, the projectors of a student.
+    factor: f, the target's channels over a projector's hidden width.
+    study: the study by `configs/studies/projectors.py` that chose q and f: data, epochs and path of
+      the report; '' for none.
   """
 
   teacher: str
@@ -34,16 +34,17 @@ class Pair:
 
   @property
   def name(self) -> str:
+    """TEACHER-STUDENT."""
     return f'{self.teacher}-{self.student}'
 
   @property
   def size(self) -> dict[str, int]:
-    """The projectors' size as hyper-parameters of a method."""
+    """The projectors' size, as hyper-parameters of a method."""
     return {'num_projectors': self.num_projectors, 'factor': self.factor}
 
 
 def _light(teacher: str, student: str, **more) -> Pair:
-  """A MobileNetV2 or ShuffleNet as the student: the shared recipe trains it more gently."""
+  """Return a pair with a MobileNetV2 or ShuffleNet student, whose learning rate is a fifth."""
   return Pair(teacher, student, learning_rate=0.01, **more)
 
 
@@ -57,7 +58,7 @@ CIFAR100 = _named(
   Pair('resnet32x4', 'vgg8'),
   _light('resnet32x4', 'ShuffleV2_1_5'),
   Pair('resnet38x2', 'resnet38'),
-  # RepDistiller (arXiv:1910.10699), and those who compare with it.
+  # RepDistiller (arXiv:1910.10699), and papers that compare with it.
   Pair('vgg13', 'vgg8'),
   Pair('wrn_40_2', 'wrn_40_1'),
   Pair('wrn_40_2', 'wrn_16_2'),
@@ -95,12 +96,16 @@ TINY_IMAGENET = _named(
 
 
 def find(pairs: Mapping[str, Pair], name: str) -> Pair:
-  """The pair called `name`; raises UserError with the nearest name if there is none."""
+  """Return the pair called `name`.
+
+  Raises:
+    UserError: there is none; the message has the nearest name.
+  """
   if name not in pairs:
     raise unknown_name('pair', name, pairs)
   return pairs[name]
 
 
 def chosen(pairs: Mapping[str, Pair], arg: str) -> Pair:
-  """The pair that an argument names, or the first one if it is empty."""
+  """Return the pair that a config file's argument names, or the first if it is empty."""
   return find(pairs, arg) if arg else next(iter(pairs.values()))

@@ -1,4 +1,4 @@
-"""A run's own config.json as a configuration: `--config DIR/config.json` repeats the run."""
+"""A run's config.json as a configuration: `--config DIR/config.json` repeats the run."""
 
 import json
 import pathlib
@@ -7,38 +7,39 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.experiment import config
+from pidkd_jax.experiment import fields
 
-# Groups whose fields are the run's own: which methods, rows, or other dataset it has.
-_OWN = ('method', 'compare', 'rows', 'probe')
+# Groups whose fields differ between runs: methods, rows, the data set of a probe.
+_GROUPS = ('method', 'compare', 'rows', 'probe')
 
 
 def get_config(path: str) -> ConfigDict:
-  """The configuration that a run wrote down; what is newer than the run has its default.
+  """Return the configuration that a run of this or an older version wrote.
+
+  Fields that are newer than the run have their defaults.
 
   Args:
     path: of the config.json.
 
   Raises:
-    UserError: it is no run's configuration, or has a field that is not known here.
+    UserError: the file is not a run's configuration, or has a field that this version lacks.
   """
   saved = _read(path)
-  saved.pop('networks', None)  # What the user's own networks were like: `main` looks anew.
-  own = {name: saved.pop(name) for name in _OWN if name in saved}
-  made = config.default('')
-  del made.method, made.compare
-  made.lock()
+  # Descriptions of the user's own networks; a new run describes them anew.
+  saved.pop('networks', None)
+  groups = {name: saved.pop(name) for name in _GROUPS if name in saved}
+  loaded = ConfigDict(fields.defaults(fields.FIELDS)).lock()
   try:
-    made.update(saved)
+    loaded.update(saved)
   except (KeyError, AttributeError, TypeError, ValueError) as error:
     raise UserError(
       f'{path!r} has a field that this version does not know ({_line(error)}); take the version '
       'that made it (versions.json beside it), or a file of configs/'
     ) from error
-  with made.unlocked():
-    for name, group in own.items():
-      made[name] = ConfigDict(group)
-  return made
+  with loaded.unlocked():
+    for name, group in groups.items():
+      loaded[name] = ConfigDict(group)
+  return loaded
 
 
 def _read(path: str) -> dict[str, Any]:

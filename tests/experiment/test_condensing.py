@@ -1,4 +1,4 @@
-"""A bundle with three projectors becomes a student with none."""
+"""A bundle with three projectors becomes a student without projectors."""
 
 import json
 import pathlib
@@ -29,7 +29,7 @@ def facts(home):
 
 
 def distilled(student):
-  """A student with three projectors onto a map of seven channels."""
+  """Return a student with three projectors onto a map of seven channels."""
   return Distilled(
     num_classes=10,
     student=student,
@@ -44,7 +44,7 @@ def distilled(student):
 
 @pytest.fixture(scope='module')
 def save(home, facts, fill):
-  """A function that saves a bundle of random weights and returns its folder."""
+  """Return a function that saves a bundle of random weights and returns its folder."""
 
   def save(name, seed=0):
     model = distilled(models.create('tests.plain:Plain', num_classes=10))
@@ -71,7 +71,7 @@ def test_from_bundle_to_report(recipe, save, home):
   report = condensing.main(recipe, str(folder), str(run))
   own = models.families('tests.plain:Plain')
   whole, none = (bundle.load(place, own) for place in (folder, run / 'bundles' / 'none-0'))
-  # Without projectors it is what a plain student is.
+  # Without projectors it is a plain student.
   plain = models.create('tests.plain:Plain', num_classes=10)
   shapes = jax.eval_shape(plain.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
   assert none.network.model == plain
@@ -91,13 +91,13 @@ def test_from_bundle_to_report(recipe, save, home):
 
 
 def test_the_card_may_name_a_student_but_no_code():
-  def named(student, said):
+  def named(student, name):
     network = Network({}, distilled(models.create(student, num_classes=10)))
-    return condensing.student(Bundle(network, {'network': said}, '', pathlib.Path('folder')))
+    return condensing.student(Bundle(network, {'network': name}, '', pathlib.Path('folder')))
 
   assert named('resnet8*0.25', 'resnet8*0.25') == 'resnet8*0.25'
-  # What is said has to be true, and need not be said of a network that has a name.
+  # The card's name has to be true. A network of the catalog needs none.
   assert named('resnet8', 'resnet14') == named('resnet8', '') == 'resnet8'
-  for said in ('', 'no_such_module:Net', 'resnet8*much', 'resnet8*1e308', '*'):
+  for name in ('', 'no_such_module:Net', 'resnet8*much', 'resnet8*1e308', '*'):
     with pytest.raises(UserError, match="'folder' does not say what its student, a ResNet, is"):
-      named('resnet8*0.3', said)
+      named('resnet8*0.3', name)

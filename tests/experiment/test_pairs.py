@@ -1,4 +1,4 @@
-"""The pairs: every one builds, takes a step by its shapes, and stays small."""
+"""Every pair builds, takes a training step (as shapes) and stays smaller than its teacher."""
 
 import functools
 import pathlib
@@ -25,8 +25,8 @@ ALL = [(data, name) for data, (table, _, _) in TABLES.items() for name in table]
 
 
 @functools.cache
-def taught(name, size, num_classes):
-  """A teacher as shapes."""
+def teacher_of(name, size, num_classes):
+  """Return a teacher as shapes."""
   model = models.create(name, num_classes=num_classes)
   image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
   return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
@@ -34,7 +34,7 @@ def taught(name, size, num_classes):
 
 @functools.cache
 def started(data, name, factor=None):
-  """A pair's PIDKD as a cohort of one, its initial states and a batch of two, as shapes."""
+  """Return a pair's PIDKD as a cohort of one, its initial states and a batch of two, as shapes."""
   table, size, num_classes = TABLES[data]
   pair = table[name]
   spec = DatasetSpec(
@@ -52,10 +52,10 @@ def started(data, name, factor=None):
   )
   sizes = {'num_projectors': pair.num_projectors, 'factor': factor or pair.factor}
   image = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
-  numbers = OptimizerHparams(pair.learning_rate, 5e-4)
-  made = cohorts.assemble(
-    [Member('pidkd', pair.student, 'pidkd', sizes, numbers, 0)],
-    teacher=taught(pair.teacher, size, num_classes),
+  optimizer = OptimizerHparams(pair.learning_rate, 5e-4)
+  cohort = cohorts.assemble(
+    [Member('pidkd', pair.student, 'pidkd', sizes, optimizer, 0)],
+    teacher=teacher_of(pair.teacher, size, num_classes),
     dataset=spec,
     image=image,
     optimizer=Optimizer(3, (6,), 0.1, 0.9),
@@ -63,36 +63,36 @@ def started(data, name, factor=None):
   )
   index = jax.ShapeDtypeStruct((2,), jnp.int32)
   batch = Batch(image, index, index)
-  return made, jax.eval_shape(Cohort.init, made, batch), batch
+  return cohort, jax.eval_shape(Cohort.init, cohort, batch), batch
 
 
 def deployed(data, name, factor=None):
-  """Parameters of what a pair deploys."""
-  made, states, _ = started(data, name, factor)
-  return parameters(made.network('pidkd-0', states['pidkd-0'].variables).variables['params'])
+  """Return the number of parameters that a pair deploys."""
+  cohort, states, _ = started(data, name, factor)
+  return parameters(cohort.network('pidkd-0', states['pidkd-0'].variables).variables['params'])
 
 
 @pytest.mark.parametrize(('data', 'name'), ALL)
 def test_a_pair_takes_a_step(data, name):
-  made, states, batch = started(data, name)
-  after = jax.eval_shape(Cohort.step, made, states, batch, jax.ShapeDtypeStruct((), jnp.int32))
+  cohort, states, batch = started(data, name)
+  after = jax.eval_shape(Cohort.step, cohort, states, batch, jax.ShapeDtypeStruct((), jnp.int32))
   assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), states) == jax.tree.map(
     lambda leaf: (leaf.shape, leaf.dtype), after
   )
 
 
 @pytest.mark.parametrize(('data', 'name'), ALL)
-def test_what_is_deployed_is_smaller_than_the_teacher(data, name):
+def test_a_deployed_student_is_smaller_than_its_teacher(data, name):
   table, size, num_classes = TABLES[data]
   pair = table[name]
-  budget = parameters(taught(pair.teacher, size, num_classes).variables['params'])
+  budget = parameters(teacher_of(pair.teacher, size, num_classes).variables['params'])
   assert deployed(data, name) < budget
   if not pair.study:
-    # And no factor of at least 2 that is larger than it need be.
+    # No smaller factor of at least 2 would do.
     assert pair.factor == 2 or deployed(data, name, pair.factor // 2) >= budget
 
 
-def test_a_size_with_a_study_is_what_its_report_chose():
+def test_a_size_with_a_study_is_the_size_that_its_report_chose():
   root = pathlib.Path(__file__).resolve().parents[2]
   chosen = [table[name] for data, name in ALL for table in [TABLES[data][0]] if table[name].study]
   assert chosen
@@ -113,23 +113,23 @@ def test_the_sizes_of_the_reference():
     'vgg13-vgg8': 6.527,
   }.items():
     assert deployed('cifar100', name) / 1e6 == pytest.approx(expected, abs=5e-4)
-  found = deployed('cifar100', 'ResNet50-MobileNetV2', 2) / 1e6
-  assert found == pytest.approx(35.8, abs=0.05)
+  millions = deployed('cifar100', 'ResNet50-MobileNetV2', 2) / 1e6
+  assert millions == pytest.approx(35.8, abs=0.05)
 
 
-def test_resolutions_of_all_three_kinds_are_among_them():
+def test_students_have_larger_equal_and_smaller_maps_than_teachers():
   @functools.cache
   def features(network, size, num_classes):
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    return jax.eval_shape(Network.encode, taught(network, size, num_classes), image)
+    return jax.eval_shape(Network.encode, teacher_of(network, size, num_classes), image)
 
-  found = []
+  sides = []
   for data, name in ALL:
     table, *shape = TABLES[data]
     student, teacher = features(table[name].student, *shape), features(table[name].teacher, *shape)
-    found.append((student.stages[-1].shape[1], teacher.target.shape[1]))
-  assert {(s > t) - (s < t) for s, t in found} == {-1, 0, 1}
-  assert any(max(one) % min(one) for one in found)
+    sides.append((student.stages[-1].shape[1], teacher.target.shape[1]))
+  assert {(s > t) - (s < t) for s, t in sides} == {-1, 0, 1}
+  assert any(max(pair) % min(pair) for pair in sides)
 
 
 @pytest.mark.parametrize(('data', 'name'), ALL)
@@ -138,7 +138,7 @@ def test_mobile_and_shuffle_students_train_at_a_fifth_of_the_rate(data, name):
   assert pair.learning_rate == (0.01 if pair.student.startswith(('Mobile', 'Shuffle')) else 0.05)
 
 
-# --- by name, in a configuration
+# --- pairs by name, in a configuration
 
 
 def test_a_pair_is_taken_by_name():
@@ -146,7 +146,7 @@ def test_a_pair_is_taken_by_name():
   assert (c.student, c.teacher.model) == ('MobileNetV2', 'ResNet50')
   assert (c.learning_rate, c.teacher.learning_rate) == (0.01, 0.05)
   assert (c.method.name, c.method.num_projectors, c.method.factor) == ('pidkd', 3, 4)
-  # One projector of SimKD's own size; PEFD's are of another kind.
+  # SimKD has one projector of its own size, and PEFD's projectors are of another kind.
   assert set(c.compare) == {'simkd', 'kd_1_1', 'pefd'} and c.compare.simkd.factor == 2
   assert c.compare.pefd.to_dict() == methods.defaults('pefd')
 

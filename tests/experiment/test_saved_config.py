@@ -1,4 +1,4 @@
-"""A run's own config.json as a configuration."""
+"""A run's config.json as a configuration."""
 
 import json
 
@@ -8,34 +8,39 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config, pairs, saved_config
 
 
-def written(tmp_path, made, **more):
+def write(tmp_path, saved):
+  """Write a config.json and return its path."""
   path = tmp_path / 'config.json'
-  path.write_text(json.dumps(made.to_dict() | more))
+  path.write_text(json.dumps(saved))
   return str(path)
 
 
 @pytest.mark.parametrize('arg', ['', 'kd_1_1', 'vgg13-vgg8:pidkd,simkd,crd'])
-def test_what_was_written_comes_back(arg, tmp_path):
-  made = config.default(arg, pairs.CIFAR100)
-  made.drops = (0.5, 0.9)
-  made.teacher.total_epochs = 7
-  found = saved_config.get_config(written(tmp_path, made, networks={'a:B': {}}))
-  assert found.to_dict() == made.to_dict()
-  assert config.rows(found) == config.rows(made)
+def test_a_configuration_comes_back(arg, tmp_path):
+  written = config.default(arg, pairs.CIFAR100)
+  written.drops = (0.5, 0.9)
+  written.teacher.total_epochs = 7
+  path = write(tmp_path, written.to_dict() | {'networks': {'a:B': {}}})
+  loaded = saved_config.get_config(path)
+  assert loaded.to_dict() == written.to_dict()
+  assert config.rows(loaded) == config.rows(written)
 
 
 def test_a_cohort_of_a_study_comes_back(tmp_path):
   study = config.study('', pairs.CIFAR100)
   study.cohorts = {'all': {'rows': {'a': config.row('kd_1_1', weight=2.0)}, 'trials': 3}}
-  [made] = config.cohorts(study).values()
-  assert saved_config.get_config(written(tmp_path, made)).to_dict() == made.to_dict()
+  [cohort] = config.cohorts(study).values()
+  loaded = saved_config.get_config(write(tmp_path, cohort.to_dict()))
+  assert loaded.to_dict() == cohort.to_dict()
 
 
-def test_what_is_newer_than_the_run_has_its_default(tmp_path):
-  made = config.default('')
-  with made.unlocked():
-    del made.precision
-  assert saved_config.get_config(written(tmp_path, made)).precision == 'float32'
+@pytest.mark.parametrize('group, name', [(None, 'precision'), ('data', 'shots')])
+def test_a_field_that_is_newer_than_the_run_has_its_default(group, name, tmp_path):
+  default = config.default('')
+  saved = default.to_dict()
+  del (saved[group] if group else saved)[name]
+  loaded = saved_config.get_config(write(tmp_path, saved))
+  assert loaded.to_dict() == default.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +54,7 @@ def test_what_is_newer_than_the_run_has_its_default(tmp_path):
     ('{"student": 5, "teacher": {}, "data": {}}', 'does not know .*student'),
   ],
 )
-def test_what_is_none_is_said_in_one_line(content, message, tmp_path):
+def test_another_file_is_refused_in_one_line(content, message, tmp_path):
   path = tmp_path / 'config.json'
   if content is not None:
     path.write_text(content)
