@@ -48,10 +48,10 @@ def main(config: ConfigDict, folder: str) -> str:
 
   Args:
     config: of `pidkd_jax.experiment.config.default`.
-    folder: of the run. The results lie there, in report.md, curves.png and bundles/.
+    folder: of the run. The results lie there, in report.md, summary.png and bundles/.
 
   Returns:
-    The report, Markdown; '' in all processes but the primary one.
+    The report's summary, Markdown; '' in all processes but the primary one.
 
   Raises:
     UserError: one line for each mistake that the user can mend.
@@ -89,7 +89,7 @@ class _Job:
     dataset: loaded.
     students: their experiment.
     teacher: the bundle that the user named, or None.
-    lesson: (the experiment that trains the teacher, the folder where it is kept); None where the
+    teacher_plan: (the experiment that trains the teacher, the folder where it is kept); None where the
       user named a bundle.
     start: the student with whose variables the students begin, or None.
   """
@@ -97,7 +97,7 @@ class _Job:
   dataset: Dataset
   students: Experiment
   teacher: Bundle | None
-  lesson: tuple[Experiment, pathlib.Path] | None
+  teacher_plan: tuple[Experiment, pathlib.Path] | None
   start: Bundle | None
 
 
@@ -117,19 +117,19 @@ def _prepare(config: ConfigDict, home: pathlib.Path) -> _Job:
   )
   workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS, _defaults())
   own = models.families(config.student, config.teacher.model)
-  named = lesson = None
+  named = teacher_plan = None
   if config.teacher.bundle:
     named = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
   start = _start(config, dataset, own, named.normalisation if named else spec.normalisation)
   if not named:
-    lesson = _lesson(config, dataset, home)
+    teacher_plan = _teacher_plan(config, dataset, home)
   with models.explain_errors(config.student, config.teacher.model):
     teacher = named.network if named else teachers.untrained(config.teacher.model, spec)
     students = planning.students_experiment(config, rows, dataset, teacher, start)
-  return _Job(dataset, students, named, lesson, start)
+  return _Job(dataset, students, named, teacher_plan, start)
 
 
-def _lesson(
+def _teacher_plan(
   config: ConfigDict, dataset: Dataset, home: pathlib.Path
 ) -> tuple[Experiment, pathlib.Path]:
   experiment = planning.teacher_experiment(config, dataset)
@@ -174,7 +174,7 @@ def _main(
     steps_per_call=config.steps_per_call,
   )
   workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults())
-  teacher = job.teacher or teachers.train(*job.lesson, dataset, execution)
+  teacher = job.teacher or teachers.train(*job.teacher_plan, dataset, execution)
   run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
   record.teacher('teacher', teacher, dataset, home)
   own = models.families(config.student, config.teacher.model)
