@@ -165,7 +165,7 @@ FIELDS = tuple(itertools.chain(*SECTIONS.values()))
 ROW = (
   Field('method', '', "the method's name"),
   Field('student', '', "its network, where it is not the study's"),
-  Field('widen', '', 'label of a row of the same cohort that it is to be as large as'),
+  Field('widen', '', 'label of a row of the same cohort, which sets its size'),
   Field('trials', 0, "its trials, where they are not the study's", least=0),
   Field('learning_rate', 0.0, "its rate, where it is not the study's", least=0),
 )

@@ -1,4 +1,4 @@
-"""Bundles: what is loaded is what was saved, or nothing."""
+"""Bundles load as they were saved, or not at all."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def saved(teacher, tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-  """A copy of `saved` to damage."""
+  """Return a copy of `saved` to damage."""
   return shutil.copytree(saved, tmp_path / 'bundle')
 
 
@@ -49,7 +49,7 @@ def refusal(folder):
 
 
 def sign(folder):
-  """Makes the manifest fit what lies there, as somebody who alters a bundle would."""
+  """Make the manifest fit the files, as somebody who alters a bundle would."""
   manifest = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES[:2]}
   (folder / 'manifest.json').write_text(json.dumps(manifest))
 
@@ -65,11 +65,11 @@ def assert_same(network, other):
 
 
 def test_a_network_comes_back_bit_for_bit(saved, teacher):
-  found = bundle.load(saved)
-  assert_same(found.network, teacher)
-  assert found.card['results'] == CARD['results']
-  assert found.card['dataset'] == DATASET
-  assert found.folder == saved
+  loaded = bundle.load(saved)
+  assert_same(loaded.network, teacher)
+  assert loaded.card['results'] == CARD['results']
+  assert loaded.card['dataset'] == DATASET
+  assert loaded.folder == saved
   assert sorted(path.name for path in saved.iterdir()) == sorted((*FILES, README))
 
 
@@ -92,7 +92,7 @@ def test_a_distilled_network_comes_back_too(teacher, fill, tmp_path):
 
 def test_the_digest_stands_for_what_the_network_computes(saved, teacher, tmp_path):
   digests = {bundle.load(saved).digest}
-  # How long its training took is no part of a teacher.
+  # The results are no part of a teacher's digest.
   bundle.save(tmp_path / 'same', teacher, CARD | {'results': {}})
   digests.add(bundle.load(tmp_path / 'same').digest)
   assert len(digests) == 1
@@ -119,11 +119,11 @@ def test_saving_over_an_old_one_replaces_it_whole(folder, teacher):
 # --- damage
 
 
-def test_a_missing_folder_is_said(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
   assert 'does not exist' in refusal(tmp_path / 'nowhere')
 
 
-def test_a_half_written_one_is_said(folder):
+def test_a_half_written_bundle_is_named(folder):
   (folder / 'manifest.json').unlink()
   assert 'half-written or no bundle' in refusal(folder)
 
@@ -196,12 +196,12 @@ def test_variables_of_another_network_are_refused(folder, change, named):
 
 
 def touch(path):
-  """Called from within a pickle."""
+  """Touch a file; called from within a pickle."""
   pathlib.Path(path).touch()
 
 
 class Pickled:
-  """Runs code when it is unpickled."""
+  """An object that runs code when it is unpickled."""
 
   def __init__(self, path):
     self._path = str(path)
@@ -219,7 +219,7 @@ def test_nothing_is_unpickled(folder, tmp_path):
   rewrite_variables(folder, change)
   refusal(folder)
   assert not trap.exists()
-  # The trap works: it is the loading that does not fall for it.
+  # The trap works, so it is loading that avoids it.
   with np.load(folder / 'variables.npz', allow_pickle=True) as file:
     file[KEY]
   assert trap.exists()
@@ -248,11 +248,11 @@ def test_a_damaged_archive_gives_no_other_network_though_the_manifest_fits(folde
     path.write_bytes(damaged)
     sign(folder)
     try:
-      found = bundle.load(folder)
+      loaded = bundle.load(folder)
     except UserError as error:
       assert '\n' not in str(error)
-    else:  # A byte of a file's date, for one, does no harm.
-      assert_same(found.network, teacher)
+    else:  # A byte of a file's date does no harm.
+      assert_same(loaded.network, teacher)
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_a_card_cannot_name_code(folder, family):
 )
 def test_a_card_that_describes_no_network_is_refused(folder, change):
   def changed(card):
-    found = change(card)
-    return found if isinstance(found, list) and found[:1] == ['not'] else None
+    other = change(card)
+    return other if isinstance(other, list) and other[:1] == ['not'] else None
 
   rewrite_card(folder, changed)
   refusal(folder)

@@ -1,6 +1,6 @@
 """PyTorch checkpoints: golden outputs, PyTorch's own networks, and two in plain numpy.
 
-Where PyTorch is missing, the golden outputs and the networks in numpy are what remains.
+Without PyTorch, only the golden outputs and the networks in numpy are compared.
 """
 
 import importlib
@@ -37,13 +37,13 @@ def run(network, image):
 def test_golden_outputs_are_compared_wherever_there_are_any(reference):
   [mark] = test_agrees_with_the_golden_outputs.pytestmark
   recorded = json.loads((reference / 'golden.json').read_text())
-  # A long one is a parameter with a mark.
+  # A slow case is a parameter with a mark.
   assert {getattr(case, 'values', (case,))[0] for case in mark.args[1]} == recorded.keys()
 
 
 @pytest.fixture(scope='module')
 def golden(reference):
-  """The module that builds the weights and the input of the golden outputs."""
+  """Return the module that builds the weights and the input of the golden outputs."""
   path = reference.parent / 'tools' / 'golden.py'
   spec = importlib.util.spec_from_file_location('golden', path)
   module = importlib.util.module_from_spec(spec)
@@ -51,9 +51,9 @@ def golden(reference):
   return module
 
 
-def relative(found, expected):
+def relative(actual, expected):
   expected = np.asarray(expected)
-  return np.max(np.abs(np.asarray(found) - expected)) / np.max(np.abs(expected))
+  return np.max(np.abs(np.asarray(actual) - expected)) / np.max(np.abs(expected))
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_agrees_with_the_golden_outputs(name, reference, golden):
   print(f'golden {name}: {error:.1e} of the largest logit')
   assert error < 1e-4
   maps = [*features.stages, features.pooled]
-  for found, wanted in zip(maps, expected['features'], strict=True):
-    shape = (*found.shape[:1], found.shape[-1], *found.shape[1:-1])
+  for actual, wanted in zip(maps, expected['features'], strict=True):
+    shape = (*actual.shape[:1], actual.shape[-1], *actual.shape[1:-1])
     assert list(shape) == wanted['shape']
-    # A mean may be near 0: the map's spread is the measure.
-    assert abs(np.mean(found) - wanted['mean']) < 1e-4 * wanted['std']
-    assert abs(np.std(found) / wanted['std'] - 1) < 1e-4
+    # A mean may be near 0, so the error is measured by the map's deviation.
+    assert abs(np.mean(actual) - wanted['mean']) < 1e-4 * wanted['std']
+    assert abs(np.std(actual) / wanted['std'] - 1) < 1e-4
 
 
 @pytest.mark.parametrize('name', models.names())
@@ -100,7 +100,7 @@ def test_takes_the_state_dicts_of_the_community(name, reference):
 
 
 def random_state(shapes):
-  """Arrays of these shapes, norms' statistics included, that keep a network's maps in range."""
+  """Return arrays of these shapes, with norms' statistics, that keep a network's maps in range."""
   rng = np.random.default_rng(0)
   state = {}
   for key, shape in shapes.items():
@@ -123,7 +123,7 @@ def random_state(shapes):
 @pytest.fixture(scope='module')
 def torch():
   torch = pytest.importorskip('torch', reason="compares with PyTorch: pip install '.[test]'")
-  # Its threads wait for one another, for long where other tests have the cores.
+  # Its threads wait for one another, which takes long while other tests use the cores.
   threads = torch.get_num_threads()
   torch.set_num_threads(1)
   yield torch
@@ -141,7 +141,7 @@ def simkd(torch):
 
 
 def randomise(torch, module):
-  """Gives a PyTorch module random entries, for inference; returns them."""
+  """Give a PyTorch module random entries, in inference mode; return them."""
   state = random_state({key: tuple(value.shape) for key, value in module.state_dict().items()})
   module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
   module.eval()
@@ -149,7 +149,7 @@ def randomise(torch, module):
 
 
 def random_image(size):
-  """[2, 3, size, size], large enough for ReLU6 to clip."""
+  """Return an image [2, 3, size, size] with values large enough for ReLU6 to clip."""
   return (3 * np.random.default_rng(1).normal(size=(2, 3, size, size))).astype(np.float32)
 
 
@@ -169,7 +169,7 @@ def test_pytorch_has_the_entries_of_the_community(name, torch, networks, referen
   assert {key: list(value.shape) for key, value in state.items()} == expected
 
 
-# An odd size tells apart what an even one does not; VGG pools once more from 64 on.
+# Odd sizes reveal errors that even ones hide. VGG pools once more from 64 on.
 ODD = [(name, 35) for name in SMALL.values() if name not in ('vgg8', 'ResNet18')] + [('vgg8', 63)]
 
 
@@ -179,7 +179,7 @@ ODD = [(name, 35) for name in SMALL.values() if name not in ('vgg8', 'ResNet18')
   + [*ODD, ('ResNet50', 35), ('vgg8', 64)],
 )
 def test_agrees_with_pytorch(name, size, torch, networks):
-  # As many classes as the golden outputs have: some are compiled already.
+  # The golden outputs have as many classes, so some programs are compiled already.
   theirs = networks.create(name, num_classes=100)
   ours = torch_import.network(randomise(torch, theirs), name)
   image = random_image(size)
@@ -188,11 +188,11 @@ def test_agrees_with_pytorch(name, size, torch, networks):
     expected = theirs(torch.from_numpy(image))
   logits, features = run(ours, nhwc(image))
   pairs = {'logits': (logits, expected), 'target': (features.target, nhwc(target))}
-  for i, (found, wanted) in enumerate(zip(features.stages, maps, strict=True)):
-    pairs[f'stage {i}'] = found, nhwc(wanted)
-  for found, wanted in pairs.values():
-    assert found.shape == tuple(wanted.shape)
-  errors = {what: relative(*pair) for what, pair in pairs.items()}
+  for i, (actual, wanted) in enumerate(zip(features.stages, maps, strict=True)):
+    pairs[f'stage {i}'] = actual, nhwc(wanted)
+  for actual, wanted in pairs.values():
+    assert actual.shape == tuple(wanted.shape)
+  errors = {name_of_map: relative(*pair) for name_of_map, pair in pairs.items()}
   worst = max(errors, key=errors.get)
   print(f'PyTorch {name} at {size}x{size}: {errors[worst]:.1e} of the largest value ({worst})')
   assert errors[worst] < 1e-4
@@ -256,27 +256,27 @@ def norm_entries(name, channels):
 
 
 def resnet8_shapes():
-  found = conv_norm('conv1', 'bn1', 3, 16, 3)
+  shapes = conv_norm('conv1', 'bn1', 3, 16, 3)
   for stage, (inputs, outputs) in enumerate(((16, 16), (16, 32), (32, 64)), start=1):
     block = f'layer{stage}.0'
-    found |= conv_norm(f'{block}.conv1', f'{block}.bn1', inputs, outputs, 3)
-    found |= conv_norm(f'{block}.conv2', f'{block}.bn2', outputs, outputs, 3)
+    shapes |= conv_norm(f'{block}.conv1', f'{block}.bn1', inputs, outputs, 3)
+    shapes |= conv_norm(f'{block}.conv2', f'{block}.bn2', outputs, outputs, 3)
     if inputs != outputs:
-      found |= conv_norm(f'{block}.downsample.0', f'{block}.downsample.1', inputs, outputs, 1)
-  return found | {'fc.weight': (5, 64), 'fc.bias': (5,)}
+      shapes |= conv_norm(f'{block}.downsample.0', f'{block}.downsample.1', inputs, outputs, 1)
+  return shapes | {'fc.weight': (5, 64), 'fc.bias': (5,)}
 
 
 def wrn_16_1_shapes():
-  found = {'conv1.weight': (16, 3, 3, 3)}
+  shapes = {'conv1.weight': (16, 3, 3, 3)}
   for stage, (inputs, outputs) in enumerate(((16, 16), (16, 32), (32, 64)), start=1):
     for block, width in ((0, inputs), (1, outputs)):
       name = f'block{stage}.layer.{block}'
-      found |= norm_entries(f'{name}.bn1', width)
-      found |= conv_norm(f'{name}.conv1', f'{name}.bn2', width, outputs, 3)
-      found[f'{name}.conv2.weight'] = (outputs, outputs, 3, 3)
+      shapes |= norm_entries(f'{name}.bn1', width)
+      shapes |= conv_norm(f'{name}.conv1', f'{name}.bn2', width, outputs, 3)
+      shapes[f'{name}.conv2.weight'] = (outputs, outputs, 3, 3)
       if width != outputs:
-        found[f'{name}.convShortcut.weight'] = (outputs, width, 1, 1)
-  return found | norm_entries('bn1', 64) | {'fc.weight': (5, 64), 'fc.bias': (5,)}
+        shapes[f'{name}.convShortcut.weight'] = (outputs, width, 1, 1)
+  return shapes | norm_entries('bn1', 64) | {'fc.weight': (5, 64), 'fc.bias': (5,)}
 
 
 NETWORKS = {'resnet8': (resnet8, resnet8_shapes), 'wrn_16_1': (wrn_16_1, wrn_16_1_shapes)}
@@ -293,7 +293,7 @@ def test_agrees_with_plain_numpy(name, size):
   assert relative(logits, forward(state, image)) < 1e-5
 
 
-# --- what does not fit
+# --- state dicts that do not fit
 
 
 def message(state, model):
@@ -305,7 +305,7 @@ def message(state, model):
 
 @pytest.fixture
 def few(monkeypatch):
-  """To say what a state dict looks like, all networks are compared: here a few, to be quick."""
+  """Compare a state dict with a few networks instead of all, to be quick."""
   monkeypatch.setattr(models, 'names', lambda: ['resnet14', 'resnet8', 'wrn_16_1'])
 
 
@@ -316,9 +316,9 @@ def test_keys_that_do_not_fit_are_named(few):
   state['bn1.colour'] = np.zeros(16, np.float32)
   state['conv1.weight'] = np.zeros((16, 1, 3, 3), np.float32)
   del state['layer2.0.bn2.running_var']
-  found, _, problems = message(state, 'resnet8').partition('): ')
-  # 45 of its 47 entries are there, and of 50 in all: three are not its own.
-  assert found == (
+  likeness, _, problems = message(state, 'resnet8').partition('): ')
+  # 45 of resnet8's 47 entries are there, and three others: 45 of 50 in all.
+  assert likeness == (
     "the state dict does not fit 'resnet8' "
     "(it looks most like 'resnet8', with 90% of all entries alike"
   )
@@ -330,27 +330,27 @@ def test_keys_that_do_not_fit_are_named(few):
 
 
 def test_many_missing_keys_are_not_all_listed(few):
-  found = message({'fc.weight': np.zeros((5, 64)), 'fc.bias': np.zeros(5)}, 'resnet8')
-  assert found.startswith(
+  text = message({'fc.weight': np.zeros((5, 64)), 'fc.bias': np.zeros(5)}, 'resnet8')
+  assert text.startswith(
     "the state dict does not fit 'resnet8' (it looks like none of the networks here): missing: "
   )
-  assert found.endswith(', ...') and len(found) < 400
+  assert text.endswith(', ...') and len(text) < 400
 
 
 def test_another_networks_state_dict_is_told_by_its_name():
-  """With all networks to tell it from, of which some share all keys and differ in shapes alone."""
-  made = models.create('resnet32x4', num_classes=7)
-  init = jax.eval_shape(made.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  """All networks are compared. Some share all keys and differ only in shapes."""
+  model = models.create('resnet32x4', num_classes=7)
+  init = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
   state = {}
   for path, leaf in traverse_util.flatten_dict(init).items():
     order = {4: (3, 2, 0, 1), 2: (1, 0)}.get(leaf.ndim, range(leaf.ndim))
     shape = [leaf.shape[axis] for axis in order]
     state[torch_names.key('ResNet', path)] = np.zeros(shape, np.float16)
-  found = message(state, 'resnet8x4')
-  assert found.startswith(
+  text = message(state, 'resnet8x4')
+  assert text.startswith(
     "the state dict does not fit 'resnet8x4' (it is that of 'resnet32x4'): surplus: layer1.1."
   )
-  assert torch_import.network(state, 'resnet32x4').model == made
+  assert torch_import.network(state, 'resnet32x4').model == model
 
 
 @pytest.mark.parametrize('key', ['fc.weight', 'fc.bias'])
@@ -362,10 +362,10 @@ def test_a_state_dict_without_a_classifier_is_refused(key, few):
 
 def test_a_classifier_may_be_a_1x1_convolution():
   state = random_state(resnet8_shapes())
-  found = torch_import.convert(
+  converted = torch_import.convert(
     state | {'fc.weight': state['fc.weight'][:, :, None, None]}, 'resnet8'
   )
-  jax.tree.map(np.testing.assert_array_equal, found, torch_import.convert(state, 'resnet8'))
+  jax.tree.map(np.testing.assert_array_equal, converted, torch_import.convert(state, 'resnet8'))
 
 
 def test_an_unknown_model_is_refused():
@@ -394,7 +394,7 @@ def test_what_has_no_name_in_pytorch_is_a_lookup_error(family, module):
 
 @pytest.fixture(scope='module')
 def weights(torch):
-  """A state dict, as small as it can be."""
+  """Return a very small state dict."""
   rng = np.random.default_rng(0)
   state = OrderedDict(
     (key, torch.from_numpy(rng.normal(size=shape).astype(np.float32)))
@@ -405,7 +405,7 @@ def weights(torch):
 
 @pytest.fixture
 def saved(torch, tmp_path):
-  """A function that saves something with PyTorch, and says where."""
+  """Return a function that saves something with PyTorch and returns the path."""
 
   def saved(content, **settings):
     torch.save(content, tmp_path / 'file.pth', **settings)
@@ -437,9 +437,9 @@ LAYOUTS = {
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_reads_the_layouts_of_the_community(layout, legacy, saved, weights):
   path = saved(LAYOUTS[layout](weights), _use_new_zipfile_serialization=not legacy)
-  found = torch_import.read(path)
-  assert found.projector is None
-  assert_holds(found.model, weights)
+  checkpoint = torch_import.read(path)
+  assert checkpoint.projector is None
+  assert_holds(checkpoint.model, weights)
 
 
 def test_a_file_of_a_training_becomes_the_network_that_it_was(torch, networks, saved):
@@ -476,9 +476,9 @@ def test_weights_of_other_precisions_are_read(dtype, torch, saved, weights):
     key: value.to(getattr(torch, dtype)) if value.is_floating_point() else value
     for key, value in weights.items()
   }
-  found = torch_import.read(saved({'model': state})).model
-  assert_holds(found, state)
-  assert found['conv1.weight'].dtype == np.float32
+  arrays = torch_import.read(saved({'model': state})).model
+  assert_holds(arrays, state)
+  assert arrays['conv1.weight'].dtype == np.float32
 
 
 def test_numbers_that_numpy_1_wrote_are_let_through(saved, weights):
@@ -493,9 +493,9 @@ def test_numbers_that_numpy_1_wrote_are_let_through(saved, weights):
 
 def test_the_projector_lies_beside_the_student(saved, weights):
   projector = {'module.transfer.0.weight': 2 * weights['conv1.weight']}
-  found = torch_import.read(saved({'model': weights, 'proj': projector}))
-  assert_holds(found.model, weights)
-  assert_holds(found.projector, {'transfer.0.weight': 2 * weights['conv1.weight']})
+  checkpoint = torch_import.read(saved({'model': weights, 'proj': projector}))
+  assert_holds(checkpoint.model, weights)
+  assert_holds(checkpoint.projector, {'transfer.0.weight': 2 * weights['conv1.weight']})
 
 
 def refusal(path):
@@ -525,8 +525,8 @@ def test_code_in_a_file_never_runs(kind, saved, weights, tmp_path):
     path.write_bytes(pickle.dumps({'best_acc': Malicious(made)}, protocol=2))
   else:
     path = saved(content, _use_new_zipfile_serialization=kind == 'zip')
-  found = refusal(path)
-  assert f'names code ({os.mkdir.__module__}.mkdir)' in found and 'where you trust it' in found
+  text = refusal(path)
+  assert f'names code ({os.mkdir.__module__}.mkdir)' in text and 'where you trust it' in text
   assert not made.exists()
   # It would have run elsewhere.
   pickle.loads(pickle.dumps(Malicious(made)))
@@ -554,9 +554,9 @@ DAMAGED = {
 def test_a_damaged_file_is_refused(damage, legacy, saved, weights):
   path = saved(weights, _use_new_zipfile_serialization=not legacy)
   path.write_bytes(DAMAGED[damage](path.read_bytes()))
-  found = refusal(path)
+  message = refusal(path)
   if damage in ('empty', 'half'):
-    assert 'is damaged or no PyTorch file' in found
+    assert 'is damaged or no PyTorch file' in message
 
 
 def test_a_missing_file_is_refused(torch, tmp_path):
@@ -579,8 +579,8 @@ CONTENTS = {
 
 @pytest.mark.parametrize('content', CONTENTS)
 def test_a_file_without_a_state_dict_is_refused(content, saved, weights):
-  make, said = CONTENTS[content]
-  assert said in refusal(saved(make(weights)))
+  make, says = CONTENTS[content]
+  assert says in refusal(saved(make(weights)))
 
 
 def test_keys_that_are_no_texts_are_refused(saved, weights):
@@ -594,7 +594,7 @@ def test_tensors_that_are_no_arrays_are_refused(saved, weights):
 
 
 def test_parameters_are_read_as_tensors_are(torch, saved, weights):
-  """What `state_dict(keep_vars=True)` holds."""
+  """As `state_dict(keep_vars=True)` returns them."""
   state = {'conv1.weight': torch.nn.Parameter(weights['conv1.weight'])}
   assert_holds(torch_import.read(saved(state)).model, {'conv1.weight': weights['conv1.weight']})
 
@@ -608,13 +608,12 @@ def test_without_pytorch_it_says_how_to_get_it(monkeypatch, tmp_path):
 
 
 def make_simkd(torch, networks, simkd, student, teacher, factor, size):
-  """PyTorch's student, projector and teacher, with random entries."""
-  made = networks.create(student, num_classes=5), networks.create(teacher, num_classes=5)
+  """Return PyTorch's student, projector and teacher, and their random entries."""
+  student, teacher = (networks.create(name, num_classes=5) for name in (student, teacher))
   with torch.no_grad():
     image = torch.zeros((2, 3, size, size))
-    channels = made[0].distillation_map(image).shape[1], made[1].features(image)[1].shape[1]
-  projector = simkd.Projector(*channels, factor)
-  parts = made[0], projector, made[1]
+    channels = student.distillation_map(image).shape[1], teacher.features(image)[1].shape[1]
+  parts = student, simkd.Projector(*channels, factor), teacher
   return parts, [randomise(torch, part) for part in parts]
 
 
@@ -622,9 +621,9 @@ def make_simkd(torch, networks, simkd, student, teacher, factor, size):
   'student, teacher, factor, size',
   [
     ('resnet8', 'resnet14x2', 2, 32),
-    # The student's map is the larger; it is activated by its head, and the teacher has one too.
+    # The student's map is larger and activated by its head. The teacher has a head too.
     ('wrn_16_1', 'MobileNetV2', 8, 32),
-    # Smaller than the teacher's, and without the last convolution.
+    # The student's map is smaller than the teacher's, and its last convolution is left out.
     ('MobileNetV2', 'vgg8', 3, 32),
     ('ShuffleV2', 'wrn_16_1', 1, 16),
   ],
@@ -635,23 +634,23 @@ def test_a_student_of_simkd_answers_as_in_pytorch(
   parts, states = make_simkd(torch, networks, simkd, student, teacher, factor, size)
   image = random_image(size)
   expected = simkd.predict(*parts, torch.from_numpy(image))
-  found = torch_import.distilled(
+  network = torch_import.distilled(
     Checkpoint(states[0], states[1]),
     student,
     torch_import.network(states[2], teacher),
     (size, size, 3),
   )
-  error = relative(run(found, nhwc(image))[0], expected)
+  error = relative(run(network, nhwc(image))[0], expected)
   print(f'PyTorch SimKD {student} < {teacher}: {error:.1e} of the largest logit')
   assert error < 1e-4
-  shapes = jax.eval_shape(found.model.init, jax.random.key(0), nhwc(image))
-  assert jax.tree.map(jnp.shape, found.variables) == jax.tree.map(jnp.shape, shapes)
-  assert found.model.student == models.create(student, num_classes=5)
+  shapes = jax.eval_shape(network.model.init, jax.random.key(0), nhwc(image))
+  assert jax.tree.map(jnp.shape, network.variables) == jax.tree.map(jnp.shape, shapes)
+  assert network.model.student == models.create(student, num_classes=5)
 
 
 @pytest.fixture(scope='module')
 def small_simkd(torch, networks, simkd):
-  """(student's, projector's state, teacher) of resnet8 and resnet14x2."""
+  """Return (student's state, projector's state, teacher) of resnet8 and resnet14x2."""
   _, (student, projector, teacher) = make_simkd(
     torch, networks, simkd, 'resnet8', 'resnet14x2', 2, 16
   )
@@ -659,11 +658,11 @@ def small_simkd(torch, networks, simkd):
 
 
 @pytest.mark.parametrize(
-  'change, said',
+  'change, says',
   [
     (lambda p: {'epoch': np.zeros(3)}, 'its transfer.0.weight is not there'),
     (lambda p: p | {'transfer.0.weight': np.zeros(3)}, r'is of shape \[3\]'),
-    # Of a teacher with more channels in a projector than this one has in all.
+    # The projector has more channels than this teacher's map.
     (lambda p: p | {'transfer.0.weight': np.zeros((512, 64, 1, 1))}, 'onto 128 channels'),
     (
       lambda p: {k: v for k, v in p.items() if k != 'transfer.7.running_mean'},
@@ -676,10 +675,10 @@ def small_simkd(torch, networks, simkd):
     ),
   ],
 )
-def test_a_projector_that_does_not_fit_is_refused(change, said, small_simkd):
+def test_a_projector_that_does_not_fit_is_refused(change, says, small_simkd):
   student, projector, teacher = small_simkd
   checkpoint = Checkpoint(student, change(projector))
-  with pytest.raises(UserError, match=said) as error:
+  with pytest.raises(UserError, match=says) as error:
     torch_import.distilled(checkpoint, 'resnet8', teacher, (16, 16, 3))
   assert '\n' not in str(error.value)
 
