@@ -16,8 +16,8 @@ from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from pidkd_jax.data.sources.digits import Digits
+from pidkd_jax.data.tfds.builder import own_name
 from pidkd_jax.data.tfds.download import check_reachable
-from pidkd_jax.data.tfds.preparation import own_name
 from tests.data.archives import cifar_members, write_tar
 
 

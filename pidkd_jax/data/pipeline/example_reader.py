@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,8 @@ class ExampleReader:
 
   @functools.cached_property
   def _source(self):
-    return self.split.builder.as_data_source(self.split.split, decoders=DECODERS)
+    builder: Any = self.split.builder
+    return builder.as_data_source(self.split.split, decoders=DECODERS)
 
   @functools.cached_property
   def _ends(self) -> np.ndarray:
@@ -90,11 +92,13 @@ class ExampleReader:
       file = self.split.files[np.searchsorted(self._ends, position, side='right')]
       raise self.split.damage_error(file.filename, error) from error
 
-  def stream(self, batches: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  def stream(
+    self, batches: Sequence[np.ndarray] | np.ndarray
+  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read batches in order, ahead of their use, in Grain's threads.
 
     Args:
-      batches: for each batch the positions of its examples, as `read` takes them.
+      batches: the positions of each batch's examples, as `read` takes them.
 
     Yields:
       What `read` returns for each batch.
@@ -102,7 +106,8 @@ class ExampleReader:
     import grain  # Here: the import takes a second, and only streamed data need it.
 
     options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=PREFETCHED_BATCHES)
-    iterator = iter(grain.MapDataset.source(_BatchSource(self, batches)).to_iter_dataset(options))
+    source: Any = _BatchSource(self, batches)
+    iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
     try:
       yield from iterator
     finally:
@@ -114,7 +119,7 @@ class _BatchSource:
   """Batches as Grain's random-access source, so that one thread makes a whole batch."""
 
   reader: ExampleReader
-  batches: Sequence[np.ndarray]
+  batches: Sequence[np.ndarray] | np.ndarray
 
   def __len__(self) -> int:
     return len(self.batches)

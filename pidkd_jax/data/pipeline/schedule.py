@@ -1,5 +1,7 @@
 """The examples and the augmentation of every training step, as a pure function of (seed, step)."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -12,8 +14,9 @@ from pidkd_jax.parallel import devices
 
 def batch_shapes(batch_size: int, image_shape: tuple[int, int, int], dtype: jnp.dtype) -> Batch:
   """Return a training batch as shapes."""
-  vector = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
-  return Batch(jax.ShapeDtypeStruct((batch_size, *image_shape), dtype), vector, vector)
+  array: Any = jax.ShapeDtypeStruct
+  vector = array((batch_size,), jnp.int32)
+  return Batch(array((batch_size, *image_shape), dtype), vector, vector)
 
 
 @struct.dataclass

@@ -3,6 +3,7 @@
 import posixpath
 import tarfile
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -12,6 +13,7 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources import archive
 from pidkd_jax.data.sources.source import Source
+from pidkd_jax.data.tfds.builder import features
 
 # A record is the coarse label, the fine label, and the red, the green and the blue plane.
 _RECORD = 2 + 3 * 32 * 32
@@ -32,9 +34,9 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
   interchangeable. The archive names the classes.
   """
 
-  url_infos = {
+  url_infos: dict[str, UrlInfo] = {
     'https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz': UrlInfo(
-      size=168_513_733,
+      size=168_513_733,  # pyright: ignore[reportArgumentType]
       checksum='58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec',
       filename='cifar-100-binary.tar.gz',
     ),
@@ -47,7 +49,7 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
       description='32x32 colour images in the binary format of CIFAR-100.',
       features=tfds.features.FeaturesDict(
         {
-          **official.features,
+          **cast(Any, official.features),
           # The archive or the prepared files name the classes.
           'label': tfds.features.ClassLabel(),
           'coarse_label': tfds.features.ClassLabel(),
@@ -64,7 +66,7 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
     members = _read(path)
     for key, prefix in ('label', 'fine'), ('coarse_label', 'coarse'):
       member = f'cifar-100-binary/{prefix}_label_names.txt'
-      self.info.features[key].names = archive.label_names(path, member, members[member])
+      features(self)[key].names = archive.label_names(path, member, members[member])
     return {
       split: self._generate_examples(split, self._records(path, split, members))
       for split in ('train', 'test')
@@ -80,7 +82,7 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
       )
     records = data.reshape(-1, _RECORD)
     for column, key in enumerate(('coarse_label', 'label')):
-      highest, count = records[:, column].max(), self.info.features[key].num_classes
+      highest, count = records[:, column].max(), features(self)[key].num_classes
       if highest >= count:
         raise archive.unusable(path, f'{member} has the {key} {highest}, but {count} are named')
     return records
@@ -108,9 +110,9 @@ def _read(path: Path) -> dict[str, bytes]:
       name = posixpath.normpath(info.name)
       if info.isreg() and name in _LIMITS:
         archive.check_size(path, name, info.size, _LIMITS[name])
-        members[name] = tar.extractfile(info).read()
+        members[name] = cast(BinaryIO, tar.extractfile(info)).read()
     # The checksum of a gzip follows the last member, and is compared only when it is reached.
-    while tar.fileobj.read(2**20):
+    while cast(BinaryIO, tar.fileobj).read(2**20):
       pass
   if missing := sorted(_LIMITS.keys() - members.keys()):
     raise archive.unusable(path, f'it has no {", ".join(missing)}')

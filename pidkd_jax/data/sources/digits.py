@@ -3,6 +3,8 @@
 It needs no download and trains in seconds, so it serves tests and first trials.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
@@ -39,7 +41,7 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     from sklearn.datasets import load_digits
 
     del dl_manager  # Nothing to download.
-    digits = load_digits()
+    digits: Any = load_digits()
     # The file stores ink in 0..16.
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     examples = list(zip(range(len(images)), images, digits.target, strict=True))

@@ -11,7 +11,7 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.sources.folder import Folder, scan
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds import image as image_lib
-from pidkd_jax.data.tfds.preparation import own_name
+from pidkd_jax.data.tfds.builder import own_name
 
 # Pixels; the side of the smallest images that the networks are tried on.
 _LEAST_SIDE = 8

@@ -11,6 +11,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources import archive
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds import image as image_lib
+from pidkd_jax.data.tfds.builder import features
 
 _ROOT = 'tiny-imagenet-200/'
 _WNIDS = f'{_ROOT}wnids.txt'
@@ -32,9 +33,9 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   VERSION = tfds.core.Version('1.0.0')
 
-  url_infos = {
+  url_infos: dict[str, UrlInfo] = {
     'http://cs231n.stanford.edu/tiny-imagenet-200.zip': UrlInfo(
-      size=248_100_043,
+      size=248_100_043,  # pyright: ignore[reportArgumentType]
       checksum='6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821',
       filename='tiny-imagenet-200.zip',
     ),
@@ -63,7 +64,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       wnids = archive.label_names(path, _WNIDS, _member(path, zipped, _WNIDS, _TEXT_LIMIT))
       annotations = _member(path, zipped, _ANNOTATIONS, _TEXT_LIMIT)
       names = zipped.namelist()
-    self.info.features['label'].names = sorted(wnids)
+    features(self)['label'].names = sorted(wnids)
     # A line of the annotations has the file's name, its WordNet id and a box.
     lines = [line.split('\t') for line in annotations.decode(errors='replace').splitlines()]
     validation = {line[0]: line[1] for line in lines if len(line) > 1}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from pidkd_jax.core.errors import UserError, first_line
 from pidkd_jax.data.tfds import image as image_lib
+from pidkd_jax.data.tfds.builder import features
 from pidkd_jax.data.tfds.records import READERS
 
 # Images stay encoded, because TFDS chooses its decoder by what else is installed.
@@ -50,20 +51,15 @@ class PreparedSplit:
     """The format of its files, one of `READERS`."""
     return cast(tfds.core.FileFormat, self.builder.info.file_format)
 
-  @property
-  def _features(self) -> Any:
-    # TFDS allows any tree of features; a dataset of this package has a dict.
-    return self.builder.info.features
-
   @functools.cached_property
   def image_shape(self) -> tuple[int, int, int]:
     """(H, W, C)."""
-    return tuple(self._features['image'].shape)
+    return tuple(features(self.builder)['image'].shape)
 
   @functools.cached_property
   def class_names(self) -> tuple[str, ...]:
     """K names, in the order of the labels."""
-    return tuple(self._features['label'].names)
+    return tuple(features(self.builder)['label'].names)
 
   @functools.cached_property
   def files(self) -> list:
@@ -77,7 +73,7 @@ class PreparedSplit:
 
   def deserialize(self, record: bytes) -> dict:
     """Return a record's fields; the image stays encoded."""
-    return self._features.deserialize_example_np(record, decoders=DECODERS)
+    return features(self.builder).deserialize_example_np(record, decoders=DECODERS)
 
   def decode(self, example: dict) -> tuple[np.ndarray, int]:
     """Return the image, uint8 [H, W, C], and the label of a deserialized record.
