@@ -3,7 +3,7 @@
     pidkd probe --data digits --bundle runs/a/bundles/pidkd-0 \\
         --bundle runs/a/bundles/kd_1_1-0
 
-The networks stay as they are. The output is a table of top-1 on the test images.
+The networks stay as they are. The output is a table of top-1 on test images.
 """
 
 from absl import flags
