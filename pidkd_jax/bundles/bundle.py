@@ -15,7 +15,7 @@ import json
 import math
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from pidkd_jax.core import atomic_folder, npz
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec, Network
+from pidkd_jax.models.base import Model
 from pidkd_jax.parallel import processes
 
 _VARIABLES, _CARD, _README = 'variables.npz', 'card.json', 'README.md'
@@ -104,9 +105,10 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
 
 def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
   flat = traverse_util.flatten_dict(network.variables, sep='/')
-  card = {'model': models.describe(network.model), **card}
+  card = {'model': models.describe(cast(Model, network.model)), **card}
   with atomic_folder.replacing(folder, loose=(_README,)) as part:
-    np.savez(part / _VARIABLES, **{path: np.asarray(value) for path, value in sorted(flat.items())})
+    arrays: dict[str, Any] = {path: np.asarray(value) for path, value in sorted(flat.items())}
+    np.savez(part / _VARIABLES, **arrays)
     atomic_folder.write_json(part / _CARD, card)
     (part / _README).write_text(model_card.text(card), 'utf-8', 'replace')
 
@@ -197,7 +199,7 @@ def _is_number(value: Any) -> bool:
 
 def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
   """Read the variables; raise ValueError where they differ from the expected shapes."""
-  shapes = traverse_util.flatten_dict(expected, sep='/')
+  shapes: dict[str, Any] = traverse_util.flatten_dict(expected, sep='/')
   flat = npz.read(path)
   if set(flat) != set(shapes):
     odd = sorted(set(flat) ^ set(shapes))

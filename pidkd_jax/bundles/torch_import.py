@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 import pickle
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,7 @@ def read(path: pathlib.Path) -> Checkpoint:
     raise UserError(f'checkpoint {str(path)!r} is not there; give the path of a PyTorch file')
   # Some files hold their options and their best accuracy too, a numpy number. Both are harmless.
   # Files written under numpy 1 have another name for such a number.
-  scalar = np._core.multiarray.scalar
+  scalar = np._core.multiarray.scalar  # pyright: ignore[reportAttributeAccessIssue]
   harmless = [
     argparse.Namespace,
     np.dtype,
@@ -190,10 +190,11 @@ def distilled(
       f'{channels} channels: its transfer.0.weight is '
       + ('not there' if first is None else f'of shape {list(first.shape)}')
     )
+  student_model, teacher_model = (cast(Model, part.model) for part in (student, teacher))
   created = Distilled(
-    num_classes=teacher.model.num_classes,
-    student=student.model.clone(num_classes=teacher.model.num_classes),
-    teacher=teacher.model,
+    num_classes=teacher_model.num_classes,
+    student=student_model.clone(num_classes=teacher_model.num_classes),
+    teacher=teacher_model,
     num_projectors=1,
     hidden=len(first),
     integration='mean',
@@ -201,7 +202,7 @@ def distilled(
     target_rectified=features.rectified,
   )
   shapes = jax.eval_shape(created.init, jax.random.key(0), image)
-  expected = traverse_util.flatten_dict(shapes)
+  expected: dict[_Path, Any] = traverse_util.flatten_dict(shapes)
   stack = {path: leaf for path, leaf in expected.items() if path[1] == 'projectors'}
   single = {
     _in_projector(path): jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
@@ -250,7 +251,7 @@ def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
   }
 
 
-def _expected(weights: StateDict, name: str) -> tuple[Model, dict[_Path, jax.ShapeDtypeStruct]]:
+def _expected(weights: StateDict, name: str) -> tuple[Model, dict[_Path, Any]]:
   """Return the model called `name`, for the weights' classes, and its variables' shapes."""
   if ':' in name:
     raise UserError(
@@ -259,7 +260,7 @@ def _expected(weights: StateDict, name: str) -> tuple[Model, dict[_Path, jax.Sha
     )
   family = type(models.create(name, num_classes=1)).__name__
   classifier = torch_names.key(family, ('params', 'classifier', 'linear', 'kernel'))
-  num_classes = weights[classifier].shape[0] if np.ndim(weights.get(classifier)) > 1 else 1
+  num_classes = weights[classifier].shape[0] if np.ndim(weights.get(classifier, 0)) > 1 else 1
   model = models.create(name, num_classes=num_classes)
   image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   return model, traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), image))
@@ -317,7 +318,7 @@ def _likeness(weights: StateDict, wanted: str) -> str:
     shares[name] = len(entries & theirs) / len(entries | theirs)
     if name == wanted and shares[name] > 0.9:
       break
-  best = max(shares, key=shares.get)
+  best = max(shares, key=lambda name: shares[name])
   if shares[best] == 1:
     return f'it is that of {best!r}'
   if shares[best] > 0.5:

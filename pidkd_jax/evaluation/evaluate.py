@@ -53,7 +53,8 @@ def evaluate(
   evaluations = {}
   for name, network in networks.items():
     if name not in logits:
-      logits[name] = teacher_logits if network is teacher else inference.logits(network, batches)
+      at_hand = teacher_logits if network is teacher else None
+      logits[name] = inference.logits(network, batches) if at_hand is None else at_hand
     metrics = classification.metrics(logits[name], split.labels, teacher_logits)
     evaluations[name] = Evaluation(metrics, logits[name])
   if teacher is not None:
