@@ -1,4 +1,4 @@
-"""What this package uses of ml_collections, whose own types say that every field may be anything."""
+"""The part of ml_collections that is used here; a field may have any type."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping

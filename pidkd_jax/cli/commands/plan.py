@@ -24,8 +24,8 @@ from pidkd_jax.nn import projector_size
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import memory
 from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.free_memory import MIB
 from pidkd_jax.training.member import Member
-from pidkd_jax.training.memory import MIB
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
@@ -49,9 +49,8 @@ def main():
 
 def _print():
   size, classes = FLAGS.image_size, FLAGS.num_classes
-  image = jax.ShapeDtypeStruct((FLAGS.batch_size, size, size, 3), jnp.float32)
-  whole = jax.ShapeDtypeStruct((FLAGS.batch_size,), jnp.int32)
-  batch = Batch(image, whole, whole)
+  batch = jax.eval_shape(_batch)
+  image = batch.image
   model = models.create(FLAGS.teacher, num_classes=classes)
   teacher = Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
   stacks = {
@@ -93,7 +92,7 @@ def _print():
   print('|--|--|--|--|--|--|--|--|')
   for name, network in networks.items():
     found = cost(network, image.shape[1:])
-    need = estimate.needs[name]
+    need = estimate.members[name]
     share = found.parameters / budget.parameters
     projectors = hidden = mark = ''
     if 'projectors' in network.variables['params']:
@@ -111,6 +110,12 @@ def _print():
   print(f'all members come {estimate.shared / MIB:,.0f} MiB for the teacher and what it sees of a')
   print('batch, and the training images. One projector as large: the hidden width m at which a')
   print('single projector has as many parameters as the q of its row.')
+
+
+def _batch():
+  """Return a training batch."""
+  size, label = FLAGS.image_size, jnp.zeros(FLAGS.batch_size, jnp.int32)
+  return Batch(jnp.zeros((FLAGS.batch_size, size, size, 3)), label, label)
 
 
 def _counts(flag):
