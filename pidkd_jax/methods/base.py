@@ -14,7 +14,7 @@ class Method(nn.Module):
   """A module that owns the student and all else that a method trains.
 
   A method is a subclass. It must define `loss`. It may define `rates` and `deployed`, and set
-  `needs_teacher` to False. Rules for a method:
+  `needs_teacher` or `needs_labels` to False. Rules for a method:
 
   - Hyper-parameters are fields with defaults, annotated as float, int, str or bool.
   - Those annotated `float` may be traced, as members of a cohort that differ only in them share
@@ -32,6 +32,7 @@ class Method(nn.Module):
     target: the shapes of the teacher's Features of a training batch; None without a teacher.
     dataset: what memory banks need to know about the training split.
     needs_teacher: whether `loss` reads the teacher (class attribute).
+    needs_labels: whether `loss` reads the labels (class attribute); cards and reports say so.
 
   Example:
     >>> class Mimic(Method):
@@ -48,6 +49,7 @@ class Method(nn.Module):
   dataset: DatasetSpec
 
   needs_teacher = True
+  needs_labels = True
 
   def loss(
     self, batch: Batch, teacher: TeacherOutputs | None, *, progress: jax.Array

@@ -46,6 +46,8 @@ class Linear(Method):
   temperature: float = 4.0
   student_rate: float = 1.0
 
+  needs_labels = False
+
   def rates(self):
     return {'student': self.student_rate}
 

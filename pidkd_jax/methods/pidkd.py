@@ -47,6 +47,8 @@ class PIDKD(Method):
   warmup: float = 0.0
   projector_rate: float = 1.0
 
+  needs_labels = False
+
   def rates(self):
     return {'projectors': self.projector_rate}
 

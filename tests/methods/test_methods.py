@@ -191,6 +191,23 @@ def test_a_method_that_needs_no_teacher_ignores_it(name, make, batches, teacher,
 
 
 @pytest.mark.parametrize('name', methods.names())
+def test_a_method_says_whether_it_needs_labels(name, make, batches, teacher, initial):
+  apply = jax.jit(functools.partial(make(name).apply, method='loss', mutable=True))
+  batch, seen = batches[1], observe(teacher, batches[1])
+  others = batch.replace(label=jnp.roll(batch.label, 1))
+
+  def terms(batch):
+    rngs = {'method': jax.random.key(0)}
+    values, _ = apply(
+      initial[f'{name}-0'].variables, batch, seen, progress=jnp.float32(1), rngs=rngs
+    )
+    return values
+
+  same = jax.tree.map(np.array_equal, terms(batch), terms(others))
+  assert all(same.values()) != bare(name).needs_labels
+
+
+@pytest.mark.parametrize('name', methods.names())
 def test_hyperparameters_have_defaults_of_their_annotated_types(name):
   """`Cohort` traces those annotated `float`, so no Python branch may depend on them."""
   for field in hyperparameters(type(bare(name))).values():
