@@ -277,6 +277,7 @@ class _Training:
       _figures(rows, f'{self._validation.name}_top1'),
       rows[0]['wall_seconds'],
       steps * self._batches.batch_size,
+      due,
     )
     # The time of an evaluation is not training time.
     self._stopwatch.start()

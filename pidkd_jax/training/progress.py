@@ -2,15 +2,19 @@
 
 import logging
 import sys
+import time
 
 import tqdm
 from absl import logging as absl_logging
 
 logger = logging.getLogger(__name__)
 
+# Epochs without an evaluation have a line at most this often, as an epoch may be a single step.
+_LINE_SECONDS = 10.0
+
 
 class Progress:
-  """A live line at a terminal; elsewhere one line an epoch."""
+  """A live line at a terminal; elsewhere a line for each epoch that is evaluated or long."""
 
   def __init__(self, title: str, *, epochs: int, images_per_epoch: int, done: int):
     """`done` images of epochs * images_per_epoch were trained on before."""
@@ -27,6 +31,7 @@ class Progress:
     )
     self._title = title
     self._latest = ''
+    self._written_at = time.monotonic()
 
   def advance(self, images: int) -> None:
     self._bar.update(images)
@@ -37,17 +42,24 @@ class Progress:
       f'epoch {epoch}/{self._epochs}, loss {loss:.4f}{self._latest}', refresh=False
     )
 
-  def epoch(self, epoch: int, figures: str, seconds: float, images: int) -> None:
-    """Says how an epoch ended: in the live line, or as a line of its own where there is none.
+  def epoch(
+    self, epoch: int, figures: str, seconds: float, images: int, evaluated: bool = True
+  ) -> None:
+    """Show how an epoch ended: in the live line, or as a line of its own where there is none.
 
     Args:
       epoch: from 1.
       figures: its loss and accuracy.
       seconds: that it took.
       images: that it trained on.
+      evaluated: whether the figures include the accuracy.
     """
-    self._latest = f' (before: {figures})'
-    if self._bar.disable:
+    if evaluated:
+      self._latest = f' (before: {figures})'
+    self._bar.set_postfix_str(f'epoch {epoch}/{self._epochs}{self._latest}', refresh=False)
+    now = time.monotonic()
+    if self._bar.disable and (evaluated or now - self._written_at > _LINE_SECONDS):
+      self._written_at = now
       logger.info(
         '%s: epoch %d/%d: %s; %.0f images/s, %.0f s left',
         self._title,
