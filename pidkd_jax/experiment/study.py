@@ -21,7 +21,7 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
     labels: of the only rows to train; () for all.
 
   Returns:
-    {cohort: its report}.
+    {cohort: its report's summary}.
 
   Raises:
     UserError, Stopped: as `job.main`.

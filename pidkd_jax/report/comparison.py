@@ -44,6 +44,12 @@ class Comparison:
     return next((run.origin for run in self.runs if run.origin), None)
 
   @property
+  def shots(self) -> int:
+    """Training images of each class that the students saw; 0 for all."""
+    # Older cards lack it, as all images were the only choice.
+    return self.card['training'].get('shots', 0)
+
+  @property
   def condensed(self) -> bool:
     """Whether every student started from its own teacher's bundle."""
     teacher = (self.card['training']['teacher'] or {}).get('digest')
@@ -65,7 +71,8 @@ class Comparison:
       trial.network for trials in self.labels.values() for trial in trials.values()
     )
     taught = f' taught by {self.teacher_name}' if self.teacher_name else ''
-    return f'{self.card["dataset"]["name"]}: {", ".join(students)}{taught}'
+    few = f', {self.shots} training images of each class' if self.shots else ''
+    return f'{self.card["dataset"]["name"]}{few}: {", ".join(students)}{taught}'
 
   def accepts(self, run: Run) -> bool:
     """Return whether a run has the same batches and adds trials that contradict none here."""

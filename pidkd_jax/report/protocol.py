@@ -20,8 +20,11 @@ def sentences(comparison: Comparison) -> list[str]:
     for trials in comparison.labels.values()
     for trial in trials.values()
   }
+  few = ''
+  if comparison.shots:
+    few = f' Students saw {comparison.shots} training images of each class, all rows the same ones.'
   return [
-    f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.',
+    f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.{few}',
     # Older cards have no precision, as float32 was the only one.
     f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, '
     f'{recipe.get("precision", "float32")}, seed {training["seed"]}, {_trials(comparison)}, '

@@ -68,6 +68,8 @@ class Run:
         (training['teacher'] or {}).get('digest'),
         training['recipe'],
         *(training[name] for name in _BATCHES),
+        # Older cards lack it, as all images were the only choice.
+        training.get('shots', 0),
       ],
       sort_keys=True,
     )

@@ -1,21 +1,24 @@
-"""The short report that a run leaves in its own folder."""
+"""The short report that a run leaves in its own folder, and its summary for the terminal."""
 
 import pathlib
 
-from pidkd_jax.report import paired_differences, protocol, run_folder, table
+from pidkd_jax.report import conclusion, paired_differences, protocol, run_folder, table
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import SAVEFIG_OPTIONS, curves
+from pidkd_jax.report.figures import SAVEFIG_OPTIONS, curves, summary
 from pidkd_jax.report.tables import accuracy, condensed, settings
+
+_FIGURES = {'summary': summary.draw, 'curves': curves.draw}
 
 
 def run(folder: pathlib.Path) -> str:
-  """Write report.md and curves.png of one finished run into its folder.
+  """Write report.md, summary.png and curves.png of one finished run into its folder.
 
   Args:
     folder: the run's folder; a cohort that was split by memory has its parts below it.
 
   Returns:
-    The report as Markdown.
+    A summary as Markdown: the table that matters most, the paths of picture and report, and what
+    the run shows.
 
   Raises:
     UserError: A file in the folder is damaged.
@@ -25,17 +28,34 @@ def run(folder: pathlib.Path) -> str:
   baseline = None
   if len(comparison.labels) > 1:
     baseline = paired_differences.choose_baseline(comparison, None)
-  sentences = protocol.sentences(comparison)
+  pictures = _draw(comparison, baseline, folder)
+  shown = conclusion.sentences(comparison)
+  against_bundle = condensed.columns(comparison)
+  tables = [accuracy.columns_with_time(comparison, baseline), settings.columns(comparison)]
+  sentences = [*condensed.sentences(comparison), *protocol.sentences(comparison)]
   if baseline:
     sentences.append(paired_differences.explain(comparison, baseline))
-  tables = [accuracy.columns_with_time(comparison, baseline), settings.columns(comparison)]
-  if against_bundle := condensed.columns(comparison):
-    tables.insert(0, against_bundle)
-    sentences = [*condensed.sentences(comparison), *sentences]
-  items = '\n'.join(f'- {sentence}' for sentence in sentences)
-  text = '\n\n'.join([*map(table.to_markdown, tables), items]) + '\n'
-  (folder / 'report.md').write_text(text)
-  if drawn := curves.draw(comparison, baseline):
-    figure, _ = drawn
-    figure.savefig(folder / 'curves.png', **SAVEFIG_OPTIONS)
-  return text
+  parts = [
+    *(table.to_markdown(columns) for columns in [against_bundle, *tables] if columns),
+    *(f'![{path.stem}]({path.name})' for path in pictures),
+    *shown,
+    '\n'.join(f'- {sentence}' for sentence in sentences),
+  ]
+  report = folder / 'report.md'
+  report.write_text('\n\n'.join(parts) + '\n')
+  main = against_bundle or accuracy.short_columns(comparison, baseline)
+  paths = [f'Picture: {path}' for path in pictures[:1]] + [f'Report:  {report}']
+  closing = [*condensed.sentences(comparison), *shown]
+  return '\n\n'.join([table.to_markdown(main), '\n'.join(paths), *closing]) + '\n'
+
+
+def _draw(comparison: Comparison, baseline: str | None, folder: pathlib.Path) -> list[pathlib.Path]:
+  """Draw what the run has the figures for, and return their paths."""
+  paths = []
+  for name, draw in _FIGURES.items():
+    if drawn := draw(comparison, baseline):
+      figure, _ = drawn
+      path = folder / f'{name}.png'
+      figure.savefig(path, **SAVEFIG_OPTIONS)
+      paths.append(path)
+  return paths

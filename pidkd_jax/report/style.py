@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Iterable
 
 _OURS = 'pidkd'
-# Our method is red and the baseline is black, so neither colour is here.
+# Our method is red and the baseline is black, so neither colour is here. With them, the first three
+# are distinct under each kind of colour blindness.
 _COLOURS = (
   '#1f77b4',
-  '#2ca02c',
-  '#ff7f0e',
+  '#e09400',
+  '#009e73',
   '#9467bd',
   '#17a2b8',
   '#8c564b',

@@ -26,6 +26,7 @@ class Label:
     top1: approximate accuracy of its trials, in [0, 1].
     aligned: whether it aligns its features with the teacher's.
     size: (q, f), or None without projectors.
+    needs_labels: whether its method reads labels; None for a card of before that was said.
   """
 
   label: str
@@ -36,6 +37,7 @@ class Label:
   parameters: int = 100_000
   aligned: bool = False
   size: tuple[int, int] | None = None
+  needs_labels: bool | None = None
   hyperparameters: dict = dataclasses.field(default_factory=dict)
   learning_rate: float = 0.05
 
@@ -52,8 +54,12 @@ def run(
   epochs=12,
   channels=16,
   num_images=NUM_IMAGES,
+  shots=None,
 ):
-  """Write a run whose accuracies are those of its outputs, and return its folder."""
+  """Write a run whose accuracies are those of its outputs, and return its folder.
+
+  With `shots`, its cards say so, and its teacher's card is that of a training on all images.
+  """
   rng = np.random.default_rng(seed)
   label = (np.arange(num_images) % len(CLASSES)).astype(np.uint16)
   centres = rng.normal(size=(len(CLASSES), channels)) * 2
@@ -78,6 +84,8 @@ def run(
       'results': results(top1, agreement=1.0),
       'cost': {'parameters': 693_412, 'multiply_adds': 101_108_224},
     }
+    if shots is not None:
+      card['training'] = {'holdout': 0.0, 'shots': 0}
     (folder / 'teacher.json').write_text(json.dumps(card))
   count = sum(len(one.trials) for one in labels)
   for one in labels:
@@ -126,6 +134,10 @@ def run(
         'results': found,
         'environment': ENVIRONMENT,
       }
+      if shots is not None:
+        card['training']['shots'] = shots
+      if one.needs_labels is not None:
+        card['training']['needs_labels'] = one.needs_labels
       write(folder, name, card)
       for epoch in range(1, epochs + 1):
         share = 1 - np.exp(-4 * epoch / epochs)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pidkd_jax.core import card
-from pidkd_jax.report import run_folder
+from pidkd_jax.report import protocol, run_folder
 from pidkd_jax.report.comparison import compare
 from pidkd_jax.report.tables import settings
 from tests.report import folders
@@ -27,12 +27,26 @@ def test_parts_of_a_split_cohort_come_together(tmp_path):
 
 @pytest.mark.parametrize(
   'other',
-  [{'seed': 1}, {'teacher': 'b' * 64}, {'fingerprint': '0' * 64}, {'epochs': 13}],
+  [{'seed': 1}, {'teacher': 'b' * 64}, {'fingerprint': '0' * 64}, {'epochs': 13}, {'shots': 5}],
 )
 def test_runs_on_other_batches_are_not_mixed(tmp_path, other):
   folders.run(tmp_path / '1', [A])
   folders.run(tmp_path / '2', [B], **other)
   assert compared(tmp_path) == [{'pidkd': [0, 1]}, {'simkd': [0]}]
+
+
+def test_cards_without_shots_are_of_all_images(tmp_path):
+  folders.run(tmp_path / 'older', [A])
+  folders.run(tmp_path / 'newer', [B], shots=0)
+  assert compared(tmp_path) == [{'simkd': [0], 'pidkd': [0, 1]}]
+
+
+def test_the_title_and_the_protocol_name_the_few_images(tmp_path):
+  folders.run(tmp_path, [A], shots=5)
+  [comparison] = compare(run_folder.find([tmp_path])[0])
+  assert comparison.title == 'toy, 5 training images of each class: resnet8 taught by resnet14x2'
+  data, *_ = protocol.sentences(comparison)
+  assert data.endswith('Students saw 5 training images of each class, all rows the same ones.')
 
 
 def test_the_same_label_with_other_settings_or_the_same_trial_is_not_mixed(tmp_path):

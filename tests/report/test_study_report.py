@@ -59,7 +59,10 @@ def test_a_study_leaves_tables_and_figures_with_captions(out):
   assert names == {
     'report.md',
     *(f'{name}.csv' for name in ('main', 'cost', 'settings')),
-    *(f'{name}.png' for name in ('curves', 'size', 'agreement', 'calibration', 'features')),
+    *(
+      f'{name}.png'
+      for name in ('summary', 'curves', 'size', 'agreement', 'calibration', 'features')
+    ),
   }
   text = (out / 'report.md').read_text()
   for name in names - {'report.md', 'main.csv', 'cost.csv', 'settings.csv'}:
@@ -187,9 +190,11 @@ def test_a_line_breaks_off_where_its_loss_is_not_positive(out, tmp_path):
 
 def test_a_run_reports_itself_in_its_folder(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS)
-  text = report.run(folder)
-  assert (folder / 'report.md').read_text() == text
-  assert (folder / 'curves.png').read_bytes().startswith(b'\x89PNG')
+  summary = report.run(folder)
+  text = (folder / 'report.md').read_text()
+  for name in ('summary.png', 'curves.png'):
+    assert (folder / name).read_bytes().startswith(b'\x89PNG')
+    assert f']({name})' in text
   heading, _, *lines = table('\n' + text, '\n')
   assert [line[0] for line in lines[:4]] == [
     'teacher resnet14x2',
@@ -198,8 +203,24 @@ def test_a_run_reports_itself_in_its_folder(tmp_path):
     'scratch resnet8',
   ]
   assert 'top-1 minus simkd (points)' in heading and 'own updates (s)' in heading
-  alone = report.run(folders.run(tmp_path / 'alone', LABELS[:1]))
+  heading, _, *short = table('\n' + summary, '\n')
+  assert [line[0] for line in short] == [line[0] for line in lines[:4]]
+  assert heading == ['', 'n', 'parameters (M)', 'top-1 (%)', 'top-1 minus simkd (points)']
+  assert max(map(len, summary.partition('Picture')[0].splitlines())) <= 100
+  assert summary.endswith(f'Picture: {folder / "summary.png"}\nReport:  {folder / "report.md"}\n')
+  report.run(folders.run(tmp_path / 'alone', LABELS[:1]))
+  alone = (tmp_path / 'alone' / 'report.md').read_text()
   assert 'minus' not in alone and 'resamples' not in alone
+
+
+def test_times_stand_only_where_students_have_them(tmp_path):
+  folder = folders.run(tmp_path / 'run', LABELS[:1])
+  for name in ('pidkd-0', 'pidkd-1'):
+    folders.change(folder, name, lambda card: card['training'].pop('seconds'))
+  card = json.loads((folder / 'teacher.json').read_text())
+  (folder / 'teacher.json').write_text(json.dumps({**card, 'training': {'seconds': 26.0}}))
+  report.run(folder)
+  assert 'own updates' not in (folder / 'report.md').read_text()
 
 
 def test_out_must_be_writable(cohort, tmp_path):

@@ -1,5 +1,7 @@
 """The table of accuracy and all other measures on the test images."""
 
+from collections.abc import Sequence
+
 from pidkd_jax.report import paired_differences
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.published_results import PublishedResults
@@ -28,26 +30,39 @@ def columns(
     published: results from elsewhere, which get a column of their own.
   """
   table_rows = _with_teacher(comparison)
-  table = [
-    *rows.name_columns(table_rows),
-    *rows.measure_columns(table_rows, rows.PARAMETERS, rows.MULTIPLY_ADDS, rows.TOP1),
-  ]
-  if baseline:
-    differences = paired_differences.to_baseline(comparison, baseline)
-    table += rows.difference_columns(table_rows, differences, baseline)
+  table = _top1(comparison, baseline, (rows.PARAMETERS, rows.MULTIPLY_ADDS, rows.TOP1))
   table += rows.measure_columns(table_rows, *_MEASURES, *_probes(table_rows), _BEST)
   if published:
     table.append(published.column(list(table_rows)))
   return table
 
 
+def short_columns(comparison: Comparison, baseline: str | None) -> list[Column]:
+  """Return the first columns of the table, which fit a terminal."""
+  return _top1(comparison, baseline, (rows.PARAMETERS, rows.TOP1))
+
+
 def columns_with_time(comparison: Comparison, baseline: str | None) -> list[Column]:
   """Return the table with the training time of each label, for a run's own report."""
   *table, best = columns(comparison, baseline)
-  seconds = rows.measure_columns(_with_teacher(comparison), rows.UPDATE_SECONDS)
+  seconds = []
+  if rows.measure_columns(rows.student_rows(comparison), rows.UPDATE_SECONDS):
+    seconds = rows.measure_columns(_with_teacher(comparison), rows.UPDATE_SECONDS)
   if best.heading != _BEST.heading:  # A holdout selected the epoch, so there is no such column.
     return [*table, best, *seconds]
   return [*table, *seconds, best]
+
+
+def _top1(
+  comparison: Comparison, baseline: str | None, measures: Sequence[Measure]
+) -> list[Column]:
+  """Return names, measures that end with top-1, and the differences in it."""
+  table_rows = _with_teacher(comparison)
+  table = [*rows.name_columns(table_rows), *rows.measure_columns(table_rows, *measures)]
+  if baseline:
+    differences = paired_differences.to_baseline(comparison, baseline)
+    table += rows.difference_columns(table_rows, differences, baseline)
+  return table
 
 
 def _with_teacher(comparison: Comparison) -> rows.Rows:

@@ -1,0 +1,247 @@
+"""A comparison at a glance: how accuracy grew, and where it ended."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pidkd_jax.report import paired_differences, statistics
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures import scatter
+from pidkd_jax.report.label_placement import label_line_ends
+from pidkd_jax.report.paired_differences import Difference
+from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
+
+# The growth is shown from this many times the last gap to the teacher below it.
+_DEPTH = 4
+_FONT_SIZE = 9.5
+# The width of the figure in inches, without the room between its panels.
+_WIDTH = 9.95
+# The height of the columns' headings, in rows above the first label.
+_HEADING = -0.68
+
+# {label: {trial's number: {epoch: top-1 in percent}}}.
+_Growth = Mapping[str, Mapping[int, Mapping[int, float]]]
+
+
+def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
+  """Draw top-1 by epoch, a thin line for each trial, and beside it the results as dots.
+
+  Args:
+    comparison: the runs whose metrics, cards and outputs are read.
+    baseline: a label to draw prominently and to compare with, or None.
+
+  Returns:
+    The figure and its caption, or None if the runs were never evaluated.
+
+  Raises:
+    UserError: Outputs are damaged, or are those of other images.
+  """
+  split, growth = _read_growth(comparison)
+  if not growth:
+    return None
+  styles = label_styles(comparison.labels, baseline)
+  figure, left, right = _panels(comparison)
+  teacher = comparison.teacher
+  target = scatter.top1([teacher])[0] if teacher else None
+  _draw_growth(left, split, growth, styles, target if split == 'test' else None)
+  _draw_results(right, comparison, styles, baseline, target)
+  for axes in (left, right):
+    axes.spines[['top', 'right']].set_visible(False)
+  caption = (
+    f'Left: {split} top-1 by epoch. Thin lines are trials, thick lines their means. '
+    'Right: top-1 on the test images. Dots are trials, diamonds their means, and bars 95% '
+    'intervals over trials and test images.'
+  )
+  if baseline and len(comparison.labels) > 1:
+    caption += (
+      f' Differences to {baseline} are paired by trial and by image, so their intervals are '
+      'narrower than the bars.'
+    )
+  return figure, caption
+
+
+def _panels(comparison: Comparison) -> tuple[Figure, Axes, Axes]:
+  """Return a titled figure whose panels have the same room for any number and length of labels."""
+  # In inches. Both panels write their labels between them.
+  between = 1.55 + 0.17 * max(0, max(map(len, comparison.labels)) - 7)
+  height = 2.1 + 0.6 * len(comparison.labels)
+  width = _WIDTH + between
+  figure = Figure(figsize=(width, height), dpi=100)
+  left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
+  figure.subplots_adjust(
+    left=0.58 / width,
+    right=1 - 1.96 / width,
+    top=1 - 0.66 / height,
+    bottom=0.52 / height,
+    wspace=2 * between / (_WIDTH - 0.58 - 1.96),
+  )
+  figure.suptitle(
+    comparison.title, x=0.35 / width, y=1 - 0.12 / height, ha='left', va='top', fontsize=12
+  )
+  return figure, left, right
+
+
+def _read_growth(comparison: Comparison) -> tuple[str, _Growth]:
+  """Return the split that was evaluated along the way, and its accuracies."""
+  rows = [row for run in comparison.runs for row in run.rows]
+  split = 'holdout' if any('holdout_top1' in row for row in rows) else 'test'
+  growth = {}
+  for run in comparison.runs:
+    trials = {trial.name: trial for trial in run.trials}
+    for row in run.rows:
+      if f'{split}_top1' in row and row['member'] in trials:
+        trial = trials[row['member']]
+        curve = growth.setdefault(trial.label, {}).setdefault(trial.number, {})
+        curve[row['epoch']] = 100 * row[f'{split}_top1']
+  return split, {label: growth[label] for label in comparison.labels if label in growth}
+
+
+def _draw_growth(
+  axes: Axes, split: str, growth: _Growth, styles: Mapping[str, Style], target: float | None
+) -> None:
+  ends = {}
+  for label, trials in growth.items():
+    style = styles[label]
+    shared = sorted(set.intersection(*(set(curve) for curve in trials.values())))
+    if not shared:
+      continue
+    marker = 'o' if len(shared) == 1 else None
+    if len(trials) > 1:
+      for curve in trials.values():
+        axes.plot(list(curve), list(curve.values()), color=style.colour, linewidth=0.7, alpha=0.35)
+    mean = [float(np.mean([curve[epoch] for curve in trials.values()])) for epoch in shared]
+    axes.plot(
+      shared,
+      mean,
+      color=style.colour,
+      linestyle=style.line,
+      linewidth=2.4,
+      marker=marker,
+      zorder=style.zorder + 1,
+    )
+    ends[label] = (shared[-1], mean[-1])
+  if target is not None:
+    axes.axhline(target, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
+    gap = max(target - min(height for _, height in ends.values()), 1)
+    highest = max(target, *(height for _, height in ends.values()))
+    axes.set_ylim(max(0, target - _DEPTH * gap), min(100, highest + 0.5 * gap))
+    axes.annotate(
+      'teacher',
+      (0.01, target),
+      xycoords=('axes fraction', 'data'),
+      xytext=(0, -3),
+      textcoords='offset points',
+      va='top',
+      fontsize=_FONT_SIZE,
+      color=TEACHER_COLOUR,
+    )
+  axes.set_xlim(0, max(epoch for epoch, _ in ends.values()))
+  axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+  axes.set_xlabel('epoch', fontsize=_FONT_SIZE)
+  title = f'{split} top-1 (%) by epoch'
+  if any(len(trials) > 1 for trials in growth.values()):
+    title += '; thin: trials, thick: mean'
+  axes.set_title(title, fontsize=_FONT_SIZE, loc='left')
+  axes.grid(axis='y', alpha=0.25)
+  label_line_ends(axes, ends, styles)
+
+
+def _draw_results(
+  axes: Axes,
+  comparison: Comparison,
+  styles: Mapping[str, Style],
+  baseline: str | None,
+  target: float | None,
+) -> None:
+  labels = list(comparison.labels)
+  differences = paired_differences.to_baseline(comparison, baseline) if baseline else {}
+  intervals = _intervals(comparison)
+  for row, (label, trials) in enumerate(comparison.labels.items()):
+    style, values = styles[label], scatter.top1(trials.values())
+    mean = float(np.mean(values))
+    if label in intervals:
+      axes.plot(intervals[label], (row, row), color=style.colour, linewidth=1.6, zorder=2)
+    axes.plot(
+      mean, row, marker='D', color=style.colour, markersize=9, zorder=4, markeredgecolor='white'
+    )
+    # Equal trials stand below each other.
+    repeats = [values[:i].count(value) for i, value in enumerate(values)]
+    axes.scatter(
+      values,
+      [row + 0.2 + 0.1 * repeat for repeat in repeats],
+      s=26,
+      color=style.colour,
+      alpha=0.55,
+      linewidths=0,
+      zorder=3,
+    )
+    look = {'color': style.colour, 'fontweight': style.font_weight}
+    _write(axes, 0, row, f'{mean:.1f}', **look)
+    if label in differences:
+      _write(axes, 1, row, _format(differences[label]), **look)
+  if target is not None:
+    axes.axvline(target, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
+    axes.annotate(
+      f'teacher {target:.1f}',
+      (target, _HEADING),
+      xytext=(4, 0),
+      textcoords='offset points',
+      ha='right',
+      va='center',
+      annotation_clip=False,
+      fontsize=_FONT_SIZE,
+      color=TEACHER_COLOUR,
+    )
+  axes.set_ylim(len(labels) - 0.3, -0.5)
+  axes.set_yticks(range(len(labels)), labels, fontsize=_FONT_SIZE + 0.5)
+  axes.tick_params(axis='y', length=0)
+  for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
+    tick.set(color=styles[label].colour, fontweight=styles[label].font_weight)
+  axes.margins(x=0.06)
+  axes.grid(axis='x', alpha=0.25)
+  axes.spines['left'].set_visible(False)
+  key = 'test top-1 (%); dots: trials, diamond: mean' + (', bar: 95% interval' if intervals else '')
+  axes.set_xlabel(key, fontsize=_FONT_SIZE)
+  _write(axes, 0, _HEADING, 'mean', color=TEACHER_COLOUR)
+  if differences:
+    _write(axes, 1, _HEADING, f'minus {baseline} [95%]', color=TEACHER_COLOUR)
+
+
+def _write(axes: Axes, column: int, row: float, text: str, **look: str) -> None:
+  """Write into a column to the right of the axes."""
+  axes.annotate(
+    text,
+    (1.04 + 0.12 * column, row),
+    xycoords=('axes fraction', 'data'),
+    va='center',
+    annotation_clip=False,
+    fontsize=_FONT_SIZE,
+    **look,
+  )
+
+
+def _format(difference: Difference) -> str:
+  text = f'{100 * difference.mean:+.1f}'
+  if difference.low is not None and difference.high is not None:
+    text += f' [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]'
+  return text.replace('-', '\N{MINUS SIGN}')
+
+
+def _intervals(comparison: Comparison) -> dict[str, tuple[float, float]]:
+  """Return {label: 95% interval of its mean top-1 in percent}; {} if a trial lacks its outputs."""
+  if not paired_differences.has_outputs(comparison):
+    return {}
+  labels = [label for label, trials in comparison.labels.items() for _ in trials]
+  trials = [trial for trials in comparison.labels.values() for trial in trials.values()]
+  means = statistics.resample_images(
+    np.stack([trial.require_outputs().correct for trial in trials])
+  )
+  return {
+    label: statistics.percentile_interval(
+      100 * statistics.resample_trials(means[[other == label for other in labels]])
+    )
+    for label in comparison.labels
+  }
