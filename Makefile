@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test test-faults lint docs clean
 
 demo: $(VENV)/installed
-	$(VENV)/bin/pidkd train --config digits --workdir $(WORKDIR)
+	$(VENV)/bin/pidkd train --config demo --workdir $(WORKDIR)
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
