@@ -9,7 +9,7 @@ from pidkd_jax import data
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import Dataset
-from pidkd_jax.training import memory
+from pidkd_jax.training import free_memory
 
 
 def define(data_help: str, least_size: int = 0) -> None:
@@ -49,7 +49,7 @@ def load(known: Mapping[str, Any] | None = None) -> Dataset:
     verify=official if given.verify is None else given.verify,
     # Cards from before there were folders of images do not name it.
     image_size=known.get('image_size', 0) if given.image_size is None else given.image_size,
-    limit=memory.image_limit(),
+    limit=free_memory.image_limit(),
   )
 
 

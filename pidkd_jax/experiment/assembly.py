@@ -17,7 +17,7 @@ from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment.experiment import Experiment, in_precision
 from pidkd_jax.nn import precision
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import memory
+from pidkd_jax.training import memory, partition
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.optimizer import Optimizer
 
@@ -142,7 +142,7 @@ def costs(experiment: Experiment, dataset: Dataset, teacher: Network) -> dict[st
 def check_memory(experiment: Experiment, dataset: Dataset, teacher: Network, budget: int) -> None:
   """Raise UserError for a member that needs more than `budget` bytes."""
   estimate = assemble(experiment, dataset, teacher).memory()
-  memory.partition(experiment.members, estimate.needs, estimate.shared, budget)
+  partition.into_cohorts(experiment.members, estimate, budget)
 
 
 @in_precision

@@ -20,7 +20,7 @@ from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.methods import MethodSpec
 from pidkd_jax.nn import precision as precisions
 from pidkd_jax.parallel import devices
-from pidkd_jax.training import memory
+from pidkd_jax.training import free_memory
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -260,7 +260,7 @@ def _running(experiment: Experiment, folder: Folder) -> Iterator[tuple[pathlib.P
     else:
       place = workdir.local('workdir', str(folder))
     # Without a folder there is nothing to resume, so Ctrl-C ends the training as it ends a cell.
-    yield place, Execution(memory.available(), groups, signals=folder is not None)
+    yield place, Execution(free_memory.available(), groups, signals=folder is not None)
 
 
 def _claim(folder: pathlib.Path, experiment: Experiment) -> None:

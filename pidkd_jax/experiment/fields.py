@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.nn import precision
-from pidkd_jax.training import memory
+from pidkd_jax.training import free_memory
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 
@@ -154,7 +154,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       'data.streaming',
       'auto',
       "'auto', 'always' or 'never': whether images stay on disk",
-      choices=tuple(memory.STREAMING),
+      choices=tuple(free_memory.STREAMING),
     ),
   ),
 }

@@ -25,7 +25,7 @@ from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models import distilled
 from pidkd_jax.parallel import determinism, devices, processes
-from pidkd_jax.training import memory
+from pidkd_jax.training import free_memory
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _main(
 ) -> str:
   dataset = job.dataset
   execution = Execution(
-    memory=memory.per_group(_budget(config), len(groups)),
+    memory=free_memory.per_group(_budget(config), len(groups)),
     groups=groups,
     checkpoint_seconds=config.checkpoint_seconds,
     steps_per_call=config.steps_per_call,
@@ -200,13 +200,13 @@ def _load(config: ConfigDict, fields: ConfigDict) -> Dataset:
     verify=fields.verify,
     image_size=fields.image_size,
     # Bytes of images above which a dataset is streamed.
-    limit=memory.STREAMING[config.data.streaming](_budget(config)),
+    limit=free_memory.STREAMING[config.data.streaming](_budget(config)),
   )
 
 
 def _budget(config: ConfigDict) -> int:
   """Return the bytes that a training may take from here on."""
-  return int(config.memory_gib * 2**30) or memory.available()
+  return int(config.memory_gib * 2**30) or free_memory.available()
 
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:

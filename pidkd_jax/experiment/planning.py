@@ -12,7 +12,7 @@ from pidkd_jax.core.types import DatasetSpec, Network
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, fields, widening
 from pidkd_jax.experiment.experiment import Experiment
-from pidkd_jax.training import memory
+from pidkd_jax.training import free_memory
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -41,7 +41,7 @@ def students_experiment(
   experiment = dataclasses.replace(experiment, shots=config.data.shots)
   costs = assembly.dry_run(experiment, dataset, teacher, start and start.network)
   if config.memory_gib:
-    budget = memory.per_group(int(config.memory_gib * 2**30), config.device_groups)
+    budget = free_memory.per_group(int(config.memory_gib * 2**30), config.device_groups)
     assembly.check_memory(experiment, dataset, teacher, budget)
   for label, row in rows.items():
     if not row['widen']:

@@ -18,7 +18,8 @@ from pidkd_jax.experiment import assembly, result, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.parallel import device_groups, devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import loop, memory
+from pidkd_jax.training import loop, partition
+from pidkd_jax.training.free_memory import MIB
 from pidkd_jax.training.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -134,14 +135,12 @@ def _parts(experiment: Experiment, run: _Run) -> list[list[str]]:
   groups = run.execution.groups
   if not processes.any_process(path.exists())[0]:
     estimate = run.assemble().memory()
-    parts = memory.partition_over_groups(
-      experiment.members, estimate.needs, estimate.shared, run.execution.memory, len(groups)
-    )
+    parts = partition.over_groups(experiment.members, estimate, run.execution.memory, len(groups))
     logger.info(
       'memory: about %.0f MiB for %d members, of %.0f MiB%s',
-      estimate.total / memory.MIB,
+      estimate.total / MIB,
       len(names),
-      run.execution.memory / memory.MIB,
+      run.execution.memory / MIB,
       f'; they train in {len(parts)} parts' if len(parts) > 1 else '',
     )
     with workdir.writing(run.folder, path.name):

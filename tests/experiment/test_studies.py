@@ -12,7 +12,7 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, pairs, study
 from pidkd_jax.experiment.check import check
-from pidkd_jax.training import memory
+from pidkd_jax.training import partition
 from pidkd_jax.training.progress import Progress
 
 STUDIES = sorted((pathlib.Path(__file__).resolve().parents[2] / 'configs' / 'studies').glob('*.py'))
@@ -117,8 +117,9 @@ def test_a_finished_study_is_not_trained_again(config, whole, monkeypatch):
 
 
 def test_a_cohort_in_parts_comes_to_the_same(config, whole, home, monkeypatch):
+  whole(config)
   del config.cohorts['second']
-  monkeypatch.setattr(memory, 'partition', lambda members, *_: [members[:3], members[3:]])
+  monkeypatch.setattr(partition, 'into_cohorts', lambda members, *_: [members[:3], members[3:]])
   study.main(config, str(home / 'split'))
   folder = home / 'split' / 'first'
   parts = json.loads((folder / 'parts.json').read_text())['parts']

@@ -1,0 +1,78 @@
+"""The memory that is free for a training, and the share of it that a dataset's images may take."""
+
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+
+import jax
+
+from pidkd_jax.parallel import processes
+
+MIB = 2**20
+
+# The share of the free memory that a training may take. The rest is for what an estimate leaves out
+# (`training.memory`) and for its error.
+SHARE = 0.8
+
+# The share of a training's memory that the images of both splits, uint8, may take. On CPU the
+# training split lies in memory twice: as it was read, and as JAX holds it.
+IMAGE_SHARE = 0.25
+
+
+def available() -> int:
+  """Return the bytes that a training may take: `SHARE` of what is free on the device.
+
+  A device that does not count its memory, such as a CPU device, takes the host's.
+  """
+  stats = jax.local_devices()[0].memory_stats() or {}
+  if 'bytes_limit' in stats:
+    return int(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)))
+  return int(SHARE * _free_host())
+
+
+def per_group(budget: int, groups: int) -> int:
+  """Return the share of `budget` bytes for each of several groups of devices.
+
+  Groups of CPU devices share the host's memory. Other devices have memory of their own.
+  """
+  return budget // groups if jax.default_backend() == 'cpu' else budget
+
+
+def image_limit(budget: int | None = None) -> int:
+  """Return the bytes of images, both splits together, above which a dataset is streamed.
+
+  They are whole MiB, and the least of all processes, so that all stream or none does.
+
+  Args:
+    budget: bytes that a training may take; None for `available`.
+  """
+  budget = available() if budget is None else budget
+  # The host holds the images before they are put onto another device.
+  limit = IMAGE_SHARE * min(budget, SHARE * _free_host())
+  return processes.minimum(int(limit / MIB)) * MIB
+
+
+# {data.streaming: function from the bytes that a training may take to the bytes of images above
+# which a dataset is streamed, None for no limit}.
+STREAMING: Mapping[str, Callable[[int], int | None]] = {
+  'auto': image_limit,
+  'always': lambda budget: 0,
+  'never': lambda budget: None,
+}
+
+
+def _free_host(root: pathlib.Path = pathlib.Path('/')) -> int:
+  """Return the bytes that the host can give without swapping, within a container's limit."""
+  try:
+    lines = (root / 'proc' / 'meminfo').read_text().splitlines()
+    [kib] = (line.split()[1] for line in lines if line.startswith('MemAvailable:'))
+    free = 1024 * int(kib)
+  except (OSError, ValueError):
+    # Not Linux: the installed memory can be asked for in a portable way, the free memory cannot.
+    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  try:
+    group = root / 'sys' / 'fs' / 'cgroup'
+    limit, used = (int((group / name).read_text()) for name in ('memory.max', 'memory.current'))
+    return min(free, limit - used)
+  except (OSError, ValueError):  # No container, or one without a limit.
+    return free

@@ -1,0 +1,54 @@
+"""Free memory of devices and of the host, and the share of it that images may take."""
+
+import types
+
+import jax
+import pytest
+
+from pidkd_jax.training import free_memory
+from pidkd_jax.training.free_memory import MIB
+
+
+@pytest.mark.parametrize(
+  'stats, expected',
+  [
+    ({'bytes_limit': 1000, 'bytes_in_use': 100}, 720),
+    ({'bytes_limit': 1000}, 800),
+    ({}, 400),
+    (None, 400),
+  ],
+)
+def test_the_devices_memory_counts_where_it_is_counted(monkeypatch, stats, expected):
+  device = types.SimpleNamespace(memory_stats=lambda: stats)
+  monkeypatch.setattr(jax, 'local_devices', lambda: [device])
+  monkeypatch.setattr(free_memory, '_free_host', lambda: 500)
+  assert free_memory.available() == expected
+
+
+def test_groups_share_only_the_hosts_memory(monkeypatch):
+  assert free_memory.per_group(1000, 4) == 250
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert free_memory.per_group(1000, 4) == 1000
+
+
+def test_images_may_take_a_quarter(monkeypatch):
+  monkeypatch.setattr(free_memory, '_free_host', lambda: 40 * 1024 * MIB)
+  assert free_memory.STREAMING['auto'](1024 * MIB) == 256 * MIB
+  assert free_memory.STREAMING['auto'](1030 * MIB) == 257 * MIB  # Of 257.5.
+  # The device has more memory than the host, which holds the images too: 0.25 * 0.8 * 40 GiB.
+  assert free_memory.STREAMING['auto'](80 * 1024 * MIB) == 8 * 1024 * MIB
+  assert free_memory.STREAMING['always'](2**40) == 0
+  assert free_memory.STREAMING['never'](1) is None
+
+
+def test_free_memory_of_the_host(tmp_path):
+  assert free_memory._free_host(tmp_path) > MIB  # As on a system other than Linux.
+  meminfo, group = tmp_path / 'proc' / 'meminfo', tmp_path / 'sys' / 'fs' / 'cgroup'
+  for path in (meminfo.parent, group):
+    path.mkdir(parents=True)
+  meminfo.write_text('MemTotal: 9000 kB\nMemFree: 50 kB\nMemAvailable:   4000 kB\n')
+  assert free_memory._free_host(tmp_path) == 4_096_000
+  (group / 'memory.current').write_text('1000\n')
+  for limit, expected in (('max', 4_096_000), ('3001000', 3_000_000), ('9000000', 4_096_000)):
+    (group / 'memory.max').write_text(f'{limit}\n')
+    assert free_memory._free_host(tmp_path) == expected
