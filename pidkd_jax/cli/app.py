@@ -113,6 +113,8 @@ def _guarded(main: Callable[[], None]) -> None:
     message, status = stopped, stopped.status
   except UserError as error:
     message, status = error, 1
+  except BrokenPipeError:
+    raise  # For `cli.main`.
   except OSError as error:
     message = f'{error.strerror or error}: {error.filename or "the run cannot write"}'
     status = 1

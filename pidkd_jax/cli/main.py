@@ -4,7 +4,9 @@ Only the file that is asked for is imported, and `pidkd --help` imports neither 
 """
 
 import importlib
+import os
 import pathlib
+import signal
 import sys
 
 from pidkd_jax.cli import help
@@ -20,6 +22,18 @@ def files() -> dict[str, pathlib.Path]:
 
 def main() -> None:
   """Run the command that `sys.argv` names."""
+  try:
+    try:
+      _run()
+    finally:
+      sys.stdout.flush()
+  except BrokenPipeError:
+    # The reader of the output, such as `head`, has read enough. Leave nothing to flush at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
+
+
+def _run() -> None:
   name, *rest = sys.argv[1:] or ['--help']
   known = files()
   if help.is_asked_for([name]):

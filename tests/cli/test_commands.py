@@ -2,6 +2,7 @@
 
 import re
 import resource
+import shlex
 import subprocess
 import sys
 
@@ -177,3 +178,17 @@ def test_peak_memory_is_counted_in_bytes(platform, unit, monkeypatch):
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   monkeypatch.setattr(sys, 'platform', platform)
   assert unit * peak <= benchmark._peak_memory() < 2 * unit * peak
+
+
+@pytest.mark.parametrize('command', [['--help'], ['train', '--config=digits', '--show']])
+def test_a_reader_that_stops_ends_the_command_quietly(command):
+  script = shlex.join([sys.executable, '-m', 'pidkd_jax.cli.main', *command])
+  done = subprocess.run(
+    ['bash', '-o', 'pipefail', '-c', f'{script} | true'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  # 141 where the command still wrote when the reader ended, 0 where it had written all.
+  assert done.returncode in (0, 141) and done.stderr == ''
