@@ -3,9 +3,15 @@
 import logging
 import sys
 import time
+import warnings
 
 import tqdm
 from absl import logging as absl_logging
+
+with warnings.catch_warnings():
+  # Without ipywidgets a notebook gets a bar of text, which serves as well.
+  warnings.simplefilter('ignore', tqdm.TqdmWarning)
+  from tqdm import auto
 
 logger = logging.getLogger(__name__)
 
@@ -14,18 +20,21 @@ _LINE_SECONDS = 10.0
 
 
 class Progress:
-  """A live line at a terminal; elsewhere a line for each epoch that is evaluated or long."""
+  """A live line at a terminal or in a notebook.
+
+  Elsewhere it is a line for each epoch that is evaluated or long.
+  """
 
   def __init__(self, title: str, *, epochs: int, images_per_epoch: int, done: int):
     """`done` images of epochs * images_per_epoch were trained on before."""
     self._epochs = epochs
-    self._bar = tqdm.tqdm(
+    self._bar = auto.tqdm(
       total=epochs * images_per_epoch,
       initial=done,
       desc=title,
       unit=' images',
       unit_scale=True,
-      disable=not sys.stderr.isatty(),
+      disable=not _is_watched(),
       dynamic_ncols=True,
       leave=False,
     )
@@ -72,6 +81,13 @@ class Progress:
 
   def close(self) -> None:
     self._bar.close()
+
+
+def _is_watched() -> bool:
+  """Return whether somebody sees a live line: at a terminal, or in a notebook."""
+  ipython = sys.modules.get('IPython')
+  shell = ipython and ipython.get_ipython()
+  return sys.stderr.isatty() or 'IPKernelApp' in getattr(shell, 'config', ())
 
 
 class _AboveTheBar(logging.Handler):
