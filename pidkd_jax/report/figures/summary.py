@@ -1,6 +1,7 @@
 """A comparison at a glance: how accuracy grew, and where it ended."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -210,7 +211,7 @@ def _draw_results(
     _write(axes, 1, _HEADING, f'minus {baseline} [95%]', color=TEACHER_COLOUR)
 
 
-def _write(axes: Axes, column: int, row: float, text: str, **look: str) -> None:
+def _write(axes: Axes, column: int, row: float, text: str, **look: Any) -> None:
   """Write into a column to the right of the axes."""
   axes.annotate(
     text,
