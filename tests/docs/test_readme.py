@@ -1,0 +1,80 @@
+"""README: its size, its picture, its numbers, and its lines of Python."""
+
+import pathlib
+import re
+import tomllib
+import xml.etree.ElementTree as ET
+
+import numpy as np
+
+import pidkd_jax as kd
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+README = (ROOT / 'README.md').read_text()
+LINES, COLUMNS = 150, 100
+
+
+def rows(text: str) -> list[list[str]]:
+  """Return the cells of all tables' rows."""
+  return [
+    [cell.strip() for cell in line.strip('|').split('|')]
+    for line in text.splitlines()
+    if line.startswith('|')
+  ]
+
+
+def test_readme_is_short():
+  lines = README.splitlines()
+  assert len(lines) <= LINES
+  assert [line for line in lines if len(line) > COLUMNS] == []
+
+
+def test_the_picture_stands_alone_and_is_described():
+  [path] = re.findall(r'!\[[^]]+\]\(([^)]+)\)', README)
+  svg = (ROOT / path).read_text()
+  root = ET.fromstring(svg)
+  assert root.find('{*}title') is not None and root.find('{*}desc') is not None
+  assert not re.search(r'(?:href|src)="(?!#)|url\(|@import', svg)  # Hosts block what is elsewhere.
+  assert 'prefers-color-scheme: dark' in svg and 'class="paper"' in svg
+
+
+def test_the_numbers_are_those_of_the_lab():
+  lab = (ROOT / 'docs/lab/results.md').read_text()
+  lab = lab.partition('## TIN-100/20: scratch')[2].partition('\n###')[0]
+  measured = rows(lab)
+  header, _, *shown = rows(README)
+  assert header[1:] == [
+    'n', 'deployed parameters (M)', 'top-1 (%)', 'agreement with the teacher (%)'
+  ]  # fmt: skip
+  for name, n, parameters, top1, agreement in shown:
+    start = {'student alone': 'scratch'}.get(name, name.split(',')[0])
+    [row] = [row for row in measured if row[0].startswith(f'{start} resnet')]
+    assert [parameters, top1, agreement] == [row[1], row[3], row[5]], name
+    assert n == ('1' if name == 'teacher' else '2'), name
+  assert '--config.trials=2' in lab
+
+
+def test_counts_extras_and_targets_are_real():
+  assert f'[{len(kd.models.names())} networks]' in README
+  extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
+  assert set(re.findall(r"'\.\[(\w+)\]'", README)) <= set(extras)
+  targets = re.findall(r'^([\w-]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+  assert set(re.findall(r'make ([a-z]+)', README)) <= set(targets)
+
+
+def test_the_lines_of_python_run(tmp_path, monkeypatch):
+  """In an empty folder, with one epoch of few images."""
+  [block] = re.findall(r'^```python\n(.*?)^```', README, re.DOTALL | re.MULTILINE)
+  lines = [line for line in block.splitlines() if line]
+  assert len(lines) == 8
+  monkeypatch.chdir(tmp_path)
+  random = np.random.default_rng(0)
+  images = random.integers(0, 256, (64, 8, 8, 1), np.uint8)
+  labels = np.arange(64) % 10
+  few = kd.data.from_arrays(train=(images, labels), test=(images[:16], labels[:16]))
+  monkeypatch.setattr(kd.data, 'load', {'digits': few}.__getitem__)
+  names = {}
+  exec(compile(block.replace('epochs=6', 'epochs=1'), 'README.md', 'exec'), names)
+  assert names['probabilities'].shape == (8, 10)
+  assert list(names['students']) == ['pidkd', 'kd_1_1']
+  assert [path.name for path in tmp_path.iterdir()] == ['student']
