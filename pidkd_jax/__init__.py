@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-  from pidkd_jax import data, methods, models, nn, training
+  from pidkd_jax import data, export, methods, models, nn, training
   from pidkd_jax.bundles.trained_network import TrainedNetwork, load
   from pidkd_jax.core.errors import Stopped, UserError
   from pidkd_jax.experiment.distillation import Distillation, distill, train
@@ -34,6 +34,7 @@ __all__ = [
   'UserError',
   'data',
   'distill',
+  'export',
   'load',
   'losses',
   'method',

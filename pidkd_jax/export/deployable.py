@@ -1,14 +1,18 @@
 """The function to export: a bundle's network, from images to logits."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
 
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.types import Network
+from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.models.projector_fusion import fuse_projectors
+
+# Number of training images that give the ranges of 8-bit maps.
+_CALIBRATION = 512
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +34,13 @@ class Deployable:
   def __post_init__(self):
     # Fusion computes on the host. Inside a traced function, the variables would have no values.
     object.__setattr__(self, 'network', fuse_projectors(self.bundle.network))
+
+  @classmethod
+  def create(cls, bundle: Bundle, train: Split, uint8: bool) -> Self:
+    """Make a deployable that is calibrated on some images of a training split."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:_CALIBRATION])
+    [calibration] = train.take(chosen).blocks(len(chosen))
+    return cls(bundle, uint8, np.asarray(calibration))
 
   @property
   def image_shape(self) -> tuple[int, int, int]:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.core import atomic_folder
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.split import Split
+from pidkd_jax.evaluation import inference
 from pidkd_jax.export import catalog, example, verification
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format
@@ -105,6 +108,46 @@ def export(
     (part / _EXAMPLE).write_text(example.script(format_))
     _save_image(test, part / _IMAGE)
   return entry
+
+
+def export_network(
+  trained: TrainedNetwork,
+  data: Dataset,
+  format: str,
+  folder: str | pathlib.Path,
+  *,
+  uint8: bool = False,
+  largest_loss: float = 1.0,
+) -> dict[str, Any]:
+  """Write a trained network in one format, and verify the file on every test image.
+
+  Args:
+    trained: of `kd.train`, `kd.distill` or `kd.load`.
+    data: the dataset that it was trained on.
+    format: one of `names()`.
+    folder: the folder to write; an export in it is replaced.
+    uint8: whether the file takes pixels of 0 to 255 and normalises them itself.
+    largest_loss: points of top-1 that an 8-bit format may cost.
+
+  Returns:
+    The card's entry on the export: format, file, size, input, versions and verification.
+
+  Raises:
+    UserError: as `export` does.
+
+  Example:
+    >>> student = kd.load('student')  # doctest: +SKIP
+    >>> kd.export.export_network(student, data, 'onnx', 'exported')['bytes']  # doctest: +SKIP
+    312574
+  """
+  place = pathlib.Path(folder).expanduser()
+  check(format, place, uint8)  # Before any work.
+  bundle = trained.bundle
+  expected = inference.logits(
+    bundle.network, inference.eval_batches(data.test, bundle.normalisation)
+  )
+  deployable = Deployable.create(bundle, data.train, uint8)
+  return export(deployable, format, place, data.test, expected, largest_loss)
 
 
 def _save_image(test: Split, path: pathlib.Path) -> None:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import pidkd_jax as kd
 from pidkd_jax import export
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
@@ -196,6 +197,19 @@ def test_a_file_that_differs_is_refused(loaded, expected, tmp_path, change, name
   with pytest.raises(UserError, match=says):
     export.export(deployable, name, tmp_path / 'a' / 'b', TEST, change(expected), 1)
   assert not list(tmp_path.iterdir())
+
+
+def test_a_trained_network_is_exported_by_one_call(exported, loaded, tmp_path):
+  _, facts = exported('weights', False)
+  data = kd.data.from_arrays(
+    (TEST.images, TEST.labels), (TEST.images, TEST.labels), class_names=['ant', 'bee', 'cat']
+  )
+  found = kd.export.export_network(kd.TrainedNetwork(loaded), data, 'weights', tmp_path / 'out')
+  assert found == facts and (tmp_path / 'out' / facts['file']).is_file()
+  train = arrays(600, 1)
+  calibration = export.Deployable.create(loaded, train, uint8=True).calibration
+  assert calibration.shape == (512, *SHAPE)
+  assert {image.tobytes() for image in calibration} <= {image.tobytes() for image in train.images}
 
 
 def test_other_folders_are_not_replaced(tmp_path):

@@ -8,7 +8,6 @@ sums. Each file is checked on the bundle's test images. The card names the data;
 --data and the flags below it name others.
 """
 
-import numpy as np
 from absl import flags
 
 from pidkd_jax import export
@@ -18,9 +17,6 @@ from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import workdir
 
 FLAGS = flags.FLAGS
-
-# Number of training images that give the ranges of maps for 8-bit formats.
-_CALIBRATION = 512
 
 
 def define_flags():
@@ -42,10 +38,7 @@ def main():
     export.check(name, out / name, FLAGS.uint8)
   loaded = bundle_flags.load(FLAGS.bundle)
   dataset = data_flags.load_for(loaded)
-  train = dataset.train
-  chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:_CALIBRATION])
-  [calibration] = train.take(chosen).blocks(len(chosen))
-  deployable = export.Deployable(loaded, FLAGS.uint8, np.asarray(calibration))
+  deployable = export.Deployable.create(loaded, dataset.train, FLAGS.uint8)
   expected = inference.logits(
     loaded.network, inference.eval_batches(dataset.test, loaded.normalisation)
   )
