@@ -1,4 +1,4 @@
-"""A student that is widened until it deploys as much as another row."""
+"""Widen a student until it deploys as many parameters as another row."""
 
 import bisect
 import dataclasses
@@ -8,21 +8,21 @@ from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly
 from pidkd_jax.experiment.experiment import Experiment
 
-# In steps of a hundredth, up to sixteen times the channels.
+# Factors of the channels in hundredths: 0.01 to 16.
 _HUNDREDTHS = range(1, 1601)
 
 
 def widened(
   experiment: Experiment, dataset: Dataset, teacher: Network, label: str, parameters: int
 ) -> str:
-  """Widen a row's student until it deploys as nearly as possible so many parameters.
+  """Widen a row's student until its deployed parameters are as near as possible to a number.
 
   Args:
-    experiment: the one with the row.
-    dataset: to train on.
+    experiment: the experiment with the row.
+    dataset: the data that it trains on.
     teacher: arrays or shapes.
     label: of the row.
-    parameters: the number that the student should deploy.
+    parameters: number of parameters that the student should deploy.
 
   Returns:
     The widened student's name.

@@ -1,4 +1,4 @@
-"""A run's folder: what identifies the run, and who works in it."""
+"""A run's folder: the files that identify the run, and the lock of the process at work."""
 
 import contextlib
 import errno
@@ -37,12 +37,12 @@ def claim(
   harmless: Collection[str] = (),
   defaults: Mapping[str, Any] | None = None,
 ) -> None:
-  """Write down what a run is, or check that the folder holds the same run.
+  """Write the file that identifies a run, or check that the folder holds the same run.
 
   Args:
     folder: of the run; made if it is missing.
-    file: where in the folder, e.g. 'config.json'.
-    content: JSON values.
+    file: name in the folder, e.g. 'config.json'.
+    content: JSON values that identify the run.
     harmless: dotted names of entries that may differ, as they do not change the result.
     defaults: {dotted name: value} of entries that a file from an older version may lack.
 
@@ -62,7 +62,7 @@ def check(
   harmless: Collection[str] = (),
   defaults: Mapping[str, Any] | None = None,
 ) -> None:
-  """Check what `claim` checks, with its arguments; nothing is written."""
+  """Check as `claim` does, with the same arguments, and write nothing."""
   path = folder / file
   with writing(folder, file):
     if path.exists():
@@ -77,7 +77,7 @@ def check(
 
 @contextlib.contextmanager
 def writing(folder: pathlib.Path, file: str) -> Iterator[None]:
-  """Turn errors of a run's folder, and of the file in it, into one line."""
+  """Turn errors of a run's folder, and of a file in it, into a UserError."""
   try:
     yield
   except OSError as error:
@@ -90,10 +90,10 @@ def writing(folder: pathlib.Path, file: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[None]:
-  """Keep a run's folder for this process. The lock ends with the process, however that ends.
+  """Lock a run's folder for this process. The lock ends with the process, even if it is killed.
 
   Raises:
-    UserError: another process works there.
+    UserError: another process is at work there.
   """
   if not processes.is_primary():
     yield
@@ -109,10 +109,14 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
 
 
 def local(name: str, path: str) -> pathlib.Path:
-  """Return a folder that the user named, as a path on a local disk.
+  """Return the path of a folder that the user named.
+
+  Args:
+    name: of the flag or field, for messages.
+    path: as the user wrote it.
 
   Raises:
-    UserError: none was given, or it is on a remote store.
+    UserError: the path is empty, looks like a flag, is on a remote store, or names an unknown user.
   """
   if not path:
     raise UserError(f'no {name} was given; name a folder')
@@ -129,7 +133,7 @@ def local(name: str, path: str) -> pathlib.Path:
 
 
 def environment() -> dict[str, Any]:
-  """Return the versions and the hardware that a result comes from."""
+  """Return the versions of packages and the hardware that a result comes from."""
   return {
     'python': platform.python_version(),
     **versions.of(*_PACKAGES),
@@ -142,7 +146,10 @@ def environment() -> dict[str, Any]:
 
 
 def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-  """Replace a file at once, so that a reader never sees a part of it; the primary process does."""
+  """Replace a JSON file atomically, so that a reader never sees a part of it.
+
+  The primary process writes. Every process waits until the file is there.
+  """
   if processes.is_primary():
     part = path.with_suffix('.partial')
     part.write_text(json.dumps(value, indent=2) + '\n')
@@ -153,7 +160,7 @@ def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
 def _check_same(folder, before, now, harmless, defaults) -> None:
   if not isinstance(before, dict):
     raise ValueError('it holds no JSON object')
-  # Through JSON, where a tuple is a list.
+  # JSON turns tuples into lists.
   before, now = (
     traverse_util.flatten_dict(tree, sep='.') for tree in (before, json.loads(json.dumps(now)))
   )

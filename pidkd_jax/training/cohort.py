@@ -23,15 +23,16 @@ _update = jax.jit(steps.update, donate_argnames='state')
 class Cohort:
   """Learners that train together.
 
-  The teacher observes each batch once for all of them. Each learner's update is compiled on its
-  own, so nothing is fused across learners, and a learner's result is the same alone and in company.
+  The teacher observes each batch once for all learners. Each learner's update is a compiled program
+  of its own, so nothing is fused across learners. A learner's result is therefore the same whether
+  it trains alone or with others.
 
   Attributes:
-    teacher: frozen; None if no learner needs one.
-    names: of the learners, distinct.
+    teacher: the frozen network; None if no learner needs it.
+    names: distinct names of the learners.
     members: the learners, in the order of `names`.
-    start: the student's variables that all learners begin with, of which any part may be missing;
-      None for random ones.
+    start: the student's variables that all learners begin with; any part may be missing. None for
+      random ones.
   """
 
   teacher: Network | None
@@ -45,21 +46,21 @@ class Cohort:
     return dict(zip(self.names, self.members, strict=True))
 
   def subset(self, names: Collection[str]) -> 'Cohort':
-    """Return the cohort with some of its learners only."""
+    """Return a cohort of some of the learners; names that it lacks are ignored."""
     if set(self.names) <= set(names):
       return self
     kept = {name: learner for name, learner in self.learners.items() if name in names}
     return self.replace(names=tuple(kept), members=tuple(kept.values()))
 
   def init(self, batch: Batch) -> dict[str, State]:
-    """Make the initial states, for batches like this one."""
+    """Make the initial states, {name: state}, for batches of this shape."""
     return {
       name: _init(learner, batch, self.teacher, self.start)
       for name, learner in self.learners.items()
     }
 
   def step(self, states: Mapping[str, State], batch: Batch, step: jax.Array) -> dict[str, State]:
-    """Take one step of every learner. Under an outer `jit` all becomes one program."""
+    """Take one step of every learner. Under an outer `jit` all updates become one program."""
     teacher = steps.observe(self.teacher, batch)
     return {name: self.update(name, states[name], batch, teacher, step) for name in self.names}
 
@@ -70,10 +71,10 @@ class Cohort:
     return _update(self.learners[name], state, batch, teacher, step)
 
   def programs(self, states: Mapping[str, State], batch: Batch) -> Iterator[jax.stages.Lowered]:
-    """Lower what `init` and `step` call, each program once.
+    """Lower the programs that `init` and `step` call, each once.
 
     Args:
-      states: arrays or shapes.
+      states: {name: state}, arrays or shapes.
       batch: arrays or shapes.
     """
     teacher = jax.eval_shape(steps.observe, self.teacher, batch)
@@ -86,7 +87,7 @@ class Cohort:
       yield _init.lower(learner, batch, self.teacher, self.start)
 
   def memory(self, name: str, state: State, batch: Batch, teacher: TeacherOutputs | None) -> int:
-    """Return the bytes of one learner's step as XLA plans it; a compiled program is reused."""
+    """Return the bytes that XLA plans for a learner's step; a compiled program is reused."""
     planned = (
       _update.lower(self.learners[name], state, batch, teacher, jnp.int32(0))
       .compile()
@@ -100,7 +101,7 @@ class Cohort:
     return self.learners[name].method.deployed(variables, self.teacher)
 
   def deployed(self, name: str, state: State) -> Network:
-    """Return the same as shapes, from a state of arrays or shapes."""
+    """Return the network that a learner deploys as shapes, from a state of arrays or shapes."""
     method = self.learners[name].method
     return jax.eval_shape(method.deployed, state.variables, self.teacher)
 
@@ -115,22 +116,22 @@ def assemble(
   key: jax.Array,
   start: Network | None = None,
 ) -> Cohort:
-  """Make a cohort of its members.
+  """Make a cohort from the plain values of its members.
 
   Args:
-    members: with distinct names.
-    teacher: frozen; None only if no member needs one.
-    dataset: of the training.
-    image: shape of a training batch, [B, H, W, C].
+    members: distinct names, each with its method, student and optimizer.
+    teacher: the frozen network; None only if no member needs it.
+    dataset: the training split's description.
+    image: shape and dtype of a batch of images, [B, H, W, C].
     optimizer: the recipe in steps.
-    key: PRNG key of the members' own randomness.
+    key: PRNG key; each member's trial is folded in.
     start: a student with whose variables every member begins. Variables that it lacks, as a
-      distilled student lacks its classifier, are drawn at random.
+      distilled student lacks its classifier, are random.
 
   Raises:
     UserError: a method, hyper-parameter or student is unknown, or a student is not that of `start`.
   """
-  # By the jitted function that observes batches later, so that it is traced once.
+  # The same jitted function observes batches later, so it is traced once.
   target = None if teacher is None else jax.eval_shape(steps.features_and_logits, teacher, image)[0]
   bound = {
     member.name: methods.create(member.method, **member.hyperparameters)(
@@ -147,7 +148,7 @@ def assemble(
         'the bundle that config.start names; give that one as the student, or another bundle'
       )
   return Cohort(
-    # What no member needs is not computed.
+    # Without a member that needs it, the teacher is not run.
     teacher=teacher if any(method.needs_teacher for method in bound.values()) else None,
     names=tuple(bound),
     members=tuple(

@@ -1,4 +1,4 @@
-"""What is trained: a learner, which stays as it is, and its state, which changes at every step."""
+"""A learner, which stays as it is, and its state, which changes at every step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ class BestEpoch:
   """The variables of the best epoch so far on the hold-out.
 
   Attributes:
-    variables: the learner's, of that epoch.
+    variables: the learner's variables after that epoch.
     epoch: int32 scalar, counted from 1; 0 before the first evaluation.
     top1: float32 scalar in [0, 1]; -1 before the first evaluation.
   """
@@ -36,7 +36,7 @@ class State:
   Attributes:
     params: the parameters, which the gradient moves.
     collections: the other variables: BatchNorm's statistics, memory banks.
-    opt_state: the optimizer's.
+    opt_state: state of the optax transformation.
     loss_sums: {term: float32 scalar}, each term of the loss and the total, summed over the epoch.
     bad_step: int32 scalar, the first step whose loss was not finite, or -1.
     best: the best epoch so far where a hold-out selects it; else None.
@@ -51,6 +51,7 @@ class State:
 
   @property
   def variables(self) -> Variables:
+    """All variables of the learner, as Flax applies them."""
     return {'params': self.params, **self.collections}
 
 

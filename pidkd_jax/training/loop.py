@@ -41,11 +41,11 @@ class LoopSettings:
   """How a training is carried out.
 
   Attributes:
-    title: stands before the progress.
+    title: text before the progress.
     labels: {member: label}; trials of one method share theirs.
     total_epochs: length of the whole training.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
-    checkpoint_seconds: least time between two checkpoints; the end is always saved.
+    checkpoint_seconds: least time between two checkpoints; the last step is always saved.
     steps_per_call: training steps in one compiled call. 0 is 50 on accelerators and 1 on CPU, where
       a convolution's gradient in a loop body is 80 times slower. Changing it alters results only
       by rounding. Streamed data always take 1, as the host hands over each batch.
@@ -69,11 +69,11 @@ class Outcome:
   """The result of a member's training.
 
   Attributes:
-    network: the one that its bundle holds.
+    network: the network that its bundle holds.
     epoch: the epoch, counted from 1, that the network is from.
-    training_bytes: memory of a step as XLA plans it; None where several run in one call.
-    logits: float32 [N, K], the network's on the validation split, where its last evaluation was of
-      this very network; else None.
+    training_bytes: memory of a step as XLA plans it; None where several steps run in one call.
+    logits: float32 [N, K], the network's logits of the validation split; None if the last
+      evaluation was of another epoch's network.
   """
 
   network: Network
@@ -95,13 +95,13 @@ def train(
   A member whose loss is no longer finite is left out from then on. The others do not depend on it.
 
   Args:
-    cohort: ready for its first step.
+    cohort: learners and teacher.
     batches: of the training split.
-    validation: what is evaluated along the way.
+    validation: the split that is evaluated along the way.
     workdir: folder of checkpoints and metrics.
-    settings: how it is carried out.
-    preemption: shared by several trainings at once, or one that hears no signal. None: this
-      training listens for signals itself.
+    settings: how the training is carried out.
+    preemption: None if this training listens for signals itself. Else a preemption that several
+      trainings share, or one that hears no signal.
 
   Returns:
     ({member: outcome}, {member: the step at which it diverged}).
@@ -122,7 +122,7 @@ def train(
 
 
 class _Training:
-  """One call of `train`: the states, and what records them."""
+  """One call of `train`: the states, their checkpoints, metrics and progress."""
 
   def __init__(self, cohort, batches, validation, workdir, settings, checkpoints):
     self._cohort = cohort
@@ -131,12 +131,12 @@ class _Training:
     self._settings = settings
     self._checkpoints = checkpoints
     self._stopwatch = Stopwatch(cohort.names)
-    self._logits: dict[str, np.ndarray] = {}  # Of the last epoch.
+    self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
     self._chunk = settings.chunk if batches.traceable else 1
     self._total = settings.total_epochs * batches.steps_per_epoch
     self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
-    self._journal = MetricsLog(workdir, self._step)
+    self._metrics = MetricsLog(workdir, self._step)
     self._progress = Progress(
       settings.title,
       epochs=settings.total_epochs,
@@ -155,13 +155,12 @@ class _Training:
     step, states, notes = restored
     self._stopwatch.restore(notes['seconds'])
     logger.info('%s: goes on at step %d of %d', self._settings.title, step, self._total)
-    states = devices.put_replicated(
-      states
-    )  # In the order of names, where figures follow that of members.
+    states = devices.put_replicated(states)
+    # Trees are restored in the order of names, and metrics follow the order of members.
     return step, {name: states[name] for name in self._cohort.names}
 
   def _compile(self) -> None:
-    """Compile all programs side by side; a later call finds them in the cache."""
+    """Compile all programs in parallel; later calls take them from JAX's cache."""
     batch = self._batches.shapes
     states = jax.eval_shape(self._initial, batch)
     programs = itertools.chain(self._cohort.programs(states, batch), self._batches.programs())
@@ -171,7 +170,7 @@ class _Training:
     logger.info('%s: %d programs compiled', self._settings.title, len(compiled))
 
   def _first(self) -> Batch:
-    """Return the first batch, which tells programs the shapes."""
+    """Return the first batch, for its shapes."""
     return self._batches.batch(self._batches.order(jnp.int32(0)), jnp.int32(0))
 
   def _initial(self, batch: Batch) -> dict[str, State]:
@@ -220,7 +219,7 @@ class _Training:
         self._stop(preemption)
     finally:
       self._progress.close()
-      self._journal.close()
+      self._metrics.close()
 
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
@@ -239,7 +238,7 @@ class _Training:
     try:
       return self._batches.batch(order, step)
     except UserError:
-      # Keep what was trained on good data. With several processes the others do not come here.
+      # Save the steps on good data. Several processes cannot: the others do not come here.
       if not processes.is_multiprocess():
         self._save()
         self._checkpoints.wait()
@@ -271,7 +270,7 @@ class _Training:
       name: state.replace(loss_sums=optax.tree.zeros_like(state.loss_sums))
       for name, state in self._states.items()
     }
-    self._journal.write(rows)
+    self._metrics.write(rows)
     self._progress.epoch(
       epoch,
       _figures(rows, f'{self._validation.name}_top1'),
@@ -279,7 +278,7 @@ class _Training:
       steps * self._batches.batch_size,
       due,
     )
-    # The time of an evaluation is not training time.
+    # An evaluation does not count as training time.
     self._stopwatch.start()
 
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
@@ -301,17 +300,17 @@ class _Training:
       if bad < 0:
         continue
       self.diverged[name] = bad
-      what = (
+      divergence = (
         f'the loss of {name} is not finite at step {bad} '
         f'(epoch {bad // self._batches.steps_per_epoch + 1})'
       )
       if not self._finite():
         self._checkpoints.wait()
         raise UserError(
-          f'{what}; checkpoints from before it are kept; try a lower learning rate, in another '
-          'workdir'
+          f'{divergence}; checkpoints from before it are kept; try a lower learning rate, in '
+          'another workdir'
         )
-      logger.warning('%s; it is left out from here on, the others go on', what)
+      logger.warning('%s; it is left out from here on, the others go on', divergence)
 
   def _save(self) -> None:
     self._check_finite()
@@ -333,14 +332,12 @@ class _Training:
     memory = self._memory()
     outcomes = {}
     for name, state in self._finite().items():
-      variables, epoch, logits = (
-        state.variables,
-        self._settings.total_epochs,
-        self._logits.get(name),
-      )
-      if state.best is not None:
-        variables, epoch, logits = state.best.variables, int(state.best.epoch), None
-      network = self._cohort.network(name, variables)
+      if state.best is None:
+        network = self._cohort.network(name, state.variables)
+        epoch, logits = self._settings.total_epochs, self._logits.get(name)
+      else:
+        network = self._cohort.network(name, state.best.variables)
+        epoch, logits = int(state.best.epoch), None
       outcomes[name] = Outcome(network, epoch, memory.get(name), logits)
     return outcomes
 

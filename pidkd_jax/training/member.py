@@ -1,4 +1,4 @@
-"""One training of a cohort as plain values, as configurations and cards write it down."""
+"""One training of a cohort as plain values."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from pidkd_jax.training.recipe import OptimizerHparams
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-  """A student and how it is trained.
+  """A student and how it is trained, as configurations and cards write it down.
 
   Attributes:
     label: the row's name in tables; trials share it.
     student: name of the network that is trained.
     method: name of the method.
-    hyperparameters: the method's, where they are not its defaults.
+    hyperparameters: {name: value} of the method, where they are not its defaults.
     optimizer: learning rate and weight decay.
-    trial: together with the experiment's seed it fixes the initial weights and all else that is
-      random in this member alone. So the same trial starts from the same student in every method.
-      A teacher has -1, so that no student starts from its teacher's initial weights.
+    trial: counted from 0. With the experiment's seed it determines the initial weights and all
+      else that is random in this member alone. So a trial starts from the same student under every
+      method. A teacher has -1, so that no student starts from its teacher's initial weights.
   """
 
   label: str

@@ -1,4 +1,4 @@
-"""The figures of a run as they come: metrics.jsonl and TensorBoard's events."""
+"""The log of a run's metrics: metrics.jsonl and TensorBoard's events."""
 
 import json
 import os
@@ -12,10 +12,10 @@ Row = dict[str, Any]
 
 
 def read(workdir: pathlib.Path) -> list[Row]:
-  """The rows of a run's metrics.jsonl in their order; a last line cut short by a kill is left out.
+  """Return the rows of a run's metrics.jsonl; a last line that a kill cut short is left out.
 
   Raises:
-    UserError: another line is damaged.
+    UserError: a line before the last is damaged.
   """
   path = workdir / 'metrics.jsonl'
   lines = path.read_text(errors='replace').splitlines() if path.exists() else []
@@ -33,13 +33,18 @@ def read(workdir: pathlib.Path) -> list[Row]:
 
 
 class MetricsLog:
-  """Appends rows; after a resume it goes on where the checkpoint stands."""
+  """Append rows of metrics to a run's files."""
 
   def __init__(self, workdir: pathlib.Path, step: int):
-    """Drops what was written after `step`, as it will be computed again."""
+    """Open the log of a run.
+
+    Args:
+      workdir: the run's folder.
+      step: where the training goes on. Rows after it are dropped, as they will be computed again.
+    """
     rows = [row for row in read(workdir) if row['step'] <= step]
     self._path = workdir / 'metrics.jsonl'
-    processes.barrier('metrics')  # All have read it.
+    processes.barrier('metrics')  # All processes have read it.
     if processes.is_primary():
       part = self._path.with_suffix('.partial')
       part.write_text(''.join(json.dumps(row) + '\n' for row in rows))
@@ -48,13 +53,13 @@ class MetricsLog:
     self._events = None
 
   def write(self, rows: list[Row]) -> None:
-    """Adds rows of figures; each has 'step', 'epoch' and 'member'."""
+    """Append rows; each has 'step', 'epoch', 'member' and 'label' beside its metrics."""
     if not processes.is_primary():
       return
     with self._path.open('a') as file:
       file.writelines(json.dumps(row) + '\n' for row in rows)
     if self._events is None:
-      # Only now: it imports PyTorch where that is installed, for which training need not wait.
+      # Late: it imports PyTorch where that is installed, and training need not wait.
       from pidkd_jax.training.tensorboard import TensorBoardEvents
 
       self._events = TensorBoardEvents(self._folder, self._step)

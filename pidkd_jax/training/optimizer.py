@@ -10,12 +10,12 @@ from pidkd_jax.training.recipe import Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-  """A recipe in steps. It is hashable, so it is part of a compiled step's identity.
+  """A recipe in steps. It is hashable, so that it can be static under `jax.jit`.
 
   Attributes:
     total_steps: length of the training.
     boundaries: the steps after which the learning rate drops.
-    drop_factor: factor of a drop.
+    drop_factor: factor by which a drop multiplies the learning rate.
     momentum: SGD's.
   """
 

@@ -1,4 +1,4 @@
-"""What the members of a cohort share, with the published values as defaults."""
+"""The recipe of a training, with the published values as defaults."""
 
 import dataclasses
 
@@ -7,16 +7,18 @@ from pidkd_jax.core.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """The CIFAR-100 recipe of RepDistiller, mdistiller and SimKD.
+  """The settings that all members of a cohort share.
+
+  The defaults are the CIFAR-100 recipe of RepDistiller, mdistiller and SimKD.
 
   Attributes:
-    total_epochs: 240.
-    batch_size: 64.
-    momentum: of SGD, 0.9, not Nesterov's.
-    drops: fractions of the training after which the learning rate drops; 150, 180 and 210
-      of 240 epochs.
-    drop_factor: what a drop multiplies it by.
-    precision: a name in `precision.PRECISIONS`; 'float32'.
+    total_epochs: length of the training.
+    batch_size: images in a batch.
+    momentum: SGD's, without Nesterov's correction.
+    drops: fractions of the training after which the learning rate drops. The defaults are 150, 180
+      and 210 of 240 epochs.
+    drop_factor: factor by which a drop multiplies the learning rate.
+    precision: a name in `nn.precision.PRECISIONS`.
   """
 
   total_epochs: int = 240
@@ -27,7 +29,7 @@ class Recipe:
   precision: str = 'float32'
 
   def steps_per_epoch(self, num_examples: int) -> int:
-    """Full batches in an epoch.
+    """Return the number of full batches in an epoch.
 
     Raises:
       UserError: the batch size is not between 1 and the number of examples.
@@ -42,11 +44,11 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerHparams:
-  """A member's own numbers, with the published values as defaults.
+  """The optimizer's numbers of one member, with the published values as defaults.
 
   Attributes:
-    learning_rate: 0.05 (0.01 for MobileNetV2 and ShuffleNets).
-    weight_decay: 5e-4, on every parameter.
+    learning_rate: at the start; 0.01 is published for MobileNetV2 and ShuffleNets.
+    weight_decay: on every parameter, those of norms included.
   """
 
   learning_rate: float = 0.05

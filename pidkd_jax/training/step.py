@@ -50,12 +50,12 @@ def init(
   """Make a learner's initial state.
 
   Args:
-    learner: the training.
+    learner: the training to begin.
     batch: any training batch; only its shapes matter for most methods.
     teacher: the frozen teacher, or None for a method that needs none.
     start: the student's variables to begin with in place of random ones. Any part may be missing.
   """
-  # Inside, and not given: where only its shapes matter it is not computed.
+  # Observed here and not an argument: where only its shapes matter, XLA computes nothing.
   view = observe(teacher, batch)
   params_key, stream_key = jax.random.split(learner.key)
   terms, variables = learner.bound_method().init_with_output(

@@ -1,4 +1,4 @@
-"""How an epoch's time divides over the members of a cohort."""
+"""Measure how an epoch's time divides over the members of a cohort."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,19 @@ from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
 from pidkd_jax.training.step import observe
 
-# Waiting for the device at every step would cost up to 14%.
+# A timed step waits for the device. If every step did, training would be up to 14% slower.
 _SAMPLE_EVERY = 20
 
 
 class Stopwatch:
-  """Times whole epochs, and a sample of steps part by part.
+  """Time whole epochs, and a sample of steps member by member.
 
-  Where several steps run in one compiled call nothing can be sampled, and only the whole is known.
+  Where several steps run in one compiled call, only whole epochs are timed.
   """
 
   def __init__(self, members: Sequence[str]):
     self._members = tuple(members)
-    self._before = 0.0  # Of this epoch, before a resume.
+    self._before = 0.0  # Seconds of this epoch before a resume.
     self._clear()
     self.start()
 
@@ -33,17 +33,17 @@ class Stopwatch:
     self._parts = dict.fromkeys(self._members, 0.0)
 
   def start(self) -> None:
-    """Begins a stretch of training."""
+    """Begin a stretch of training."""
     self._started = time.monotonic()
 
   def due(self, step: int) -> bool:
-    """Whether a step of the epoch is to be sampled; not the first, which may compile."""
+    """Return whether to sample a step of the epoch; never the first, which may compile."""
     return step % _SAMPLE_EVERY == 1
 
   def step(
     self, cohort: Cohort, states: Mapping[str, State], batch: Batch, step: jax.Array
   ) -> dict[str, State]:
-    """`cohort.step`, part by part."""
+    """Take `cohort.step` and time the teacher and each member."""
     jax.block_until_ready((states, batch))
     self._samples += 1
     teacher, self._observed = _timed(self._observed, observe, cohort.teacher, batch)
@@ -55,12 +55,15 @@ class Stopwatch:
     return after
 
   def lap(self, steps: int) -> dict[str, dict[str, float]]:
-    """Ends an epoch of so many steps; seconds by member.
+    """End an epoch.
+
+    Args:
+      steps: number of steps in the epoch.
 
     Returns:
-      {member: {'wall_seconds': of the whole cohort with compilation, and from the samples,
-      without it, 'seconds': of the member's own updates, 'teacher_seconds': of the teacher's
-      forward passes}}.
+      {member: {name: seconds}}. 'wall_seconds' are those of the whole cohort, compilation included.
+      The others are scaled from the samples, without compilation: 'seconds' of the member's own
+      updates, and 'teacher_seconds' of the teacher's forward passes.
     """
     wall = {'wall_seconds': self._before + time.monotonic() - self._started}
     laps = dict.fromkeys(self._members, wall)
@@ -75,7 +78,7 @@ class Stopwatch:
     return laps
 
   def notes(self) -> dict[str, Any]:
-    """What a checkpoint must keep to go on within an epoch."""
+    """Return the JSON values with which `restore` goes on within an epoch."""
     before = self._before + time.monotonic() - self._started
     return {
       'before': before,
@@ -85,12 +88,13 @@ class Stopwatch:
     }
 
   def restore(self, notes: Mapping[str, Any]) -> None:
+    """Go on within the epoch in which `notes` were taken."""
     self._before, self._samples = notes['before'], notes['samples']
     self._observed, self._parts = notes['observed'], notes['parts']
 
 
 def _timed(before, function, *args):
-  """What a function returns, and the seconds it took on top of those before."""
+  """Call a function; return its result, and the seconds that it took added to those before."""
   started = time.monotonic()
   result = jax.block_until_ready(function(*args))
   return result, before + time.monotonic() - started

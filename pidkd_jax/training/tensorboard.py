@@ -1,4 +1,4 @@
-"""The figures of a run as events, which TensorBoard shows."""
+"""The metrics of a run as events that TensorBoard shows."""
 
 import pathlib
 import time
@@ -11,22 +11,28 @@ from tensorboardX.proto import event_pb2
 
 
 class TensorBoardEvents:
-  """A file of events.
+  """A file of events, written in the calling thread.
 
-  Written at once: tensorboardX's SummaryWriter writes from a thread, which dies on a full disk and
-  then lets the next flush wait for ever.
+  tensorboardX's SummaryWriter writes in a thread of its own. That thread dies on a full disk, and
+  the next flush waits forever.
   """
 
   def __init__(self, folder: pathlib.Path, step: int):
+    """Open a new file.
+
+    Args:
+      folder: of the events; made if it is missing.
+      step: where the training goes on. TensorBoard drops what earlier files hold after it.
+    """
     folder.mkdir(exist_ok=True)
-    # Its own name has seconds only, and two starts may fall into one.
+    # The default name has whole seconds, and two starts may fall into the same one.
     self._writer = EventsWriter(str(folder / 'events'), filename_suffix=f'.{time.time_ns()}')
     if step:
-      # Tells TensorBoard that what earlier files have from here on is void.
       start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
       self._add(step + 1, session_log=start)
 
   def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the numbers of type float in rows of metrics."""
     for row in rows:
       for name, value in row.items():
         if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The split that is evaluated while a cohort trains."""
+"""The split that a cohort is evaluated on while it trains."""
 
 import dataclasses
 import functools
