@@ -1,12 +1,15 @@
 """The short report that a run leaves in its own folder, and its summary for the terminal."""
 
 import pathlib
+import textwrap
 
 from pidkd_jax.report import conclusion, paired_differences, protocol, run_folder, table
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.figures import SAVEFIG_OPTIONS, curves, summary
 from pidkd_jax.report.tables import accuracy, condensed, settings
 
+# Of the sentences in a terminal, in columns.
+_WIDTH = 90
 _FIGURES = {'summary': summary.draw, 'curves': curves.draw}
 
 
@@ -45,7 +48,7 @@ def run(folder: pathlib.Path) -> str:
   report.write_text('\n\n'.join(parts) + '\n')
   main = against_bundle or accuracy.short_columns(comparison, baseline)
   paths = [f'Picture: {path}' for path in pictures[:1]] + [f'Report:  {report}']
-  closing = [*condensed.sentences(comparison), *shown]
+  closing = [textwrap.fill(text, _WIDTH) for text in [*condensed.sentences(comparison), *shown]]
   return '\n\n'.join([table.to_markdown(main), '\n'.join(paths), *closing]) + '\n'
 
 

@@ -45,8 +45,11 @@ def test_they_say_what_the_run_shows_and_what_not(tmp_path):
 
 def test_the_report_and_the_summary_have_them(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS, shots=5)
-  summary, said = report.run(folder), '\n\n'.join(sentences(folder))
-  assert summary.endswith(f'\n\n{said}\n') and said in (folder / 'report.md').read_text()
+  summary, said = report.run(folder), sentences(folder)
+  assert '\n\n'.join(said) in (folder / 'report.md').read_text()
+  *_, shown, not_shown = summary.strip().split('\n\n')
+  assert [' '.join(text.split('\n')) for text in (shown, not_shown)] == said
+  assert max(map(len, shown.splitlines())) <= 90
 
 
 def test_a_difference_that_is_decided_is_not_called_open(tmp_path):
