@@ -86,7 +86,7 @@ class Dataset:
       members = np.flatnonzero(labels == label)
       if len(members) < shots:
         raise UserError(
-          f'data.shots is {shots}; class {self.spec.class_names[label]!r} of {self.spec.name} has '
+          f'shots is {shots}; class {self.spec.class_names[label]!r} of {self.spec.name} has '
           f'{len(members)} training images'
         )
       kept[random.permutation(members)[:shots]] = True

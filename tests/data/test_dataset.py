@@ -111,5 +111,5 @@ def test_the_seed_decides_which_are_kept(dataset):
 
 
 def test_a_class_with_fewer_images_is_refused(dataset):
-  with pytest.raises(UserError, match=r"data.shots is 3; class 'a' of toy has 2 training images"):
+  with pytest.raises(UserError, match=r"shots is 3; class 'a' of toy has 2 training images"):
     dataset.few_shot(3, seed=0)

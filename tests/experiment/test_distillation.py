@@ -125,7 +125,7 @@ def test_few_shots_need_fewer_images(teacher, data):
     ({'batch_size': 65}, 'batch_size is 65'),
     ({'learning_rate': 0.0}, 'learning_rate is 0.0'),
     ({'precision': 'float16'}, "unknown precision 'float16'"),
-    ({'shots': 33}, 'data.shots is 33'),
+    ({'shots': 33}, 'shots is 33'),
     ({'holdout': 1.5}, 'hold-out fraction 1.5'),
   ],
 )
