@@ -149,6 +149,7 @@ def distill(
   precision: str = 'float32',
   holdout: float = 0.0,
   shots: int = 0,
+  eval_every: int = 1,
   seed: int = 0,
   workdir: Folder = None,
 ) -> Distillation:
@@ -166,6 +167,7 @@ def distill(
     trials: students of each method that differ only in their seed.
     batch_size, learning_rate, weight_decay, precision, holdout, seed: as `train`'s.
     shots: training images of each class that the students see; 0 for all.
+    eval_every: epochs between evaluations; the last epoch is always evaluated.
     workdir: as `train`'s; `pidkd report WORKDIR` then makes the tables and figures.
 
   Returns:
@@ -186,7 +188,7 @@ def distill(
     >>> students['pidkd'].metrics['agreement']  # doctest: +SKIP
     0.97
   """
-  at_least_one(trials=trials)
+  at_least_one(trials=trials, eval_every=eval_every)
   if not isinstance(teacher, TrainedNetwork):
     teacher = load(teacher)
   teachers.check_fit('the teacher', teacher.bundle, data.spec)
@@ -203,6 +205,7 @@ def distill(
     seed=seed,
     holdout=holdout,
     shots=shots,
+    eval_every=eval_every,
   )
   with _running(experiment, workdir) as (folder, execution):
     frozen = teachers.frozen(teacher.bundle)
