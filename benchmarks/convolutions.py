@@ -1,9 +1,9 @@
-"""Times 3x3 convolutions as XLA has them beside `pidkd_jax.nn.convolution.fastest`, float32.
+"""Time 3x3 convolutions of XLA and of `pidkd_jax.nn.convolution.fastest`, float32.
 
 python -m benchmarks.convolutions
 
-Forward, and forward with both gradients, in turn; medians over --rounds, and what share of the
-plain one's time the other takes.
+Each is timed forward, and forward with both gradients, in turn. The table has medians over --rounds
+in milliseconds, and the share of XLA's time that ours takes.
 """
 
 from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
@@ -21,8 +21,10 @@ from jax import lax
 from pidkd_jax.nn import convolution
 from pidkd_jax.experiment import workdir
 
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images.', lower_bound=1)
-_ROUNDS = flags.DEFINE_integer('rounds', 15, 'Timed, after one that is not.', lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a batch.', lower_bound=1)
+_ROUNDS = flags.DEFINE_integer(
+  'rounds', 15, 'Timed rounds, after one that is not timed.', lower_bound=1
+)
 
 # Side and channels of the stages of resnet14x2 and resnet32x4, and of their students.
 SIZES = ((32, 16), (32, 32), (32, 64), (16, 64), (16, 128), (8, 64), (8, 128), (8, 256))
@@ -56,7 +58,7 @@ def _with_gradients(function):
 
 
 def _in_turn(functions, *args):
-  """Median milliseconds of each."""
+  """Time functions in turn; return each one's median milliseconds."""
   seconds = [[] for _ in functions]
   for timed in [False] + [True] * _ROUNDS.value:
     for function, own in zip(functions, seconds, strict=True):

@@ -1,13 +1,17 @@
-"""The limit of a training step on this device, and how near to it the step comes.
+"""Measure how near a training step comes to the limits of this device.
 
 python -m benchmarks.limit --teacher resnet32x4 --student resnet8x4 --precision float32
 
-A step takes no less time than its products at the device's measured peak, nor than its bytes at the
-measured bandwidth of memory. Products are those of the mathematics: two operations for each
-multiply-add of the frozen teacher's pass, six for each of student and projectors (forward, and by
-inputs and by weights backward), whatever cheaper formulation runs. Bytes are what XLA's compiled
-programs read and write by its own count. The peak is that of the best of some square matrix
-products, the bandwidth that of a copy.
+A step has two lower bounds:
+
+    arithmetic  its operations, at the device's measured peak. Each multiply-add of the frozen
+                teacher's pass is two operations. Each multiply-add of student and projectors is
+                six: forward, and backward by inputs and by weights. A cheaper formulation that
+                runs, such as Winograd's, does not count.
+    memory      the bytes that the compiled programs read and write by XLA's own count, at the
+                measured bandwidth.
+
+The peak is that of the fastest of some square matrix products, the bandwidth that of a copy.
 """
 
 from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
@@ -33,11 +37,13 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 from pidkd_jax.core.types import Network
 
-_TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
-_STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Of the training step.', lower_bound=1)
-_PRECISION = flags.DEFINE_enum('precision', 'float32', [*PRECISIONS], 'Of the step and the peak.')
-_ROUNDS = flags.DEFINE_integer('rounds', 7, 'Timed, of each; the fastest counts.', lower_bound=1)
+_TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', "The teacher's network.")
+_STUDENT = flags.DEFINE_string('student', 'resnet8x4', "The student's network.")
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a batch.', lower_bound=1)
+_PRECISION = flags.DEFINE_enum(
+  'precision', 'float32', [*PRECISIONS], 'Precision of the step and the peak.'
+)
+_ROUNDS = flags.DEFINE_integer('rounds', 7, 'Timed calls of each.', lower_bound=1)
 
 CLASSES = 100
 SIDES = (1024, 2048, 4096)
@@ -104,7 +110,7 @@ def _report():
 
 
 def _step(cohort: Cohort, states, batch) -> float:
-  """Seconds of a step."""
+  """Return the median seconds of a step."""
   states = cohort.step(states, batch, jnp.int32(0))
 
   def step():
@@ -116,19 +122,19 @@ def _step(cohort: Cohort, states, batch) -> float:
 
 
 def _bytes(compiled: jax.stages.Compiled) -> float:
-  found = compiled.cost_analysis()
-  return (found[0] if isinstance(found, list) else found)['bytes accessed']
+  analysis = compiled.cost_analysis()
+  return (analysis[0] if isinstance(analysis, list) else analysis)['bytes accessed']
 
 
 def _products(side: int, dtype) -> float:
-  """Floating-point operations a second in a matrix product."""
+  """Return the floating-point operations per second of a matrix product."""
   x = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
   product = jax.jit(jnp.matmul)
   return 2 * side**3 / _fastest(lambda: product(x, x))
 
 
 def _bandwidth() -> float:
-  """Bytes a second, read and written."""
+  """Return the bytes per second, read and written, of a copy."""
   x = jnp.arange(COPIED // 4, dtype=jnp.float32)
   copy = jax.jit(lambda x: x + 1)
   return 2 * COPIED / _fastest(lambda: copy(x))

@@ -1,17 +1,22 @@
-"""Our training step beside PyTorch's, doing exactly the same work, in turn.
+"""Compare the speed of our training step with PyTorch's, on the same work.
 
 python -m benchmarks.peer --teacher resnet32x4 --student resnet8x4 --num_projectors 3
 
-Both begin with the same weights; on equal batches without augmentation the losses of their first
-steps have to agree (in float32 to 1e-3), or nothing is timed. Then each trains for a round of
---steps steps on random crops and flips, and the other one after it, for --rounds rounds, in one
-process: with the same threads and the same tuned allocator, on the GPU where both see one. Forms of
-the peer: plain, channels_last, compiled (channels_last by torch.compile), all of images that lie on
-the device; and loader (plain, fed by a DataLoader whose workers crop and flip). In bfloat16 the
-peer runs under autocast.
+Both sides begin with the same weights. Nothing is timed unless the losses of their first steps
+agree, on equal batches without augmentation (in float32 to 1e-3). Then they train in turn, a round
+of --steps steps each, on random crops and flips. Both run in one process, with the same threads and
+the same tuned allocator, on the GPU where both see one.
+
+PyTorch runs in one of these forms:
+
+    plain          images lie on the device
+    channels_last  the same in another memory layout
+    compiled       channels_last under torch.compile
+    loader         plain, fed by a DataLoader whose workers crop and flip
+
+In bfloat16 PyTorch runs under autocast.
 """
 
-from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
 
 import dataclasses
@@ -36,6 +41,7 @@ from pidkd_jax.models import norm_fusion
 from pidkd_jax.data import noise
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.experiment import workdir
@@ -46,21 +52,27 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 from pidkd_jax.core.types import Batch, Network
 
-_TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
-_STUDENT = flags.DEFINE_string('student', 'resnet8x4', 'Network.')
-_NUM_PROJECTORS = flags.DEFINE_integer('num_projectors', 3, 'q.', lower_bound=1)
-_FACTOR = flags.DEFINE_integer('factor', 2, 'f.', lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images of a step.', lower_bound=1)
-_FORMS = flags.DEFINE_list('forms', 'channels_last', 'Of the peer, by commas.')
-_PRECISION = flags.DEFINE_enum('precision', 'float32', [*PRECISIONS], 'Of both sides.')
-_STEPS = flags.DEFINE_integer('steps', 6, 'In a round.', lower_bound=1)
-_ROUNDS = flags.DEFINE_integer('rounds', 7, 'Timed, after one that is not.', lower_bound=1)
+_TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', "The teacher's network.")
+_STUDENT = flags.DEFINE_string('student', 'resnet8x4', "The student's network.")
+_NUM_PROJECTORS = flags.DEFINE_integer(
+  'num_projectors', 3, 'Number of projectors, q.', lower_bound=1
+)
+_FACTOR = flags.DEFINE_integer(
+  'factor', 2, "Factor of the projectors' hidden width, f.", lower_bound=1
+)
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a batch.', lower_bound=1)
+_FORMS = flags.DEFINE_list('forms', 'channels_last', 'Forms of PyTorch.')
+_PRECISION = flags.DEFINE_enum('precision', 'float32', [*PRECISIONS], 'Precision of both sides.')
+_STEPS = flags.DEFINE_integer('steps', 6, 'Steps in a round.', lower_bound=1)
+_ROUNDS = flags.DEFINE_integer(
+  'rounds', 7, 'Timed rounds, after one that is not timed.', lower_bound=1
+)
 
 AGREEING_STEPS = 5
-# Relative; TF32 has 10 bits and bfloat16 has 7.
+# Relative difference of losses that counts as equal. TF32 has 10 bits and bfloat16 has 7.
 TOLERANCE = {'float32': 1e-3, 'tf32': 5e-3, 'bfloat16': 5e-2}
 CLASSES = 100
-NUMBERS = OptimizerHparams()
+HPARAMS = OptimizerHparams()
 MOMENTUM = 0.9
 
 
@@ -125,7 +137,7 @@ def _start() -> Start:
   teacher = networks.create(_TEACHER.value, CLASSES)
   with torch.no_grad():
     images = torch.randn(_BATCH_SIZE.value, 3, 32, 32)
-    for _ in range(10):  # The norms' statistics become those of images.
+    for _ in range(10):  # The norms' statistics become those of the images.
       teacher(images)
     c_s, c_t = student.distillation_map(images).shape[1], teacher.features(images)[1].shape[1]
   projectors = (simkd.Projector(c_s, c_t, _FACTOR.value) for _ in range(_NUM_PROJECTORS.value))
@@ -144,7 +156,7 @@ class _Theirs:
     self._device, self._layout = device, layout
     self._modules = modules
     self._loss = torch.compile(simkd.loss) if form.compiled else simkd.loss
-    self._optimizer = simkd.sgd(*modules[:2], NUMBERS.learning_rate, MOMENTUM, NUMBERS.weight_decay)
+    self._optimizer = simkd.sgd(*modules[:2], HPARAMS.learning_rate, MOMENTUM, HPARAMS.weight_decay)
     images = torch.from_numpy(data.train.images.transpose(0, 3, 1, 2).copy())
     self._images = images if form.loader else images.to(device)
     self._batches = self._loaded if form.loader else self._made
@@ -156,7 +168,7 @@ class _Theirs:
     projectors.train()
 
   def step(self, image: torch.Tensor) -> torch.Tensor:
-    """[B, 3, H, W], normalised -> the loss before it."""
+    """Take a step on normalised images [B, 3, H, W]; return the loss before it."""
     image = image.to(self._device).contiguous(memory_format=self._layout)
     half = _PRECISION.value == 'bfloat16'
     with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
@@ -177,13 +189,13 @@ class _Theirs:
       torch.cuda.synchronize()
 
   def _made(self) -> Iterator[torch.Tensor]:
-    """Batches of images that lie on the device."""
+    """Yield batches of images that lie on the device."""
     order = torch.randperm(len(self._images), device=self._device)
     for index in order.split(_BATCH_SIZE.value):
       yield pytorch_data.normalize(pytorch_data.augment(self._images[index]))
 
   def _loaded(self) -> Iterator[torch.Tensor]:
-    """Batches whose images worker processes crop and flip one by one, as research code has it."""
+    """Yield batches that worker processes crop and flip image by image, as research code does."""
     return iter(self._loader)
 
   @functools.cached_property
@@ -194,13 +206,13 @@ class _Theirs:
       shuffle=True,
       num_workers=min(8, torch.get_num_threads()),
       persistent_workers=True,
-      multiprocessing_context='spawn',  # JAX has threads, and a fork would lose them.
+      multiprocessing_context='spawn',  # JAX has threads, which a fork would lose.
       pin_memory=self._device.type == 'cuda',
     )
 
 
 class _Augmented(torch.utils.data.Dataset):
-  """Images, each anew cropped, flipped and normalised."""
+  """Images that are cropped, flipped and normalised anew whenever they are read."""
 
   def __init__(self, images: torch.Tensor):
     self._images = images
@@ -213,7 +225,7 @@ class _Augmented(torch.utils.data.Dataset):
 
 
 class _Ours:
-  """This package's side, begun with PyTorch's weights."""
+  """This package's side, which begins with PyTorch's weights."""
 
   def __init__(self, start: Start, data: Dataset):
     shape = (_BATCH_SIZE.value, *data.spec.image_shape)
@@ -227,7 +239,7 @@ class _Ours:
       _STUDENT.value,
       'pidkd_published',
       {'num_projectors': _NUM_PROJECTORS.value, 'factor': _FACTOR.value},
-      NUMBERS,
+      HPARAMS,
       trial=0,
     )
     self._cohort: Cohort = cohorts.assemble(
@@ -255,7 +267,7 @@ class _Ours:
     )
 
   def agreeing(self, image: np.ndarray) -> float:
-    nothing = jnp.zeros(len(image), jnp.int32)  # Its loss reads no labels.
+    nothing = jnp.zeros(len(image), jnp.int32)  # The loss reads no labels.
     before = float(self._state.loss_sums['loss'])
     self._advance(Batch(jnp.asarray(image, self._dtype), nothing, nothing))
     return float(self._state.loss_sums['loss']) - before
@@ -270,7 +282,7 @@ class _Ours:
     if jax.default_backend() == 'cpu':
       for step in range(_STEPS.value):
         self._advance(self._stream.batch(order, jnp.int32(step)))
-    else:  # As the main job does there.
+    else:  # On accelerators `pidkd train` takes many steps in one call.
       states = {self._name: self._state}
       states = cohorts.scan(self._cohort, states, self._stream, order, jnp.int32(0), _STEPS.value)
       self._state = states[self._name]
@@ -278,13 +290,13 @@ class _Ours:
 
 
 def _converted(start: Start, image_shape) -> tuple[Network, Network]:
-  """(teacher, what is deployed) in this package."""
+  """Return (teacher, deployed network) of this package."""
 
   def arrays(module):
     return {key: value.cpu().numpy().copy() for key, value in module.state_dict().items()}
 
   teacher = torch_import.network(arrays(start.teacher), _TEACHER.value)
-  whole = [
+  distilled = [
     torch_import.distilled(
       torch_import.Checkpoint(arrays(start.student), arrays(projector)),
       _STUDENT.value,
@@ -293,12 +305,12 @@ def _converted(start: Start, image_shape) -> tuple[Network, Network]:
     )
     for projector in start.projectors
   ]
-  variables = [one.variables for one in whole]
+  variables = [network.variables for network in distilled]
   stacked = {
     name: {**tree, 'projectors': jax.tree.map(_joined, *(v[name]['projectors'] for v in variables))}
     for name, tree in variables[0].items()
   }
-  return teacher, Network(stacked, whole[0].model.clone(num_projectors=len(whole)))
+  return teacher, Network(stacked, distilled[0].model.clone(num_projectors=len(distilled)))
 
 
 def _joined(*stacks):
@@ -306,7 +318,7 @@ def _joined(*stacks):
 
 
 def _put(values, tree):
-  """`tree` with copies of the values that lie under the same paths."""
+  """Return `tree` with copies of the values under the same paths."""
   values = traverse_util.flatten_dict(values)
   return traverse_util.unflatten_dict(
     {path: jnp.array(values[path]) for path in traverse_util.flatten_dict(tree)}
@@ -314,18 +326,18 @@ def _put(values, tree):
 
 
 def _agree(ours: _Ours, theirs: _Theirs, images: np.ndarray) -> None:
+  """Raise UserError if the losses of the first steps differ by more than rounding."""
   mean, std = (x.numpy().reshape(-1) for x in (pytorch_data.MEAN, pytorch_data.STD))
-  apart = []
+  differences = []
   for batch in images[: AGREEING_STEPS * _BATCH_SIZE.value].reshape(
     AGREEING_STEPS, _BATCH_SIZE.value, *images.shape[1:]
   ):
     image = ((batch / np.float32(255) - mean) / std).astype(np.float32)
-    found, wanted = ours.agreeing(image), theirs.agreeing(image)
-    apart.append(abs(found / wanted - 1))
-  print(f'losses of {AGREEING_STEPS} steps on equal batches are {max(apart):.1e} apart')
+    differences.append(abs(ours.agreeing(image) / theirs.agreeing(image) - 1))
+  print(f'losses of {AGREEING_STEPS} steps on equal batches are {max(differences):.1e} apart')
   allowed = TOLERANCE[_PRECISION.value]
-  if not max(apart) <= allowed:
-    raise UserError(f'the losses are {max(apart):.1e} apart, more than {allowed}: not timed')
+  if not max(differences) <= allowed:
+    raise UserError(f'the losses are {max(differences):.1e} apart, more than {allowed}: not timed')
 
 
 def _compare(name: str, ours: _Ours, theirs: _Theirs) -> None:

@@ -1,11 +1,11 @@
-"""A training watched for an hour: memory and open files must not grow.
+"""Watch a long training: its memory and its open files must not grow.
 
 python -m benchmarks.soak --minutes 60
 
-The main job trains small networks on the digits, evaluates every epoch and saves a checkpoint every
-two seconds, so that an hour has thousands of both. Its resident memory and its open files are read
-every ten seconds; what they are in the second quarter of the time, when all is compiled and warm,
-is compared with the last.
+`pidkd train` trains small networks on the digits. It evaluates every epoch and saves a checkpoint
+every two seconds, so an hour has thousands of both. Its resident memory and its open files are read
+every ten seconds. Their medians over the second quarter of the time, when all programs are
+compiled, are compared with those over the last quarter.
 """
 
 import argparse
@@ -23,7 +23,7 @@ ALLOWED = 1.02
 
 
 def main() -> int:
-  """Returns the exit status: 1 if something grew."""
+  """Return the exit status: 1 if something grew."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--minutes', type=float, default=60.0)
   minutes = parser.parse_args().minutes
@@ -51,7 +51,7 @@ def main() -> int:
     rows = pathlib.Path(home, 'run', 'metrics.jsonl').read_text().count('\n')
   warm, late = (slice(len(memory) * i // 4, len(memory) * (i + 1) // 4) for i in (1, 3))
   grown = statistics.median(memory[late]) / statistics.median(memory[warm])
-  print(f'{minutes:g} minutes, {rows} rows of figures, {len(memory)} readings')
+  print(f'{minutes:g} minutes, {rows} rows of metrics, {len(memory)} readings')
   for name, values, unit in (('memory', memory, ' MiB'), ('open files', files, '')):
     print(
       f'{name}: second quarter {statistics.median(values[warm]):.0f}{unit}, last quarter '
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _watch(job: subprocess.Popen, seconds: float) -> tuple[list[float], list[float]]:
-  """Resident memory in MiB and open files, as long as the job lives."""
+  """Read resident memory (MiB) and open files of a job again and again."""
   memory, files = [], []
   process = pathlib.Path('/proc', str(job.pid))
   ends = time.monotonic() + seconds

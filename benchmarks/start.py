@@ -1,9 +1,9 @@
-"""Times the main job's start: from the command to its first training step, cold and warm.
+"""Time the start of `pidkd train`: from the command to its first training step, cold and warm.
 
 python -m benchmarks.start --config configs/cifar100.py --config.teacher.bundle=DIR ...
 
-Every argument is the main job's; the run goes to a folder that is removed afterwards. Cold is with
-an empty folder of caches, warm with what the cold start left there; data are prepared beforehand.
+All arguments go to `pidkd train`; the run's folder is removed afterwards. A cold start has empty
+caches, a warm start has those that the cold start left. Prepare the data beforehand.
 """
 
 import os
@@ -19,7 +19,7 @@ DONE = 'students: compiled, first step done'
 
 
 def main(arguments: list[str]) -> int:
-  """Returns the exit status."""
+  """Return the exit status."""
   with tempfile.TemporaryDirectory() as home:
     for kind in ('cold', 'warm'):
       seconds = _start([*arguments, f'--workdir={home}/{kind}'], f'{home}/caches')
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _start(arguments: list[str], caches: str) -> float | None:
-  """Seconds, or None for a job that ended before; what it said is printed then."""
+  """Return the seconds. If the job ends before its first step, print its last lines: None."""
   started = time.monotonic()
   with subprocess.Popen(
     [sys.executable, str(MAIN), *arguments],
@@ -39,14 +39,14 @@ def _start(arguments: list[str], caches: str) -> float | None:
     stderr=subprocess.PIPE,
     text=True,
   ) as job:
-    said = []
+    lines = []
     for line in job.stderr:
-      said.append(line)
+      lines.append(line)
       if DONE in line:
         seconds = time.monotonic() - started
         job.send_signal(signal.SIGKILL)
         return seconds
-  print(*said[-3:], sep='', end='', file=sys.stderr)
+  print(*lines[-3:], sep='', end='', file=sys.stderr)
   return None
 
 

@@ -1,6 +1,6 @@
-"""SimKD in PyTorch, as plain as it can be: Chen et al. 2022, arXiv:2203.14001.
+"""SimKD in plain PyTorch: Chen et al. 2022, arXiv:2203.14001.
 
-With `Projectors` in the place of its one projector it is PIDKD (doi:10.1007/s40747-024-01394-3).
+With `Projectors` in place of its single projector it is PIDKD (doi:10.1007/s40747-024-01394-3).
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,13 +54,13 @@ def project(
   """
   with torch.no_grad():
     target = teacher.features(x)[1]
-  found = student.distillation_map(x)
-  size = [min(sides) for sides in zip(found.shape[2:], target.shape[2:], strict=True)]
-  return projector(F.adaptive_avg_pool2d(found, size)), F.adaptive_avg_pool2d(target, size)
+  source = student.distillation_map(x)
+  size = [min(sides) for sides in zip(source.shape[2:], target.shape[2:], strict=True)]
+  return projector(F.adaptive_avg_pool2d(source, size)), F.adaptive_avg_pool2d(target, size)
 
 
 def loss(student: Network, projector: nn.Module, teacher: Network, x: Tensor) -> Tensor:
-  """Squared error, averaged over all; image [B, 3, H, W] -> scalar."""
+  """Return the mean squared error of the projected map: image [B, 3, H, W] -> scalar."""
   return F.mse_loss(*project(student, projector, teacher, x))
 
 
@@ -71,7 +71,7 @@ def sgd(
   momentum: float,
   weight_decay: float,
 ) -> torch.optim.SGD:
-  """Of all that is trained."""
+  """Return SGD on the parameters of student and projector."""
   parameters = [*student.parameters(), *projector.parameters()]
   return torch.optim.SGD(parameters, learning_rate, momentum=momentum, weight_decay=weight_decay)
 
@@ -86,19 +86,19 @@ def train(
   weight_decay: float,
   drops: Sequence[int] = (),
 ) -> list[float]:
-  """One SGD step per batch of images [B, 3, H, W], on student and projector in place.
+  """Train student and projector in place, one SGD step for each batch.
 
-  What the loss does not reach (the student's own classifier) stays as it is, undecayed.
+  The student's own classifier, which the loss does not reach, stays as it is, without decay.
 
   Args:
     student: trained.
     projector: trained.
-    teacher: in inference mode.
-    batches: of images.
+    teacher: set to inference mode.
+    batches: images, each [B, 3, H, W].
     learning_rate: of the first step.
-    momentum: of SGD.
-    weight_decay: likewise.
-    drops: the steps, counted from 0, from which on the learning rate is x 0.1.
+    momentum: SGD's.
+    weight_decay: SGD's.
+    drops: steps, counted from 0, at which the learning rate is multiplied by 0.1.
 
   Returns:
     The loss before each step.
@@ -121,7 +121,7 @@ def train(
 
 @torch.no_grad()
 def predict(student: Network, projector: nn.Module, teacher: Network, x: Tensor) -> Tensor:
-  """Image [B, 3, H, W] -> logits [B, K] by the teacher's classifier, in inference mode."""
+  """Predict by the teacher's classifier in inference mode: image [B, 3, H, W] -> logits [B, K]."""
   for module in (student, projector, teacher):
     module.eval()
   return teacher.classify(project(student, projector, teacher, x)[0].mean((2, 3)))

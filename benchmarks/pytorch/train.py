@@ -1,4 +1,4 @@
-"""Trains a network on an archive in CIFAR-100's binary format, and saves what RepDistiller saves.
+"""Train a network on an archive in CIFAR-100's binary format, and save it as RepDistiller does.
 
 python -m benchmarks.pytorch.train --archive X.tar.gz --model resnet8 --epochs 8 --out x.pth
 """
@@ -15,12 +15,12 @@ from benchmarks.pytorch import networks
 
 MEAN = torch.tensor((0.5071, 0.4867, 0.4408)).view(3, 1, 1)
 STD = torch.tensor((0.2675, 0.2565, 0.2761)).view(3, 1, 1)
-DROPS = (0.625, 0.75, 0.875)  # Parts of the training after which the learning rate is x 0.1.
+DROPS = (0.625, 0.75, 0.875)  # Fractions of the training after which the learning rate drops.
 PADDING = 4
 
 
 def read(archive: str) -> tuple[dict[str, tuple[Tensor, Tensor]], int]:
-  """-> ({'train' and 'test': (uint8 images [N, 3, 32, 32], labels [N])}, number of classes)."""
+  """Return ({split: (uint8 images [N, 3, 32, 32], labels [N])}, number of classes)."""
   with tarfile.open(archive) as tar:
 
     def content(name):
@@ -36,15 +36,16 @@ def read(archive: str) -> tuple[dict[str, tuple[Tensor, Tensor]], int]:
 
 
 def normalize(images: Tensor) -> Tensor:
-  """uint8 -> float32, same shape."""
+  """Normalise uint8 images; returns float32 of the same shape."""
   mean, std = (x.to(images.device) for x in (MEAN, STD))
   return (images / 255 - mean) / std
 
 
 def augment(images: Tensor) -> Tensor:
-  """Each image cropped at random from itself padded with black, and flipped in half of the cases.
+  """Pad images with black, crop them at random, and flip half of them.
 
-  Any dtype [B, 3, H, W], same shape.
+  Args:
+    images: [B, 3, H, W] of any dtype, which is kept.
   """
   batch, _, height, width = images.shape
   padded = F.pad(images, [PADDING] * 4)
@@ -57,7 +58,7 @@ def augment(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-  """Top-1 and top-5 in percent, in inference mode."""
+  """Return top-1 and top-5 in percent, in inference mode."""
   network.eval()
   logits = torch.cat([network(normalize(part)) for part in images.split(500)])
   ranked = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
@@ -65,7 +66,7 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float,
 
 
 def train_epoch(network, optimizer, images: Tensor, labels: Tensor, batch_size: int) -> float:
-  """One pass in random order; -> mean loss."""
+  """Train for one pass in random order; return the mean loss."""
   network.train()
   total = 0.0
   for index in torch.randperm(len(images)).split(batch_size):
