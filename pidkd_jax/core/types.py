@@ -2,21 +2,23 @@
 
 import dataclasses
 import functools
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import numpy as np
-from flax import linen as nn
 from flax import struct, traverse_util
 
 from pidkd_jax.core.normalisation import Normalisation
 
+if TYPE_CHECKING:
+  from pidkd_jax.models.base import Model
+
 # Flax variable collections: {'params': ..., 'batch_stats': ...}.
-Variables = dict[str, Any]
+Variables = Mapping[str, Any]
 
 
-@struct.dataclass
-class Features:
+class Features(struct.PyTreeNode):
   """The maps that a network's encoder computes from a batch of images.
 
   Attributes:
@@ -46,8 +48,7 @@ class Features:
     return (*stages, self.target if self.target.shape == last.shape else last)
 
 
-@struct.dataclass
-class Batch:
+class Batch(struct.PyTreeNode):
   """One training batch, as the device made it.
 
   Attributes:
@@ -61,13 +62,12 @@ class Batch:
   index: jax.Array
 
 
-@struct.dataclass
-class Network:
+class Network(struct.PyTreeNode):
   """A model with its variables, to deploy, save, evaluate or teach from.
 
   Attributes:
     variables: the model's Flax variables.
-    model: a module with the methods of `models.base.Model`.
+    model: the module.
 
   Example:
     >>> from pidkd_jax import models
@@ -79,7 +79,7 @@ class Network:
   """
 
   variables: Variables
-  model: nn.Module = struct.field(pytree_node=False)
+  model: 'Model' = struct.field(pytree_node=False)
 
   def encode(self, image: jax.Array) -> Features:
     """Return the features of images [B, H, W, C], computed in inference mode."""
@@ -89,7 +89,7 @@ class Network:
     """Return the logits [..., K] of pooled features [..., C]; differentiable in `pooled`."""
     return cast(jax.Array, self.model.apply(self.variables, pooled, method='classify'))
 
-  def classifier(self, pooled: jax.Array) -> Variables:
+  def classifier(self, pooled: jax.Array | jax.ShapeDtypeStruct) -> Variables:
     """Return the variables that `classify` reads, for `pooled` [B, C] or its shape."""
     init = functools.partial(self.model.init, method='classify')
     used = traverse_util.flatten_dict(jax.eval_shape(init, jax.random.key(0), pooled))
@@ -97,8 +97,7 @@ class Network:
     return traverse_util.unflatten_dict({path: held[path] for path in used})
 
 
-@struct.dataclass
-class TeacherOutputs:
+class TeacherOutputs(struct.PyTreeNode):
   """The outputs of the frozen teacher on one batch.
 
   Attributes:

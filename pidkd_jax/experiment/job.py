@@ -88,16 +88,14 @@ class _Job:
   Attributes:
     dataset: loaded.
     students: their experiment.
-    teacher: the bundle that the user named, or None.
-    teacher_plan: (the experiment that trains the teacher, the folder where it is kept); None where the
-      user named a bundle.
+    teacher: the bundle that the user named; or (the experiment that trains the teacher, the folder
+      where it is kept).
     start: the student with whose variables the students begin, or None.
   """
 
   dataset: Dataset
   students: Experiment
-  teacher: Bundle | None
-  teacher_plan: tuple[Experiment, pathlib.Path] | None
+  teacher: Bundle | tuple[Experiment, pathlib.Path]
   start: Bundle | None
 
 
@@ -117,16 +115,15 @@ def _prepare(config: ConfigDict, home: pathlib.Path) -> _Job:
   )
   workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS, _defaults())
   own = models.families(config.student, config.teacher.model)
-  named = teacher_plan = None
+  named = None
   if config.teacher.bundle:
     named = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
   start = _start(config, dataset, own, named.normalisation if named else spec.normalisation)
-  if not named:
-    teacher_plan = _teacher_plan(config, dataset, home)
+  teacher = named or _teacher_plan(config, dataset, home)
   with models.explain_errors(config.student, config.teacher.model):
-    teacher = named.network if named else teachers.untrained(config.teacher.model, spec)
-    students = planning.students_experiment(config, rows, dataset, teacher, start)
-  return _Job(dataset, students, named, teacher_plan, start)
+    network = named.network if named else teachers.untrained(config.teacher.model, spec)
+    students = planning.students_experiment(config, rows, dataset, network, start)
+  return _Job(dataset, students, teacher, start)
 
 
 def _teacher_plan(
@@ -174,7 +171,9 @@ def _main(
     steps_per_call=config.steps_per_call,
   )
   workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults())
-  teacher = job.teacher or teachers.train(*job.teacher_plan, dataset, execution)
+  teacher = job.teacher
+  if not isinstance(teacher, Bundle):
+    teacher = teachers.train(*teacher, dataset, execution)
   run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
   record.teacher('teacher', teacher, dataset, home)
   own = models.families(config.student, config.teacher.model)

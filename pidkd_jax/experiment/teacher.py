@@ -182,9 +182,8 @@ def teacher_of(teacher: Bundle, own: Collection[models.Family]) -> Bundle | None
   if not reference:
     return None
   try:
-    origin = bundle.load(
-      pathlib.Path(reference['folder']), own | models.families(teacher.network.model)
-    )
+    families = {*own, *models.families(teacher.network.model)}
+    origin = bundle.load(pathlib.Path(reference['folder']), families)
     if origin.digest != reference['digest']:
       raise UserError(f'{str(origin.folder)!r} holds another one now')
   except UserError as error:

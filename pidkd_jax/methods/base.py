@@ -29,7 +29,8 @@ class Method(nn.Module):
 
   Attributes:
     student: the model that is trained.
-    target: the shapes of the teacher's Features of a training batch; None without a teacher.
+    target: the shapes of the teacher's Features of a training batch. It may be None where
+      `needs_teacher` is False.
     dataset: what memory banks need to know about the training split.
     needs_teacher: whether `loss` reads the teacher (class attribute).
     needs_labels: whether `loss` reads the labels (class attribute); cards and reports say so.
@@ -45,20 +46,20 @@ class Method(nn.Module):
   """
 
   student: Model
-  target: Features | None
+  target: Features
   dataset: DatasetSpec
 
   needs_teacher = True
   needs_labels = True
 
   def loss(
-    self, batch: Batch, teacher: TeacherOutputs | None, *, progress: jax.Array
+    self, batch: Batch, teacher: TeacherOutputs, *, progress: jax.Array
   ) -> dict[str, jax.Array]:
     """Compute the weighted terms of the loss; the sum of their means is minimised.
 
     Args:
       batch: a batch of the training split.
-      teacher: the teacher's outputs for that batch; None only where `needs_teacher` is False.
+      teacher: the teacher's outputs for that batch. It may be None where `needs_teacher` is False.
       progress: float32 scalar in (0, 1], the share of the training that this step completes, for
         terms that change with time.
 

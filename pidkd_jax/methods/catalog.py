@@ -9,6 +9,8 @@ from pidkd_jax.core import registry
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.methods import base
 
+_PACKAGE = 'pidkd_jax.methods'
+
 
 @dataclasses.dataclass(frozen=True)
 class MethodSpec:
@@ -38,7 +40,7 @@ class MethodSpec:
 
 def names() -> list[str]:
   """Return the names of all methods, sorted."""
-  return list(registry.discover(__package__, 'METHODS'))
+  return list(registry.discover(_PACKAGE, 'METHODS'))
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def defaults(name: str) -> dict[str, Any]:
     {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False}
   """
   constructor = _constructor(name)
+  assert isinstance(constructor.func, type)  # A partial of a partial holds the innermost.
   fields = base.hyperparameters(constructor.func)
   return {key: field.default for key, field in fields.items() if key not in constructor.keywords}
 
@@ -84,5 +87,5 @@ def create(name: str, **hyperparameters: Any) -> Callable[..., base.Method]:
   return functools.partial(_constructor(spec.name), **spec.hyperparameters)
 
 
-def _constructor(name: str) -> functools.partial:
-  return functools.partial(registry.find('method', __package__, 'METHODS', name))
+def _constructor(name: str) -> functools.partial[base.Method]:
+  return functools.partial(registry.find('method', _PACKAGE, 'METHODS', name))

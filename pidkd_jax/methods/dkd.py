@@ -44,10 +44,10 @@ class DKD(Method):
 
   def loss(self, batch, teacher, *, progress):
     logits = self.student(batch.image, train=True)
-    compared = logits, teacher.logits
+    student, target = logits, teacher.logits
     if self.standardize:
-      compared = map(losses.standardize, compared)
-    tckd, nckd = decoupled(*compared, batch.label, self.temperature)
+      student, target = map(losses.standardize, (student, target))
+    tckd, nckd = decoupled(student, target, batch.label, self.temperature)
     ramp = losses.warm_up(progress, self.warmup)
     return {
       'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),

@@ -31,13 +31,12 @@ class KD(Method):
   def loss(self, batch, teacher, *, progress):
     del progress
     logits = self.student(batch.image, train=True)
-    compared = logits, teacher.logits
+    cross_entropy = self.label_weight * losses.cross_entropy(logits, batch.label)
+    target = teacher.logits
     if self.standardize:
-      compared = map(losses.standardize, compared)
-    return {
-      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
-      'soft_target': self.weight * losses.soft_targets(*compared, self.temperature),
-    }
+      logits, target = map(losses.standardize, (logits, target))
+    divergence = self.weight * losses.soft_targets(logits, target, self.temperature)
+    return {'cross_entropy': cross_entropy, 'soft_target': divergence}
 
 
 class ConvexKD(KD):

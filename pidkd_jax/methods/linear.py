@@ -11,6 +11,7 @@ Source: this package, to condense a distilled student (docs/lab/deployment.md).
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,7 @@ class Linear(Method):
 
   @nn.nowrap
   def deployed(self, variables, teacher):
+    assert teacher is not None  # As `needs_teacher` is True.
     first = variables['params']['map']
     second = _teacher_classifier(teacher, self.target.pooled)
     product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
@@ -77,7 +79,7 @@ class Linear(Method):
       'kernel': product(first['kernel'], second['kernel']),
       'bias': product(first['bias'], second['kernel']) + second.get('bias', 0),
     }
-    student = traverse_util.flatten_dict(subtree(variables, 'student'))
+    student: dict[_Path, Any] = traverse_util.flatten_dict(subtree(variables, 'student'))
     for leaf, path in _student_classifier(self.student, len(first['kernel'])).items():
       student['params', *path] = fused[leaf]
     return Network(traverse_util.unflatten_dict(student), self.student)
@@ -101,8 +103,12 @@ def _student_classifier(student: Model, channels: int) -> dict[str, _Path]:
   return paths
 
 
-def _teacher_classifier(teacher: Network, pooled: jax.ShapeDtypeStruct) -> dict[str, jax.Array]:
+def _teacher_classifier(teacher: Network, pooled: jax.Array) -> dict[str, jax.Array]:
   """Return the teacher's classifier: its kernel [C_t, K] and, where it has one, its bias [K].
+
+  Args:
+    teacher: the network.
+    pooled: its pooled feature [B, C_t], or the feature's shape.
 
   Raises:
     UserError: it is not one linear layer.
@@ -113,7 +119,7 @@ def _teacher_classifier(teacher: Network, pooled: jax.ShapeDtypeStruct) -> dict[
 
 def _linear_layer(variables: Variables, channels: int, model: Model) -> dict[_Path, jax.Array]:
   """Return the parameters of a classifier by path; raise if it is not one linear layer."""
-  params = traverse_util.flatten_dict(variables['params'])
+  params: dict[_Path, Any] = traverse_util.flatten_dict(variables['params'])
   shapes = {path[-1]: leaf.shape for path, leaf in params.items()}
   expected = {'kernel': (channels, model.num_classes), 'bias': (model.num_classes,)}
   if len(shapes) < len(params) or shapes not in (expected, {'kernel': expected['kernel']}):

@@ -37,7 +37,7 @@ class PEFD(Harness):
     target = teacher.features.pooled
     stack = nn.vmap(
       nn.Dense,
-      in_axes=None,
+      in_axes=None,  # pyright: ignore[reportArgumentType]  Flax annotates it as int.
       variable_axes={'params': 0},
       split_rngs={'params': True},
       axis_size=self.num_projectors,

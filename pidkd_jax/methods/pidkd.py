@@ -102,8 +102,10 @@ class PIDKD(Method):
 
   @nn.nowrap
   def deployed(self, variables, teacher):
+    assert teacher is not None  # As `needs_teacher` is True.
     stack = subtree(variables, 'projectors')
     num_projectors, *_, hidden = stack['params']['projectors']['reduce']['conv']['kernel'].shape
+    _, height, width, channels = self.target.target.shape
     model = Distilled(
       num_classes=teacher.model.num_classes,
       student=self.student,
@@ -111,7 +113,7 @@ class PIDKD(Method):
       num_projectors=num_projectors,
       hidden=hidden,
       integration=self.integration,
-      target=self.target.target.shape[1:],
+      target=(height, width, channels),
       target_rectified=self.target.rectified,
     )
     parts = {

@@ -75,7 +75,7 @@ class Fusion(nn.Module):
   """
 
   width: int
-  target: tuple[int, int, int]
+  target: tuple[int, ...]
 
   @nn.compact
   def __call__(self, x: jax.Array, later: jax.Array | None) -> tuple[jax.Array, jax.Array]:
@@ -98,7 +98,7 @@ class Fusion(nn.Module):
     return ConvNorm(self.target[-1], 3, kernel_init=_init, name='expand')(x, train=True), x
 
 
-def resize(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+def resize(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
   """Average a larger map [B, H, W, C] to `size`, and repeat the cells of a smaller one."""
   x = average_to(x, size)
   return jax.image.resize(x, (len(x), *size, x.shape[-1]), 'nearest')

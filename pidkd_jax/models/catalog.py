@@ -7,10 +7,12 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.models import custom_model
 from pidkd_jax.models.base import Model
 
+_PACKAGE = 'pidkd_jax.models'
+
 
 def names() -> list[str]:
   """Return the names that `create` accepts, sorted; it also accepts 'module:Class'."""
-  return list(registry.discover(__package__, 'MODELS'))
+  return list(registry.discover(_PACKAGE, 'MODELS'))
 
 
 def create(name: str, *, num_classes: int) -> Model:
@@ -37,7 +39,7 @@ def create(name: str, *, num_classes: int) -> Model:
     return create(narrower, num_classes=num_classes).widened(_width_factor(narrower, factor))
   if ':' in name:
     return custom_model.create(name, num_classes=num_classes)
-  return registry.find('model', __package__, 'MODELS', name)(num_classes=num_classes)
+  return registry.find('model', _PACKAGE, 'MODELS', name)(num_classes=num_classes)
 
 
 def _width_factor(name: str, text: str) -> float:

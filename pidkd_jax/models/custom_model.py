@@ -42,7 +42,7 @@ def create(name: str, *, num_classes: int) -> Model:
   return model
 
 
-def load(name: str) -> Callable[..., Model]:
+def load(name: str) -> Callable[..., object]:
   """Import the class or function that 'module:attribute' names.
 
   Raises:
@@ -97,9 +97,10 @@ def explain_errors(*names: str) -> Iterator[None]:
 def _source_file(module_name: str) -> str:
   """Return the path of a module, or '' where a package above it cannot be imported."""
   try:
-    return importlib.util.find_spec(module_name).origin or ''
+    spec = importlib.util.find_spec(module_name)
   except Exception:
     return ''
+  return (spec and spec.origin) or ''
 
 
 def _model_classes(module: types.ModuleType) -> list[str]:

@@ -28,7 +28,7 @@ def describe(model: Model) -> dict[str, Any]:
     >>> kd.models.describe(kd.models.create('wrn_16_2', num_classes=10))
     {'family': 'WRN', 'num_classes': 10, 'depth': 16, 'factor': 2}
   """
-  description = {'family': _label(type(model))}
+  description: dict[str, Any] = {'family': _label(type(model))}
   for field in _fields(model):
     value = getattr(model, field.name)
     if not _is_plain(value) and not isinstance(value, Model):

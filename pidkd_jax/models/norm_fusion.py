@@ -1,11 +1,13 @@
 """Fusion of each BatchNorm into the convolution before it, for inference."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax.core.types import Network
+from pidkd_jax.core.types import Network, Variables
 from pidkd_jax.nn.layers import EPSILON, FUSED_NORMS
 
 
@@ -25,8 +27,7 @@ def fuse_norms(network: Network) -> Network:
   if FUSED_NORMS in network.variables:
     return network
   params, statistics = (
-    traverse_util.flatten_dict(jax.device_get(network.variables.get(name, {})))
-    for name in ('params', 'batch_stats')
+    _on_host(network.variables.get(name, {})) for name in ('params', 'batch_stats')
   )
   fused = {}
   for *path, module, leaf in params:
@@ -39,3 +40,8 @@ def fuse_norms(network: Network) -> Network:
     fused[*path, 'bias'] = params[*path, 'norm', 'bias'] + (bias - mean) * scale
   tree = jax.tree.map(jnp.asarray, traverse_util.unflatten_dict(fused))
   return network.replace(variables={**network.variables, FUSED_NORMS: tree})
+
+
+def _on_host(collection: Variables) -> dict[tuple[str, ...], Any]:
+  """Return the arrays of a collection on the host, by path."""
+  return traverse_util.flatten_dict(jax.device_get(collection))

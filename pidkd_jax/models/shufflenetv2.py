@@ -38,7 +38,8 @@ class SplitUnit(nn.Module):
     y = _depthwise(half, 1, name='depthwise')(y, train)
     y = _ConvNorm(half, 1, name='second')(y, train)
     # The half that passed is behind a ReLU already.
-    return tuple(shuffle(jnp.concatenate([passed, z], axis=-1), 2) for z in (nn.relu(y), y))
+    after, before = (shuffle(jnp.concatenate([passed, z], axis=-1), 2) for z in (nn.relu(y), y))
+    return after, before
 
 
 class DownUnit(nn.Module):

@@ -103,7 +103,7 @@ class ProjectorStack(nn.Module):
   def setup(self):
     stack = nn.vmap(
       Projector,
-      in_axes=(None, None),  # pyright: ignore[reportArgumentType]
+      in_axes=(None, None),  # pyright: ignore[reportArgumentType]  Flax annotates it as int.
       variable_axes={'params': 0, 'batch_stats': 0, FUSED_NORMS: 0},
       split_rngs={'params': True},
       axis_size=self.num_projectors,

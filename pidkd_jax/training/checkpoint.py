@@ -122,11 +122,11 @@ class Checkpoints:
         notes=ocp.args.JsonRestore(),
       ),
     )
-    state = packing.unpack(restored.state, like)
+    state = packing.unpack(restored['state'], like)
     digests = (packing.digest(state), packing.digest(state, _EARLIER_NAMES))
-    if restored.notes['sha256'] not in digests:
+    if restored['notes']['sha256'] not in digests:
       raise ValueError('its bytes are not those that were saved')
-    return state, restored.notes
+    return state, restored['notes']
 
   def _remove(self, steps: list[int]) -> None:
     processes.barrier('damaged checkpoints')

@@ -19,8 +19,7 @@ _init = jax.jit(steps.init)
 _update = jax.jit(steps.update, donate_argnames='state')
 
 
-@struct.dataclass
-class Cohort:
+class Cohort(struct.PyTreeNode):
   """Learners that train together.
 
   The teacher observes each batch once for all learners. Each learner's update is a compiled program
@@ -93,6 +92,7 @@ class Cohort:
       .compile()
       .memory_analysis()
     )
+    assert planned is not None  # CPU, GPU and TPU have one.
     kept = planned.argument_size_in_bytes + planned.output_size_in_bytes
     return kept - planned.alias_size_in_bytes + planned.temp_size_in_bytes
 
@@ -111,7 +111,7 @@ def assemble(
   *,
   teacher: Network | None,
   dataset: DatasetSpec,
-  image: jax.ShapeDtypeStruct,
+  image: jax.Array | jax.ShapeDtypeStruct,
   optimizer: Optimizer,
   key: jax.Array,
   start: Network | None = None,
@@ -167,7 +167,7 @@ def assemble(
 @jax.jit(static_argnames='count', donate_argnames='states')
 def scan(
   cohort: Cohort,
-  states: Mapping[str, State],
+  states: dict[str, State],
   batches: ResidentBatches,
   order: jax.Array,
   step: jax.Array,

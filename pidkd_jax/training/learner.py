@@ -14,8 +14,7 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
 
-@struct.dataclass
-class BestEpoch:
+class BestEpoch(struct.PyTreeNode):
   """The variables of the best epoch so far on the hold-out.
 
   Attributes:
@@ -29,8 +28,7 @@ class BestEpoch:
   top1: jax.Array
 
 
-@struct.dataclass
-class State:
+class State(struct.PyTreeNode):
   """Everything that changes in a learner from step to step.
 
   Attributes:
@@ -55,8 +53,7 @@ class State:
     return {'params': self.params, **self.collections}
 
 
-@struct.dataclass
-class Learner:
+class Learner(struct.PyTreeNode):
   """A method with its hyper-parameters and its randomness: one training, ready to begin.
 
   Static fields shape the program; the others are traced. Learners that differ only in numbers or
@@ -98,7 +95,7 @@ class Learner:
       **traced,
     }
     return cls(
-      method=method.clone(**dict.fromkeys(traced)),
+      method=_with(method, dict.fromkeys(traced)),
       optimizer=optimizer,
       hparams=jax.tree.map(jnp.float32, numbers),
       key=key,
@@ -106,7 +103,12 @@ class Learner:
 
   def bound_method(self) -> Method:
     """Return the method with its traced hyper-parameters in place."""
-    return self.method.clone(**{name: self.hparams[name] for name in _traced(self.method)})
+    return _with(self.method, {name: self.hparams[name] for name in _traced(self.method)})
+
+
+def _with(method: Method, hyperparameters: Mapping[str, Any]) -> Method:
+  """Return the method with other values of some hyper-parameters."""
+  return method.clone(**hyperparameters)
 
 
 def _traced(method: Method) -> Mapping[str, Any]:

@@ -192,7 +192,7 @@ class _Training:
       self._check_finite()
       while self._step < self._total:
         epoch, within = divmod(self._step, self._batches.steps_per_epoch)
-        if epoch != order_epoch:
+        if order is None or epoch != order_epoch:
           order, order_epoch = self._batches.order(jnp.int32(epoch)), epoch
         count = min(self._chunk, self._batches.steps_per_epoch - within)
         self._advance(order, count)
@@ -284,7 +284,7 @@ class _Training:
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
     logits = self._validation.logits(self._cohort.network(name, state.variables))
     metrics = self._validation.metrics(logits)
-    if self._validation.selects and metrics['top1'] > state.best.top1:
+    if state.best is not None and metrics['top1'] > state.best.top1:
       self._states[name] = state.replace(
         best=BestEpoch(
           jax.tree.map(jnp.copy, state.variables), jnp.int32(epoch), jnp.float32(metrics['top1'])

@@ -47,7 +47,7 @@ class Optimizer:
     """Return the share of the training that a step completes, in (0, 1]."""
     return (step + 1) / self.total_steps
 
-  def rate(self, step: jax.Array) -> jax.Array:
+  def rate(self, step: jax.Array) -> jax.typing.ArrayLike:
     """Return the factor of the learning rate at a step."""
     # Two drops may fall on one step of a very short training.
     scales = {}

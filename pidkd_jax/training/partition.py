@@ -69,7 +69,7 @@ def over_groups(
     """Return (largest load, where each cohort begins) of the first `end` members in `count`."""
     if count == 0:
       return (math.inf if end else 0), ()
-    candidates = [(math.inf, ())]
+    candidates: list[tuple[float, tuple[int, ...]]] = [(math.inf, ())]
     for start in range(end):
       cohort = members[start:end]
       if _fits(cohort, estimate, budget):

@@ -8,6 +8,7 @@ jitted forms of them.
     state = update(learner, state, batch, view, step)
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -66,12 +67,12 @@ def init(
     method='loss',
   )
   variables = _overlaid(variables, start)
-  params = variables['params']
+  params, zero = variables['params'], jnp.float32(0)
   state = State(
     params=params,
     collections={name: tree for name, tree in variables.items() if name != 'params'},
     opt_state=_transform(learner, learner.hparams['learning_rate']).init(params),
-    loss_sums=dict.fromkeys([*terms, 'loss'], jnp.float32(0)),
+    loss_sums={name: zero for name in (*terms, 'loss')},
     bad_step=jnp.int32(-1),
   )
   return devices.replicate(state)
@@ -108,7 +109,7 @@ def loss(
     rngs=_streams(jax.random.fold_in(jax.random.split(learner.key)[1], step)),
   )
   terms = {name: jnp.mean(term) for name, term in terms.items()}
-  total = sum(terms.values())
+  total = jnp.asarray(sum(terms.values()))
   return total, (terms | {'loss': total}, collections)
 
 
@@ -129,8 +130,7 @@ def update(
   )
   rate = learner.hparams['learning_rate'] * learner.optimizer.rate(step)
   change, opt_state = _transform(learner, rate).update(gradient, state.opt_state, state.params)
-  for module, factor in learner.bound_method().rates().items():
-    change = change | {module: optax.tree.scale(factor, change[module])}
+  change = _scaled(change, learner.bound_method().rates())
   bad = (state.bad_step < 0) & ~jnp.isfinite(terms['loss'])
   state = state.replace(
     params=optax.apply_updates(state.params, change),
@@ -146,6 +146,13 @@ def _transform(learner: Learner, learning_rate: jax.Array) -> optax.GradientTran
   return learner.optimizer.transform(learning_rate, learner.hparams['weight_decay'])
 
 
+def _scaled(change: Any, rates: Mapping[str, jax.Array | float]) -> Any:
+  """Return a change of the parameters, with the submodules' own rates."""
+  return change | {
+    module: optax.tree.scale(factor, change[module]) for module, factor in rates.items()
+  }
+
+
 def _streams(key: jax.Array) -> dict[str, jax.Array]:
   """Make the random streams of the method, and of Dropout in a user's own network."""
   return {'method': key, 'dropout': jax.random.fold_in(key, 1)}
@@ -153,7 +160,7 @@ def _streams(key: jax.Array) -> dict[str, jax.Array]:
 
 def _overlaid(variables: Variables, start: Variables | None) -> Variables:
   """Return the variables with those of the student that `start` holds."""
-  flat = traverse_util.flatten_dict(variables)
+  flat: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(variables)
   for (collection, *path), value in traverse_util.flatten_dict(start or {}).items():
     place = (collection, 'student', *path)
     if place in flat:

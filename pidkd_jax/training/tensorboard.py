@@ -7,7 +7,9 @@ from typing import Any
 
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2
+
+# Protobuf makes these classes at import.
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class TensorBoardEvents:
@@ -28,7 +30,7 @@ class TensorBoardEvents:
     # The default name has whole seconds, and two starts may fall into the same one.
     self._writer = EventsWriter(str(folder / 'events'), filename_suffix=f'.{time.time_ns()}')
     if step:
-      start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+      start = SessionLog(status=SessionLog.START)
       self._add(step + 1, session_log=start)
 
   def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -40,7 +42,7 @@ class TensorBoardEvents:
     self._writer.flush()
 
   def _add(self, step: int, **content: Any) -> None:
-    self._writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
+    self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
 
   def close(self) -> None:
     self._writer.close()

@@ -47,7 +47,9 @@ def exported(name, formats, folder):
   bundle = Bundle(network, {'dataset': _DATASET}, '', pathlib.Path(name))
   images = random.integers(0, 256, (40, *SHAPE)).astype(np.uint8)
   test = ResidentSplit(images, np.zeros(len(images), np.int32))
-  expected = inference.logits(bundle.network, inference.eval_batches(test, Normalisation(MEAN, STD)))
+  expected = inference.logits(
+    bundle.network, inference.eval_batches(test, Normalisation(MEAN, STD))
+  )
   deployable = export.Deployable(bundle, True, images)
   return {
     one: export.export(deployable, one, folder / one, test, expected, 100) for one in formats

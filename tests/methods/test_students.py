@@ -76,7 +76,8 @@ def test_a_step_moves_every_parameter_of_a_student(family, dataset, teacher, bat
     params=variables.pop('params'), collections=variables, bad_step=jnp.int32(-1)
   )
   state = cohort.step({name: state}, batch, jnp.int32(0))[name]
-  assert np.isfinite(state.loss_sums['loss']) and state.loss_sums['loss'] > 0 and state.bad_step == -1
+  loss = state.loss_sums['loss']
+  assert np.isfinite(loss) and loss > 0 and state.bad_step == -1
 
   # After one step without decay the momentum is the gradient.
   [gradient] = (part.trace for part in state.opt_state if isinstance(part, optax.TraceState))
