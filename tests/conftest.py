@@ -1,11 +1,11 @@
-"""Toy data and a toy teacher, and cheaper compilation."""
+"""Toy data, a toy teacher, and cheap compilation."""
 
 import os
 import pathlib
 
-# Compilation is most of what these tests cost, and optimising toys gains nothing.
+# Compilation takes most of the tests' time, and optimising toys gains nothing.
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
-# XLA's older emitters for CPU compile a training step of toys in half of the time.
+# XLA's older emitters for CPU compile a training step of toys in half the time.
 os.environ.setdefault(
   'XLA_FLAGS', '--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters'
 )
@@ -28,7 +28,7 @@ IMAGE = (8, 8, 3)
 
 def pytest_configure(config):
   if config.pluginmanager.hasplugin('cacheprovider'):
-    # One for each worker: reading an entry that another is still writing aborts the process.
+    # Each worker has its own: to read an entry that another is still writing aborts the process.
     worker = os.environ.get('PYTEST_XDIST_WORKER', 'alone')
     jax.config.update('jax_compilation_cache_dir', str(config.cache.mkdir(f'jax-{worker}')))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
@@ -36,10 +36,10 @@ def pytest_configure(config):
 
 @pytest.fixture(scope='module', autouse=True)
 def _programs():
-  """Lets go of a module's compiled programs.
+  """Release a module's compiled programs.
 
-  Each holds memory maps, of which Linux allows a process 65,530; a compilation beyond them ends in
-  a segmentation fault.
+  Each program holds memory maps. Linux allows a process 65,530 of them, and a compilation beyond
+  ends in a segmentation fault.
   """
   yield
   jax.clear_caches()
@@ -47,13 +47,13 @@ def _programs():
 
 @pytest.fixture(scope='session')
 def environment(pytestconfig):
-  """Compiled programs are kept between the processes."""
+  """Return an environment in which processes share compiled programs."""
   return os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
 
 
 @pytest.fixture(scope='session')
 def reference():
-  """The folder of reference figures beside the checkout."""
+  """Return the folder of reference figures, which may lie beside the checkout."""
   if not REFERENCE.is_dir():
     pytest.skip(f'needs the reference figures in {REFERENCE}')
   return REFERENCE
@@ -61,7 +61,7 @@ def reference():
 
 @pytest.fixture(scope='session')
 def fill():
-  """A function that puts random numbers in place of a tree of variables' shapes."""
+  """Return a function that turns a tree of variables' shapes into random numbers."""
 
   def fill(shapes, seed=0):
     rng = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ def fill():
 
 @pytest.fixture(scope='session')
 def dataset():
-  """Twelve examples of three classes, 8x8."""
+  """Return the description of twelve images of three classes, 8x8."""
   return DatasetSpec(
     name='toy',
     format='toy',
@@ -99,19 +99,19 @@ def dataset():
 
 @pytest.fixture(scope='session')
 def batches(dataset):
-  """Four different training batches of four."""
+  """Return four different training batches of four."""
   rng = np.random.default_rng(0)
-  found = []
+  batches = []
   for _ in range(4):
     index = rng.choice(dataset.num_examples, 4, replace=False).astype(np.int32)
     image = jnp.asarray(rng.normal(size=(4, *IMAGE)), jnp.float32)
-    found.append(Batch(image, jnp.asarray(dataset.labels[index]), jnp.asarray(index)))
-  return found
+    batches.append(Batch(image, jnp.asarray(dataset.labels[index]), jnp.asarray(index)))
+  return batches
 
 
 @pytest.fixture(scope='session')
 def teacher(fill):
-  """A small network with random variables, statistics included."""
+  """Return a small network with random variables, statistics included."""
   model = ResNet(num_classes=3, depth=8, widths=(4, 4, 8, 12))
   shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *IMAGE)))
   return Network(fill(shapes), model)
@@ -119,7 +119,7 @@ def teacher(fill):
 
 @pytest.fixture(scope='session')
 def assemble(dataset, teacher):
-  """A function that makes a cohort of members under the toy teacher."""
+  """Return a function that makes a cohort of members under the toy teacher."""
 
   def assemble(*members, seed=0, optimizer=Optimizer(3, (6, 9), 0.1, 0.9)):
     return cohorts.assemble(
@@ -136,7 +136,7 @@ def assemble(dataset, teacher):
 
 @pytest.fixture(scope='session')
 def train(batches):
-  """A function that trains a cohort from its initial (or given) states over some steps."""
+  """Return a function that trains a cohort over some steps, from its initial or given states."""
 
   def train(cohort, steps, states=None):
     states = cohort.init(batches[0]) if states is None else jax.tree.map(jnp.array, states)

@@ -1,4 +1,4 @@
-"""The main job on the digits with the smallest networks, and what it comes to."""
+"""`pidkd train` on the digits with the smallest networks, and its results."""
 
 import pathlib
 import sys
@@ -11,13 +11,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def command(folder, data, methods, *more):
-  """The command line of a run that saves a checkpoint after every step.
+  """Return the command line of a run that saves a checkpoint after every step.
 
   Args:
-    folder: the run's.
-    data: TFDS's folder.
-    methods: by commas, pidkd first.
-    *more: arguments.
+    folder: of the run.
+    data: of TFDS.
+    methods: names of methods, separated by commas; pidkd first.
+    *more: further arguments.
   """
   return [
     sys.executable,
@@ -38,19 +38,19 @@ def command(folder, data, methods, *more):
 
 
 def saving(folder):
-  """The step whose checkpoint is being written into a run's folder, 0 if none is."""
+  """Return the step whose checkpoint is being written into a run's folder, 0 if none is."""
   steps = (path.name.partition('.')[0] for path in folder.glob('checkpoints/*tmp*'))
   return max((int(step) for step in steps if step.isdigit()), default=0)
 
 
 def result(folder):
-  """Every byte of the bundles' variables, and every figure that is not a time."""
+  """Return (the bytes of the bundles' variables, the rows of metrics without times)."""
   variables = {}
   for path in sorted(folder.glob('bundles/*/variables.npz')):
     with np.load(path) as file:
       variables |= {f'{path.parent.name}/{name}': file[name].tobytes() for name in file.files}
-  figures = [
+  rows = [
     {name: value for name, value in row.items() if 'seconds' not in name}
     for row in metrics.read(folder)
   ]
-  return variables, figures
+  return variables, rows

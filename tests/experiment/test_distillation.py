@@ -16,7 +16,7 @@ KEYWORDS = {'student': TINY, 'epochs': 1, 'batch_size': 32}
 
 @pytest.fixture(scope='module')
 def data():
-  """Two classes of 16x16 images that the mean pixel tells apart."""
+  """Return two classes of 16x16 images, one of them brighter."""
   rng = np.random.default_rng(0)
   labels = np.arange(96) % 2
   images = rng.integers(0, 128, (96, 16, 16, 3)) + 100 * labels[:, None, None, None]
@@ -72,12 +72,12 @@ def test_methods_have_labels_and_trials(teacher, data):
   assert not np.array_equal(first, second)
   table = students._repr_markdown_()
   assert '| teacher | 1 |' in table and '| four | 2 |' in table and '±' in table
-  # The same trial of the same method alone comes to the same.
+  # The same trial of the same method is bit-identical when it trains alone.
   alone = kd.distill(teacher, data, methods='kd_1_1', **KEYWORDS)
   np.testing.assert_array_equal(alone['kd_1_1'].predict(data.test.images), first)
 
 
-def test_a_folder_resumes_and_reports(teacher, data, tmp_path, monkeypatch):
+def test_a_finished_folder_is_read_and_not_trained_again(teacher, data, tmp_path, monkeypatch):
   where = {'workdir': tmp_path / 'run', 'methods': ['simkd', 'scratch']}
   students = kd.distill(teacher, data, **where, **KEYWORDS)
   assert (tmp_path / 'run' / 'teacher.json').exists()
@@ -92,7 +92,7 @@ def test_a_folder_resumes_and_reports(teacher, data, tmp_path, monkeypatch):
     kd.distill(teacher, data, seed=1, **where, **KEYWORDS)
 
 
-def test_off_the_main_thread_it_works_as_well(teacher, data, tmp_path):
+def test_it_works_off_the_main_thread(teacher, data, tmp_path):
   handler = signal.getsignal(signal.SIGTERM)
   results = []
 

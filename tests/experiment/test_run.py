@@ -1,4 +1,4 @@
-"""What a run does with its data, its folder and its last epoch."""
+"""A run: its dry run, its folder, its evaluations and the teachers that it keeps."""
 
 import dataclasses
 import json
@@ -24,6 +24,7 @@ DATA = noise.dataset(32, 8, 3)
 
 @pytest.fixture(scope='module')
 def taught():
+  """Return the bundle of a teacher with random weights."""
   model = models.create('tests.plain:Plain', num_classes=3)
   variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
   normalisation = DATA.spec.normalisation
@@ -47,13 +48,13 @@ def execution():
 
 
 def test_a_dry_run_puts_no_image_onto_a_device(taught, monkeypatch):
-  monkeypatch.setattr(devices, 'put_replicated', lambda *_: pytest.fail('an upload'))
+  monkeypatch.setattr(devices, 'put_replicated', lambda *_: pytest.fail('it put an array'))
   costs = assembly.dry_run(experiment(0, 1), DATA, taught.network)
   assert costs.keys() == {'kd'}
   assembly.check_memory(experiment(0, 1), DATA, taught.network, 2**40)
 
 
-def test_two_members_make_the_folder_of_the_run(taught, tmp_path):
+def test_a_run_of_two_members_makes_its_folder(taught, tmp_path):
   folder = tmp_path / 'not' / 'there'
   run.execute(experiment(0, 1), DATA, taught, folder, 'students', execution())
   assert {path.name for path in (folder / 'bundles').iterdir()} == {'kd-0', 'kd-1'}
@@ -74,25 +75,30 @@ def test_the_last_epoch_is_evaluated_once(taught, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def lesson():
+def teacher_plan():
+  """Return an experiment that trains a teacher."""
   member = Member('teacher', 'tests.plain:Plain', 'scratch', {}, OptimizerHparams(), -1)
   recipe = Recipe(total_epochs=1, batch_size=16)
   return Experiment((member,), recipe, seed=0, padding=1, flip=True)
 
 
-def test_a_kept_teacher_is_known_by_what_it_says(lesson, tmp_path):
+def test_a_kept_teacher_is_identified_by_its_configuration(teacher_plan, tmp_path):
   inputs = {'dataset': DATA.spec.name, 'fingerprint': DATA.spec.fingerprint}
-  config = json.loads(json.dumps(dataclasses.asdict(lesson)))
-  # As a version would have written it that knows fewer fields.
+  config = json.loads(json.dumps(dataclasses.asdict(teacher_plan)))
+  # An earlier version, which has fewer fields, would have written this.
   for field in ('shots', 'eval_every', 'holdout'):
     del config[field]
   model = models.describe(models.create('tests.plain:Plain', num_classes=3))
   run_folder = tmp_path / 'any name'
   workdir.claim(run_folder, 'config.json', {**config, 'model': model})
   workdir.claim(run_folder, 'inputs.json', inputs)
-  assert teacher.folder_of(lesson, DATA, tmp_path) == run_folder
-  # Evaluations along the way do not matter, the seed does.
-  assert teacher.folder_of(dataclasses.replace(lesson, eval_every=7), DATA, tmp_path) == run_folder
-  assert teacher.folder_of(dataclasses.replace(lesson, seed=1), DATA, tmp_path) != run_folder
-  others = dataclasses.replace(DATA, spec=dataclasses.replace(DATA.spec, fingerprint='other'))
-  assert teacher.folder_of(lesson, others, tmp_path) != run_folder
+
+  def kept(experiment, dataset=DATA):
+    return teacher.folder_of(experiment, dataset, tmp_path)
+
+  assert kept(teacher_plan) == run_folder
+  # The epochs between evaluations do not identify it, the seed and the data do.
+  assert kept(dataclasses.replace(teacher_plan, eval_every=7)) == run_folder
+  assert kept(dataclasses.replace(teacher_plan, seed=1)) != run_folder
+  other = dataclasses.replace(DATA, spec=dataclasses.replace(DATA.spec, fingerprint='other'))
+  assert kept(teacher_plan, other) != run_folder

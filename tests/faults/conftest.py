@@ -1,4 +1,4 @@
-"""What `make test` has no time for; `make test-faults` runs it."""
+"""Tests that `make test` has no time for; `make test-faults` runs them."""
 
 import pathlib
 import subprocess
@@ -21,7 +21,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def command(home):
-  """The main job, small, with a checkpoint after every step; `folder` is the run's."""
+  """Return a function that gives the command line of a small run in a folder."""
 
   def command(folder, *more):
     return small.command(
@@ -40,7 +40,7 @@ def command(home):
 
 @pytest.fixture(scope='session')
 def start(environment):
-  """A function that starts a command."""
+  """Return a function that starts a command."""
 
   def start(command):
     return subprocess.Popen(
@@ -52,20 +52,20 @@ def start(environment):
 
 @pytest.fixture(scope='session')
 def finish(start):
-  """A function that runs a command to its end and returns (status, what it said)."""
+  """Return a function that runs a command to its end and returns (status, output)."""
 
   def finish(command):
     with start(command) as process:
-      said, _ = process.communicate(timeout=1200)
-    return process.returncode, said
+      output, _ = process.communicate(timeout=1200)
+    return process.returncode, output
 
   return finish
 
 
 @pytest.fixture(scope='session')
 def whole(command, finish, home):
-  """The result of a run that nothing happened to."""
+  """Return the result of an undisturbed run."""
   folder = home / 'whole'
-  status, said = finish(command(folder))
-  assert status == 0, said
+  status, output = finish(command(folder))
+  assert status == 0, output
   return small.result(folder)

@@ -1,4 +1,4 @@
-"""A disk that runs full, on a real small file system."""
+"""A full disk, on a real small file system."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tests.small import result
 
 @pytest.fixture
 def disk(tmp_path):
-  """A function that mounts a file system of so many KiB, or gives the mounted one another size."""
+  """Return a function that mounts a file system of some KiB, or resizes the mounted one."""
   place = tmp_path / 'disk'
   place.mkdir()
   if os.geteuid() != 0:
@@ -30,27 +30,27 @@ def disk(tmp_path):
   subprocess.run(['umount', '-l', str(place)], check=False)
 
 
-def last_line(said):
-  assert 'Traceback' not in said
-  return said.strip().splitlines()[-1]
+def last_line(output):
+  assert 'Traceback' not in output
+  return output.strip().splitlines()[-1]
 
 
-def test_a_disk_that_is_full_at_a_save_loses_nothing(command, finish, whole, disk):
+def test_a_full_disk_at_a_save_loses_nothing(command, finish, whole, disk):
   place = disk(1024)
-  status, said = finish(command(place / 'run'))
-  assert status == 1 and 'no space is left' in last_line(said).lower(), said
+  status, output = finish(command(place / 'run'))
+  assert status == 1 and 'no space is left' in last_line(output).lower(), output
   place = disk(200 * 1024)
-  status, said = finish(command(place / 'run'))
-  assert status == 0, said
+  status, output = finish(command(place / 'run'))
+  assert status == 0, output
   assert result(place / 'run') == whole
 
 
-def test_a_disk_that_is_full_while_data_are_prepared_leaves_no_half_of_them(command, finish, disk):
+def test_a_full_disk_while_data_are_prepared_leaves_no_part_of_them(command, finish, disk):
   place = disk(200)
-  status, said = finish(command(place / 'run', f'--config.data.dir={place / "tfds"}'))
-  assert status == 1 and 'make room' in last_line(said), said
+  status, output = finish(command(place / 'run', f'--config.data.dir={place / "tfds"}'))
+  assert status == 1 and 'make room' in last_line(output), output
   place = disk(200 * 1024)
-  status, said = finish(
+  status, output = finish(
     command(place / 'run', f'--config.data.dir={place / "tfds"}', '--config.total_epochs=1')
   )
-  assert status == 0, said
+  assert status == 0, output

@@ -23,12 +23,14 @@ HERE = pathlib.Path(__file__).parents[1]
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-  """Return a function that gives the results of `spread.py` on some devices or processes."""
-  folder = tmp_path_factory.mktemp('spread')
+  """Return a function that gives the results of `sharded_training.py` by name."""
+  folder = tmp_path_factory.mktemp('sharded')
+
+  script = str(HERE / 'sharded_training.py')
 
   def start(devices, name, *others):
     return subprocess.Popen(
-      [sys.executable, str(HERE / 'spread.py'), str(devices), f'{folder / name}.npz', *others],
+      [sys.executable, script, str(devices), f'{folder / name}.npz', *others],
       env=os.environ | {'JAX_PLATFORMS': 'cpu'},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
@@ -78,10 +80,10 @@ def test_the_compared_training_has_finite_losses(trained):
 
 @pytest.fixture(scope='module')
 def on_groups(tmp_path_factory):
-  """Return the folder of `groups.py`, and its results."""
+  """Return the folder of `grouped_training.py`, and its results."""
   home = tmp_path_factory.mktemp('groups')
   done = subprocess.run(
-    [sys.executable, str(HERE / 'groups.py'), str(home)],
+    [sys.executable, str(HERE / 'grouped_training.py'), str(home)],
     env=os.environ | {'JAX_PLATFORMS': 'cpu'},
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
@@ -90,14 +92,14 @@ def on_groups(tmp_path_factory):
     check=False,
   )
   assert done.returncode == 0, done.stdout
-  return home, json.loads((home / 'found.json').read_text())
+  return home, json.loads((home / 'results.json').read_text())
 
 
 @pytest.mark.parametrize('size', [4, 1])
 def test_groups_of_devices_give_bit_identical_students(on_groups, size):
   """After SIGTERM and a resume, they equal both members trained on the devices of one group."""
   home, results = on_groups
-  message, status = results['said'][str(size)]
+  message, status = results['stops'][str(size)]
   assert status == 143 and message.startswith(
     'stopped by SIGTERM; all groups of devices have saved'
   )

@@ -1,4 +1,4 @@
-"""A cohort's members: independent of one another, cheap to multiply."""
+"""A cohort's members are independent of one another, and trials share compiled programs."""
 
 import jax
 import jax.numpy as jnp
@@ -16,39 +16,39 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 from pidkd_jax.training.step import observe
 
-FEW = OptimizerHparams(learning_rate=0.05, weight_decay=5e-4)
+HPARAMS = OptimizerHparams(learning_rate=0.05, weight_decay=5e-4)
 
 
-def member(method, trial=0, numbers=FEW, label=None, student='resnet8*0.25', **chosen):
-  return Member(label or method, student, method, chosen, numbers, trial)
+def member(method, trial=0, hparams=HPARAMS, label=None, student='resnet8*0.25', **chosen):
+  return Member(label or method, student, method, chosen, hparams, trial)
 
 
 def assert_same(tree, other):
   jax.tree.map(np.testing.assert_array_equal, tree, other)
 
 
-def trace(state):
-  """What the optimizer has gathered."""
-  [found] = (part.trace for part in state.opt_state if isinstance(part, optax.TraceState))
-  return found
+def momentum(state):
+  """Return the momentum of the optimizer's state."""
+  [trace] = (part.trace for part in state.opt_state if isinstance(part, optax.TraceState))
+  return trace
 
 
-def test_a_member_is_the_same_alone_and_in_company(assemble, train):
-  company = [
+def test_a_member_trains_alone_as_in_a_cohort(assemble, train):
+  members = [
     member('scratch', 0),
     member('kd_1_1', 0),
     member('kd_1_1', 1),
     member('kd_1_1', 0, OptimizerHparams(0.2, 0.0), label='fast'),
     member('pidkd', 0),
   ]
-  together = train(assemble(*company), range(3))
+  together = train(assemble(*members), range(3))
   assert len(together) == 5
-  for one in company:
+  for one in members:
     assert_same(train(assemble(one), range(3))[one.name], together[one.name])
 
 
-def test_trials_and_numbers_share_one_compiled_update(assemble, train):
-  # A momentum of its own makes this program new to the session.
+def test_trials_and_hyper_parameters_share_one_compiled_update(assemble, train):
+  # No other test has this momentum, so the program is not compiled yet.
   optimizer = Optimizer(3, (6,), 0.1, 0.75)
   before = _update._cache_size()
   train(assemble(*(member('kd_1_1', trial) for trial in range(5)), optimizer=optimizer), range(3))
@@ -63,12 +63,12 @@ def test_trials_and_numbers_share_one_compiled_update(assemble, train):
   assert cohort.members[0].method == cohort.members[1].method
 
 
-def test_what_shapes_the_program_is_another_program(assemble):
+def test_other_projectors_need_another_program(assemble):
   cohort = assemble(*(member('pidkd', label=str(f), factor=f) for f in (1, 2)))
   assert cohort.members[0].method != cohort.members[1].method
 
 
-def test_a_submodule_may_learn_at_a_rate_of_its_own(assemble, train):
+def test_a_submodule_may_have_its_own_learning_rate(assemble, train):
   none = OptimizerHparams(0.05, 0.0)
   cohort = assemble(
     member('pidkd', 0, none, label='plain'),
@@ -89,8 +89,8 @@ def test_a_submodule_may_learn_at_a_rate_of_its_own(assemble, train):
   )
 
 
-def test_numbers_act_though_they_are_traced(assemble, train):
-  """One step on the same batch: the gradients differ by the weight, the moves by the rate."""
+def test_traced_hyper_parameters_take_effect(assemble, train):
+  """In one step on the same batch the gradients scale by the weight, the moves by the rate."""
   none = OptimizerHparams(0.05, 0.0)
   cohort = assemble(
     member('simkd_published', 0, none, label='plain'),
@@ -103,7 +103,7 @@ def test_numbers_act_though_they_are_traced(assemble, train):
   start = initial['plain-0'].params
 
   def check(relation, *names):
-    trees = [trace(states[name]) for name in names]
+    trees = [momentum(states[name]) for name in names]
     jax.tree.map(relation, start, *trees)
 
   close = dict(rtol=1e-3, atol=1e-6)
@@ -119,13 +119,13 @@ def test_numbers_act_though_they_are_traced(assemble, train):
     jax.tree.map(
       lambda p, v, after: np.testing.assert_allclose(after, p - rate * v, rtol=1e-5, atol=1e-7),
       start,
-      trace(states[name]),
+      momentum(states[name]),
       states[name].params,
     )
 
 
 def test_the_learning_rate_drops_within_the_compiled_step(assemble, batches):
-  """With the rate at zero after the drop nothing moves any more."""
+  """The drop's factor is 0, so nothing moves after it."""
   optimizer = Optimizer(3, (2,), 0.0, 0.9)
   cohort = assemble(member('scratch'), optimizer=optimizer)
   states = cohort.init(batches[0])
@@ -138,7 +138,7 @@ def test_the_learning_rate_drops_within_the_compiled_step(assemble, batches):
   assert moved == [True, True, False, False]
 
 
-def test_sums_add_up_each_term_and_their_total(assemble, batches, train):
+def test_the_terms_of_the_loss_and_their_total_are_summed(assemble, batches, train):
   cohort = assemble(member('kd_1_1'))
   one = train(cohort, range(1))['kd_1_1-0'].loss_sums
   three = train(cohort, range(3))['kd_1_1-0'].loss_sums
@@ -148,7 +148,7 @@ def test_sums_add_up_each_term_and_their_total(assemble, batches, train):
   assert all(three[name] > one[name] > 0 for name in one)
 
 
-def test_the_first_step_that_is_not_finite_is_remembered(assemble, batches, train):
+def test_the_first_step_without_a_finite_loss_is_kept(assemble, batches, train):
   cohort = assemble(member('scratch'), member('kd_1_1'))
   states = train(cohort, range(2))
   assert [int(state.bad_step) for state in states.values()] == [-1, -1]
@@ -161,12 +161,12 @@ def test_the_first_step_that_is_not_finite_is_remembered(assemble, batches, trai
   }
 
 
-def test_a_member_is_called_by_its_label_and_trial():
+def test_a_members_name_is_its_label_and_trial():
   assert member('kd_1_1', 3, label='KD').name == 'KD-3'
   assert member('scratch', -1, label='teacher').name == 'teacher'
 
 
-def test_the_same_seed_and_trial_give_the_same_start_and_others_another(assemble, train):
+def test_seed_and_trial_determine_the_initial_weights(assemble, train):
   def kernel(trial, seed):
     cohort = assemble(member('scratch', trial), seed=seed)
     [state] = train(cohort, []).values()
@@ -185,19 +185,18 @@ def test_the_teacher_is_kept_only_where_a_member_needs_it(assemble, batches, tea
 
 
 def test_the_teacher_is_observed_in_inference_mode(batches, teacher):
-  seen = observe(teacher, batches[0])
-  assert seen.network is teacher
+  close = {'rtol': 1e-4, 'atol': 1e-5}
+  outputs = observe(teacher, batches[0])
+  assert outputs.network is teacher
   single = observe(teacher, jax.tree.map(lambda leaf: leaf[:1], batches[0]))
-  # Its view of an image does not depend on the others.
-  np.testing.assert_allclose(seen.logits[:1], single.logits, rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(seen.features.pooled[:1], single.features.pooled, rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(
-    seen.logits, teacher.classify(seen.features.pooled), rtol=1e-4, atol=1e-5
-  )
+  # The outputs for an image do not depend on the other images.
+  np.testing.assert_allclose(outputs.logits[:1], single.logits, **close)
+  np.testing.assert_allclose(outputs.features.pooled[:1], single.features.pooled, **close)
+  np.testing.assert_allclose(outputs.logits, teacher.classify(outputs.features.pooled), **close)
 
 
 @pytest.mark.parametrize(
-  'wrong, said',
+  'wrong, message',
   [
     (member('pidk'), "unknown method 'pidk'"),
     (
@@ -207,12 +206,12 @@ def test_the_teacher_is_observed_in_inference_mode(batches, teacher):
     (member('kd_1_1', student='resnet9'), "unknown model 'resnet9'"),
   ],
 )
-def test_a_member_of_unknown_names_is_refused(wrong, said, assemble):
-  with pytest.raises(UserError, match=said):
+def test_unknown_names_are_refused(wrong, message, assemble):
+  with pytest.raises(UserError, match=message):
     assemble(wrong)
 
 
-# --- what a method is given, and what it carries
+# --- the arguments and the collections of a method
 
 
 class Point(nn.Module):
@@ -224,7 +223,7 @@ class Point(nn.Module):
 
 
 class Probe(Method):
-  """Reports what it is given; counts its steps."""
+  """Returns its arguments as terms of the loss, and counts its steps."""
 
   needs_teacher = False
 
@@ -244,7 +243,7 @@ class Probe(Method):
 
 @pytest.fixture
 def probe(dataset, batches):
-  """A function that runs some steps of two probes and returns the terms of the last."""
+  """Return a function that runs some steps of two probes, with the last step's terms as sums."""
   cohort = Cohort(
     teacher=None,
     names=('a', 'b'),
@@ -272,22 +271,22 @@ def probe(dataset, batches):
   return run
 
 
-def test_a_method_is_told_what_share_of_the_training_is_done(probe):
+def test_a_methods_progress_is_the_share_of_the_training(probe):
   assert [float(probe(step)['a'].loss_sums['progress']) for step in (0, 1, 3)] == [0.25, 0.5, 1]
 
 
-def test_a_methods_random_numbers_are_a_function_of_member_and_step(probe):
+def test_member_and_step_determine_a_methods_random_numbers(probe):
   drawn = [float(probe(step)[name].loss_sums['noise']) for step in (0, 1, 2) for name in 'ab']
   assert len(set(drawn)) == 6
   assert float(probe(0, 1, 2)['a'].loss_sums['noise']) == drawn[4]
 
 
-def test_collections_go_from_step_to_step(probe):
+def test_collections_are_carried_from_step_to_step(probe):
   states = probe(0, 1, 2)
   assert float(states['a'].collections['bank']['count']) == 3
 
 
-def test_terms_of_examples_are_averaged(probe, batches):
+def test_terms_are_averaged_over_examples(probe, batches):
   mean = float(np.mean(batches[0].image[:, 0, 0, 0]))
   state = probe(0)['a']
   np.testing.assert_allclose(state.loss_sums['move'], mean, rtol=1e-5)

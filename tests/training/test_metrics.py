@@ -1,3 +1,5 @@
+"""The log of metrics: rows survive kills and resumes, and TensorBoard shows them."""
+
 import json
 import struct
 import time
@@ -9,17 +11,17 @@ from pidkd_jax.training import metrics
 from pidkd_jax.training.metrics import MetricsLog
 
 
-def row(step, member='kd-0', **figures):
-  return {'step': step, 'epoch': step // 10, 'member': member, 'train_loss': 0.5, **figures}
+def row(step, member='kd-0', **metrics):
+  return {'step': step, 'epoch': step // 10, 'member': member, 'train_loss': 0.5, **metrics}
 
 
 @pytest.fixture
 def workdir(tmp_path):
-  """Three epochs of two members."""
-  found = MetricsLog(tmp_path, 0)
+  """Return the folder of a run of three epochs and two members."""
+  log = MetricsLog(tmp_path, 0)
   for step in (10, 20, 30):
-    found.write([row(step), row(step, 'pidkd-0')])
-  found.close()
+    log.write([row(step), row(step, 'pidkd-0')])
+  log.close()
   return tmp_path
 
 
@@ -39,7 +41,7 @@ def test_a_run_that_has_not_begun_has_no_rows(tmp_path):
   assert metrics.read(tmp_path) == []
 
 
-def test_after_a_resume_later_rows_are_dropped_and_none_stands_twice(workdir):
+def test_a_resume_drops_later_rows_and_repeats_none(workdir):
   resumed = MetricsLog(workdir, 20)
   assert steps(metrics.read(workdir)) == ALL[:4]
   resumed.write([row(30, again=1.0), row(30, 'pidkd-0')])
@@ -75,35 +77,35 @@ def test_a_line_cut_short_by_a_kill_is_dropped(workdir, tail):
 
 
 def events(workdir):
-  """TensorBoard's files: (step, tag, value) of each figure, and the steps where runs go on."""
-  figures, starts = [], []
+  """Read TensorBoard's files: [(step, tag, value)], and the steps where a run goes on."""
+  scalars, starts = [], []
   for path in (workdir / 'tensorboard').iterdir():
     data = path.read_bytes()
-    while data:  # A record: its length, a checksum of that, itself, a checksum of it.
+    while data:  # A record: length, checksum of the length, event, checksum of the event.
       [length] = struct.unpack('<Q', data[:8])
       event = event_pb2.Event.FromString(data[12 : 12 + length])
       data = data[16 + length :]
-      figures += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+      scalars += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
       if event.HasField('session_log'):
         starts.append(event.step)
-  return figures, starts
+  return scalars, starts
 
 
-def test_tensorboard_gets_the_figures_and_not_the_counts(workdir):
-  figures, starts = events(workdir)
-  assert figures == [(step, f'{member}/train_loss', 0.5) for step, member in ALL]
+def test_tensorboard_gets_the_metrics_and_not_the_counts(workdir):
+  scalars, starts = events(workdir)
+  assert scalars == [(step, f'{member}/train_loss', 0.5) for step, member in ALL]
   assert starts == []
 
 
-def test_tensorboard_is_told_what_a_resume_makes_void(workdir, monkeypatch):
+def test_tensorboard_drops_events_after_a_resume(workdir, monkeypatch):
   later = time.time() + 60
   monkeypatch.setattr(time, 'time', lambda: later)
   resumed = MetricsLog(workdir, 20)
   resumed.write([row(30, test_top1=0.25)])
   resumed.close()
-  figures, starts = events(workdir)
+  scalars, starts = events(workdir)
   assert starts == [21]
-  # What was written before stays where it was.
+  # The first file still holds the earlier events.
   expected = [(step, f'{member}/train_loss', 0.5) for step, member in ALL]
   expected += [(30, 'kd-0/train_loss', 0.5), (30, 'kd-0/test_top1', 0.25)]
-  assert sorted(figures) == sorted(expected)
+  assert sorted(scalars) == sorted(expected)

@@ -1,3 +1,5 @@
+"""The optimizer: PyTorch's SGD, and the published drops of the learning rate."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,8 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 
-def test_it_is_sgd_as_pytorch_has_it():
-  """d = g + decay * p; v = momentum * v + d; p -= rate * v, and a drop acts on v as a whole."""
+def test_it_is_the_sgd_of_pytorch():
+  """d = g + decay * p; v = momentum * v + d; p -= rate * v, so a drop scales all of v."""
   sgd = Optimizer(total_steps=6, boundaries=(3,), drop_factor=0.1, momentum=0.9)
   curvature, decay, rate = np.array([1.0, 5.0]), 0.01, 0.05
   p = np.array([2.0, -3.0])
@@ -28,9 +30,9 @@ def test_it_is_sgd_as_pytorch_has_it():
 
 
 def test_the_published_recipe_drops_after_150_180_and_210_epochs():
-  found = Optimizer.from_recipe(Recipe(), 50_000)
-  assert found.total_steps == 240 * 781
-  rates = jax.vmap(found.rate)
+  optimizer = Optimizer.from_recipe(Recipe(), 50_000)
+  assert optimizer.total_steps == 240 * 781
+  rates = jax.vmap(optimizer.rate)
   for epochs, before, after in ((150, 1, 0.1), (180, 0.1, 0.01), (210, 0.01, 0.001)):
     first = epochs * 781  # The first step of the next epoch, counted from 0.
     np.testing.assert_allclose(rates(jnp.array([first - 1, first])), [before, after], rtol=1e-5)
@@ -38,22 +40,22 @@ def test_the_published_recipe_drops_after_150_180_and_210_epochs():
 
 
 def test_two_drops_on_one_step_both_count():
-  found = Optimizer.from_recipe(Recipe(total_epochs=1, batch_size=4, drops=(0.5, 0.55, 1.0)), 8)
-  assert (found.total_steps, found.boundaries) == (2, (1, 1, 2))
-  np.testing.assert_allclose(jax.vmap(found.rate)(jnp.arange(2)), [1, 0.01], rtol=1e-5)
+  optimizer = Optimizer.from_recipe(Recipe(total_epochs=1, batch_size=4, drops=(0.5, 0.55, 1.0)), 8)
+  assert (optimizer.total_steps, optimizer.boundaries) == (2, (1, 1, 2))
+  np.testing.assert_allclose(jax.vmap(optimizer.rate)(jnp.arange(2)), [1, 0.01], rtol=1e-5)
 
 
 def test_without_drops_the_rate_is_constant():
-  found = Optimizer.from_recipe(Recipe(drops=()), 640)
-  np.testing.assert_array_equal(jax.vmap(found.rate)(jnp.array([0, 2399])), [1, 1])
+  optimizer = Optimizer.from_recipe(Recipe(drops=()), 640)
+  np.testing.assert_array_equal(jax.vmap(optimizer.rate)(jnp.array([0, 2399])), [1, 1])
 
 
-def test_published_defaults():
+def test_the_defaults_are_the_published_values():
   assert Recipe() == Recipe(240, 64, 0.9, (150 / 240, 180 / 240, 210 / 240), 0.1)
   assert OptimizerHparams() == OptimizerHparams(0.05, 5e-4)
 
 
-def test_an_epoch_is_its_full_batches():
+def test_an_epoch_has_only_full_batches():
   assert Recipe(batch_size=4).steps_per_epoch(11) == 2
   assert Recipe(batch_size=11).steps_per_epoch(11) == 1
 

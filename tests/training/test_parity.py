@@ -1,10 +1,11 @@
 """SimKD in this package and in PyTorch: the same losses, weights and statistics over 20 steps.
 
-From equal weights and equal batches the two differ by rounding alone. But a ReLU's gradient jumps
-at 0: where rounding decides the sign of a single input, losses that were 1e-7 apart are 1e-5 apart
-a step later and often 1e-3 in the end, those of PyTorch in float32 and in float64 no less. So
-float32 is compared from a start where no input of a ReLU comes that close to 0, as a test makes
-sure, and float64, where rounding is too small for that, is compared as well, and more strictly.
+From equal weights and equal batches the two differ only by rounding. But a ReLU's gradient jumps at
+0. Where rounding decides the sign of a single input, losses that were 1e-7 apart are 1e-5 apart a
+step later, and often 1e-3 in the end. That also holds for PyTorch in float32 and in float64.
+
+So float32 is compared from a start where no input of a ReLU comes that close to 0; a test makes
+sure of it. In float64 rounding is too small to matter, and its bounds are stricter.
 """
 
 from typing import NamedTuple
@@ -28,7 +29,7 @@ torch = pytest.importorskip(
 
 from benchmarks.pytorch import networks, simkd  # noqa: E402
 
-SEED = 70  # Of 400 the one with the widest berth around 0.
+SEED = 70  # Of 400 seeds, its inputs of ReLUs keep the largest distance from 0.
 STEPS, DROP = 20, 12
 BATCH, SIDE = 16, 8
 SETTINGS = {
@@ -38,21 +39,21 @@ SETTINGS = {
   'drops': (DROP,),
 }
 
-# Of each loss relative, of each tensor ||difference|| / ||PyTorch's||. What is converted from
-# PyTorch is float32 in any case.
+# Bounds on the relative difference of each loss, and on ||difference|| / ||PyTorch's|| of each
+# tensor. Tensors converted from PyTorch are float32 in any case.
 LOSS = {'float32': 1e-4, 'float64': 1e-12}
 TENSOR = {'float32': 1e-3, 'float64': 1e-6}
-# The same for running statistics, of which the variances are 1 / n apart.
+# The same for running statistics. Variances are compared less their factor n / (n - 1).
 STATISTIC = {'float32': 1e-5, 'float64': 1e-6}
 
-# By what the image's side is divided in each part.
+# Divisor of the image's side in each part.
 DIVISOR = {'stem': 1, 'stage1': 1, 'stage2': 2, 'stage3': 4, 'projectors': 4}
-# The norms that an image passes one after the other, on the way without shortcuts.
+# Number of norms that an image passes in each part, on the way without shortcuts.
 PASSED = {'stem': 1, 'stage1': 2, 'stage2': 2, 'stage3': 2, 'projectors': 3}
 
 
 class Start(NamedTuple):
-  """A training in PyTorch; it works in place."""
+  """The networks and batches of a training in PyTorch, which changes them in place."""
 
   student: networks.Network
   projector: simkd.Projector
@@ -61,13 +62,13 @@ class Start(NamedTuple):
 
 
 def start(dtype, num_classes) -> Start:
-  """The same numbers in every dtype."""
+  """Make a start with the same numbers in every dtype."""
   rng = np.random.default_rng(SEED)
   batches = []
   for _ in range(STEPS):
     coarse = rng.normal(size=(BATCH, 4, 4, 3)).repeat(SIDE // 4, 1).repeat(SIDE // 4, 2)
     image = coarse + 0.5 * rng.normal(size=(BATCH, SIDE, SIDE, 3))
-    # Contrast and colour are each step's own: so are the batch's statistics, all the way up.
+    # Contrast and colour differ between steps, and so do the statistics of all layers.
     image = image * rng.uniform(0.6, 1.4) + rng.normal(size=3) * 0.4
     batches.append(torch.from_numpy(image.astype(np.float32).transpose(0, 3, 1, 2).copy()))
   torch.manual_seed(SEED)
@@ -78,25 +79,25 @@ def start(dtype, num_classes) -> Start:
     for module in (student, teacher, projector):
       for norm in module.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
-          # Nothing is 0 or 1 that could be mistaken for another.
+          # A value of 0 or 1 could hide that two variables were exchanged.
           norm.weight.uniform_(0.5, 1.5)
           norm.bias.normal_(0, 0.1)
           norm.running_mean.normal_(0, 0.1)
           norm.running_var.uniform_(0.5, 1.5)
     for image in batches:
-      teacher(image)  # In training mode: its statistics become those of the images.
+      teacher(image)  # In training mode, so its statistics become those of the images.
   dtype = getattr(torch, dtype)
   batches = [image.to(dtype) for image in batches]
   return Start(student.to(dtype), projector.to(dtype), teacher.to(dtype), batches)
 
 
 def arrays(module):
-  """A copy, as training goes on in place."""
+  """Copy a module's arrays, as training changes them in place."""
   return {key: value.numpy().copy() for key, value in module.state_dict().items()}
 
 
 def convert(begun) -> tuple[Network, Network]:
-  """(teacher, what is deployed) in this package."""
+  """Return (teacher, deployed network) of this package."""
   teacher = torch_import.network(arrays(begun.teacher), 'resnet14x2')
   checkpoint = torch_import.Checkpoint(arrays(begun.student), arrays(begun.projector))
   return teacher, torch_import.distilled(checkpoint, 'resnet8', teacher, (SIDE, SIDE, 3))
@@ -107,21 +108,21 @@ def channels_last(image: torch.Tensor) -> jax.Array:
 
 
 def cast(tree, dtype):
-  """Floating-point leaves as copies of a dtype, others as they are."""
+  """Copy floating-point leaves as a dtype; leave others as they are."""
   return jax.tree.map(
     lambda leaf: jnp.array(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
   )
 
 
 def put(values, tree):
-  """`tree` with the values that lie under the same paths."""
+  """Return `tree` with the values under the same paths."""
   values = traverse_util.flatten_dict(values)
   paths = traverse_util.flatten_dict(tree)
   return traverse_util.unflatten_dict({path: values[path] for path in paths})
 
 
 def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Network]:
-  """By the package's own cohort; -> (the loss of each step, what is deployed)."""
+  """Train with the package's own cohort; return (the loss of each step, deployed network)."""
   member = Member('simkd', 'resnet8', 'simkd_published', {}, OptimizerHparams(), 0)
   cohort = cohorts.assemble(
     [member],
@@ -151,7 +152,7 @@ def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Netwo
 
 
 class Trained(NamedTuple):
-  """Both trainings. Networks are this package's, converted from PyTorch's."""
+  """Both trainings. PyTorch's network is converted to this package's."""
 
   dtype: str
   initial: Network
@@ -159,7 +160,7 @@ class Trained(NamedTuple):
   network: Network
   torch_losses: list[float]
   torch_network: Network
-  nearest: float  # To 0, of all inputs of all ReLUs that are trained.
+  nearest: float  # The least distance from 0 of all inputs of ReLUs in training.
   image: jax.Array  # [64, SIDE, SIDE, 3], to predict.
   torch_logits: np.ndarray
 
@@ -172,13 +173,13 @@ def trained(request, dataset):
   nearest = []
   relu = torch.nn.functional.relu
 
-  def watched(x, inplace=False):
+  def relu_and_look(x, inplace=False):
     if x.requires_grad:
       nearest.append(x.detach().abs().min().item())
     return relu(x, inplace)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(torch.nn.functional, 'relu', watched)
+    patch.setattr(torch.nn.functional, 'relu', relu_and_look)
     torch_losses = simkd.train(*begun, **SETTINGS)
   assert len(nearest) == STEPS * 10  # Stem, two in each block, three in the projector.
   _, torch_network = convert(begun)
@@ -202,7 +203,7 @@ def trained(request, dataset):
 
 @pytest.fixture(scope='module', autouse=True)
 def one_thread():
-  """Where other processes hold the cores, PyTorch's threads wait for one another at length."""
+  """Use one thread: on busy cores PyTorch's threads wait for each other for long."""
   threads = torch.get_num_threads()
   torch.set_num_threads(1)
   yield
@@ -216,30 +217,30 @@ def flat(tree):
 
 
 def statistics(network, name):
-  """Every norm's running 'mean' or 'var'."""
+  """Return every norm's running 'mean' or 'var'."""
   leaves = flat(network.variables['batch_stats'])
   return {path: leaf for path, leaf in leaves.items() if path[-1] == name}
 
 
-def apart(found, wanted):
-  """||difference|| / ||wanted||."""
-  return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+def difference(ours, theirs):
+  """Return ||ours - theirs|| / ||theirs||."""
+  return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
 
 
-def loss_apart(found, wanted):
-  """The largest relative difference of all steps."""
-  return np.max(np.abs(np.array(found) / wanted - 1))
+def loss_difference(ours, theirs):
+  """Return the largest relative difference of all steps."""
+  return np.max(np.abs(np.array(ours) / theirs - 1))
 
 
-def params_apart(found, wanted):
-  """The largest `apart` of all parameters of student and projector."""
-  found, wanted = flat(found.variables['params']), flat(wanted.variables['params'])
-  assert found.keys() == wanted.keys()
-  return max(apart(found[path], wanted[path]) for path in wanted if path[0] != 'teacher')
+def params_difference(ours, theirs):
+  """Return the largest `difference` of all parameters of student and projector."""
+  ours, theirs = flat(ours.variables['params']), flat(theirs.variables['params'])
+  assert ours.keys() == theirs.keys()
+  return max(difference(ours[path], theirs[path]) for path in theirs if path[0] != 'teacher')
 
 
-def test_no_sign_is_up_to_rounding(trained):
-  """In float32 the inputs of ReLUs are off by 8e-7 (root mean square over the training)."""
+def test_rounding_decides_no_sign(trained):
+  """In float32 the error of ReLUs' inputs is 8e-7 (root mean square over the training)."""
   assert trained.nearest > 3e-6
 
 
@@ -251,8 +252,8 @@ def test_the_loss_is_that_of_pytorch_at_every_step(trained):
 
 def test_the_parameters_are_those_of_pytorch_in_the_end(trained):
   assert trained.network.model == trained.torch_network.model
-  assert params_apart(trained.initial, trained.torch_network) > 0.1
-  assert params_apart(trained.network, trained.torch_network) < TENSOR[trained.dtype]
+  assert params_difference(trained.initial, trained.torch_network) > 0.1
+  assert params_difference(trained.network, trained.torch_network) < TENSOR[trained.dtype]
 
 
 @pytest.mark.parametrize(
@@ -267,21 +268,20 @@ def test_the_parameters_are_those_of_pytorch_in_the_end(trained):
   ],
   ids=str,
 )
-def test_other_settings_would_show(trained, dataset, change):
-  """In the losses, by float32's bound."""
+def test_other_settings_move_the_loss_beyond_the_bound_of_float32(trained, dataset, change):
   other = start(trained.dtype, dataset.num_classes)
   losses = simkd.train(*other, **SETTINGS | change)
-  assert loss_apart(trained.losses, losses) > LOSS['float32']
+  assert loss_difference(trained.losses, losses) > LOSS['float32']
 
 
 def test_the_running_means_are_those_of_pytorch(trained):
-  found, wanted = (statistics(one, 'mean') for one in (trained.network, trained.torch_network))
-  assert len(wanted) == 12 and found.keys() == wanted.keys()
-  for path in wanted:
-    assert apart(found[path], wanted[path]) < STATISTIC[trained.dtype], path
+  ours, theirs = (statistics(one, 'mean') for one in (trained.network, trained.torch_network))
+  assert len(theirs) == 12 and ours.keys() == theirs.keys()
+  for path in theirs:
+    assert difference(ours[path], theirs[path]) < STATISTIC[trained.dtype], path
 
 
-# --- running variances: PyTorch takes each batch's unbiased one, Flax the biased one
+# --- running variances: PyTorch averages each batch's unbiased variance, Flax the biased one
 
 
 def part(path):
@@ -290,30 +290,30 @@ def part(path):
 
 
 def count(part, batch=BATCH, side=SIDE):
-  """n: from how many values of a channel a norm's statistics are, of a batch of square images."""
+  """Return n, the number of values of a channel that a norm's statistics are from."""
   return batch * (side // DIVISOR[part]) ** 2
 
 
-def test_the_running_variances_differ_by_n_over_n_minus_1_alone(trained):
-  """In what the batches left there; of the initial values both keep the same rest."""
-  found, wanted, initial = (
+def test_the_running_variances_differ_only_by_n_over_n_minus_1(trained):
+  """The batches' part differs; the rest of the initial values is the same in both."""
+  ours, theirs, initial = (
     statistics(one, 'var') for one in (trained.network, trained.torch_network, trained.initial)
   )
-  assert len(wanted) == 12 and found.keys() == wanted.keys()
-  for path in wanted:
+  assert len(theirs) == 12 and ours.keys() == theirs.keys()
+  for path in theirs:
     n, rest = count(part(path)), initial[path] * 0.9**STEPS
     np.testing.assert_allclose(
-      n / (n - 1) * (found[path] - rest), wanted[path] - rest, rtol=STATISTIC[trained.dtype]
+      n / (n - 1) * (ours[path] - rest), theirs[path] - rest, rtol=STATISTIC[trained.dtype]
     )
 
 
 def estimate(batch, side):
-  """How far logits are apart, relative to their size.
+  """Estimate how far logits are apart, relative to their size.
 
   A variance 1 + 1 / (n - 1) times as large draws a norm's output towards the norm's bias, by
-  1 / (2 (n - 1)) of the distance. But for biases, what follows passes a relative change on as it
-  is, so those of the norms that a signal passes add up. Biases may cancel against the signal or
-  add to it, hence an estimate: of other seeds and sizes logits move 0.4 to 2.8 times as much.
+  1 / (2 (n - 1)) of the distance. Without biases, the layers behind it pass a relative change on,
+  so the changes of all norms on the way add up. Biases may cancel against the signal or add to it,
+  so this is an estimate: with other seeds and sizes logits move 0.4 to 2.8 times as much.
   """
   return sum(passed / (2 * (count(part, batch, side) - 1)) for part, passed in PASSED.items())
 
@@ -323,10 +323,10 @@ def logits(network, image):
   return network.classify(network.encode(image).pooled)
 
 
-def logits_apart(found, wanted):
-  """Relative, without what all classes share, as a softmax does not see that."""
-  found, wanted = (x - x.mean(-1, keepdims=True) for x in map(np.asarray, (found, wanted)))
-  return apart(found, wanted)
+def logits_difference(ours, theirs):
+  """Return the relative difference of logits less their mean, which a softmax ignores."""
+  ours, theirs = (x - x.mean(-1, keepdims=True) for x in map(np.asarray, (ours, theirs)))
+  return difference(ours, theirs)
 
 
 def with_variances(network, variances):
@@ -337,24 +337,24 @@ def with_variances(network, variances):
 
 def test_with_pytorchs_variances_the_logits_are_pytorchs(trained):
   variances = statistics(trained.torch_network, 'var')
-  found = logits(with_variances(trained.network, variances), trained.image)
-  assert logits_apart(found, trained.torch_logits) < TENSOR[trained.dtype]
+  ours = logits(with_variances(trained.network, variances), trained.image)
+  assert logits_difference(ours, trained.torch_logits) < TENSOR[trained.dtype]
 
 
-def test_which_variance_is_kept_moves_the_logits_by_the_order_of_1_over_n(trained):
-  moved = logits_apart(logits(trained.network, trained.image), trained.torch_logits)
+def test_the_choice_of_variance_moves_logits_by_the_order_of_1_over_n(trained):
+  moved = logits_difference(logits(trained.network, trained.image), trained.torch_logits)
   assert estimate(BATCH, SIDE) / 4 < moved < 4 * estimate(BATCH, SIDE)
 
 
-def test_at_the_recipes_size_that_is_little(trained):
+def test_in_the_published_recipe_logits_move_less_than_bfloat16_rounds(trained):
   """Batches of 64 at 32x32: n is 65,536, then 16,384, then 4,096."""
   by_hand = 3 / (2 * 65_535) + 2 / (2 * 16_383) + 5 / (2 * 4_095)  # 6.9e-4
   assert estimate(64, 32) == pytest.approx(by_hand)
-  assert 4 * by_hand < 2**-8  # What rounding to bfloat16 may change.
+  assert 4 * by_hand < 2**-8  # The relative error of rounding to bfloat16.
   own = statistics(trained.network, 'var')
   counts = {path: count(part(path), 64, 32) for path in own}
   unbiased = {path: counts[path] / (counts[path] - 1) * own[path] for path in own}
-  moved = logits_apart(
+  moved = logits_difference(
     logits(with_variances(trained.network, unbiased), trained.image),
     logits(trained.network, trained.image),
   )

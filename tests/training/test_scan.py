@@ -1,4 +1,4 @@
-"""Many steps in one compiled call: the default on accelerators, here on toys."""
+"""Many steps in one compiled call, which is the default on accelerators."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
 
 
-def test_scan_is_the_same_mathematics_as_single_steps(assemble, dataset):
+def test_scan_equals_single_steps_but_for_rounding(assemble, dataset):
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (dataset.num_examples, *dataset.image_shape), np.uint8)
   stream = ResidentSplit(images, dataset.labels).batches(

@@ -25,7 +25,7 @@ MEMBERS = tuple(
 
 @pytest.fixture(scope='module')
 def bundle(teacher, fill):
-  """A distilled network, as a bundle holds it."""
+  """Return a distilled network, as a bundle holds it."""
   model = Distilled(
     num_classes=3,
     student=models.create('tests.plain:Plain', num_classes=3),
@@ -43,7 +43,7 @@ def bundle(teacher, fill):
 
 @pytest.fixture(scope='module')
 def assemble(dataset, bundle):
-  """A function that makes a cohort whose teacher is the bundle."""
+  """Return a function that makes a cohort whose teacher is the bundle."""
 
   def assemble(start, members=MEMBERS):
     return cohorts.assemble(
@@ -73,7 +73,7 @@ def flat(tree):
   return traverse_util.flatten_dict(tree)
 
 
-def test_all_begin_exactly_as_the_bundles_student(cohort, begun, bundle, batches):
+def test_all_members_begin_with_the_bundles_student(cohort, begun, bundle, batches):
   start = distilled.extract_student(bundle)
   expected = flat(bundle.variables)
   for state in begun.values():
@@ -82,21 +82,23 @@ def test_all_begin_exactly_as_the_bundles_student(cohort, begun, bundle, batches
     assert len(shared) == len(flat(start.variables))
     for path in shared:
       np.testing.assert_array_equal(own[path], expected[path])
-  # So what is read of the first batch is what the bundle's projectors read.
+  # So the bundle's projectors would read the same maps of the first batch.
   stages = jax.jit(lambda variables, image: start.model.apply(variables, image, method='stages'))
   deployed = cohort.network('linear-0', begun['linear-0'].variables)
   held = {name: {'student': tree} for name, tree in deployed.variables.items()}
   kept = {path: value for path, value in flat(held).items() if path in expected}
-  ours = {path[:1] + path[2:]: value for path, value in kept.items()}
+  student = {path[:1] + path[2:]: value for path, value in kept.items()}
   image = batches[0].image
-  for mine, theirs in zip(
-    stages(traverse_util.unflatten_dict(ours), image), stages(start.variables, image), strict=True
+  for ours, theirs in zip(
+    stages(traverse_util.unflatten_dict(student), image),
+    stages(start.variables, image),
+    strict=True,
   ):
-    np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(ours, theirs)
     assert np.any(theirs)
 
 
-def test_what_the_bundle_lacks_is_drawn_as_ever(assemble, begun, bundle, train):
+def test_variables_that_the_bundle_lacks_are_random_as_without_it(assemble, begun, bundle, train):
   drawn = train(assemble(None), [])
   held = {path for path in flat(bundle.variables) if path[1] == 'student'}
   for name, state in begun.items():
@@ -104,12 +106,12 @@ def test_what_the_bundle_lacks_is_drawn_as_ever(assemble, begun, bundle, train):
     assert own.keys() == other.keys()
     for path in own.keys() - held:
       np.testing.assert_array_equal(own[path], other[path])
-  # A plain student has a classifier, which a distilled one does without.
+  # A plain student has a classifier, a distilled one has none.
   classifier = {path for path in flat(begun['scratch-0'].params) if 'classifier' in path}
   assert classifier and not {('params', *path) for path in classifier} & held
 
 
-def test_training_leaves_the_start_alone(cohort, begun, train):
+def test_training_does_not_change_the_start(cohort, begun, train):
   before = jax.tree.map(np.array, cohort.start)
   states = train(cohort.subset(['linear-0']), range(2), {'linear-0': begun['linear-0']})
   jax.tree.map(np.testing.assert_array_equal, cohort.start, before)

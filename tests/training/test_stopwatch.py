@@ -1,4 +1,4 @@
-"""By a clock of our own: nothing here waits."""
+"""The stopwatch, by a clock that only the tests move."""
 
 import json
 
@@ -9,7 +9,7 @@ from pidkd_jax.training.stopwatch import Stopwatch
 
 
 class Clock:
-  """Stands still but for what the work below adds."""
+  """A clock that `Work` and the tests set forward."""
 
   now = 100.0
 
@@ -22,7 +22,7 @@ def clock(monkeypatch):
 
 
 class Work:
-  """A cohort whose parts take known times."""
+  """A cohort whose updates take 2 and 3 seconds."""
 
   teacher = None
   names = ('a', 'b')
@@ -44,7 +44,7 @@ def work(clock, monkeypatch):
   return Work(clock)
 
 
-def test_without_a_sample_only_the_whole_is_known(clock):
+def test_without_a_sample_only_the_whole_epoch_is_timed(clock):
   watch = Stopwatch(['a', 'b'])
   clock.now += 7
   assert watch.lap(4) == {'a': {'wall_seconds': 7}, 'b': {'wall_seconds': 7}}
@@ -61,14 +61,14 @@ def test_samples_are_scaled_to_the_epoch(clock, work):
     'a': {'wall_seconds': 21, 'seconds': 80, 'teacher_seconds': 200},
     'b': {'wall_seconds': 21, 'seconds': 120, 'teacher_seconds': 200},
   }
-  # The next epoch begins anew.
+  # The next epoch starts from 0.
   clock.now += 9  # Evaluation.
   watch.start()
   clock.now += 4
   assert watch.lap(40)['a'] == {'wall_seconds': 4}
 
 
-def test_a_resume_within_an_epoch_keeps_what_went_before(clock, work):
+def test_a_resume_within_an_epoch_keeps_the_time_before(clock, work):
   watch = Stopwatch(['a', 'b'])
   watch.step(work, {'a': 0, 'b': 0}, None, 0)
   notes = json.loads(json.dumps(watch.notes()))

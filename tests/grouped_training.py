@@ -1,6 +1,8 @@
-"""Trainings side by side on groups of CPU devices, in a process of its own, as they come with it.
+"""Train members side by side on groups of CPU devices.
 
-python tests/groups.py HOME
+python tests/grouped_training.py HOME
+
+This is a process of its own, as JAX fixes the number of CPU devices when it starts.
 """
 
 import functools
@@ -28,7 +30,7 @@ from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 DEVICES, BATCH, STEPS, STOP, SIZE, CLASSES = 8, 16, 10, 13, 8, 5
-DATA = noise.dataset(STEPS * BATCH, SIZE, CLASSES)  # One for all, as programs go with it.
+DATA = noise.dataset(STEPS * BATCH, SIZE, CLASSES)  # Shared, as compiled programs refer to it.
 
 
 @functools.cache
@@ -43,9 +45,9 @@ def teacher() -> Bundle:
 
 
 def train(count: int, groups: int, folder: pathlib.Path) -> None:
-  """Two members over two epochs of ten steps, on `count` devices in `groups`."""
+  """Train two members over two epochs of ten steps, on `count` devices in `groups`."""
   folder.mkdir(exist_ok=True)
-  plan = Experiment(
+  experiment = Experiment(
     members=tuple(
       Member('kd', 'plain:Plain', 'kd_1_1', {}, OptimizerHparams(), trial) for trial in (0, 1)
     ),
@@ -56,13 +58,13 @@ def train(count: int, groups: int, folder: pathlib.Path) -> None:
     holdout=0.0,
     eval_every=1,
   )
-  with devices.use_devices(count, {'batch_size': BATCH}, groups) as found:
-    pace = Execution(checkpoint_seconds=60, steps_per_call=1, memory=2**40, groups=found)
-    run.execute(plan, DATA, teacher(), folder, 'students', pace)
+  with devices.use_devices(count, {'batch_size': BATCH}, groups) as used:
+    execution = Execution(checkpoint_seconds=60, steps_per_call=1, memory=2**40, groups=used)
+    run.execute(experiment, DATA, teacher(), folder, 'students', execution)
 
 
 def stopped(*how) -> Stopped:
-  """How a training ends that is sent a SIGTERM when both members have done `STOP` steps."""
+  """Send a training SIGTERM when both members have done `STOP` steps; return how it ends."""
   advance, steps, together = Progress.advance, {}, threading.Barrier(2, timeout=300)
 
   def advance_and_stop(self, images):
@@ -80,35 +82,35 @@ def stopped(*how) -> Stopped:
     Progress.advance = advance
 
 
-def watched() -> dict[str, list[list[int]]]:
-  """Of each folder whose states are saved from here on, which devices they lay on."""
-  found = {}
+def saved_on() -> dict[str, list[list[int]]]:
+  """Record from here on {folder: the devices of each state that is saved there}."""
+  folders = {}
   save = Checkpoints.save
 
   def save_and_look(self, step, state, notes):
     on = sorted({device.id for leaf in jax.tree.leaves(state) for device in leaf.devices()})
-    found.setdefault(str(self._folder.parent), []).append(on)
+    folders.setdefault(str(self._folder.parent), []).append(on)
     save(self, step, state, notes)
 
   Checkpoints.save = save_and_look
-  return found
+  return folders
 
 
 def main(home: pathlib.Path) -> None:
   teacher()
-  said, states = {}, watched()
-  # Two groups of four devices each, and of one; a single group goes on with the latter.
+  stops, states = {}, saved_on()
+  # Two groups of four devices each, and two of one device, which a single group resumes.
   for size, groups in ((4, 2), (1, 1)):
-    said[size] = stopped(2 * size, 2, home / f'parted-{size}')
+    stops[size] = stopped(2 * size, 2, home / f'parted-{size}')
     train(groups * size, groups, home / f'parted-{size}')
     train(size, 1, home / f'whole-{size}')
   programs = jax.devices()[0].client.live_executables()
-  found = {
-    'said': {size: [str(error), error.status] for size, error in said.items()},
+  results = {
+    'stops': {size: [str(error), error.status] for size, error in stops.items()},
     'states': {str(pathlib.Path(path).relative_to(home)): on for path, on in states.items()},
     'programs': sorted({tuple(sorted(d.id for d in one.local_devices())) for one in programs}),
   }
-  (home / 'found.json').write_text(json.dumps(found))
+  (home / 'results.json').write_text(json.dumps(results))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,8 @@
-"""A toy training on as many CPU devices as asked, in a process of its own, as they come with it.
+"""Train toys with batches sharded over CPU devices, in one process or several.
 
-python tests/spread.py DEVICES OUT.npz [PORT PROCESSES INDEX]
+python tests/sharded_training.py DEVICES OUT.npz [PORT PROCESSES INDEX]
+
+This is a process of its own, as JAX fixes the number of CPU devices when it starts.
 """
 
 import sys
@@ -20,13 +22,14 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
 BATCH, STEPS, SIZE, CLASSES = 16, 10, 8, 5
-# Memory banks, and relations between a batch's examples, among them.
+# Some have memory banks, or compare the examples of a batch with each other.
 METHODS = ('pidkd', 'crd', 'rkd')
 # At 0.05, with batches of 16, RKD is so sensitive that rounding grows to 1e-4 within ten steps.
-NUMBERS = OptimizerHparams(learning_rate=0.01)
+HPARAMS = OptimizerHparams(learning_rate=0.01)
 
 
 def main(count: int) -> dict[str, np.ndarray]:
+  """Train on `count` devices; return all states, logits and a scanned loss."""
   data = noise.dataset(STEPS * BATCH, SIZE, CLASSES)
   model = models.create('plain:Plain', num_classes=CLASSES)
   image = jax.ShapeDtypeStruct((BATCH, SIZE, SIZE, 3), jnp.float32)
@@ -39,7 +42,7 @@ def main(count: int) -> dict[str, np.ndarray]:
     flip=True,
   )
   cohort = cohorts.assemble(
-    [Member(name, 'plain:Plain', name, {}, NUMBERS, 0) for name in METHODS],
+    [Member(name, 'plain:Plain', name, {}, HPARAMS, 0) for name in METHODS],
     teacher=teacher,
     dataset=data.spec,
     image=image,
@@ -57,27 +60,27 @@ def main(count: int) -> dict[str, np.ndarray]:
   assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(states))
   network = cohort.network('pidkd-0', states['pidkd-0'].variables)
   split = inference.eval_batches(data.test, data.spec.normalisation)
-  found = {'logits': inference.logits(network, split)}
-  # As where images are streamed: each process brings what its devices take.
+  results = {'logits': inference.logits(network, split)}
+  # Where images are streamed, each process brings the shards of its own devices.
   own = devices.local_indices(BATCH)
   assert len(own) == BATCH // jax.process_count()
   images = data.train.images[np.asarray(order)[:BATCH]]
   placed = devices.put_sharded(images[own], own, BATCH)
   assert placed.addressable_shards[0].data.shape[0] == BATCH // count
   ours = stream.schedule.finish(placed, order, jnp.int32(0))
-  for one, other in zip(
+  for streamed, resident in zip(
     jax.tree.leaves(ours), jax.tree.leaves(stream.batch(order, 0)), strict=True
   ):
-    for shard, same in zip(one.addressable_shards, other.addressable_shards, strict=True):
-      assert shard.index == same.index
-      np.testing.assert_array_equal(shard.data, same.data)
+    for one, other in zip(streamed.addressable_shards, resident.addressable_shards, strict=True):
+      assert one.index == other.index
+      np.testing.assert_array_equal(one.data, other.data)
   alone = cohort.subset(['pidkd-0'])
   copied = {'pidkd-0': jax.tree.map(jnp.copy, states['pidkd-0'])}
   scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 2)
-  found['scanned'] = np.asarray(scanned['pidkd-0'].loss_sums['loss'])
+  results['scanned'] = np.asarray(scanned['pidkd-0'].loss_sums['loss'])
   for path, leaf in jax.tree.leaves_with_path(states):
-    found[jax.tree_util.keystr(path)] = np.asarray(leaf)
-  return found
+    results[jax.tree_util.keystr(path)] = np.asarray(leaf)
+  return results
 
 
 if __name__ == '__main__':
