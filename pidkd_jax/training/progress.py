@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""The progress of a training: at a terminal, in a notebook or in a log."""
 
 import logging
 import sys
@@ -26,7 +26,14 @@ class Progress:
   """
 
   def __init__(self, title: str, *, epochs: int, images_per_epoch: int, done: int):
-    """`done` images of epochs * images_per_epoch were trained on before."""
+    """Begin to show a training.
+
+    Args:
+      title: text before the progress.
+      epochs: length of the training.
+      images_per_epoch: images of the training split that an epoch takes.
+      done: images that the training took before it was resumed.
+    """
     self._epochs = epochs
     self._bar = auto.tqdm(
       total=epochs * images_per_epoch,
@@ -46,7 +53,7 @@ class Progress:
     self._bar.update(images)
 
   def loss(self, epoch: int, loss: float) -> None:
-    """Says in the live line which epoch, from 1, is under way and how its loss stands."""
+    """Show in the live line the current epoch, counted from 1, and its mean loss so far."""
     self._bar.set_postfix_str(
       f'epoch {epoch}/{self._epochs}, loss {loss:.4f}{self._latest}', refresh=False
     )
@@ -57,8 +64,8 @@ class Progress:
     """Show how an epoch ended: in the live line, or as a line of its own where there is none.
 
     Args:
-      epoch: from 1.
-      figures: its loss and accuracy.
+      epoch: counted from 1.
+      figures: its loss and accuracy, as text.
       seconds: that it took.
       images: that it trained on.
       evaluated: whether the figures include the accuracy.
@@ -91,22 +98,22 @@ def _is_watched() -> bool:
 
 
 class _AboveTheBar(logging.Handler):
-  """Prints log records above a live line, so that they do not collide."""
+  """Print log records above the live line, so that they do not collide."""
 
   def emit(self, record: logging.LogRecord) -> None:
     tqdm.tqdm.write(self.format(record), file=sys.stderr)
 
 
 def log_to_terminal(quiet: bool = False) -> None:
-  """Sends our log from INFO on, and others' from WARNING on, to standard error as plain lines.
+  """Log to standard error in plain lines: this package from INFO on, others from WARNING on.
 
   Args:
-    quiet: whether ours is sent from WARNING on, too.
+    quiet: whether this package also logs from WARNING on only.
   """
   root = logging.getLogger()
-  # In place of absl's handler, which would print everything twice and into the live line.
+  # It replaces absl's handler, which would print records twice and into the live line.
   root.handlers = [_AboveTheBar()]
   root.setLevel(logging.WARNING)
-  # Orbax logs by absl, traceback and all, what it also raises.
+  # Orbax raises its errors, and also logs them through absl with their tracebacks.
   absl_logging.set_verbosity(absl_logging.FATAL)
   logging.getLogger('pidkd_jax').setLevel(logging.WARNING if quiet else logging.INFO)
