@@ -8,6 +8,7 @@ An arrow that a longer path implies is left out. `tests/test_architecture.py` li
 import ast
 import html
 import pathlib
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / 'pidkd_jax'
 SVG = pathlib.Path(__file__).with_suffix('.svg')
@@ -44,12 +45,20 @@ def arrows() -> dict[str, set[str]]:
 def _imported(tree: ast.AST) -> set[str]:
   """Return the second part of each `pidkd_jax.ROOM` that a module imports."""
   names = []
-  for node in ast.walk(tree):
+  for node in _executed(tree):
     if isinstance(node, ast.Import):
       names += [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.module:
       names += [f'{node.module}.{alias.name}' for alias in node.names]
   return {name.split('.')[1] for name in names if name.startswith('pidkd_jax.')}
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+  """Yield a node and all below it, without the branches that only type checkers read."""
+  yield node
+  for child in ast.iter_child_nodes(node):
+    if not (isinstance(child, ast.If) and ast.unparse(child.test) == 'TYPE_CHECKING'):
+      yield from _executed(child)
 
 
 def floors(imports: dict[str, set[str]]) -> dict[str, int]:
