@@ -14,11 +14,12 @@ Source: Zuo et al. 2024, Complex & Intelligent Systems 10:4521-4533,
 doi:10.1007/s40747-024-01394-3.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pidkd_jax.core import lazy
 
 if TYPE_CHECKING:
-  from pidkd_jax import data, export, methods, models, nn, training
+  from pidkd_jax import bundles, data, evaluation, export, methods, models, nn, training
   from pidkd_jax.bundles.trained_network import TrainedNetwork, load
   from pidkd_jax.core.errors import Stopped, UserError
   from pidkd_jax.experiment.distillation import Distillation, distill, train
@@ -32,8 +33,10 @@ __all__ = [
   'Stopped',
   'TrainedNetwork',
   'UserError',
+  'bundles',
   'data',
   'distill',
+  'evaluation',
   'export',
   'load',
   'losses',
@@ -45,30 +48,25 @@ __all__ = [
   'training',
 ]
 
-# {public name: (module, name in it)}; a name that is not here is a module.
-_PLACES = {
-  'Distillation': ('experiment.distillation', 'Distillation'),
-  'Stopped': ('core.errors', 'Stopped'),
-  'TrainedNetwork': ('bundles.trained_network', 'TrainedNetwork'),
-  'UserError': ('core.errors', 'UserError'),
-  'distill': ('experiment.distillation', 'distill'),
-  'load': ('bundles.trained_network', 'load'),
-  'losses': ('nn', 'losses'),
-  'method': ('methods', 'method'),
-  'train': ('experiment.distillation', 'train'),
-}
-
-
-def __getattr__(name: str) -> Any:
-  if name not in __all__:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  if name not in _PLACES:
-    return importlib.import_module(f'{__name__}.{name}')
-  module, attribute = _PLACES[name]
-  value = getattr(importlib.import_module(f'{__name__}.{module}'), attribute)
-  globals()[name] = value
-  return value
-
-
-def __dir__() -> list[str]:
-  return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy.attach(
+  __name__,
+  {
+    'Distillation': 'pidkd_jax.experiment.distillation:Distillation',
+    'Stopped': 'pidkd_jax.core.errors:Stopped',
+    'TrainedNetwork': 'pidkd_jax.bundles.trained_network:TrainedNetwork',
+    'UserError': 'pidkd_jax.core.errors:UserError',
+    'bundles': 'pidkd_jax.bundles',
+    'data': 'pidkd_jax.data',
+    'distill': 'pidkd_jax.experiment.distillation:distill',
+    'evaluation': 'pidkd_jax.evaluation',
+    'export': 'pidkd_jax.export',
+    'load': 'pidkd_jax.bundles.trained_network:load',
+    'losses': 'pidkd_jax.nn.losses',
+    'method': 'pidkd_jax.methods:method',
+    'methods': 'pidkd_jax.methods',
+    'models': 'pidkd_jax.models',
+    'nn': 'pidkd_jax.nn',
+    'train': 'pidkd_jax.experiment.distillation:train',
+    'training': 'pidkd_jax.training',
+  },
+)

@@ -202,7 +202,7 @@ for name in kd.__all__:
   getattr(kd, name)
 for name in kd.training.__all__:
   getattr(kd.training, name)
-assert set(kd.__all__) <= set(dir(kd))
+assert set(kd.__all__) <= set(dir(kd)) and set(kd.training.__all__) <= set(dir(kd.training))
 print('done')
 """
   assert _in_a_process(script) == 'done'

@@ -102,7 +102,7 @@ def load(
   else:
     train, test, fingerprint, histogram = _open_on_disk(*splits)
     logger.info(
-      '%s is streamed: its images take %.0f MiB, and %.0f MiB are theirs',
+      '%s is streamed: its images take %.0f MiB, and the limit is %.0f MiB',
       builder.name,
       size / 2**20,
       limit / 2**20,

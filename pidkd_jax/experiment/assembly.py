@@ -8,7 +8,7 @@ from clu import parameter_overview
 
 from pidkd_jax import models
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
+from pidkd_jax.core.types import Batch, Network
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import batch_shapes
@@ -44,7 +44,7 @@ class Assembly:
   cohort: Cohort
   dataset: Dataset
   held_out: Split | None
-  shapes: cohorts.Batch
+  shapes: Batch
 
   def batches(self, normalisation: Normalisation) -> Batches:
     """Put the training split onto the devices, or open it where it is streamed."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from pidkd_jax import methods as registered
 from pidkd_jax import models
+from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork, load
 from pidkd_jax.core.errors import UserError, at_least_one
 from pidkd_jax.data.dataset import Dataset
@@ -26,16 +27,20 @@ from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 Folder = str | pathlib.Path | None
 Network = str | type[models.Model]
+Choice = str | type[registered.Method] | MethodSpec
 
 
 class Distillation(Mapping[str, TrainedNetwork]):
-  """The students of `distill`: {label: the student of the first trial}.
+  """The students of `distill`: {label: the student of the first trial that did not diverge}.
 
   In a notebook it shows as a table.
 
   Attributes:
     trials: {label: the students of all trials}. A trial that diverged is missing.
     teacher: of all students.
+
+  Raises:
+    UserError: by `students[label]`, where every trial of the label diverged.
   """
 
   def __init__(self, trials: Mapping[str, Sequence[TrainedNetwork]], teacher: TrainedNetwork):
@@ -43,7 +48,10 @@ class Distillation(Mapping[str, TrainedNetwork]):
     self.teacher = teacher
 
   def __getitem__(self, label: str) -> TrainedNetwork:
-    return self.trials[label][0]
+    students = self.trials[label]
+    if not students:
+      raise UserError(f'every trial of {label!r} diverged; try a lower learning rate')
+    return students[0]
 
   def __iter__(self) -> Iterator[str]:
     return iter(self.trials)
@@ -65,7 +73,7 @@ class Distillation(Mapping[str, TrainedNetwork]):
 
 
 def _row(label: str, networks: Sequence[TrainedNetwork]) -> str:
-  parameters = networks[0].card.get('cost', {}).get('parameters')
+  parameters = networks[0].card.get('cost', {}).get('parameters') if networks else None
   cells = [label, str(len(networks)), f'{parameters:,}' if parameters else '']
   for metric in ('top1', 'agreement'):
     values = [100 * one.metrics[metric] for one in networks if metric in one.metrics]
@@ -141,7 +149,7 @@ def distill(
   *,
   student: Network,
   epochs: int,
-  methods: str | Sequence[str] | Mapping[str, str | MethodSpec] = 'pidkd',
+  methods: Choice | Sequence[Choice] | Mapping[str, Choice] = 'pidkd',
   trials: int = 1,
   batch_size: int = 64,
   learning_rate: float = 0.05,
@@ -160,10 +168,11 @@ def distill(
 
   Args:
     teacher: a trained network, or the folder of a bundle.
-    data: of the classes and the image size that the teacher knows.
+    data: of the name, the classes and the image size that the teacher was trained for.
     student: as `train`'s `model`.
     epochs: passes over the training images; the literature takes 240.
-    methods: one of `kd.methods.names()`, several, or {label: a name or `kd.method(...)`}.
+    methods: one of `kd.methods.names()`, `kd.method(...)` or a subclass of `kd.methods.Method`;
+      several of these; or {label: one of these}.
     trials: students of each method that differ only in their seed.
     batch_size, learning_rate, weight_decay, precision, holdout, seed: as `train`'s.
     shots: training images of each class that the students see; 0 for all.
@@ -171,7 +180,8 @@ def distill(
     workdir: as `train`'s; `pidkd report WORKDIR` then makes the tables and figures.
 
   Returns:
-    {label: the student of the first trial}, each evaluated on the test images; `.trials` has all.
+    {label: the student of the first trial that did not diverge}, each evaluated on the test
+    images; `.trials` has all.
 
   Raises:
     UserError: one line for each mistake that the user can mend.
@@ -214,31 +224,39 @@ def distill(
     run.execute(experiment, data, frozen, folder, 'students', execution)
     if workdir is not None:
       record.teacher('teacher', frozen, data, folder)
-    return Distillation(_networks(folder, experiment), teacher)
+    return Distillation(_networks(folder, experiment, teacher.bundle), teacher)
 
 
 def _name(model: Network) -> str:
   return model if isinstance(model, str) else f'{model.__module__}:{model.__qualname__}'
 
 
-def _specs(
-  methods: str | Sequence[str] | Mapping[str, str | MethodSpec],
-) -> dict[str, MethodSpec]:
-  if isinstance(methods, str):
-    methods = [methods]
-  if not isinstance(methods, Mapping):
-    methods = {name: name for name in methods}
-  if not methods:
+def _specs(choices: Choice | Sequence[Choice] | Mapping[str, Choice]) -> dict[str, MethodSpec]:
+  """Return {label: method}; without labels the methods' names are taken."""
+  if isinstance(choices, Mapping):
+    specs = {label: _spec(choice) for label, choice in choices.items()}
+  else:
+    one = isinstance(choices, str | MethodSpec | type)
+    chosen = [_spec(choice) for choice in ([choices] if one else choices)]
+    # The class's name is enough of a user's own method.
+    specs = {spec.name.rpartition(':')[2]: spec for spec in chosen}
+    if len(specs) < len(chosen):
+      raise UserError('a method is named twice; give labels, e.g. {"a": ..., "b": ...}')
+  if not specs:
     raise UserError("no method was given; name one, e.g. methods='pidkd'")
-  for label in methods:
+  for label in specs:
     if not label or '/' in label or label.startswith('.'):
       raise UserError(f'the label {label!r} cannot be a folder; give another')
-  return {
-    label: registered.method(one) if isinstance(one, str) else one for label, one in methods.items()
-  }
+  return specs
 
 
-def _experiment(members: tuple[Member, ...], data: Dataset, recipe: Recipe, **fields: Any):
+def _spec(choice: Choice) -> MethodSpec:
+  return choice if isinstance(choice, MethodSpec) else registered.method(choice)
+
+
+def _experiment(
+  members: tuple[Member, ...], data: Dataset, recipe: Recipe, **fields: Any
+) -> Experiment:
   for name in ('total_epochs', 'batch_size'):
     at_least_one(**{name: getattr(recipe, name)})
   precisions.find(recipe.precision)
@@ -270,12 +288,17 @@ def _claim(folder: pathlib.Path, experiment: Experiment) -> None:
   workdir.claim(folder, 'config.json', dataclasses.asdict(experiment), {'eval_every'})
 
 
-def _networks(folder: pathlib.Path, experiment: Experiment) -> dict[str, list[TrainedNetwork]]:
+def _networks(
+  folder: pathlib.Path, experiment: Experiment, teacher: Bundle | None = None
+) -> dict[str, list[TrainedNetwork]]:
   """Load {label: the networks of its trials}; a trial that diverged has no bundle."""
-  own = models.families(*(member.student for member in experiment.members))
-  places = {card.parent.name: card.parent for card in folder.glob('**/bundles/*/card.json')}
-  networks: dict[str, list[TrainedNetwork]] = {}
+  # A distilled student holds its teacher's class, too.
+  theirs = [teacher.network.model] if teacher else []
+  own = models.families(*(member.student for member in experiment.members), *theirs)
+  networks: dict[str, list[TrainedNetwork]] = {member.label: [] for member in experiment.members}
   for member in experiment.members:
-    if member.name in places:
-      networks.setdefault(member.label, []).append(load(places[member.name], own))
+    for part in (folder, *sorted(folder.glob('part-*'))):
+      place = part / 'bundles' / member.name
+      if place.exists():
+        networks[member.label].append(load(place, own))
   return networks

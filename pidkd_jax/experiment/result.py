@@ -75,7 +75,7 @@ def save(
         **dataclasses.asdict(experiment),
         'members': len(experiment.members),
         'member': dataclasses.asdict(member),
-        'needs_labels': assembled.cohort.learners[member.name].method.needs_labels,
+        'needs_labels': assembled.cohort.by_name[member.name].method.needs_labels,
         'teacher': teacher and teacher.reference(),
         'start': start and start.reference(),
         'epoch': outcome.epoch,

@@ -61,7 +61,7 @@ class Method(nn.Module):
       batch: a batch of the training split.
       teacher: the teacher's outputs for that batch. It may be None where `needs_teacher` is False.
       progress: float32 scalar in (0, 1], the share of the training that this step completes, for
-        terms that change with time.
+        terms that change with time; 0 at the initialisation.
 
     Returns:
       {name: term}, each float32 [B] or scalar. No name is 'loss', which is the sum's.

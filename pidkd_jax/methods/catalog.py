@@ -11,13 +11,16 @@ from pidkd_jax.methods import base
 
 _PACKAGE = 'pidkd_jax.methods'
 
+# {name: class} of the user's own methods that `method` was given. No name is ever imported.
+_OWN: dict[str, type[base.Method]] = {}
+
 
 @dataclasses.dataclass(frozen=True)
 class MethodSpec:
   """The choice of a method, checked when it is made (`method`).
 
   Attributes:
-    name: one of `names()`.
+    name: one of `names()`, or 'module:Class' of a user's own method.
     hyperparameters: those that differ from the method's defaults, by name.
 
   Raises:
@@ -59,22 +62,28 @@ def defaults(name: str) -> dict[str, Any]:
   return {key: field.default for key, field in fields.items() if key not in constructor.keywords}
 
 
-def method(name: str, **hyperparameters: Any) -> MethodSpec:
+def method(choice: str | type[base.Method], **hyperparameters: Any) -> MethodSpec:
   """Choose a method and its hyper-parameters.
 
   Args:
-    name: one of `names()`.
-    **hyperparameters: those that shall differ from `defaults(name)`.
+    choice: one of `names()`, or a subclass of `Method` that you wrote.
+    **hyperparameters: those that shall differ from the method's defaults.
 
   Raises:
     UserError: no such method or hyper-parameter, or a value of another type. The message names
       the nearest name.
 
   Example:
-    >>> kd.methods.method('pidkd', num_projectors=4)
+    >>> kd.method('pidkd', num_projectors=4)
     MethodSpec(name='pidkd', hyperparameters={'num_projectors': 4})
   """
-  return MethodSpec(name, hyperparameters)
+  if isinstance(choice, type):
+    if not issubclass(choice, base.Method):
+      raise UserError(f'{choice.__name__} is no method; make it a subclass of kd.methods.Method')
+    name = f'{choice.__module__}:{choice.__qualname__}'
+    _OWN[name] = choice
+    choice = name
+  return MethodSpec(choice, hyperparameters)
 
 
 def create(name: str, **hyperparameters: Any) -> Callable[..., base.Method]:
@@ -88,4 +97,4 @@ def create(name: str, **hyperparameters: Any) -> Callable[..., base.Method]:
 
 
 def _constructor(name: str) -> functools.partial[base.Method]:
-  return functools.partial(registry.find('method', _PACKAGE, 'METHODS', name))
+  return functools.partial(_OWN.get(name) or registry.find('method', _PACKAGE, 'METHODS', name))

@@ -11,8 +11,8 @@ from flax import linen as nn
 from pidkd_jax.nn import convolution as formulations
 from pidkd_jax.nn import initializers
 
-# The collection that holds a network's inference form (`models.norm_fusion`). Exported weights
-# carry its name.
+# The collection that holds a network's inference form (`models.norm_fusion`). Exported
+# weights carry the name, so it stays although norms are now said to be fused.
 FUSED_NORMS = 'folded'
 # PyTorch's epsilon of BatchNorm.
 EPSILON = 1e-5

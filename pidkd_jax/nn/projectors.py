@@ -14,7 +14,8 @@ from pidkd_jax.nn import convolution
 from pidkd_jax.nn.layers import FUSED_NORMS, ConvNorm
 from pidkd_jax.nn.precision import to_float32
 
-# The collection that holds a stack's inference form (`models.projector_fusion`).
+# The collection that holds a stack's inference form (`models.projector_fusion`). Files carry the
+# name, so it stays although projectors are now said to be fused.
 FUSED_PROJECTORS = 'joined'
 
 
@@ -78,7 +79,8 @@ INTEGRATIONS = {'mean': Mean, 'learned': Convex}
 class ProjectorStack(nn.Module):
   """Run q projectors on one map and integrate their outputs.
 
-  The projectors are one vmapped module: every parameter has a leading axis of length q.
+  The projectors are one vmapped module: every parameter has a leading axis of length q. The first
+  kernel is [q, 1, 1, C_s, m], at params/projectors/reduce/conv/kernel.
 
   Attributes:
     features: C_t, the channels of the target map.

@@ -12,8 +12,9 @@ The pure functions of one step are public, to be jitted, scanned, vmapped and di
 Names are imported when they are used, as a report reads metrics and needs no networks.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pidkd_jax.core import lazy
 
 if TYPE_CHECKING:
   from pidkd_jax.core.types import Batch
@@ -40,19 +41,21 @@ __all__ = [
   'update',
 ]
 
-_MODULES = {
-  'pidkd_jax.core.types': ('Batch',),
-  'pidkd_jax.training.cohort': ('Cohort', 'assemble'),
-  'pidkd_jax.training.learner': ('Learner', 'State'),
-  'pidkd_jax.training.member': ('Member',),
-  'pidkd_jax.training.optimizer': ('Optimizer',),
-  'pidkd_jax.training.recipe': ('OptimizerHparams', 'Recipe'),
-  'pidkd_jax.training.step': ('init', 'loss', 'observe', 'update'),
-}
-
-
-def __getattr__(name: str) -> Any:
-  for module, names in _MODULES.items():
-    if name in names:
-      return getattr(importlib.import_module(module), name)
-  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+__getattr__, __dir__ = lazy.attach(
+  __name__,
+  {
+    'Batch': 'pidkd_jax.core.types:Batch',
+    'Cohort': 'pidkd_jax.training.cohort:Cohort',
+    'Learner': 'pidkd_jax.training.learner:Learner',
+    'Member': 'pidkd_jax.training.member:Member',
+    'Optimizer': 'pidkd_jax.training.optimizer:Optimizer',
+    'OptimizerHparams': 'pidkd_jax.training.recipe:OptimizerHparams',
+    'Recipe': 'pidkd_jax.training.recipe:Recipe',
+    'State': 'pidkd_jax.training.learner:State',
+    'assemble': 'pidkd_jax.training.cohort:assemble',
+    'init': 'pidkd_jax.training.step:init',
+    'loss': 'pidkd_jax.training.step:loss',
+    'observe': 'pidkd_jax.training.step:observe',
+    'update': 'pidkd_jax.training.step:update',
+  },
+)

@@ -29,45 +29,45 @@ class Cohort(struct.PyTreeNode):
   Attributes:
     teacher: the frozen network; None if no learner needs it.
     names: distinct names of the learners.
-    members: the learners, in the order of `names`.
+    learners: in the order of `names`.
     start: the student's variables that all learners begin with; any part may be missing. None for
       random ones.
   """
 
   teacher: Network | None
   names: tuple[str, ...] = struct.field(pytree_node=False)
-  members: tuple[Learner, ...]
+  learners: tuple[Learner, ...]
   start: Variables | None = None
 
   @property
-  def learners(self) -> dict[str, Learner]:
+  def by_name(self) -> dict[str, Learner]:
     """{name: learner}."""
-    return dict(zip(self.names, self.members, strict=True))
+    return dict(zip(self.names, self.learners, strict=True))
 
   def subset(self, names: Collection[str]) -> 'Cohort':
     """Return a cohort of some of the learners; names that it lacks are ignored."""
     if set(self.names) <= set(names):
       return self
-    kept = {name: learner for name, learner in self.learners.items() if name in names}
-    return self.replace(names=tuple(kept), members=tuple(kept.values()))
+    kept = {name: learner for name, learner in self.by_name.items() if name in names}
+    return self.replace(names=tuple(kept), learners=tuple(kept.values()))
 
   def init(self, batch: Batch) -> dict[str, State]:
     """Make the initial states, {name: state}, for batches of this shape."""
     return {
       name: _init(learner, batch, self.teacher, self.start)
-      for name, learner in self.learners.items()
+      for name, learner in self.by_name.items()
     }
 
   def step(self, states: Mapping[str, State], batch: Batch, step: jax.Array) -> dict[str, State]:
     """Take one step of every learner. Under an outer `jit` all updates become one program."""
-    teacher = steps.observe(self.teacher, batch)
-    return {name: self.update(name, states[name], batch, teacher, step) for name in self.names}
+    view = steps.observe(self.teacher, batch)
+    return {name: self.update(name, states[name], batch, view, step) for name in self.names}
 
   def update(
-    self, name: str, state: State, batch: Batch, teacher: TeacherOutputs | None, step: jax.Array
+    self, name: str, state: State, batch: Batch, view: TeacherOutputs | None, step: jax.Array
   ) -> State:
     """Take one learner's step; `state` is donated."""
-    return _update(self.learners[name], state, batch, teacher, step)
+    return _update(self.by_name[name], state, batch, view, step)
 
   def programs(self, states: Mapping[str, State], batch: Batch) -> Iterator[jax.stages.Lowered]:
     """Lower the programs that `init` and `step` call, each once.
@@ -76,19 +76,19 @@ class Cohort(struct.PyTreeNode):
       states: {name: state}, arrays or shapes.
       batch: arrays or shapes.
     """
-    teacher = jax.eval_shape(steps.observe, self.teacher, batch)
+    view = jax.eval_shape(steps.observe, self.teacher, batch)
     if self.teacher is not None:
       yield steps.features_and_logits.lower(self.teacher, batch.image)
-    distinct = {(one.method, one.optimizer): name for name, one in self.learners.items()}
+    distinct = {(one.method, one.optimizer): name for name, one in self.by_name.items()}
     for name in distinct.values():
-      learner = self.learners[name]
-      yield _update.lower(learner, states[name], batch, teacher, jnp.int32(0))
+      learner = self.by_name[name]
+      yield _update.lower(learner, states[name], batch, view, jnp.int32(0))
       yield _init.lower(learner, batch, self.teacher, self.start)
 
-  def memory(self, name: str, state: State, batch: Batch, teacher: TeacherOutputs | None) -> int:
+  def memory(self, name: str, state: State, batch: Batch, view: TeacherOutputs | None) -> int:
     """Return the bytes that XLA plans for a learner's step; a compiled program is reused."""
     planned = (
-      _update.lower(self.learners[name], state, batch, teacher, jnp.int32(0))
+      _update.lower(self.by_name[name], state, batch, view, jnp.int32(0))
       .compile()
       .memory_analysis()
     )
@@ -98,11 +98,11 @@ class Cohort(struct.PyTreeNode):
 
   def network(self, name: str, variables: Variables) -> Network:
     """Return the network that a learner deploys."""
-    return self.learners[name].method.deployed(variables, self.teacher)
+    return self.by_name[name].method.deployed(variables, self.teacher)
 
   def deployed(self, name: str, state: State) -> Network:
     """Return the network that a learner deploys as shapes, from a state of arrays or shapes."""
-    method = self.learners[name].method
+    method = self.by_name[name].method
     return jax.eval_shape(method.deployed, state.variables, self.teacher)
 
 
@@ -151,7 +151,7 @@ def assemble(
     # Without a member that needs it, the teacher is not run.
     teacher=teacher if any(method.needs_teacher for method in bound.values()) else None,
     names=tuple(bound),
-    members=tuple(
+    learners=tuple(
       Learner.create(
         bound[member.name],
         optimizer,

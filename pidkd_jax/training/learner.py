@@ -57,7 +57,12 @@ class Learner(struct.PyTreeNode):
   """A method with its hyper-parameters and its randomness: one training, ready to begin.
 
   Static fields shape the program; the others are traced. Learners that differ only in numbers or
-  in their key therefore share one compiled program, and `jax.vmap` runs over them.
+  in their key therefore share one compiled program, and `jax.vmap` runs over them:
+
+      stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *learners)
+      states = jax.vmap(init, in_axes=(0, None, None))(stacked, batch, teacher)
+      step_all = jax.vmap(update, in_axes=(0, 0, None, None, None))
+      states = step_all(stacked, states, batch, view, step)
 
   Attributes:
     method: static; its hyper-parameters of type float are None here.

@@ -46,9 +46,9 @@ class LoopSettings:
     total_epochs: length of the whole training.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     checkpoint_seconds: least time between two checkpoints; the last step is always saved.
-    steps_per_call: training steps in one compiled call. 0 is 50 on accelerators and 1 on CPU, where
-      a convolution's gradient in a loop body is 80 times slower. Changing it alters results only
-      by rounding. Streamed data always take 1, as the host hands over each batch.
+    steps_per_call: training steps in one compiled call. 0 takes 50 on accelerators and 1 on CPU,
+      where a convolution's gradient in a loop body is 80 times slower. Changing it alters results
+      only by rounding. Streamed data always take 1, as the host hands over each batch.
   """
 
   title: str

@@ -95,7 +95,7 @@ def estimate(
   # Trials share their program.
   activations = {
     learner.method: activation_bytes(cohort, name, states[name], batch, teacher)
-    for name, learner in cohort.learners.items()
+    for name, learner in cohort.by_name.items()
   }
   # CPU devices share the host's memory, which also holds the copy that a checkpoint is written
   # from. Other devices have memory of their own, so one device counts, with its shard of a batch.
@@ -108,7 +108,7 @@ def estimate(
       name: MemberMemory(
         copies * state_bytes(states[name], selects=selects), activations[learner.method] // shards
       )
-      for name, learner in cohort.learners.items()
+      for name, learner in cohort.by_name.items()
     },
   )
 
@@ -130,7 +130,7 @@ def activation_bytes(
 
   def forward(params, cohort, collections, batch, teacher):
     def of(params):
-      return loss(cohort.learners[name], params, collections, batch, teacher, jnp.int32(0))
+      return loss(cohort.by_name[name], params, collections, batch, teacher, jnp.int32(0))
 
     _, backward, _ = jax.vjp(of, params, has_aux=True)
     return jax.tree.leaves(backward)

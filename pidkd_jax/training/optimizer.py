@@ -14,7 +14,7 @@ class Optimizer:
 
   Attributes:
     total_steps: length of the training.
-    boundaries: the steps after which the learning rate drops.
+    boundaries: the first step, counted from 0, at each lower learning rate.
     drop_factor: factor by which a drop multiplies the learning rate.
     momentum: SGD's.
   """

@@ -83,7 +83,7 @@ def loss(
   params: Any,
   collections: Variables,
   batch: Batch,
-  teacher: TeacherOutputs | None,
+  view: TeacherOutputs | None,
   step: jax.Array,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
   """Compute the scalar loss that a step differentiates by `params`.
@@ -93,7 +93,7 @@ def loss(
     params: the parameters, as `State.params`.
     collections: the other variables, as `State.collections`.
     batch: a training batch.
-    teacher: `observe` of the same batch.
+    view: `observe` of the same batch.
     step: int32 scalar, counted from 0.
 
   Returns:
@@ -102,7 +102,7 @@ def loss(
   terms, collections = learner.bound_method().apply(
     {'params': params, **collections},
     batch,
-    teacher,
+    view,
     progress=learner.optimizer.progress(step),
     method='loss',
     mutable=DenyList(['params', 'intermediates']),
@@ -114,19 +114,21 @@ def loss(
 
 
 def update(
-  learner: Learner, state: State, batch: Batch, teacher: TeacherOutputs | None, step: jax.Array
+  learner: Learner, state: State, batch: Batch, view: TeacherOutputs | None, step: jax.Array
 ) -> State:
   """Take one training step.
+
+  `State.loss_sums` grows by this step's terms. Set it to zero where an epoch begins.
 
   Args:
     learner: the training.
     state: before the step.
     batch: a training batch.
-    teacher: `observe` of the same batch, or None for a method that needs no teacher.
+    view: `observe` of the same batch, or None for a method that needs no teacher.
     step: int32 scalar, counted from 0 at the beginning of the training.
   """
   gradient, (terms, collections) = jax.grad(loss, argnums=1, has_aux=True)(
-    learner, state.params, state.collections, batch, teacher, step
+    learner, state.params, state.collections, batch, view, step
   )
   rate = learner.hparams['learning_rate'] * learner.optimizer.rate(step)
   change, opt_state = _transform(learner, rate).update(gradient, state.opt_state, state.params)

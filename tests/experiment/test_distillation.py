@@ -3,12 +3,14 @@
 import signal
 import threading
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import pidkd_jax as kd
 from pidkd_jax.training import metrics
 from pidkd_jax.training.progress import Progress
+from tests.plain import Plain
 
 TINY = 'resnet8*0.25'
 KEYWORDS = {'student': TINY, 'epochs': 1, 'batch_size': 32}
@@ -92,6 +94,53 @@ def test_a_finished_folder_is_read_and_not_trained_again(teacher, data, tmp_path
     kd.distill(teacher, data, seed=1, **where, **KEYWORDS)
 
 
+class Squares(kd.methods.Method):
+  """The mean square of the student's logits: a method of the user's own."""
+
+  weight: float = 1.0
+
+  def loss(self, batch, teacher, *, progress):
+    del teacher, progress
+    return {'squares': self.weight * jnp.mean(jnp.square(self.student(batch.image, train=True)))}
+
+
+def test_a_method_of_ones_own_is_a_class(teacher, data):
+  students = kd.distill(
+    teacher, data, methods={'half': kd.method(Squares, weight=0.5), 'kd': 'kd_1_1'}, **KEYWORDS
+  )
+  assert list(students) == ['half', 'kd']
+  member = students['half'].card['training']['member']
+  assert member['method'].endswith(':Squares') and member['hyperparameters'] == {'weight': 0.5}
+  assert list(kd.distill(teacher, data, methods=Squares, **KEYWORDS)) == ['Squares']
+  with pytest.raises(kd.UserError, match='hyper-parameter of .*Squares'):
+    kd.method(Squares, wieght=0.5)
+  with pytest.raises(kd.UserError, match='int is no method'):
+    kd.method(int)
+
+
+def test_a_teacher_of_ones_own_class_shares_its_classifier(data):
+  own = kd.train(Plain, data, epochs=1, batch_size=32)
+  [student] = kd.distill(own, data, methods=kd.method('simkd', factor=2), **KEYWORDS).values()
+  assert type(student.network.model.teacher) is Plain
+
+
+def test_an_earlier_run_below_the_folder_is_left_alone(teacher, data, tmp_path):
+  first = kd.distill(teacher, data, methods='scratch', workdir=tmp_path / 'a' / 'b', **KEYWORDS)
+  again = kd.distill(teacher, data, methods='scratch', seed=1, workdir=tmp_path / 'a', **KEYWORDS)
+  assert again['scratch'].bundle.folder == tmp_path / 'a' / 'bundles' / 'scratch-0'
+  images = data.test.images
+  assert not np.array_equal(again['scratch'].predict(images), first['scratch'].predict(images))
+
+
+def test_a_label_whose_trials_all_diverged_says_so(teacher, data):
+  methods = {'wild': kd.method(Squares, weight=1e38), 'calm': 'scratch'}
+  students = kd.distill(teacher, data, methods=methods, **KEYWORDS)
+  assert students.trials['wild'] == [] and '| wild | 0 |' in repr(students)
+  with pytest.raises(kd.UserError, match="every trial of 'wild' diverged"):
+    students['wild']
+  assert 'top1' in students['calm'].metrics
+
+
 def test_it_works_off_the_main_thread(teacher, data, tmp_path):
   handler = signal.getsignal(signal.SIGTERM)
   results = []
@@ -120,6 +169,7 @@ def test_few_shots_need_fewer_images(teacher, data):
     ({'methods': 'pidk'}, "unknown method 'pidk'; did you mean 'pidkd'"),
     ({'methods': {'a/b': 'pidkd'}}, "the label 'a/b' cannot be a folder"),
     ({'methods': []}, 'no method was given'),
+    ({'methods': ['kd_1_1', 'kd_1_1']}, 'a method is named twice'),
     ({'epochs': 0}, 'total_epochs is 0'),
     ({'trials': 0}, 'trials is 0'),
     ({'batch_size': 65}, 'batch_size is 65'),

@@ -172,7 +172,7 @@ def test_the_deployed_network_is_like_any_other(label, cohort, trained, batches)
 @pytest.mark.parametrize('label', VARIANTS)
 def test_shapes_are_enough_for_the_deployed_network(label, cohort, initial):
   variables = initial[f'{label}-0'].variables
-  method = cohort.learners[f'{label}-0'].method
+  method = cohort.by_name[f'{label}-0'].method
   traced = jax.eval_shape(lambda v, t: method.deployed(v, t), variables, cohort.teacher)
   expected = cohort.network(f'{label}-0', variables)
   assert traced.model == expected.model

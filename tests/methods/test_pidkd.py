@@ -272,7 +272,7 @@ def test_simkd_is_pidkd_with_one_projector(assemble, train):
     return Member(method, 'resnet8*0.25', method, chosen, OptimizerHparams(), 0)
 
   cohort = assemble(member('simkd'), member('pidkd', num_projectors=1))
-  simkd, pidkd = cohort.members
+  simkd, pidkd = cohort.learners
   assert simkd.method == pidkd.method
   states = train(cohort, range(2))
   jax.tree.map(np.testing.assert_array_equal, states['simkd-0'], states['pidkd-0'])

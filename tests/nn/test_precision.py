@@ -68,7 +68,7 @@ def test_the_state_and_the_losses_are_float32(name, assemble, batches):
   )
 
   def loss(params, collections, batch, teacher):
-    return loss_of(cohort.learners[f'{name}-0'], params, collections, batch, teacher, jnp.int32(0))
+    return loss_of(cohort.by_name[f'{name}-0'], params, collections, batch, teacher, jnp.int32(0))
 
   terms = jax.eval_shape(loss, state.params, state.collections, half, teacher)[1][0]
   assert types(terms) == {FULL}
@@ -81,7 +81,7 @@ def test_projectors_compute_in_bfloat16_and_are_integrated_in_float32(assemble, 
   teacher = jax.eval_shape(observe, cohort.teacher, half)
 
   def loss(params, collections, batch, teacher):
-    return loss_of(cohort.learners['pidkd-0'], params, collections, batch, teacher, jnp.int32(0))
+    return loss_of(cohort.by_name['pidkd-0'], params, collections, batch, teacher, jnp.int32(0))
 
   program = jax.make_jaxpr(loss)(state.params, state.collections, half, teacher)
   # The student has three convolutions, and the stack has three.

@@ -60,12 +60,12 @@ def test_trials_and_hyper_parameters_share_one_compiled_update(assemble, train):
   cohort = assemble(*others, seed=1, optimizer=optimizer)
   train(cohort, range(2))
   assert _update._cache_size() == before + 1
-  assert cohort.members[0].method == cohort.members[1].method
+  assert cohort.learners[0].method == cohort.learners[1].method
 
 
 def test_other_projectors_need_another_program(assemble):
   cohort = assemble(*(member('pidkd', label=str(f), factor=f) for f in (1, 2)))
-  assert cohort.members[0].method != cohort.members[1].method
+  assert cohort.learners[0].method != cohort.learners[1].method
 
 
 def test_a_submodule_may_have_its_own_learning_rate(assemble, train):
@@ -247,7 +247,7 @@ def probe(dataset, batches):
   cohort = Cohort(
     teacher=None,
     names=('a', 'b'),
-    members=tuple(
+    learners=tuple(
       Learner.create(
         Probe(Point(), None, dataset),
         Optimizer(4, (), 0.1, 0.9),

@@ -121,7 +121,7 @@ def test_an_activation_by_hand(dataset, batches, pooled, pixels):
   learner = Learner.create(
     method, Optimizer(3, (), 1, 0.9), jax.random.key(0), OptimizerHparams(1, 0)
   )
-  cohort = Cohort(teacher=None, names=('own',), members=(learner,))
+  cohort = Cohort(teacher=None, names=('own',), learners=(learner,))
   estimated = memory.estimate(cohort, batches[0]).members['own'].activation
   # The gradient, the pixels as a matrix, and the cosine.
   values = pixels * 7 + 4 * pixels + 4 * 7
@@ -135,7 +135,7 @@ def test_the_estimate_is_near_what_xla_sets_aside(assemble, batches, method):
   """The batch is larger than elsewhere, so that the maps take most of the memory."""
   cohort = assemble(member(method))
   batch = jax.tree.map(lambda x: jnp.concatenate([x] * 8), batches[0])
-  [(name, learner)] = cohort.learners.items()
+  [(name, learner)] = cohort.by_name.items()
   state = jax.eval_shape(Cohort.init, cohort, batch)[name]
   teacher = jax.eval_shape(observe, cohort.teacher, batch)
   lowered = _update.lower(learner, state, batch, teacher, jnp.int32(0))

@@ -133,7 +133,7 @@ def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Netwo
     key=jax.random.key(0),
   )
   cohort = cohort.replace(
-    members=tuple(one.replace(hparams=cast(one.hparams, dtype)) for one in cohort.members)
+    learners=tuple(one.replace(hparams=cast(one.hparams, dtype)) for one in cohort.learners)
   )
   nothing = jnp.zeros(BATCH, jnp.int32)  # SimKD reads no labels.
   batches = [Batch(image, nothing, nothing) for image in batches]

@@ -1,0 +1,34 @@
+"""Public names of a package that are imported when they are used (PEP 562)."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def attach(
+  package: str, places: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+  """Return a package's `__getattr__` and `__dir__`.
+
+  Args:
+    package: its name.
+    places: {public name: 'module:name', or 'module' where the name is a module}.
+
+  Example:
+    >>> get, _ = attach('pidkd_jax.core', {'UserError': 'pidkd_jax.core.errors:UserError'})
+    >>> get('UserError').__name__
+    'UserError'
+  """
+
+  def get(name: str) -> Any:
+    if name not in places:
+      raise AttributeError(f'module {package!r} has no attribute {name!r}')
+    module, _, attribute = places[name].partition(':')
+    value = importlib.import_module(module)
+    return getattr(value, attribute) if attribute else value
+
+  def names() -> list[str]:
+    return sorted({*vars(sys.modules[package]), *places})
+
+  return get, names
