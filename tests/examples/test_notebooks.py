@@ -8,10 +8,17 @@ import pytest
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / 'examples'
 # What each notebook's cell of parameters assigns here.
+TINY = 'resnet8*0.25'
 SHORT = {
-  'quick_start': {'TEACHER_EPOCHS': 1, 'EPOCHS': 2, 'TRIALS': 2},
-  'own_method': {'EPOCHS': 1},
-  'deploy': {'EPOCHS': 1},
+  'quick_start': {
+    'TEACHER': TINY,
+    'STUDENT': TINY,
+    'TEACHER_EPOCHS': 1,
+    'EPOCHS': 2,
+    'TRIALS': 2,
+  },
+  'own_method': {'TEACHER': TINY, 'STUDENT': TINY, 'EPOCHS': 1},
+  'deploy': {'NETWORK': TINY, 'EPOCHS': 1},
 }
 NEEDS = {'deploy': ('jax2onnx', 'onnx', 'onnxruntime')}
 

@@ -178,7 +178,7 @@ def test_weights_are_the_fused_ones(exported, loaded):
   folder, _ = exported('weights', False)
   held = pytest.importorskip('safetensors.numpy').load_file(folder / 'model.safetensors')
   assert not any('/norm/' in name or '/conv/' in name for name in held)
-  assert 'fused_norms/student/stem/kernel' in held
+  assert 'folded/student/stem/kernel' in held
   assert 'params/teacher/classifier/linear/bias' in held
   assert 'params/projectors/integrate/logits' in held
 

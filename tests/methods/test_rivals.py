@@ -71,6 +71,6 @@ def shapes(tree):
 @pytest.mark.parametrize('pair', PAIRS, ids='-'.join)
 def test_a_step(pair, method):
   every = cohort(*pair)
-  one = every.replace(methods=((f'{method}-0', dict(every.methods)[f'{method}-0']),))
+  one = every.subset([f'{method}-0'])
   states = jax.eval_shape(Cohort.init, one, BATCH)
   assert shapes(jax.eval_shape(Cohort.step, one, states, BATCH, STEP)) == shapes(states)
