@@ -16,7 +16,7 @@ test: $(VENV)/installed-test
 test-faults: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m faults --timeout 0 -s tests/faults
 
-lint: $(VENV)/installed-lint
+lint: $(VENV)/installed-test $(VENV)/installed-lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/basedpyright

@@ -35,7 +35,7 @@ from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
-from pidkd_jax.core.types import Network
+from pidkd_jax.models.network import Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', "The teacher's network.")
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', "The student's network.")

@@ -50,7 +50,8 @@ from pidkd_jax.training.learner import State
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
-from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.core.types import Batch
+from pidkd_jax.models.network import Network
 
 _TEACHER = flags.DEFINE_string('teacher', 'resnet32x4', "The teacher's network.")
 _STUDENT = flags.DEFINE_string('student', 'resnet8x4', "The student's network.")

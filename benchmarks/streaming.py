@@ -70,7 +70,7 @@ def _measure(folder: pathlib.Path, limit: int | None) -> None:
   from pidkd_jax import data, models
   from pidkd_jax.data import noise
   from pidkd_jax.evaluation import inference
-  from pidkd_jax.core.types import Network
+  from pidkd_jax.models.network import Network
 
   del app, grain
 

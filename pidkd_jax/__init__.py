@@ -17,6 +17,7 @@ doi:10.1007/s40747-024-01394-3.
 from typing import TYPE_CHECKING
 
 from pidkd_jax.core import lazy
+from pidkd_jax.core.versions import __version__
 
 if TYPE_CHECKING:
   from pidkd_jax import bundles, data, evaluation, export, methods, models, nn, training
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
   from pidkd_jax.methods import method
   from pidkd_jax.nn import losses
 
-__version__ = '0.1.0'
-
 __all__ = [
+  '__version__',
   'Distillation',
   'Stopped',
   'TrainedNetwork',

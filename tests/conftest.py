@@ -20,7 +20,8 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.optimizer import Optimizer
-from pidkd_jax.core.types import Batch, DatasetSpec, Network
+from pidkd_jax.core.types import Batch, DatasetSpec
+from pidkd_jax.models.network import Network
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[2] / 'shared' / 'reference'
 IMAGE = (8, 8, 3)

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax import models
-from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation import inference
+from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member

@@ -27,8 +27,9 @@ from pidkd_jax.bundles import model_card
 from pidkd_jax.core import atomic_folder, npz
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import DatasetSpec, Network
+from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import processes
 
 _VARIABLES, _CARD, _README = 'variables.npz', 'card.json', 'README.md'

@@ -18,9 +18,10 @@ from flax import traverse_util
 from pidkd_jax import models
 from pidkd_jax.bundles import torch_names
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network, Variables
+from pidkd_jax.core.types import Variables
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn.projectors import Projector
 
 # {PyTorch's key: array}.

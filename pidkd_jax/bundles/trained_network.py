@@ -16,8 +16,8 @@ from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import atomic_folder
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.models import norm_fusion
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn.precision import FLOAT32
 
 # A program is compiled for each of these numbers of images. Other numbers are padded to the next.

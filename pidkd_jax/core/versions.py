@@ -1,8 +1,8 @@
-"""Versions of the packages that results come from."""
+"""The version of pidkd_jax, and those of the packages that results come from."""
 
 from importlib import metadata
 
-import pidkd_jax
+__version__ = '0.1.0'
 
 # Packages that another distribution may stand in for.
 _INSTEAD = {'tensorflow-datasets': 'tfds-nightly'}
@@ -24,8 +24,8 @@ def of(*packages: str) -> dict[str, str]:
 
 
 def _version(package: str) -> str:
-  if package == pidkd_jax.__name__:
-    return pidkd_jax.__version__
+  if package == 'pidkd_jax':
+    return __version__
   for name in filter(None, (package, _INSTEAD.get(package))):
     try:
       return metadata.version(name)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from pidkd_jax.core.types import Network
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn import convolution
 
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.models import norm_fusion
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn import resize
 from pidkd_jax.nn.precision import FLOAT32
 from pidkd_jax.parallel import devices

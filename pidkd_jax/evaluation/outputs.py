@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import softmax
 
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
+from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import processes
 
 # A figure can show that many. Those of all images would be larger than the networks.

@@ -13,9 +13,9 @@ import numpy as np
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
+from pidkd_jax.models.network import Network
 
 # scikit-learn's C: the weight of the loss, summed over the images, beside half the squared norm.
 INVERSE_PENALTY = 1.0

@@ -8,13 +8,14 @@ from clu import parameter_overview
 
 from pidkd_jax import models
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.core.types import Batch
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import batch_shapes
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment.experiment import Experiment, in_precision
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn import precision
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import memory, partition

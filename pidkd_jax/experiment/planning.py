@@ -8,10 +8,11 @@ from ml_collections import ConfigDict
 
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError, unknown_name
-from pidkd_jax.core.types import DatasetSpec, Network
+from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, fields, widening
 from pidkd_jax.experiment.experiment import Experiment
+from pidkd_jax.models.network import Network
 from pidkd_jax.training import free_memory
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe

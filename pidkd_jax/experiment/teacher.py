@@ -15,11 +15,12 @@ from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import DatasetSpec, Network
+from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import run, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models import norm_fusion
+from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 
 logger = logging.getLogger(__name__)

@@ -3,10 +3,10 @@
 import bisect
 import dataclasses
 
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly
 from pidkd_jax.experiment.experiment import Experiment
+from pidkd_jax.models.network import Network
 
 # Factors of the channels in hundredths: 0.01 to 16.
 _HUNDREDTHS = range(1, 1601)

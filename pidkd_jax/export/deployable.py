@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.projector_fusion import fuse_projectors
 
 # Number of training images that give the ranges of 8-bit maps.

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax.core.types import Network, Variables
+from pidkd_jax.core.types import Variables
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format, Runner
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.norm_fusion import fuse_norms
 from pidkd_jax.nn.layers import FUSED_NORMS
 
@@ -29,7 +30,7 @@ from flax import traverse_util
 from safetensors.numpy import load_file
 
 from pidkd_jax import models
-from pidkd_jax.core.types import Network
+from pidkd_jax.models.network import Network
 
 
 def run(images):

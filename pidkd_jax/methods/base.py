@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import jax
 from flax import linen as nn
 
-from pidkd_jax.core.types import Batch, DatasetSpec, Features, Network, TeacherOutputs, Variables
+from pidkd_jax.core.types import Batch, DatasetSpec, Features, Variables
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network, TeacherOutputs
 
 
 class Method(nn.Module):

@@ -7,8 +7,9 @@ weight 1 each beside the method's own term. That is the default here. RepDistill
 
 import jax
 
-from pidkd_jax.core.types import Batch, Features, TeacherOutputs
+from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.methods.base import Method
+from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.nn import losses
 from pidkd_jax.nn.precision import to_float32
 

@@ -19,9 +19,10 @@ from flax import linen as nn
 from flax import traverse_util
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network, Variables
+from pidkd_jax.core.types import Variables
 from pidkd_jax.methods.base import Method, subtree
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn import layers, losses
 from pidkd_jax.nn.precision import to_float32
 

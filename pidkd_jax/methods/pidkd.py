@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.core.errors import UserError, at_least_one, unknown_name
-from pidkd_jax.core.types import Network
 from pidkd_jax.methods.base import Method, subtree
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn import losses, projectors, resize
 from pidkd_jax.nn.precision import to_float32
 

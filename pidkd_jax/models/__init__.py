@@ -10,11 +10,13 @@ from pidkd_jax.models.catalog import create, names
 from pidkd_jax.models.custom_model import explain_errors
 from pidkd_jax.models.description import Family, build, describe, families
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 
 __all__ = [
   'Distilled',
   'Family',
   'Model',
+  'Network',
   'build',
   'create',
   'describe',

@@ -2,8 +2,8 @@
 
 import jax
 
-from pidkd_jax.core.types import Network
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn.projectors import ProjectorStack
 from pidkd_jax.nn.resize import average_to
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax.core.types import Network, Variables
+from pidkd_jax.core.types import Variables
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn.layers import EPSILON, FUSED_NORMS
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import softmax
 
-from pidkd_jax.core.types import Network
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.norm_fusion import fuse_norms
 from pidkd_jax.nn.layers import FUSED_NORMS
 from pidkd_jax.nn.projectors import FUSED_PROJECTORS

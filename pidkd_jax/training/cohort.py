@@ -8,8 +8,9 @@ from flax import struct
 
 from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Batch, DatasetSpec, Network, TeacherOutputs, Variables
+from pidkd_jax.core.types import Batch, DatasetSpec, Variables
 from pidkd_jax.data.pipeline.resident_batches import ResidentBatches
+from pidkd_jax.models.network import Network, TeacherOutputs
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.learner import Learner, State
 from pidkd_jax.training.member import Member

@@ -17,8 +17,9 @@ import numpy as np
 import optax
 
 from pidkd_jax.core.errors import Stopped, UserError
-from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline.batches import Batches
+from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training.checkpoint import Checkpoints

@@ -35,7 +35,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from pidkd_jax.core.types import Batch, TeacherOutputs
+from pidkd_jax.core.types import Batch
+from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State

@@ -17,7 +17,8 @@ import optax
 from flax import traverse_util
 from flax.core import DenyList
 
-from pidkd_jax.core.types import Batch, Features, Network, TeacherOutputs, Variables
+from pidkd_jax.core.types import Batch, Features, Variables
+from pidkd_jax.models.network import Network, TeacherOutputs
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.learner import Learner, State
 

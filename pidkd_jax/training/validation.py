@@ -6,9 +6,9 @@ import functools
 import numpy as np
 
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import classification, inference
+from pidkd_jax.models.network import Network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

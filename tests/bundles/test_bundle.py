@@ -12,8 +12,8 @@ import pytest
 
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.wrn import WRN
 
 DATASET = {

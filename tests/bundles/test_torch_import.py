@@ -21,7 +21,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles import torch_import, torch_names
 from pidkd_jax.bundles.torch_import import Checkpoint
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network
+from pidkd_jax.models.network import Network
 from tests.families import SMALL
 
 

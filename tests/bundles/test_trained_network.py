@@ -15,9 +15,9 @@ import pidkd_jax
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
+from pidkd_jax.models.network import Network
 from tests.plain import Plain
 from tests.small import ROOT
 

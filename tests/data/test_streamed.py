@@ -13,11 +13,11 @@ from PIL import Image
 from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.data.pipeline.streamed_split import StreamedSplit
 from pidkd_jax.evaluation import inference
+from pidkd_jax.models.network import Network
 from tests.data import archives
 from tests.plain import Plain
 

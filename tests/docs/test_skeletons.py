@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import pytest
 
 from pidkd_jax import models
-from pidkd_jax.core.types import Batch, Network, TeacherOutputs
+from pidkd_jax.core.types import Batch
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network, TeacherOutputs
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / 'docs'
 IMAGES = jnp.zeros((2, 8, 8, 3))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from pidkd_jax.core.types import Network
 from pidkd_jax.evaluation.cost import Cost, cost, multiply_adds, parameters
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.nn.convolution import (
   by_dot,

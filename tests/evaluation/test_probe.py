@@ -14,10 +14,10 @@ from sklearn.datasets import load_digits
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation.probe import adapt, probe
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / 'scripts' / 'probe.py'
 SHAPE, NORMALISATION = (8, 8, 3), Normalisation((0.5, 0.4, 0.3), (0.3, 0.2, 0.1))

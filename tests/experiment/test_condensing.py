@@ -11,10 +11,10 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network
 from pidkd_jax.evaluation.cost import parameters
 from pidkd_jax.experiment import condensing, config
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 
 
 @pytest.fixture(scope='module')

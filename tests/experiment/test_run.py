@@ -10,11 +10,11 @@ import pytest
 
 from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import assembly, run, teacher, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe

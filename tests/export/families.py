@@ -14,9 +14,9 @@ import numpy as np
 from pidkd_jax import export, models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
+from pidkd_jax.models.network import Network
 from tests import families
 
 SHAPE = (16, 16, 3)

@@ -19,11 +19,11 @@ from pidkd_jax import export
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
 from pidkd_jax.export import verification
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.resnet import ResNet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

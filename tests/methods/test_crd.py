@@ -9,10 +9,11 @@ import pytest
 
 from pidkd_jax import methods
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Batch, Features, TeacherOutputs
+from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.methods.crd import Side, negatives
+from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams

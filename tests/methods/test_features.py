@@ -9,8 +9,9 @@ import pytest
 
 from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Batch, Features, TeacherOutputs
+from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.methods.rkd import relations
+from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.nn import losses
 from pidkd_jax.training.step import observe
 

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from pidkd_jax import methods
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn.layers import Classifier
 from pidkd_jax.training.step import observe
 from tests.plain import Plain

@@ -7,8 +7,9 @@ import pytest
 from flax import linen as nn
 
 from pidkd_jax import methods
-from pidkd_jax.core.types import Batch, TeacherOutputs
+from pidkd_jax.core.types import Batch
 from pidkd_jax.methods.dkd import decoupled
+from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.nn import losses
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,9 @@ import pytest
 
 from pidkd_jax import methods
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.core.types import Batch
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn import resize
 from pidkd_jax.nn.layers import Classifier, ConvNorm
 from pidkd_jax.nn.projectors import ProjectorStack

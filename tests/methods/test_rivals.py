@@ -9,8 +9,9 @@ import pytest
 
 from pidkd_jax import methods, models
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Batch, DatasetSpec, Network
+from pidkd_jax.core.types import Batch, DatasetSpec
 from pidkd_jax.models import mobilenetv2, shufflenetv1
+from pidkd_jax.models.network import Network
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.member import Member

@@ -19,8 +19,8 @@ from PIL import Image
 
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
-from pidkd_jax.core.types import Network
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from tests.data import archives
 from tests.mistakes.forks import ROOT
 from tests.report import folders

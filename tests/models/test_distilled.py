@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.core.types import Batch
 from pidkd_jax.models.distilled import Distilled, split_projectors
+from pidkd_jax.models.network import Network
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.member import Member

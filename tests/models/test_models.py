@@ -12,9 +12,9 @@ from flax import traverse_util
 
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.models.wrn import WRN
 from pidkd_jax.nn import resize

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pidkd_jax import models
-from pidkd_jax.core.types import Network
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.models.norm_fusion import fuse_norms
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.nn.layers import FUSED_NORMS

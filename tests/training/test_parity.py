@@ -17,7 +17,8 @@ import pytest
 from flax import traverse_util
 
 from pidkd_jax.bundles import torch_import
-from pidkd_jax.core.types import Batch, Network
+from pidkd_jax.core.types import Batch
+from pidkd_jax.models.network import Network
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer

@@ -8,9 +8,9 @@ from flax import traverse_util
 
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.types import Network
 from pidkd_jax.models import distilled
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.network import Network
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer

@@ -23,11 +23,11 @@ from jax.experimental.compilation_cache import compilation_cache
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Network
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import workdir
 from pidkd_jax.models import norm_fusion
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import step as steps

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from absl import flags
 
 from pidkd_jax import models
-from pidkd_jax.core.types import Network
 from pidkd_jax.evaluation.cost import cost
+from pidkd_jax.models.network import Network
 
 FLAGS = flags.FLAGS
 

@@ -18,8 +18,9 @@ from absl import flags
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Batch, DatasetSpec, Network
+from pidkd_jax.core.types import Batch, DatasetSpec
 from pidkd_jax.evaluation.cost import cost, parameters
+from pidkd_jax.models.network import Network
 from pidkd_jax.nn import projector_size
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import memory
