@@ -5,16 +5,13 @@ VENV ?= .venv
 WORKDIR ?= runs/demo
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-long test-faults lint docs clean
+.PHONY: demo test test-faults lint docs clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/pidkd train --config demo --workdir $(WORKDIR)
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
-
-test-long: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -m long -n 2
 
 test-faults: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m faults --timeout 0 -s tests/faults

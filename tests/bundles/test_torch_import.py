@@ -22,7 +22,7 @@ from pidkd_jax.bundles import torch_import, torch_names
 from pidkd_jax.bundles.torch_import import Checkpoint
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.models.network import Network
-from tests.families import SMALL, by_depth
+from tests.families import SMALL
 
 
 @jax.jit
@@ -175,7 +175,7 @@ ODD = [(name, 35) for name in SMALL.values() if name not in ('vgg8', 'ResNet18')
 
 @pytest.mark.parametrize(
   'name, size',
-  by_depth({name: (name, 64 if 'TinyImageNet' in name else 32) for name in models.names()})
+  [(name, 64 if 'TinyImageNet' in name else 32) for name in models.names()]
   + [*ODD, ('ResNet50', 35), ('vgg8', 64)],
 )
 def test_agrees_with_pytorch(name, size, torch, networks):

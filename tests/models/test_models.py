@@ -18,7 +18,7 @@ from pidkd_jax.models.network import Network
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.models.wrn import WRN
 from pidkd_jax.nn import resize
-from tests.families import SMALL, by_depth
+from tests.families import SMALL
 
 # Parameters and multiply-adds at 100 classes and 32x32, as the community's networks have them;
 # of the one for Tiny-ImageNet at 200 classes and 64x64.
@@ -178,7 +178,7 @@ def test_has_the_feature_maps_of_the_reference(name, reference):
   assert [[m.shape[-1], *m.shape[1:-1]] for m in maps] == expected
 
 
-@pytest.mark.parametrize('name', by_depth({name: (name,) for name in models.names()}))
+@pytest.mark.parametrize('name', models.names())
 def test_teaches_and_studies_at_any_image_size(name):
   model = models.create(name, num_classes=100)
   family = type(model).__name__
