@@ -1,5 +1,6 @@
 """Toy data, a toy teacher, and cheap compilation."""
 
+import gc
 import os
 import pathlib
 
@@ -9,6 +10,9 @@ os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 os.environ.setdefault(
   'XLA_FLAGS', '--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters'
 )
+
+# Tracing makes many objects and no cycles: by default a tenth of the time goes into looking for them.
+gc.set_threshold(200_000, 50, 1000)
 
 import jax
 import jax.numpy as jnp

@@ -22,7 +22,7 @@ def command(home):
   """The main job, small; `folder` is the run's."""
 
   def command(folder, *more):
-    return small.command(folder, home / 'tfds', 'pidkd', '--config.total_epochs=6', *more)
+    return small.command(folder, home / 'tfds', 'pidkd', '--config.total_epochs=3', *more)
 
   return command
 
@@ -51,7 +51,7 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
   assert '| pidkd resnet8*0.25' in done.stdout
 
   killed = home / 'killed'
-  for stop, step in ((signal.SIGKILL, 7), (signal.SIGKILL, 23), (signal.SIGTERM, 41)):
+  for stop, step in ((signal.SIGKILL, 4), (signal.SIGKILL, 12), (signal.SIGTERM, 20)):
     with subprocess.Popen(
       command(killed), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
