@@ -1,6 +1,5 @@
 """Toy data, a toy teacher, and cheap compilation."""
 
-import gc
 import os
 import pathlib
 
@@ -11,8 +10,9 @@ os.environ.setdefault(
   'XLA_FLAGS', '--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters'
 )
 
-# Tracing makes many objects and no cycles: by default a tenth of the time goes into looking for them.
-gc.set_threshold(200_000, 50, 1000)
+from pidkd_jax.core import runtime
+
+runtime.tune_garbage_collector()
 
 import jax
 import jax.numpy as jnp

@@ -3,6 +3,7 @@
 from pidkd_jax.core import runtime
 
 runtime.tune_allocator()
+runtime.tune_garbage_collector()
 
 import functools
 import inspect

@@ -5,6 +5,7 @@ own, so a command leaves nothing to the next one. JAX must not run before the fo
 would be missing in the child. Nothing here runs it.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -90,6 +91,7 @@ def _serve() -> None:
       importlib.import_module(name)
     except ImportError:
       pass
+  gc.freeze()  # A child that looked for garbage among the imports would copy their pages.
   for line in sys.stdin:
     request = json.loads(line)
     with warnings.catch_warnings():
