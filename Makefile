@@ -10,8 +10,9 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/installed
 	$(VENV)/bin/pidkd train --config demo --workdir $(WORKDIR)
 
+# Three processes keep two cores busy, as tests wait for processes and files of their own.
 test: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+	$(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-faults: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m faults --timeout 0 -s tests/faults

@@ -29,6 +29,25 @@ from pidkd_jax.models.network import Network
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[2] / 'shared' / 'reference'
 IMAGE = (8, 8, 3)
+# Files of half a minute or more.
+LONG = (
+  'test_mistakes.py',
+  'test_job.py',
+  'test_scripts.py',
+  'test_notebooks.py',
+  'test_devices.py',
+  'test_studies.py',
+  'test_models.py',
+  'test_torch_import.py',
+  'test_methods.py',
+  'test_students.py',
+  'test_distillation.py',
+  'test_import_torch.py',
+  'test_parity.py',
+  'test_pairs.py',
+  'test_study_report.py',
+  'test_rivals.py',
+)
 
 
 def pytest_configure(config):
@@ -37,6 +56,12 @@ def pytest_configure(config):
     worker = os.environ.get('PYTEST_XDIST_WORKER', 'alone')
     jax.config.update('jax_compilation_cache_dir', str(config.cache.mkdir(f'jax-{worker}')))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+
+def pytest_collection_modifyitems(items):
+  """Put the long files first: one that began last would leave a core without work."""
+  order = {name: place for place, name in enumerate(LONG)}
+  items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -27,7 +27,7 @@ WEIGHTS = {
   'rkd': ('distance_weight', 'angle_weight'),
   'semckd': ('weight',),
   'sp': ('weight',),
-  'srrl': ('weight',),
+  'srrl': ('feature_weight', 'weight'),
   'vid': ('weight',),
 }
 # By label, which has no point in it: it is a part of a flag's name.

@@ -117,7 +117,8 @@ class Side(nn.Module):
     def estimate():
       weights = counts + jax.nn.one_hot(index, self.num_examples)
       total = jax.nn.logsumexp(jax.lax.stop_gradient(similarity), b=weights)
-      return total - jnp.log(jnp.sum(weights)) + np.log(self.num_examples)
+      estimated = total - jnp.log(jnp.sum(weights)) + np.log(self.num_examples)
+      return estimated.astype(stored.dtype)
 
     log_normalizer = jax.lax.cond(jnp.isneginf(stored), estimate, lambda: stored)
     if not self.is_initializing():
@@ -131,7 +132,7 @@ class Side(nn.Module):
     """Move the memory's rows `index` [B] towards `embedding` [B, D]; they keep length 1."""
     old, new = self.memory.value[index], jax.lax.stop_gradient(embedding)
     mixed = momentum * old + (1 - momentum) * new
-    self.memory.value = self.memory.value.at[index].set(l2_normalize(mixed))
+    self.memory.value = self.memory.value.at[index].set(l2_normalize(mixed).astype(old.dtype))
 
 
 def negatives(key: jax.Array, labels: np.ndarray, label: jax.Array, count: int) -> jax.Array:

@@ -8,10 +8,11 @@ within `warmup` and HCL is `hierarchical`; beside it, `Harness` has CE.
 
 Source: Chen et al. 2021, arXiv:2104.09044, and the authors' code.
 
-Departures from the authors' code: a map larger than the teacher's is averaged, not sampled. The
-gates' bias starts at 0. Of a student whose stages are raw sums (WRN), the last map is the one in
-`Features.maps`, as in every method; the authors take the sum. Their recipe has batches of 128,
-Nesterov momentum and twice the learning rate; all methods here share mdistiller's recipe.
+Departures from the authors' code: a map larger than the teacher's is averaged, not sampled. Of
+a student whose stages are raw sums (WRN), the last map is the one in `Features.maps`, as in every
+method; the authors take the sum. Their weight rises by epochs and is 0 in the first, mdistiller's
+rises from 1/20; here it rises by steps. Their recipe has batches of 128, Nesterov momentum and
+twice the learning rate; all methods here share mdistiller's recipe.
 """
 
 import jax
@@ -21,7 +22,7 @@ from flax import linen as nn
 from pidkd_jax.core.errors import at_least_one
 from pidkd_jax.methods.harness import Harness
 from pidkd_jax.nn import losses
-from pidkd_jax.nn.initializers import pytorch_default, uniform_fan_in
+from pidkd_jax.nn.initializers import pytorch_default, pytorch_default_bias, uniform_fan_in
 from pidkd_jax.nn.layers import ConvNorm, conv
 from pidkd_jax.nn.resize import average_to
 
@@ -91,8 +92,10 @@ class Fusion(nn.Module):
     x = ConvNorm(self.width, 1, kernel_init=_init, name='reduce')(x, train=True)
     if later is not None:
       later = resize(later, x.shape[1:3])
-      gates = conv(2, 1, bias=True, kernel_init=pytorch_default, name='gates')
-      gates = nn.sigmoid(gates(jnp.concatenate([x, later], axis=-1)))
+      both = jnp.concatenate([x, later], axis=-1)
+      bias_init = pytorch_default_bias(both.shape[-1])
+      gates = conv(2, 1, bias=True, kernel_init=pytorch_default, bias_init=bias_init, name='gates')
+      gates = nn.sigmoid(gates(both))
       x = x * gates[..., :1] + later * gates[..., 1:]
     x = resize(x, self.target[:2])
     return ConvNorm(self.target[-1], 3, kernel_init=_init, name='expand')(x, train=True), x

@@ -1,13 +1,13 @@
 """Softmax regression representation learning: the teacher's classifier reads the student.
 
-Loss: weight * (mean (c - f_t)^2 + mean (classifier_t(c) - t)^2), where c = relu(BN(W f_s)) and t
-are the teacher's logits; beside it, `Harness` has CE and KD.
+Loss: feature_weight * mean (c - f_t)^2 + weight * mean (classifier_t(c) - t)^2, where
+c = relu(BN(W f_s)) and t are the teacher's logits; beside it, `Harness` has CE and KD.
 
 Source: Yang et al. 2021, "Knowledge distillation via softmax regression representation learning",
 ICLR.
 
-Departure: the authors' code connects the last map. SimKD's code, whose results we compare with,
-connects its spatial mean, as does this file.
+Departures: the authors' code connects the last map, from He-normal weights. SimKD's code, whose
+results we compare with, connects its spatial mean, from PyTorch's default, as does this file.
 """
 
 from flax import linen as nn
@@ -24,10 +24,12 @@ class SRRL(Harness):
   The connector is a linear layer and a norm, with a ReLU where the teacher's feature is behind one.
 
   Attributes:
-    weight: of both errors; 1 in the authors' code and SimKD.
+    weight: of the error of the logits, the regression; 1 in the authors' code and SimKD.
+    feature_weight: of the error of the features; 1 in both, and the authors' code scales it never.
   """
 
   weight: float = 1.0
+  feature_weight: float = 1.0
 
   @nn.compact
   def terms(self, features, teacher, batch, progress):
@@ -39,7 +41,7 @@ class SRRL(Harness):
       connected = nn.relu(connected)
     logits = teacher.network.classify(connected)
     return {
-      'feature': self.weight * losses.mean_squared_error(connected, target),
+      'feature': self.feature_weight * losses.mean_squared_error(connected, target),
       'regression': self.weight * losses.mean_squared_error(logits, teacher.logits),
     }
 

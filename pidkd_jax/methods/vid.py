@@ -31,7 +31,8 @@ class VID(Harness):
 
   Attributes:
     weight: of the sum over the pairs of stages.
-    initial_variance: of every channel. Training changes it; mdistiller leaves it fixed.
+    initial_variance: of every channel. Training changes it, as in SimKD and RepDistiller; in
+      mdistiller it stays, as the optimizer is not given it.
   """
 
   weight: float = 1.0

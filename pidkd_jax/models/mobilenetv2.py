@@ -8,12 +8,15 @@ Source: Sandler et al. 2018, arXiv:1801.04381, Table 2, with strides for small i
 """
 
 import functools
+from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 from flax import linen as nn
 
 from pidkd_jax.models.staged import Staged
 from pidkd_jax.nn.convolution import depthwise_by_shift
+from pidkd_jax.nn.initializers import pytorch_default, pytorch_default_bias
 from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 # (expansion, channels, blocks) of the seven rows of Table 2.
@@ -28,21 +31,21 @@ class InvertedResidual(nn.Module):
     features: channels of its map.
     expansion: how many times the input's channels the expanded width is.
     stride: of the depthwise convolution.
-    bias: whether convolutions have a bias before the norm.
+    layer: makes its convolutions with their norms.
     clipped: whether activations are ReLU6 in place of ReLU.
   """
 
   features: int
   expansion: int
   stride: int
-  bias: bool
+  layer: Callable[..., ConvNorm]
   clipped: bool
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
     """Return the map twice, as no activation follows it."""
     activation = nn.relu6 if self.clipped else nn.relu
-    layer = functools.partial(ConvNorm, bias=self.bias)
+    layer = self.layer
     hidden = x.shape[-1] * self.expansion
     y = activation(layer(hidden, 1, name='expand')(x, train))
     depthwise = layer(
@@ -62,7 +65,7 @@ class MobileNetV2(Staged):
     width: the factor on the published channels; the head keeps its 1280.
     strides: the stride of each row of Table 2 (class attribute).
     stages_of_rows: the rows of each stage, from 1 (class attribute).
-    bias: whether convolutions have a bias before the norm (class attribute).
+    layer: makes convolutions with their norms (class attribute).
     clipped: whether activations are ReLU6 in place of ReLU (class attribute).
   """
 
@@ -70,7 +73,7 @@ class MobileNetV2(Staged):
 
   strides = (1, 1, 2, 2, 1, 2, 1)
   stages_of_rows = ((1, 2), (3,), (4, 5), (6, 7))
-  bias = False
+  layer: ClassVar[Callable[..., ConvNorm]] = ConvNorm
   clipped = False
 
   def activation(self, x):
@@ -78,15 +81,23 @@ class MobileNetV2(Staged):
 
   def make_stem(self) -> ConvNorm:
     """Make the first convolution."""
-    return ConvNorm(self._channels(32), 3, stride=2)
+    return self.layer(self._channels(32), 3, stride=2)
+
+  def make_classifier(self) -> Classifier:
+    """Make the classifier."""
+    return Classifier(
+      self.num_classes,
+      kernel_init=nn.initializers.normal(0.01),
+      bias_init=nn.initializers.zeros,
+    )
 
   def setup(self):
     self.stem = self.make_stem()
     self.blocks = [
       [block for row in rows for block in self._row(row)] for rows in self.stages_of_rows
     ]
-    self.last = ConvNorm(_HEAD, 1, bias=self.bias)
-    self.classifier = Classifier(self.num_classes)
+    self.last = self.layer(_HEAD, 1)
+    self.classifier = self.make_classifier()
 
   def _channels(self, published: int) -> int:
     return int(published * self.width)
@@ -98,7 +109,7 @@ class MobileNetV2(Staged):
         self._channels(channels),
         expansion,
         self.strides[row - 1] if block == 1 else 1,
-        self.bias,
+        self.layer,
         self.clipped,
         name=f'row{row}_block{block}',
       )
@@ -110,17 +121,24 @@ class MobileNetV2(Staged):
 
 
 class MobileNetV2TinyImageNet(MobileNetV2):
-  """MobileNetV2 for 64x64: a padded 1x1 stem, biases, and ReLU6."""
+  """MobileNetV2 for 64x64: a padded 1x1 stem, biases, PyTorch's initial weights, and ReLU6."""
 
   width: float = 1.0
 
   strides = (1, 2, 2, 2, 1, 1, 1)
   stages_of_rows = ((1, 2), (3,), (4,), (5, 6, 7))
-  bias = True
+  layer = staticmethod(
+    functools.partial(
+      ConvNorm, bias=True, kernel_init=pytorch_default, bias_init=pytorch_default_bias
+    )
+  )
   clipped = True
 
   def make_stem(self):
-    return ConvNorm(self._channels(32), 1, bias=True, padding=1)
+    return self.layer(self._channels(32), 1, padding=1)
+
+  def make_classifier(self):
+    return Classifier(self.num_classes)
 
 
 MODELS = {

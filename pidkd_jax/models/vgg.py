@@ -34,7 +34,11 @@ class VGG(Model):
       ]
       for block, (width, count) in enumerate(zip(_WIDTHS, self.layers, strict=True), start=1)
     ]
-    self.classifier = Classifier(self.num_classes)
+    self.classifier = Classifier(
+      self.num_classes,
+      kernel_init=nn.initializers.normal(0.01),
+      bias_init=nn.initializers.zeros,
+    )
 
   def trunk(self, image, train):
     # From 64x64 on, the last block is behind a pooling too.

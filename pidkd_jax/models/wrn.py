@@ -69,7 +69,7 @@ class WRN(Model):
       for stage, (width, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1)
     ]
     self.norm = BatchNorm()
-    self.classifier = Classifier(self.num_classes)
+    self.classifier = Classifier(self.num_classes, bias_init=nn.initializers.zeros)
 
   def trunk(self, image, train):
     x = self.stem(image)

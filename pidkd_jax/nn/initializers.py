@@ -53,3 +53,11 @@ def uniform_fan_in(scale: float) -> Initializer:
 
 # U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for convolutions.
 pytorch_default = uniform_fan_in(1 / 3)
+
+
+def pytorch_default_bias(fan_in: int) -> Initializer:
+  """Return PyTorch's initialiser of a bias whose layer sums `fan_in` products.
+
+  It draws from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as `pytorch_default` does for the kernel.
+  """
+  return uniform(fan_in**-0.5)

@@ -19,14 +19,22 @@ EPSILON = 1e-5
 
 
 def linear(
-  features: int, fan_in: int, *, dense: Callable[..., nn.Module] = nn.Dense, name: str | None = None
+  features: int,
+  fan_in: int,
+  *,
+  dense: Callable[..., nn.Module] = nn.Dense,
+  kernel_init: initializers.Initializer | None = None,
+  bias_init: initializers.Initializer | None = None,
+  name: str | None = None,
 ) -> nn.Module:
-  """Make a linear layer, [..., fan_in] -> [..., features], initialised as in PyTorch.
+  """Make a linear layer, [..., fan_in] -> [..., features].
 
   Args:
     features: the number of outputs.
     fan_in: the number of inputs, which sets the range of the initial weights and biases.
     dense: the class to make, `nn.Dense` or a transformed one.
+    kernel_init: the weights' initialiser; None for PyTorch's default.
+    bias_init: the biases' initialiser; None for PyTorch's default.
     name: the module's name.
 
   Example:
@@ -35,8 +43,10 @@ def linear(
     >>> layer.apply(variables, jnp.ones((8, 64))).shape
     (8, 10)
   """
-  init = initializers.uniform(fan_in**-0.5)
-  return dense(features, kernel_init=init, bias_init=init, name=name)
+  default = initializers.uniform(fan_in**-0.5)
+  return dense(
+    features, kernel_init=kernel_init or default, bias_init=bias_init or default, name=name
+  )
 
 
 class Classifier(nn.Module):
@@ -44,6 +54,8 @@ class Classifier(nn.Module):
 
   Attributes:
     num_classes: K.
+    kernel_init: the weights' initialiser; None for PyTorch's default.
+    bias_init: the biases' initialiser; None for PyTorch's default.
 
   Example:
     >>> logits, variables = Classifier(10).init_with_output(jax.random.key(0), jnp.ones((8, 64)))
@@ -52,10 +64,19 @@ class Classifier(nn.Module):
   """
 
   num_classes: int
+  kernel_init: initializers.Initializer | None = None
+  bias_init: initializers.Initializer | None = None
 
   @nn.compact
   def __call__(self, pooled: jax.Array) -> jax.Array:
-    return linear(self.num_classes, pooled.shape[-1], name='linear')(pooled)
+    layer = linear(
+      self.num_classes,
+      pooled.shape[-1],
+      kernel_init=self.kernel_init,
+      bias_init=self.bias_init,
+      name='linear',
+    )
+    return layer(pooled)
 
 
 class BatchNorm(nn.Module):
@@ -133,6 +154,7 @@ def conv(
   padding: int | None = None,
   convolution: Callable[..., jax.Array] = formulations.fastest,
   kernel_init: initializers.Initializer = initializers.he_normal_fan_out,
+  bias_init: initializers.Initializer = nn.initializers.zeros,
   name: str | None = None,
 ) -> nn.Conv:
   """Make a convolution, padded by size // 2 on each side (PyTorch's alignment), without bias.
@@ -148,6 +170,7 @@ def conv(
     padding: on each side; None for size // 2.
     convolution: a formulation of `pidkd_jax.nn.convolution`.
     kernel_init: the kernel's initialiser.
+    bias_init: the bias's initialiser.
     name: the module's name.
 
   Example:
@@ -163,6 +186,7 @@ def conv(
     feature_group_count=groups,
     use_bias=bias,
     kernel_init=kernel_init,
+    bias_init=bias_init,
     conv_general_dilated=convolution,
     promote_dtype=_promote_to_input,
     name=name,
@@ -184,6 +208,7 @@ class ConvNorm(nn.Module):
     padding: on each side; None for size // 2.
     convolution: a formulation of `pidkd_jax.nn.convolution`.
     kernel_init: the kernel's initialiser.
+    bias_init: makes the bias's initialiser from the fan-in; None for zeros.
 
   Example:
     >>> layer, x = ConvNorm(64, 3, stride=2), jnp.ones((8, 16, 16, 32))
@@ -200,6 +225,7 @@ class ConvNorm(nn.Module):
   padding: int | None = None
   convolution: Callable[..., jax.Array] = formulations.fastest
   kernel_init: initializers.Initializer = initializers.he_normal_fan_out
+  bias_init: Callable[[int], initializers.Initializer] | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -216,7 +242,11 @@ class ConvNorm(nn.Module):
     if not train and self.has_variable(FUSED_NORMS, 'bias'):
       layer, variables = make(bias=True).clone(parent=None), {'params': self.variables[FUSED_NORMS]}
       return cast(jax.Array, layer.apply(variables, x))
-    return BatchNorm(name='norm')(make(bias=self.bias, name='conv')(x), train)
+    bias_init = nn.initializers.zeros
+    if self.bias_init:
+      bias_init = self.bias_init(self.size**2 * x.shape[-1] // self.groups)
+    y = make(bias=self.bias, bias_init=bias_init, name='conv')(x)
+    return BatchNorm(name='norm')(y, train)
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.nn import convolution
+from pidkd_jax.nn.initializers import Initializer, he_normal_fan_out, pytorch_default
 from pidkd_jax.nn.layers import FUSED_NORMS, ConvNorm
 from pidkd_jax.nn.precision import to_float32
 
@@ -29,6 +30,7 @@ class Projector(nn.Module):
     features: C_t, the channels of the target map.
     hidden: m, the channels between the convolutions.
     rectified: whether the last ReLU stays; it does where the target map is behind a ReLU.
+    kernel_init: the kernels' initialiser; SimKD's module has PyTorch's default.
 
   Example:
     >>> projector, maps = Projector(features=128, hidden=64), jnp.ones((8, 4, 4, 64))
@@ -40,11 +42,14 @@ class Projector(nn.Module):
   features: int
   hidden: int
   rectified: bool = True
+  kernel_init: Initializer = pytorch_default
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     """[B, H, W, C_s] -> [B, H, W, C_t]."""
-    layer = functools.partial(ConvNorm, convolution=convolution.fastest_stacked)
+    layer = functools.partial(
+      ConvNorm, convolution=convolution.fastest_stacked, kernel_init=self.kernel_init
+    )
     x = nn.relu(layer(self.hidden, 1, name='reduce')(x, train))
     x = nn.relu(layer(self.hidden, 3, name='transform')(x, train))
     x = layer(self.features, 1, name='expand')(x, train)
@@ -75,6 +80,8 @@ class Convex(nn.Module):
 
 INTEGRATIONS = {'mean': Mean, 'learned': Convex}
 
+INITIALIZERS = {'pytorch': pytorch_default, 'he': he_normal_fan_out}
+
 
 class ProjectorStack(nn.Module):
   """Run q projectors on one map and integrate their outputs.
@@ -88,6 +95,7 @@ class ProjectorStack(nn.Module):
     hidden: m, the channels within each projector; None for C_t // 2, SimKD's most accurate.
     integration: a name in `INTEGRATIONS`: 'mean', or 'learned' convex weights.
     rectified: whether the target map is behind a ReLU.
+    kernel_init: the kernels' initialiser.
 
   Example:
     >>> stack = ProjectorStack(features=128)
@@ -101,6 +109,7 @@ class ProjectorStack(nn.Module):
   hidden: int | None = None
   integration: str = 'mean'
   rectified: bool = True
+  kernel_init: Initializer = pytorch_default
 
   def setup(self):
     stack = nn.vmap(
@@ -110,7 +119,8 @@ class ProjectorStack(nn.Module):
       split_rngs={'params': True},
       axis_size=self.num_projectors,
     )
-    self.projectors = stack(self.features, self.hidden or self.features // 2, self.rectified)
+    hidden = self.hidden or self.features // 2
+    self.projectors = stack(self.features, hidden, self.rectified, self.kernel_init)
     self.integrate = INTEGRATIONS[self.integration]()
 
   def outputs(self, x: jax.Array, train: bool = False) -> jax.Array:

@@ -291,12 +291,12 @@ def test_counts_are_at_least_one(name, count, dataset):
 @pytest.mark.parametrize('rectified', [True, False])
 def test_srrl_by_pytorch(rectified):
   teacher = TEACHER.replace(rectified=rectified)
-  terms, variables = run('srrl', teacher=teacher, weight=2.0)
+  terms, variables = run('srrl', teacher=teacher, weight=2.0, feature_weight=3.0)
   weight = kernel(variables['params']['connector']['conv']['kernel'])
   x = F.batch_norm(tensor(STUDENT.pooled) @ weight[:, :, 0, 0].T, None, None, training=True)
   x = torch.relu(x) if rectified else x
   target, k = tensor(TEACHER.pooled), tensor(KERNEL)
-  np.testing.assert_allclose(mean(terms['feature']), 2 * F.mse_loss(x, target), rtol=1e-4)
+  np.testing.assert_allclose(mean(terms['feature']), 3 * F.mse_loss(x, target), rtol=1e-4)
   np.testing.assert_allclose(
     mean(terms['regression']), 2 * F.mse_loss(x @ k, target @ k), rtol=1e-4
   )

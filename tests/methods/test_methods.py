@@ -226,7 +226,7 @@ DEFAULTS = {
   'at': HARNESS | {'weight': 1000.0},
   'sp': HARNESS | {'weight': 3000.0},
   'vid': HARNESS | {'weight': 1.0, 'initial_variance': 5.0},
-  'srrl': HARNESS | {'weight': 1.0},
+  'srrl': HARNESS | {'weight': 1.0, 'feature_weight': 1.0},
   'rkd': HARNESS | {'distance_weight': 25.0, 'angle_weight': 50.0},
   'pkt': HARNESS | {'weight': 30000.0},
   'crd': HARNESS
