@@ -112,7 +112,7 @@ class Side(nn.Module):
     # On CPU this is faster than gathering M rows an image and scattering their gradient.
     similarity = other @ memory.T / temperature
     itself = jnp.sum(other * memory[index], axis=-1) / temperature
-    stored = self.log_normalizer.value
+    stored = jnp.asarray(self.log_normalizer.value)
 
     def estimate():
       weights = counts + jax.nn.one_hot(index, self.num_examples)
