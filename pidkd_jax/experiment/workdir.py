@@ -16,6 +16,7 @@ from flax import traverse_util
 from pidkd_jax.core import runtime, versions
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices, processes
+from pidkd_jax.training.checkpoint import check_path
 
 _PACKAGES = (
   'pidkd_jax',
@@ -47,7 +48,8 @@ def claim(
     defaults: {dotted name: value} of entries that a file from an older version may lack.
 
   Raises:
-    UserError: the folder cannot be written, or holds another run.
+    UserError: the folder cannot be written, holds another run, or has a path in which no checkpoint
+      can be kept.
   """
   check(folder, file, content, harmless, defaults)
   with writing(folder, file):
@@ -63,6 +65,7 @@ def check(
   defaults: Mapping[str, Any] | None = None,
 ) -> None:
   """Check as `claim` does, with the same arguments, and write nothing."""
+  check_path(folder)
   path = folder / file
   with writing(folder, file):
     if path.exists():

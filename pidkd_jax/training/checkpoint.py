@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import logging
 import os
 import pathlib
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from pidkd_jax.core.errors import UserError
@@ -30,6 +32,36 @@ _EARLIER_NAMES = {'.opt_state': '.momentum', '.loss_sums': '.sums'}
 # Orbax numbers all saves of a process by one variable. Two saves at once would wait for each
 # other's signals.
 _SAVING = threading.Lock()
+
+
+def check_path(folder: pathlib.Path) -> None:
+  """Raise UserError for a folder in which no checkpoint can be kept.
+
+  TensorStore takes a backslash for a slash, so it would write into another folder. It takes no
+  name that is not UTF-8.
+  """
+  path = str(folder.resolve())
+  try:
+    path.encode()
+  except UnicodeEncodeError:
+    raise UserError(f'the path {path!a} is not UTF-8; give another folder') from None
+  if '\\' in path:
+    raise UserError(
+      f'the path {path} has a backslash, in which no checkpoint can be kept; give another folder'
+    )
+
+
+class _LiteralPath(type(epath.Path())):
+  """A path whose own characters are no pattern.
+
+  epath joins a folder's path and a pattern, and searches for both. In a folder `run[1]` it finds
+  nothing, and Orbax then commits checkpoints without arrays. In a folder `a*` it finds the files of
+  the folder `ab` too.
+  """
+
+  def glob(self, pattern: str) -> Iterator['_LiteralPath']:
+    for found in glob.iglob(pattern, root_dir=self):
+      yield self / found
 
 
 class Checkpoints:
@@ -49,12 +81,16 @@ class Checkpoints:
       folder: made if it is missing.
       alone: whether no other thread saves. If others do, a save waits for its turn, and until it is
         on disk.
+
+    Raises:
+      UserError: no checkpoint can be kept in a folder of this name.
     """
+    check_path(folder)
     self._turn = contextlib.nullcontext() if alone else _SAVING
     self._alone = alone
     self._folder = folder.resolve()  # With a relative path Orbax's thread fails without an error.
     self._manager = ocp.CheckpointManager(
-      self._folder,
+      _LiteralPath(self._folder),
       options=ocp.CheckpointManagerOptions(
         preservation_policy=preservation_policy.LatestN(KEPT),
         enable_async_checkpointing=True,

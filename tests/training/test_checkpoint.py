@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import workdir
 from pidkd_jax.training.checkpoint import KEPT, Checkpoints
 
 # Orbax's threads lose their event loop when a restore fails half-way, without consequences.
@@ -174,6 +175,30 @@ def test_the_folder_may_be_relative(tmp_path, monkeypatch, opened):
   checkpoints.save(1, state(1), {})
   checkpoints.wait()
   assert (tmp_path / 'here' / '1').is_dir()
+
+
+@pytest.mark.parametrize('name', ['run[1]', 'a*?', 'x[!a', '100% #1, "new"'])
+def test_any_name_that_a_folder_may_have_will_do(name, tmp_path, opened):
+  folder = tmp_path / name / 'checkpoints'
+  checkpoints = opened(folder)
+  checkpoints.save(1, state(1), {})
+  checkpoints.wait()
+  step, restored, _ = opened(folder).restore(state(0))
+  assert step == 1
+  assert_same(restored, state(1))
+
+
+@pytest.mark.parametrize(
+  'name, message',
+  [('back\\slash', 'has a backslash'), (b'\xff'.decode(errors='surrogateescape'), 'is not UTF-8')],
+)
+def test_a_name_that_tensorstore_does_not_take_is_refused(name, message, tmp_path):
+  with pytest.raises(UserError, match=f'{message}.*; give another folder'):
+    Checkpoints(tmp_path / name / 'checkpoints')
+  # Before anything is trained.
+  with pytest.raises(UserError, match=message):
+    workdir.check(tmp_path / name, 'config.json', {})
+  assert not list(tmp_path.iterdir())
 
 
 def test_the_state_at_the_call_is_saved(tmp_path, opened):
