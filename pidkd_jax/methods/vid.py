@@ -69,9 +69,13 @@ class Gaussian(nn.Module):
     x = nn.relu(layer(name='conv1')(x))
     x = nn.relu(layer(name='conv2')(x))
     x = layer(name='conv3')(x)
-    scale = jnp.log(jnp.expm1(self.initial_variance - _LEAST_VARIANCE))
-    scale = self.param('scale', lambda key: jnp.full(self.features, scale, jnp.float32))
+    scale = self.param('scale', self._initial_scale)
     return x, nn.softplus(scale) + _LEAST_VARIANCE
+
+  def _initial_scale(self, key: jax.Array) -> jax.Array:
+    del key
+    scale = jnp.log(jnp.expm1(self.initial_variance - _LEAST_VARIANCE))
+    return jnp.full(self.features, scale, jnp.float32)
 
 
 METHODS = {'vid': VID}
