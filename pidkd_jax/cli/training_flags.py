@@ -17,6 +17,8 @@ from pidkd_jax.core.errors import UserError, describe_error, unknown_name
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _SAVED = _PACKAGE / 'experiment' / 'saved_config.py'
+# The fields that may name a network by 'module:Class', by the last part of their names.
+_NETWORKS = ('student', 'model')
 _REMEDY = 'name a file such as configs/digits.py'
 
 
@@ -27,6 +29,9 @@ def define(config_help: str) -> None:
     config_help: which configs the command takes.
   """
   config_flags.DEFINE_config_file('config', None, config_help)
+  flags.DEFINE_multi_string(
+    'own', [], 'Your own network in a config.json, package.module:Class; repeatable.'
+  )
   flags.DEFINE_string('workdir', '', "The run's folder; the same command resumes the run in it.")
   flags.DEFINE_bool('show', False, 'Print every field of the config, and end.')
   flags.DEFINE_bool(
@@ -115,19 +120,46 @@ def require(config: str) -> None:
   """Check that --config gave a configuration.
 
   Raises:
-    UserError: the flag is not there, or its file returns nothing.
+    UserError: the flag is not there, its file returns nothing, or a run's config.json names code
+      that the command line does not name.
   """
   if flags.FLAGS['config'].value is not None:
+    if config and pathlib.Path(config).resolve() == _SAVED:
+      _require_no_foreign_code(flags.FLAGS['config'].value)
     return
   if config:
     raise UserError(f'--config {config}: its get_config returns nothing; return a ConfigDict')
   raise UserError(f'no --config was given; name a file, or one of: {", ".join(names())}')
 
 
-def lines(config: Mapping[str, Any], prefix: str = '') -> Iterator[str]:
+def _require_no_foreign_code(config: Mapping[str, Any]) -> None:
+  """Raise UserError where a run's config.json names a module that the command line does not name.
+
+  The file may come from anyone, and an import runs code.
+  """
+  named = {
+    *flags.FLAGS.own,
+    *map(str, config_flags.get_override_values(flags.FLAGS['config']).values()),
+  }
+  for name, value in _fields(config):
+    network = str(value).partition('*')[0]  # 'module:Class*1.5' is one that is widened.
+    if name.rpartition('.')[2] in _NETWORKS and ':' in network and not {network, value} & named:
+      raise UserError(
+        f"{name} of the run's config.json is {value!r}, code that is imported only if you name it "
+        f'yourself, by --own={network}'
+      )
+
+
+def lines(config: Mapping[str, Any]) -> Iterator[str]:
   """Yield 'name = value' for every field of a configuration, sorted, by its dotted name."""
+  for name, value in _fields(config):
+    yield f'{name} = {value!r}'
+
+
+def _fields(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """Yield (dotted name, value) of every field of a configuration, sorted."""
   for name, value in sorted(config.items()):
     if hasattr(value, 'items'):
-      yield from lines(value, f'{prefix}{name}.')
+      yield from _fields(value, f'{prefix}{name}.')
     else:
-      yield f'{prefix}{name} = {value!r}'
+      yield f'{prefix}{name}', value
