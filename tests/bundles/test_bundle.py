@@ -73,7 +73,8 @@ def test_a_network_comes_back_bit_for_bit(saved, teacher):
   assert sorted(path.name for path in saved.iterdir()) == sorted((*FILES, README))
 
 
-def test_a_distilled_network_comes_back_too(teacher, fill, tmp_path):
+def distilled(teacher, fill, rectified):
+  """Return a student under a teacher's classifier, with random variables."""
   model = Distilled(
     num_classes=3,
     student=WRN(num_classes=3, depth=10, factor=1),
@@ -82,10 +83,14 @@ def test_a_distilled_network_comes_back_too(teacher, fill, tmp_path):
     hidden=4,
     integration='learned',
     target=(2, 2, 12),
-    target_rectified=True,
+    target_rectified=rectified,
   )
   shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-  network = Network(fill(shapes), model)
+  return Network(fill(shapes), model)
+
+
+def test_a_distilled_network_comes_back_too(teacher, fill, tmp_path):
+  network = distilled(teacher, fill, rectified=True)
   bundle.save(tmp_path / 'student', network, CARD)
   assert_same(bundle.load(tmp_path / 'student').network, network)
 
@@ -99,9 +104,20 @@ def test_the_digest_stands_for_what_the_network_computes(saved, teacher, tmp_pat
   changed = jax.tree.map(lambda leaf: leaf + 1, teacher.variables)
   bundle.save(tmp_path / 'other', teacher.replace(variables=changed), CARD)
   digests.add(bundle.load(tmp_path / 'other').digest)
-  bundle.save(tmp_path / 'card', teacher, {'dataset': DATASET | {'mean': [0.4] * 3}})
-  digests.add(bundle.load(tmp_path / 'card').digest)
-  assert len(digests) == 3
+  for name in ('mean', 'std'):
+    bundle.save(tmp_path / name, teacher, {'dataset': DATASET | {name: [0.4] * 3}})
+    digests.add(bundle.load(tmp_path / name).digest)
+  assert len(digests) == 4
+
+
+def test_the_digest_tells_networks_of_equal_variables_apart(teacher, fill, tmp_path):
+  """Whether a stack ends in a ReLU is not seen in its variables."""
+  digests = set()
+  for rectified in (True, False):
+    network = distilled(teacher, fill, rectified)
+    bundle.save(tmp_path / str(rectified), network, CARD)
+    digests.add(bundle.load(tmp_path / str(rectified)).digest)
+  assert len(digests) == 2
 
 
 def test_saving_over_an_old_one_replaces_it_whole(folder, teacher):

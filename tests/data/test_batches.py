@@ -89,6 +89,14 @@ def test_the_augmentation_of_one_image_changes_from_step_to_step(arrays):
   assert len({np.asarray(batch.image).tobytes() for batch in batches}) > 6
 
 
+def test_one_epoch_has_many_crops_and_both_flips(arrays):
+  """Each step of an epoch draws anew: of one image, crops and flips are seen apart."""
+  one = ResidentSplit(arrays.images[:1].repeat(12, axis=0), arrays.labels[:1].repeat(12))
+  for chosen, least in ({'padding': 2, 'flip': False}, 5), ({'padding': 0, 'flip': True}, 2):
+    batches = run(stream(one, batch_size=1, **chosen), range(12))
+    assert len({np.asarray(batch.image).tobytes() for batch in batches}) >= least
+
+
 def test_all_steps_share_one_compiled_batch(arrays):
   before = resident_batches.ResidentBatches.batch._cache_size()
   run(stream(arrays, batch_size=3), range(4))

@@ -14,6 +14,12 @@ def test_top_k_by_hand():
   assert shares == [1 / 4, 3 / 4, 1.0]
 
 
+def test_top_5_counts_five_of_eight_classes():
+  logits = np.tile(np.arange(8.0), (8, 1))  # The last five classes are the five largest.
+  labels = np.arange(8)
+  assert classification.metrics(logits, labels, None)['top5'] == 5 / 8
+
+
 def test_of_equal_logits_the_first_counts():
   """Top-1 counts what argmax predicts, and a constant network is no better than chance."""
   logits = np.zeros((3, 3))

@@ -70,3 +70,14 @@ def test_outputs_of_a_stack_are_kept(network):
 def test_fusing_again_changes_nothing(network):
   fused = fuse_norms(network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8))))
   assert fuse_norms(fused) is fused
+
+
+def test_the_epsilon_is_fused(network):
+  """Where a channel's variance is near epsilon, leaving it out would change the kernel by half."""
+  plain = network(ResNet(num_classes=5, depth=8, widths=(4, 4, 8, 8)))
+  statistics = jax.tree_util.tree_map_with_path(
+    lambda path, leaf: leaf * 1e-5 if path[-1].key == 'var' else leaf,
+    plain.variables['batch_stats'],
+  )
+  plain = plain.replace(variables=plain.variables | {'batch_stats': statistics})
+  assert_equal_outputs(fuse_norms(plain), plain, IMAGES)

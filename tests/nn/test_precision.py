@@ -1,5 +1,7 @@
 """The formats of each precision, and the arrays that are float32 in all of them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +10,15 @@ from jax.extend import core
 
 from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch, Features
+from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.nn import precision
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
 from pidkd_jax.training.step import loss as loss_of
 from pidkd_jax.training.step import observe
 from tests.families import SMALL
+from tests.peers.test_losses import Given
 
 FULL, HALF = jnp.dtype('float32'), jnp.dtype('bfloat16')
 PRODUCTS = ('conv_general_dilated', 'dot_general')
@@ -86,8 +91,26 @@ def test_projectors_compute_in_bfloat16_and_are_integrated_in_float32(assemble, 
   program = jax.make_jaxpr(loss)(state.params, state.collections, half, teacher)
   # The student has three convolutions, and the stack has three.
   assert [eqn.invars[0].aval.dtype for eqn in products(program)] == 6 * [HALF]
-  sums = [eqn for eqn in equations(program.jaxpr) if eqn.primitive.name == 'reduce_sum']
-  assert {eqn.invars[0].aval.dtype for eqn in sums} == {FULL}
+
+
+def test_the_normaliser_is_computed_in_float32(dataset):
+  """The mean square of a bfloat16 target would be off by up to 1/256 of its value."""
+  rng = np.random.default_rng(0)
+  target = jnp.asarray(np.abs(rng.normal(size=(4, 2, 2, 6))), HALF)
+  image = jnp.asarray(rng.normal(size=(4, 2, 2, 5)), HALF)
+  features = Features((target,), (target,), target, jnp.mean(target.astype(FULL), (1, 2)))
+  losses = {}
+  for normalize in (True, False):
+    method = methods.create('pidkd', normalize=normalize)(
+      student=Given(), target=features, dataset=dataset
+    )
+    index = jnp.zeros(4, jnp.int32)
+    given = Batch(image, index, index), TeacherOutputs(None, features, None)
+    init = functools.partial(method.init_with_output, method='loss')
+    terms, _ = jax.jit(init)(jax.random.key(0), *given, progress=jnp.float32(1))
+    losses[normalize] = np.mean(terms['feature'])
+  mean_square = np.mean(np.square(np.asarray(target, np.float64)))
+  np.testing.assert_allclose(losses[False] / losses[True], mean_square, rtol=1e-5)
 
 
 @pytest.mark.parametrize('name', precision.PRECISIONS)

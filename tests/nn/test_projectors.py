@@ -126,3 +126,15 @@ def test_learned_integration_of_one_projector_has_nothing_to_learn():
   outputs = maps(1, 2, 3)
   assert not jax.tree.leaves(projectors.Convex().init(jax.random.key(0), outputs))
   np.testing.assert_array_equal(projectors.Convex().apply({}, outputs), outputs[0])
+
+
+@pytest.mark.parametrize('integration', projectors.INTEGRATIONS)
+def test_integration_of_bfloat16_is_exact_to_float32(integration):
+  """In bfloat16 a mean of three would be off by up to 1/256 of its value."""
+  outputs = maps(3, 4, 5, 6).astype(jnp.bfloat16)
+  module = projectors.INTEGRATIONS[integration]()
+  mean = module.apply(module.init(jax.random.key(0), outputs), outputs)
+  assert mean.dtype == jnp.float32
+  np.testing.assert_allclose(
+    mean, np.mean(np.asarray(outputs, np.float64), axis=0), rtol=1e-5, atol=1e-6
+  )

@@ -153,10 +153,13 @@ def test_the_first_step_without_a_finite_loss_is_kept(assemble, batches, train):
   states = train(cohort, range(2))
   assert [int(state.bad_step) for state in states.values()] == [-1, -1]
   broken = batches[0].replace(image=batches[0].image.at[0, 0, 0, 0].set(jnp.nan))
-  states['scratch-0'] = cohort.update('scratch-0', states['scratch-0'], broken, None, jnp.int32(5))
-  states = train(cohort, [6, 7], states)
+  for step in (0, 1):  # Step 0 is kept too, and not taken for none.
+    states['scratch-0'] = cohort.update(
+      'scratch-0', states['scratch-0'], broken, None, jnp.int32(step)
+    )
+  states = train(cohort, [2, 3], states)
   assert {name: int(state.bad_step) for name, state in states.items()} == {
-    'scratch-0': 5,
+    'scratch-0': 0,
     'kd_1_1-0': -1,
   }
 
@@ -176,6 +179,15 @@ def test_seed_and_trial_determine_the_initial_weights(assemble, train):
   np.testing.assert_array_equal(first, kernel(0, seed=0))
   others = [kernel(1, seed=0), kernel(-1, seed=0), kernel(0, seed=1)]
   assert not any(np.any(first == other) for other in others)
+
+
+def test_no_two_keys_are_equal(assemble):
+  """Of the teacher, of trials and of seeds."""
+  cohorts = [
+    assemble(*(member('scratch', trial) for trial in range(-1, 8)), seed=seed) for seed in (0, 1)
+  ]
+  keys = [jax.random.key_data(one.key).tobytes() for each in cohorts for one in each.learners]
+  assert len(set(keys)) == len(keys) == 18
 
 
 def test_the_teacher_is_kept_only_where_a_member_needs_it(assemble, batches, teacher):

@@ -64,3 +64,8 @@ def test_an_epoch_has_only_full_batches():
 def test_a_batch_that_the_split_cannot_fill_is_refused(batch_size):
   with pytest.raises(UserError, match=f'batch_size is {batch_size}; .* 11 images allows 1 to 11'):
     Recipe(batch_size=batch_size).steps_per_epoch(11)
+
+
+def test_a_drop_falls_on_the_nearest_step():
+  optimizer = Optimizer.from_recipe(Recipe(total_epochs=20, batch_size=8, drops=(0.39, 0.875)), 8)
+  assert (optimizer.total_steps, optimizer.boundaries) == (20, (8, 18))  # Of 7.8 and 17.5.
