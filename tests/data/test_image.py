@@ -1,5 +1,8 @@
 """Images from files of any kind, and their scaling to another size."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,6 +45,71 @@ def test_every_mode_becomes_rgb(tmp_path, image, colour):
   result = image_lib.upright(tmp_path / 'x.png')
   assert result.mode == 'RGB' and result.size == (9, 8)
   np.testing.assert_array_equal(np.asarray(result), np.full((8, 9, 3), colour, np.uint8))
+
+
+@pytest.mark.parametrize(
+  'highest, bits', [(255, 8), (256, 10), (4095, 12), (8000, 14), (16384, 16)]
+)
+def test_the_values_of_16_bit_images_say_their_depth(tmp_path, highest, bits):
+  ramp = np.linspace(0, highest, 72).reshape(8, 9).astype(np.uint16)
+  Image.fromarray(ramp).save(tmp_path / 'bright.png')
+  sixteen_bit(40).save(tmp_path / 'dark.png')
+  (tmp_path / 'none.png').write_bytes(b'')
+  filled('RGB', RED).save(tmp_path / 'colour.png')
+  # Together: the dark image is dark.
+  paths = sorted(tmp_path.iterdir())
+  assert image_lib.bits_of(paths) == bits
+  bright, dark = (image_lib.upright(tmp_path / f'{name}.png', bits) for name in ('bright', 'dark'))
+  np.testing.assert_array_equal(np.asarray(bright)[..., 0], ramp // 2 ** (bits - 8))
+  assert np.asarray(dark).max() == 40 // 2 ** (bits - 8)
+
+
+def test_images_of_8_bits_are_not_looked_at(tmp_path):
+  filled('L', 7).save(tmp_path / 'x.png')
+  filled('L', 7).save(tmp_path / 'x.bmp')
+  assert image_lib.bits_of(tmp_path.iterdir()) == 16
+
+
+def colours_of_16_bits(path, value):
+  """Write a PNG of 9x8 pixels; Pillow cannot."""
+  row = b'\0' + struct.pack('>27H', *[value] * 27)
+  header = struct.pack('>IIBBBBB', 9, 8, 16, 2, 0, 0, 0)
+  path.write_bytes(
+    png(chunk(b'IHDR', header), chunk(b'IDAT', zlib.compress(row * 8)), chunk(b'IEND', b''))
+  )
+
+
+def png(*chunks):
+  return b'\x89PNG\r\n\x1a\n' + b''.join(chunks)
+
+
+def chunk(name, content):
+  crc = struct.pack('>I', zlib.crc32(name + content))
+  return struct.pack('>I', len(content)) + name + content + crc
+
+
+def test_colours_of_16_bits_that_would_be_black_are_refused(tmp_path):
+  colours_of_16_bits(tmp_path / 'x.png', 200)
+  assert image_lib.bits_of([tmp_path / 'x.png']) == 8
+  with pytest.raises(ValueError, match='with 16 bits, and its values need 8, so it .* black; save'):
+    image_lib.upright(tmp_path / 'x.png', 8)
+  colours_of_16_bits(tmp_path / 'x.png', 200 * 256)
+  assert image_lib.bits_of([tmp_path / 'x.png']) == 16
+  assert image_lib.upright(tmp_path / 'x.png').getpixel((0, 0)) == (200, 200, 200)
+
+
+@pytest.mark.parametrize('name', [b'iCCP', b'zTXt'])
+def test_large_remarks_are_left_out(tmp_path, name):
+  filled('RGB', RED).save(tmp_path / 'x.png')
+  written = (tmp_path / 'x.png').read_bytes()
+  remark = chunk(name, b'name\0\0' + zlib.compress(bytes(2**21)))
+  (tmp_path / 'x.png').write_bytes(written[:33] + remark + written[33:])  # After the header.
+  result = image_lib.upright(tmp_path / 'x.png')
+  assert result.getpixel((0, 0)) == RED and not result.info
+  # What is cut short is refused all the same.
+  (tmp_path / 'x.png').write_bytes(written[:33] + remark + written[33:50])
+  with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP or WebP file'):
+    image_lib.upright(tmp_path / 'x.png')
 
 
 def test_cmyk_becomes_rgb(tmp_path):

@@ -42,9 +42,13 @@ def main(*names):
       f'{FLAGS.bundle!r} is for images of {channels} channels, which no file is read as; use '
       'pidkd_jax.load from Python'
     )
+  paths = [_path(name) for name in names]
+  bits = image_lib.bits_of(paths)
+  if bits < 16:
+    print(f'the values of the 16-bit images need {bits} bits, and are taken to be of that depth')
   titles, images = [], []
-  for name in names:
-    image = _read(name)
+  for name, path in zip(names, paths, strict=True):
+    image = _read(name, path, bits)
     scaled = f', scaled and cut to {width}x{height}' if image.size != (width, height) else ''
     titles.append(f'{name} ({image.width}x{image.height}{scaled})')
     image = image_lib.cover(image, width, height).convert(_MODES[channels])
@@ -55,14 +59,18 @@ def main(*names):
       print(f'  {100 * probability:6.2f}%  {label}')
 
 
-def _read(name):
+def _path(name):
   path = pathlib.Path(name)
   if not path.is_file():
     state = 'is a folder' if path.is_dir() else 'is not there'
     raise UserError(f'image {name!r} {state}; name a JPEG, PNG, BMP or WebP file')
   if not os.access(path, os.R_OK):
     raise UserError(f'image {name!r} may not be read; change its permissions')
+  return path
+
+
+def _read(name, path, bits):
   try:
-    return image_lib.upright(path)
+    return image_lib.upright(path, bits)
   except ValueError as error:
     raise UserError(f'image {name!r} is {error}; name another') from error

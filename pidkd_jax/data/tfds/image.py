@@ -1,14 +1,25 @@
 """Decode an image file, and bring an image to another size."""
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pidkd_jax.core.errors import first_line
 
 # Pillow's mode by the number of channels.
 _MODES = {1: 'L', 3: 'RGB'}
+
+_FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP')
+_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+# The chunks of a PNG file that say something of the image and change no pixel as it is read here.
+_REMARKS = (b'iCCP', b'iTXt', b'sPLT', b'tEXt', b'zTXt')
+# The bits that the values of an image of 16 bits may need, by the makers of cameras and scanners.
+_BITS = (8, 10, 12, 14, 16)
 
 
 def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
@@ -41,35 +52,128 @@ def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     raise ValueError('not a whole JPEG or PNG file') from error
 
 
-def upright(path: Path) -> Image.Image:
+class _Unusable(ValueError):
+  """An image that is whole, and that nobody can use."""
+
+
+def upright(path: Path, bits: int = 16) -> Image.Image:
   """Open an image file of any origin as RGB, rotated as its EXIF orientation says.
 
-  Gray becomes three equal channels. Transparency is dropped, as torchvision's ImageFolder does. Of
-  16 bits the high byte is kept.
+  Gray becomes three equal channels. Transparency is dropped, as torchvision's ImageFolder does.
+  Colour profiles and texts are dropped.
 
   Args:
     path: a JPEG, PNG, BMP or WebP file; its suffix does not matter.
+    bits: the bits that the values need if the image has 16 bits (`bits_of`). The highest eight are
+      kept.
 
   Raises:
-    ValueError: the file is no such image; the message says in one line what it is.
+    ValueError: the file is no such image; the message says in one line what it is. Or it has 16
+      bits in colour, and its values need less.
+  """
+  with _opened(path) as image:
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith('I'):  # 16-bit gray, which Pillow would clip at 255.
+      values = np.minimum(np.asarray(turned) >> (bits - 8), 255)
+      turned = Image.fromarray(values.astype(np.uint8))
+    elif bits < 16 and _has_16_bits(path):
+      raise _Unusable(
+        f'in colour with 16 bits, and its values need {bits}, so it would be dark or black; save it'
+        ' with 8 bits a channel'
+      )
+    converted = turned.convert('RGB')
+    # Pillow would write them into every file that is made of the image.
+    converted.info.clear()
+    return converted
+
+
+def bits_of(paths: Iterable[Path]) -> int:
+  """Return how many bits the values of the 16-bit images among some need.
+
+  Programs write 8-bit data as 16-bit files, and cameras of 10 to 14 bits do so too. Their high byte
+  alone would be black. Images of one origin are judged together, as one of them may be dark.
+
+  Args:
+    paths: of image files. Those that are no images are passed over.
+
+  Returns:
+    One of 8, 10, 12, 14 and 16; 16 where there are none.
+  """
+  needed = 0
+  for path in paths:
+    if needed == _BITS[-1]:
+      break
+    with contextlib.suppress(OSError, ValueError):
+      if _has_16_bits(path):
+        with _opened(path) as image:
+          values = np.asarray(image)
+          # Pillow keeps the high byte of colours.
+          highest = int(values.max()) if image.mode.startswith('I') else int(values.max()) << 8
+        needed = max(needed, next(bits for bits in _BITS if highest < 2**bits))
+  return needed or _BITS[-1]
+
+
+def _has_16_bits(path: Path) -> bool:
+  """Whether a file is a PNG of 16 bits a channel. Of the other formats Pillow reads 8 bits only."""
+  with path.open('rb') as file:
+    start = file.read(25)
+  return start[:8] == _SIGNATURE and start[24:] == b'\x10'
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+  """Open an image file and decode it.
+
+  Raises:
+    ValueError: the file is no image, also where the body of the `with` meets that.
   """
   try:
     with warnings.catch_warnings():
       # Pillow warns of odd metadata. Of too many pixels it warns first, and refuses twice as many.
       warnings.simplefilter('ignore')
       warnings.simplefilter('error', Image.DecompressionBombWarning)
-      with Image.open(path, formats=('JPEG', 'PNG', 'BMP', 'WEBP')) as image:
-        turned = ImageOps.exif_transpose(image)
-        if turned.mode.startswith('I'):  # 16-bit gray, which Pillow would clip at 255.
-          turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
-        return turned.convert('RGB')
+      with _decoded(path) as image:
+        yield image
   except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
     raise ValueError(
       f'an image of more than the {Image.MAX_IMAGE_PIXELS:,} pixels that Pillow allows'
     ) from error
+  except _Unusable:
+    raise
   # Pillow's decoders raise many types for a damaged file: OSError, SyntaxError, struct.error...
   except Exception as error:
-    raise ValueError('not a whole JPEG, PNG, BMP or WebP file') from error
+    unknown = isinstance(error, UnidentifiedImageError)  # Its text has only the path.
+    reason = '' if unknown else f' ({first_line(error)})'
+    raise ValueError(f'not a whole JPEG, PNG, BMP or WebP file{reason}') from error
+
+
+def _decoded(path: Path) -> Image.Image:
+  try:
+    image = Image.open(path, formats=_FORMATS)
+    image.load()
+  except (ValueError, SyntaxError, OSError) as error:
+    # Pillow refuses a sound PNG for a large or odd colour profile or text.
+    encoded = path.read_bytes()
+    plain = _without_remarks(encoded)
+    if plain == encoded:
+      raise error
+    image = Image.open(io.BytesIO(plain), formats=_FORMATS)
+    image.load()
+  return image
+
+
+def _without_remarks(encoded: bytes) -> bytes:
+  """Return a PNG file without the chunks of `_REMARKS`; another file as it is."""
+  if not encoded.startswith(_SIGNATURE):
+    return encoded
+  # A chunk is its length (4 bytes), its name (4), so many bytes, and a checksum (4).
+  parts, position = [_SIGNATURE], len(_SIGNATURE)
+  while position < len(encoded):
+    end = position + 12 + int.from_bytes(encoded[position : position + 4])
+    if encoded[position + 4 : position + 8] not in _REMARKS:
+      parts.append(encoded[position:end])
+    position = end
+  return b''.join(parts)
 
 
 def cover(image: Image.Image, width: int, height: int) -> Image.Image:
