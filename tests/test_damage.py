@@ -183,8 +183,11 @@ def test_what_arrays_declare_is_not_believed(tmp_path_factory, shape, kind):
   )
   path = tmp_path_factory.getbasetemp() / 'declared.npz'
   archives.write_zip(path, {'a.npy': header.getvalue()})
-  with contextlib.suppress(ValueError):
-    npz.read(path)
+  try:
+    [array] = npz.read(path).values()
+  except ValueError:
+    return
+  assert array.size == 0  # The file has no content beside the header.
 
 
 @pytest.mark.parametrize(
