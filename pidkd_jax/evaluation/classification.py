@@ -20,8 +20,9 @@ def metrics(logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray | None) 
   Raises:
     UserError: the logits are not finite, as those of a network that diverged.
   """
-  if not np.isfinite(logits).all():
-    raise UserError('a network gives logits that are not finite; try a lower learning rate')
+  for who, values in (('a network', logits), ('the teacher', teacher)):
+    if values is not None and not np.isfinite(values).all():
+      raise UserError(f'{who} gives logits that are not finite; try a lower learning rate')
   values = {
     'top1': top_k(logits, labels, 1),
     'top5': top_k(logits, labels, 5),

@@ -5,14 +5,17 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import numpy as np
+
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.evaluation import outputs
+from pidkd_jax.evaluation import inference, outputs
 from pidkd_jax.evaluation.cost import cost
-from pidkd_jax.evaluation.evaluate import evaluate
+from pidkd_jax.evaluation.evaluate import Evaluation, evaluate
 from pidkd_jax.experiment import workdir
 from pidkd_jax.experiment.assembly import Assembly
 from pidkd_jax.training import metrics
@@ -23,9 +26,53 @@ from pidkd_jax.training.validation import Validation
 _SECONDS = ('wall_seconds', 'seconds', 'teacher_seconds')
 
 
+def judge(
+  outcomes: Mapping[str, Outcome],
+  validation: Validation,
+  dataset: Dataset,
+  normalisation: Normalisation,
+  teacher: Bundle | None,
+) -> dict[str, Evaluation]:
+  """Evaluate the trained networks on the test split.
+
+  Args:
+    outcomes: {member: outcome}.
+    validation: what was evaluated along the way. Logits of the test split are not computed again.
+    dataset: has the test split.
+    normalisation: of teacher and students.
+    teacher: of the students, or None.
+
+  Returns:
+    {member: evaluation}. A member whose variables, logits or metrics are not finite is missing.
+  """
+  batches = inference.eval_batches(dataset.test, normalisation)
+  at_hand = {} if validation.selects else _logits(outcomes)
+  networks, logits = {}, {}
+  for name, outcome in outcomes.items():
+    if _is_finite(outcome.network.variables):
+      own = at_hand.get(name)
+      logits[name] = inference.logits(outcome.network, batches) if own is None else own
+      if _is_finite(logits[name]):
+        networks[name] = outcome.network
+  evaluations = evaluate(
+    networks,
+    dataset.test,
+    normalisation,
+    teacher and teacher.network,
+    logits=logits,
+    teacher_logits=None if validation.selects else validation.teacher_logits,
+  )
+  return {name: one for name, one in evaluations.items() if _is_finite(one.metrics)}
+
+
+def _is_finite(tree: Any) -> bool:
+  return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
+
+
 def save(
   assembled: Assembly,
   outcomes: Mapping[str, Outcome],
+  evaluations: Mapping[str, Evaluation],
   validation: Validation,
   dataset: Dataset,
   normalisation: Normalisation,
@@ -33,12 +80,13 @@ def save(
   start: Bundle | None,
   folder: pathlib.Path,
 ) -> None:
-  """Evaluate the trained networks on the test split and write their outputs and bundles.
+  """Write outputs and bundles of the trained networks.
 
   Args:
     assembled: what was trained.
     outcomes: {member: outcome}.
-    validation: what was evaluated along the way. Logits of the test split are not computed again.
+    evaluations: {member: evaluation}, by `judge`. A member that is missing leaves nothing.
+    validation: what was evaluated along the way.
     dataset: has the test split.
     normalisation: of teacher and students.
     teacher: of the students, or None.
@@ -49,19 +97,11 @@ def save(
     UserError: the folder has lost its metrics.
   """
   experiment, selects = assembled.experiment, validation.selects
-  evaluations = evaluate(
-    {name: outcome.network for name, outcome in outcomes.items()},
-    dataset.test,
-    normalisation,
-    teacher and teacher.network,
-    logits={} if selects else _logits(outcomes),
-    teacher_logits=None if selects else validation.teacher_logits,
-  )
   rows = metrics.read(folder)
-  if not {row['member'] for row in rows} >= outcomes.keys():
+  if not {row['member'] for row in rows} >= evaluations.keys():
     raise UserError(f'{str(folder)!r} has lost its metrics.jsonl; remove the run to start over')
   deployed, environment, cards = assembled.deployed(), workdir.environment(), {}
-  for member in (member for member in experiment.members if member.name in outcomes):
+  for member in (member for member in experiment.members if member.name in evaluations):
     outcome, evaluation = outcomes[member.name], evaluations[member.name]
     own_rows = [row for row in rows if row['member'] == member.name]
     results: dict[str, Any] = dict(evaluation.metrics)

@@ -1,6 +1,7 @@
 """Run an experiment: train its cohort in a folder, evaluate it, and save each member's bundle."""
 
 import dataclasses
+import functools
 import json
 import logging
 import pathlib
@@ -98,6 +99,7 @@ def execute(
 
   Raises:
     Stopped: as `loop.train`.
+    Diverged: no member is finite at the end.
     UserError: as `loop.train`; also where another process is at work in the folder.
   """
   whole = _Run(experiment, dataset, teacher, folder, title, execution, start)
@@ -109,7 +111,7 @@ def execute(
   if len(execution.groups) > 1:
     # Each group copies from the host.
     whole = whole.moved(jax.device_get)
-  jobs = []
+  jobs, diverged = [], {}
   for number, names in enumerate(parts, start=1):
     members = tuple(member for member in experiment.members if member.name in names)
     part = dataclasses.replace(
@@ -118,8 +120,20 @@ def execute(
       folder=folder / f'part-{number}',
       title=f'{title} {number}/{len(parts)}',
     )
-    jobs.append(lambda request, part=part: _complete(part, request or preemption))
+    jobs.append(functools.partial(_complete_or_note, part, preemption, diverged))
   device_groups.run_jobs(execution.groups, jobs)
+  if diverged.keys() == {member.name for member in experiment.members}:
+    raise loop.Diverged(diverged)
+
+
+def _complete_or_note(
+  run: _Run, preemption: Preemption | None, diverged: dict[str, int], request: Preemption | None
+) -> None:
+  """Train a part; if all of its members diverge, note them, so that the other parts go on."""
+  try:
+    _complete(run, request or preemption)
+  except loop.Diverged as error:
+    diverged |= error.steps
 
 
 def _parts(experiment: Experiment, run: _Run) -> list[list[str]]:
@@ -172,7 +186,10 @@ def _complete(run: _Run, preemption: Preemption | None) -> None:
     expected = {member.name for member in run.experiment.members}
     diverged = run.folder / _DIVERGED
     if diverged.exists():
-      expected -= json.loads(diverged.read_text()).keys()
+      left_out = json.loads(diverged.read_text())
+      expected -= left_out.keys()
+      if not expected:
+        raise loop.Diverged(left_out)
     if not all((run.folder / 'bundles' / name).exists() for name in expected):
       in_precision(_train)(run.experiment, run.moved(devices.put_replicated), preemption)
 
@@ -195,27 +212,39 @@ def _train(experiment: Experiment, run: _Run, preemption: Preemption | None) -> 
     run.normalisation,
     assembled.cohort.teacher,
   )
-  outcomes, diverged = loop.train(
-    assembled.cohort,
-    assembled.batches(run.normalisation),
-    validation,
-    run.folder,
-    loop.LoopSettings(
-      title=run.title,
-      labels={member.name: member.label for member in experiment.members},
-      total_epochs=experiment.recipe.total_epochs,
-      eval_every=experiment.eval_every,
-      checkpoint_seconds=run.execution.checkpoint_seconds,
-      steps_per_call=run.execution.steps_per_call,
-    ),
-    preemption,
-  )
+  batches = assembled.batches(run.normalisation)
+  try:
+    outcomes, diverged = loop.train(
+      assembled.cohort,
+      batches,
+      validation,
+      run.folder,
+      loop.LoopSettings(
+        title=run.title,
+        labels={member.name: member.label for member in experiment.members},
+        total_epochs=experiment.recipe.total_epochs,
+        eval_every=experiment.eval_every,
+        checkpoint_seconds=run.execution.checkpoint_seconds,
+        steps_per_call=run.execution.steps_per_call,
+      ),
+      preemption,
+    )
+  except loop.Diverged as error:
+    workdir.write_json(run.folder / _DIVERGED, error.steps)
+    raise
   processes.barrier('trained')  # The primary process has written all metrics.
+  evaluations = result.judge(outcomes, validation, run.dataset, run.normalisation, run.teacher)
+  for name in sorted(outcomes.keys() - evaluations.keys()):
+    logger.warning('%s is not finite at the end of its training; it is left out', name)
+    diverged[name] = experiment.recipe.total_epochs * batches.steps_per_epoch
   if diverged:
     workdir.write_json(run.folder / _DIVERGED, diverged)
+  if not evaluations:
+    raise loop.Diverged(diverged)
   result.save(
     assembled,
     outcomes,
+    evaluations,
     validation,
     run.dataset,
     run.normalisation,

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, workdir
 from pidkd_jax.experiment.check import check
+from pidkd_jax.training.loop import Diverged
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
     {cohort: its report's summary}.
 
   Raises:
-    UserError, Stopped: as `job.main`.
+    UserError, Stopped: as `job.main`. A cohort without a finite member stops no other.
   """
   home = workdir.local('workdir', folder)
   cohorts = configuration.cohorts(config, labels)
@@ -36,4 +38,13 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
   for name in list(cohorts)[1:]:
     logger.info('cohort %s is put together, to be trained later', name)
     job.dry_run(cohorts[name], str(home / name))
-  return {name: job.main(cohort, str(home / name)) for name, cohort in cohorts.items()}
+  reports, diverged = {}, []
+  for name, cohort in cohorts.items():
+    try:
+      reports[name] = job.main(cohort, str(home / name))
+    except Diverged as error:
+      diverged.append(f'cohort {name}: {error}')
+      logger.warning('%s; the other cohorts go on', diverged[-1])
+  if diverged:
+    raise UserError('; '.join(diverged))
+  return reports

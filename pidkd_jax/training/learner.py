@@ -36,7 +36,8 @@ class State(struct.PyTreeNode):
     collections: the other variables: BatchNorm's statistics, memory banks.
     opt_state: state of the optax transformation.
     loss_sums: {term: float32 scalar}, each term of the loss and the total, summed over the epoch.
-    bad_step: int32 scalar, the first step whose loss was not finite, or -1.
+    bad_step: int32 scalar, the first step whose loss was not finite, or after which an evaluation's
+      logits were not; else -1.
     best: the best epoch so far where a hold-out selects it; else None.
   """
 

@@ -83,6 +83,22 @@ class Outcome:
   logits: np.ndarray | None
 
 
+class Diverged(UserError):
+  """No member of a cohort is finite any more.
+
+  Attributes:
+    steps: {member: the step at which it diverged}.
+  """
+
+  def __init__(self, steps: Mapping[str, int]):
+    named = ', '.join(f'{name} at step {step}' for name, step in steps.items())
+    super().__init__(
+      f'no member is finite any more (diverged: {named}); try a lower learning rate, in another '
+      'workdir'
+    )
+    self.steps = dict(steps)
+
+
 def train(
   cohort: Cohort,
   batches: Batches,
@@ -93,7 +109,8 @@ def train(
 ) -> tuple[dict[str, Outcome], dict[str, int]]:
   """Train a cohort to its end, from the latest intact checkpoint in `workdir` if there is one.
 
-  A member whose loss is no longer finite is left out from then on. The others do not depend on it.
+  A member is left out from where its loss, or its logits at an evaluation, are not finite. The
+  others do not depend on it.
 
   Args:
     cohort: learners and teacher.
@@ -109,8 +126,8 @@ def train(
 
   Raises:
     Stopped: on SIGTERM, SIGINT or a request of `preemption`, after saving.
-    UserError: no member's loss is finite any more, or the data cannot be read. The last good
-      checkpoint is kept.
+    Diverged: no member is finite any more.
+    UserError: the data cannot be read. The last good checkpoint is kept.
   """
   checkpoints = Checkpoints(workdir / 'checkpoints', alone=preemption is None)
   try:
@@ -266,7 +283,8 @@ class _Training:
       row |= seconds[name]
       if due:
         row |= self._evaluate(name, state, epoch)
-      rows.append(row)
+      if name not in self.diverged:
+        rows.append(row)
     self._states = {
       name: state.replace(loss_sums=optax.tree.zeros_like(state.loss_sums))
       for name, state in self._states.items()
@@ -284,6 +302,12 @@ class _Training:
 
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
     logits = self._validation.logits(self._cohort.network(name, state.variables))
+    if not np.isfinite(logits).all():
+      step = self._step - 1
+      # Checkpoints hold it, so that a resume leaves the member out as well.
+      self._states[name] = state.replace(bad_step=jnp.int32(step))
+      self._leave_out(name, step, 'its logits are')
+      return {}
     metrics = self._validation.metrics(logits)
     if state.best is not None and metrics['top1'] > state.best.top1:
       self._states[name] = state.replace(
@@ -297,21 +321,22 @@ class _Training:
 
   def _check_finite(self) -> None:
     for name, state in self._finite().items():
-      bad = int(state.bad_step)
-      if bad < 0:
-        continue
-      self.diverged[name] = bad
-      divergence = (
-        f'the loss of {name} is not finite at step {bad} '
-        f'(epoch {bad // self._batches.steps_per_epoch + 1})'
-      )
-      if not self._finite():
-        self._checkpoints.wait()
-        raise UserError(
-          f'{divergence}; checkpoints from before it are kept; try a lower learning rate, in '
-          'another workdir'
-        )
-      logger.warning('%s; it is left out from here on, the others go on', divergence)
+      step = int(state.bad_step)
+      if step >= 0:
+        self._leave_out(name, step, 'its loss is')
+
+  def _leave_out(self, name: str, step: int, what: str) -> None:
+    self.diverged[name] = step
+    logger.warning(
+      '%s: %s not finite at step %d (epoch %d); it is left out from here on',
+      name,
+      what,
+      step,
+      step // self._batches.steps_per_epoch + 1,
+    )
+    if not self._finite():
+      self._checkpoints.wait()
+      raise Diverged(self.diverged)
 
   def _save(self) -> None:
     self._check_finite()

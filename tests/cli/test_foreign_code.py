@@ -1,4 +1,4 @@
-"""A run's config.json may come from anyone: it names no code that the command line does not name."""
+"""A config.json may come from anyone: it names no code that the command line does not name."""
 
 import json
 import subprocess

@@ -13,6 +13,7 @@ from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, pairs, study
 from pidkd_jax.experiment.check import check
 from pidkd_jax.training import partition
+from pidkd_jax.training.loop import Diverged
 from pidkd_jax.training.progress import Progress
 
 STUDIES = sorted((pathlib.Path(__file__).resolve().parents[2] / 'configs' / 'studies').glob('*.py'))
@@ -160,7 +161,7 @@ def test_a_member_that_diverges_is_left_out_and_the_others_go_on(config, whole, 
   study.main(config, str(home / 'diverged'))
   folder = home / 'diverged' / 'first'
   [left_out] = json.loads((folder / 'diverged.json').read_text())
-  assert left_out == 'bad-0' and 'the loss of bad-0 is not finite at step' in caplog.text
+  assert left_out == 'bad-0' and 'bad-0: its loss is not finite at step' in caplog.text
   assert not (folder / 'bundles' / 'bad-0').exists()
   for name in ('pidkd-1', 'scratch-0'):
     ours, theirs = (
@@ -169,6 +170,21 @@ def test_a_member_that_diverges_is_left_out_and_the_others_go_on(config, whole, 
     for path, value in ours.items():
       np.testing.assert_array_equal(value, theirs[path], err_msg=path)
   assert 'bad' not in (folder / 'metrics.jsonl').read_text()
+
+
+def test_a_cohort_that_diverges_does_not_stop_the_next(config, home, monkeypatch):
+  ran = []
+
+  def train(cohort, folder):
+    ran.append(folder.rpartition('/')[2])
+    if ran == ['first']:
+      raise Diverged({'bad-0': 3})
+
+  monkeypatch.setattr(study.job, 'dry_run', lambda *_: None)
+  monkeypatch.setattr(study.job, 'main', train)
+  with pytest.raises(UserError, match='cohort first: no member is finite .*bad-0 at step 3'):
+    study.main(config, str(home / 'one bad'))
+  assert ran == ['first', 'second']
 
 
 def test_a_member_larger_than_memory_is_refused(config, whole, home):
