@@ -2,7 +2,7 @@
 
 import difflib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -54,6 +54,17 @@ def first_line(error: BaseException) -> str:
     ('no archive', 'EOFError')
   """
   return str(error).split('\n')[0].strip() or type(error).__name__
+
+
+def listed(texts: Sequence[object], most: int = 50, separator: str = ', ') -> str:
+  """Return texts as one line, at most so many of them, and the number of the others.
+
+  Example:
+    >>> listed(['a.png', 'b.png', 'c.png'], most=2)
+    'a.png, b.png and 1 more'
+  """
+  line = separator.join(map(str, texts[:most]))
+  return f'{line} and {len(texts) - most:,} more' if len(texts) > most else line
 
 
 class Stopped(Exception):

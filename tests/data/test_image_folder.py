@@ -117,6 +117,16 @@ def test_the_test_split_may_have_another_name(directory, photos, name):
   assert len(dataset.test) == 8 and f'train and {name},' in dataset.spec.source
 
 
+@pytest.mark.parametrize('flat', ['test/0.png', 'test/images/0.png', 'test/@eaDir/0.png'])
+def test_the_split_that_has_classes_is_taken(directory, photos, flat, caplog):
+  (photos / 'test').rename(photos / 'val')
+  save(photos / flat, (0, 0, 0))
+  with caplog.at_level('WARNING', logger='pidkd_jax'):
+    dataset = load(directory, photos)
+  assert len(dataset.test) == 8 and 'train and val,' in dataset.spec.source
+  assert f'{photos}/test holds no class of train; the test images are those of' in caplog.text
+
+
 def test_a_validation_split_beside_test_is_not_read(directory, photos):
   save(photos / 'val/other/0.png', (0, 0, 0))
   assert load(directory, photos).spec.num_classes == 4
@@ -138,7 +148,55 @@ def test_other_entries_are_passed_over_and_counted(directory, photos, caplog):
   with caplog.at_level('INFO', logger='pidkd_jax'):
     after = load(directory, photos).spec
   assert (after.name, after.fingerprint) == (before.name, before.fingerprint)
-  assert caplog.messages == [f'{photos}: 6 entries passed over that are no images by their suffix']
+  assert caplog.messages == [
+    f'{photos}: 6 entries passed over that are no images by their suffix (.csv: 1, .txt: 1,'
+    ' folders: 1, hidden: 3)'
+  ]
+
+
+def test_junk_folders_are_no_classes(directory, photos):
+  before = load(directory, photos).spec
+  for name in 'train/__pycache__', 'train/@eaDir', 'test/@eaDir', 'test/__MACOSX':
+    save(photos / name / 'thumbnail.png', (0, 0, 0))
+  after = load(directory, photos).spec
+  assert (after.class_names, after.fingerprint) == (before.class_names, before.fingerprint)
+
+
+def test_all_empty_classes_are_named(directory, photos):
+  for name in 'train/lynx', 'train/owl', 'test/owl':
+    (photos / name).mkdir()
+  with pytest.raises(UserError) as error:
+    load(directory, photos)
+  for name in 'train/lynx', 'train/owl', 'test/owl':
+    assert str(photos / name) in str(error.value)
+  assert 'have no images' in str(error.value)
+
+
+def test_all_bad_images_are_named_at_once(directory, photos):
+  bad = ['train/cat/1.png', 'train/zebra/2.png', 'test/cat/0.png']
+  for name in bad:
+    (photos / name).write_bytes(b'hello')
+  with pytest.raises(UserError) as error:
+    load(directory, photos)
+  assert all(f'{photos / name} is not a whole JPEG' in str(error.value) for name in bad)
+  assert str(error.value).startswith('3 images cannot be used: ')
+  assert '\n' not in str(error.value) and not list(directory.rglob('incomplete*'))
+
+
+def test_8_bit_data_in_16_bit_files_are_seen(directory, photos, caplog):
+  wide = np.uint16([[9, 99], [199, 250]]).repeat(8, 0).repeat(8, 1)
+  Image.fromarray(wide).save(photos / 'train/cat/0.png')
+  with caplog.at_level('WARNING', logger='pidkd_jax'):
+    dataset = load(directory, photos)
+  assert dataset.train.images.max() == 250 and 'need 8 bits' in caplog.text
+  assert dataset.spec.source.endswith(', not scaled, values of 16-bit images taken as 8 bits')
+  # With a brighter one beside it, all have 16 bits, and this one is dark.
+  Image.fromarray(wide * 256).save(photos / 'train/cat/1.png')
+  other = load(directory, photos)
+  assert sorted(image.max() for image in other.train.images if np.ptp(image) in (0, 241)) == [
+    0,
+    250,
+  ]
 
 
 def test_suffixes_may_be_in_capitals(directory, photos):
@@ -152,6 +210,21 @@ def test_a_link_within_the_folder_is_followed(directory, photos):
   (photos.parent / 'link').symlink_to(photos)
   spec = load(directory, photos.parent / 'link').spec
   assert spec.num_classes == 5 and spec.num_examples == 12 + 1 + 4
+
+
+def test_links_out_of_the_folder_are_followed_and_said(directory, photos, caplog):
+  before = load(directory, photos).spec
+  elsewhere = photos.parent / 'elsewhere'
+  (photos / 'train/cat').rename(elsewhere)
+  (photos / 'train/cat').symlink_to(elsewhere)
+  (photos / 'test/cat/0.png').rename(photos.parent / 'one.png')
+  (photos / 'test/cat/0.png').symlink_to(photos.parent / 'one.png')
+  with caplog.at_level('WARNING', logger='pidkd_jax'):
+    after = load(directory, photos).spec
+  assert (after.name, after.fingerprint) == (before.name, before.fingerprint)
+  assert caplog.messages == [
+    f'{photos}: 2 links followed out of it, such as {photos}/train/cat to {elsewhere}'
+  ]
 
 
 def test_the_name_stands_for_paths_content_and_size(directory, photos):
@@ -254,9 +327,8 @@ def looped(root):
       put('train/10/0.png', size=(20, 7)),
       '{root}/train/10/0.png is 20x7 pixels, fewer than 8; enlarge the images with',
     ),
-    (linked('train/cat/x.png', '/etc/passwd'), '{root}/train/cat/x.png is a link that leads out'),
-    (linked('train/x', '/etc'), '{root}/train/x is a link that leads out of {root}; put a copy'),
-    (lambda root: [removed('test')(root), linked('test', '/etc')(root)], '{root}/test is a link'),
+    (linked('train/cat/x.png', '/etc/passwd'), '{root}/train/cat/x.png is not a whole JPEG, PNG,'),
+    (linked('train/x', '/etc'), '{root}/train/x has no images'),
     (linked('train/cat/x.png', 'nowhere.png'), None),
     (looped, None),
   ],

@@ -1,18 +1,29 @@
 """The images of a user's folder in ImageNet's layout, listed before any is decoded."""
 
+import collections
 import dataclasses
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pidkd_jax.core.errors import UserError, first_line
+from pidkd_jax.core.errors import UserError, first_line, listed
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 # The folders that may hold the test images, in the order of preference.
 _TEST = ('test', 'val', 'validation')
+# What systems and programs put beside a user's files, as hidden files do.
+_JUNK = (
+  '#recycle',
+  '$RECYCLE.BIN',
+  '@eaDir',
+  'System Volume Information',
+  '__MACOSX',
+  '__pycache__',
+  'lost+found',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,59 +73,98 @@ class Folder:
 def scan(root: Path) -> Folder:
   """List the images of a folder: train/CLASS/IMAGE and test (or val, validation)/CLASS/IMAGE.
 
-  An image is a file with one of `SUFFIXES`, in either case. Other entries of a split or a class,
-  such as hidden files, are skipped, and their number is logged.
+  The first of the three folders that has a class of train is the test split. An image is a file
+  with one of `SUFFIXES`, in either case. Other entries of a split or a class, such as hidden files,
+  are skipped. Links are followed. Both are counted, by kind, in the log.
 
   Args:
     root: the folder.
 
   Raises:
     UserError: the folder does not exist or has no train or no test. There are fewer than two
-      classes, or test has a class that train lacks. A class has no images. A link leads out of the
-      folder. A name cannot be stored.
+      classes, or test has a class that train lacks. Classes have no images. A link leads nowhere. A
+      name cannot be stored.
   """
   layout = f'{root}/train/CLASS/IMAGE and {root}/test/CLASS/IMAGE'
   if not root.exists():
     raise UserError(f'there is no folder {root}; correct --config.data.archive')
   if not root.is_dir():
     raise UserError(f'{root} is a file; --config.data.archive needs a folder with {layout}')
-  test = next((name for name in _TEST if (root / name).is_dir()), None)
+  tests = [name for name in _TEST if (root / name).is_dir()]
   if not (root / 'train').is_dir():
     raise UserError(f'{root} has no folder train; {layout} are needed')
-  if test is None:
+  if not tests:
     raise UserError(f'{root} has no folder {", ".join(_TEST[:-1])} or {_TEST[-1]}; make one')
   root = root.resolve()
-  train, test = (_Split(root, root / name) for name in ('train', test))
-  for split, least in (train, '2 are'), (test, '1 is'):
-    if len(split.classes) < int(least[0]):
+  listing = _Listing(root)
+  train = listing.classes(root / 'train')
+  test = next((name for name in tests if _names(root / name) & train.keys()), tests[0])
+  if test != tests[0]:
+    logger.warning(
+      '%s holds no class of train; the test images are those of %s', root / tests[0], root / test
+    )
+  splits = {'train': train, 'test': listing.classes(root / test)}
+  for name, least in ('train', '2 are'), ('test', '1 is'):
+    if len(splits[name]) < int(least[0]):
       raise UserError(
-        f'class folders in {split.path}: {len(split.classes)}; at least {least} needed, in the'
-        f' layout {layout}'
+        f'class folders in {root / (test if name == "test" else name)}: {len(splits[name])}; at'
+        f' least {least} needed, in the layout {layout}'
       )
-  for name in test.classes:
-    if name not in train.classes:
+  for name in splits['test']:
+    if name not in train:
       raise UserError(
-        f'{test.path / name} is a class that {train.path} has not; remove it, or add it there'
+        f'{root / test / name} is a class that {root / "train"} has not; remove it, or add it there'
       )
-  if others := train.others + test.others:
-    logger.info('%s: %d entries passed over that are no images by their suffix', root, others)
-  return Folder(root, test.path.name, {'train': train.classes, 'test': test.classes})
+  listing.report()
+  return Folder(root, test, splits)
 
 
-class _Split:
-  """The classes and images of a split's folder.
+def _names(folder: Path) -> set[str]:
+  """Return the names of the folders in a folder."""
+  try:
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+  except OSError as error:
+    raise _unreadable(folder, error) from error
 
-  Attributes:
-    path: the folder.
-    classes: {name: paths of its images}, both sorted.
-    others: the number of entries that are neither.
-  """
 
-  def __init__(self, root: Path, path: Path):
-    self.path, self._root, self.others = path, root, 0
-    self.classes = {
-      folder.name: self._images(folder) for folder in self._entries(path, Path.is_dir)
-    }
+class _Listing:
+  """Lists the splits of a folder, and counts what it passes over and which links it follows."""
+
+  def __init__(self, root: Path):
+    self._root = root
+    self._others = collections.Counter[str]()
+    self._links, self._empty = dict[Path, Path](), list[Path]()
+
+  def classes(self, split: Path) -> dict[str, list[Path]]:
+    """Return {name: paths of its images} of a split's folder, both sorted."""
+    return {folder.name: self._images(folder) for folder in self._entries(split, Path.is_dir)}
+
+  def report(self) -> None:
+    """Log what was passed over and followed.
+
+    Raises:
+      UserError: classes have no images.
+    """
+    if self._empty:
+      raise UserError(
+        f'{listed(self._empty)} {"has" if len(self._empty) == 1 else "have"} no images'
+        f' ({", ".join(SUFFIXES)}); remove it, or put some right into it'
+      )
+    if self._others:
+      kinds = ', '.join(f'{kind}: {count}' for kind, count in sorted(self._others.items()))
+      logger.warning(
+        '%s: %d entries passed over that are no images by their suffix (%s)',
+        self._root,
+        self._others.total(),
+        kinds,
+      )
+    if self._links:
+      logger.warning(
+        '%s: %d links followed out of it, such as %s to %s',
+        self._root,
+        len(self._links),
+        *next(iter(self._links.items())),
+      )
 
   def _images(self, folder: Path) -> list[Path]:
     # TFDS stores the names as the stripped lines of a file.
@@ -122,34 +172,45 @@ class _Split:
       raise UserError(f'the class {str(folder)!r} has blanks at the ends of its name; rename it')
     images = self._entries(folder, lambda path: path.suffix.lower() in SUFFIXES and path.is_file())
     if not images:
-      raise UserError(
-        f'{folder} has no images ({", ".join(SUFFIXES)}); remove it, or put some right into it'
-      )
+      self._empty.append(folder)
     return images
 
   def _entries(self, folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """Return the wanted entries of a folder, sorted by name, and count the others."""
+    chosen = []
     try:
       self._check(folder)
-      entries = list(folder.iterdir())
-      chosen = [path for path in entries if not path.name.startswith('.') and wanted(path)]
-      for path in chosen:
-        self._check(path)
+      for path in folder.iterdir():
+        if not path.name.startswith('.') and path.name not in _JUNK and wanted(path):
+          self._check(path)
+          chosen.append(path)
+        else:
+          self._others[_kind(path)] += 1
     except (OSError, RuntimeError) as error:  # A loop of links raises either.
       raise _unreadable(folder, error) from error
-    self.others += len(entries) - len(chosen)
     return sorted(chosen)
 
   def _check(self, path: Path) -> None:
-    """Raise UserError for a link that leads out of the folder, or a name that is not one line."""
-    if path.is_symlink() and not path.resolve(strict=True).is_relative_to(self._root):
-      raise UserError(f'{path} is a link that leads out of {self._root}; put a copy in its place')
+    """Count a link that leads out; raise UserError for a name that is not one line."""
+    if path.is_symlink() and not (target := path.resolve(strict=True)).is_relative_to(self._root):
+      self._links[path] = target
     try:
       path.name.encode()
     except UnicodeEncodeError:
       raise UserError(f'the name of {str(path)!a} is not UTF-8; rename it') from None
     if len(path.name.splitlines()) > 1:
       raise UserError(f'the name of {str(path)!r} has several lines; rename it')
+
+
+def _kind(path: Path) -> str:
+  """Return what an entry is that is passed over, for a message."""
+  if path.name.startswith('.'):
+    return 'hidden'
+  if path.is_dir():
+    return 'folders'
+  if path.is_symlink() and not path.exists():
+    return 'dead links'
+  return ascii(path.suffix.lower()).strip("'") or 'without a suffix'
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

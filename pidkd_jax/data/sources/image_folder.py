@@ -1,17 +1,20 @@
 """A folder of the user's own images, in ImageNet's layout: train/CLASS/IMAGE, test/CLASS/IMAGE."""
 
 import hashlib
+import logging
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-from PIL import Image
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.data.sources.folder import Folder, scan
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.data.tfds.builder import own_name
+
+logger = logging.getLogger(__name__)
 
 # Pixels; the side of the smallest images that the networks are tried on.
 _LEAST_SIDE = 8
@@ -29,6 +32,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     shape: (H, W, 3) of the prepared images.
     description: one line with the folder's name, the name of its test split, and the size.
     side: the H and W to which images are resized; 0 if they all have `shape`.
+    bits: the bits that the values of images of 16 bits need (`image.bits_of`).
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -37,6 +41,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   shape: tuple[int, int, int]
   description: str
   side: int
+  bits: int
 
   def _info(self):
     return tfds.core.DatasetInfo(
@@ -54,22 +59,45 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   def _split_generators(self, dl_manager):
     del dl_manager  # Nothing to download.
-    return {split: self._generate_examples(images) for split, images in self.folder.images.items()}
+    train, test = self.folder.images['train'], self.folder.images['test']
+    return {
+      'train': self._generate_examples(train, following=test),
+      'test': self._generate_examples(test, following={}),
+    }
 
-  def _generate_examples(self, images):
-    for name, paths in images.items():
-      for path in paths:
-        key = self.folder.name(path)
-        yield key, {'id': key, 'image': self._image(path), 'label': name}
+  def _generate_examples(self, images, following):
+    """Yield a split's examples; raise UserError at the end, with all images that are none.
+
+    Args:
+      images: {class: paths} of the split.
+      following: the same of a split that comes later. It is looked at if this one has such images.
+    """
+    refused = []
+    for name, path in _pairs(images):
+      key = self.folder.name(path)
+      try:
+        image = self._image(path)
+      except ValueError as error:
+        refused.append(f'{path} is {error}')
+        continue
+      yield key, {'id': key, 'image': image, 'label': name}
+    if not refused:
+      return
+    for _, path in _pairs(following):
+      try:
+        image_lib.upright(path, self.bits)
+      except ValueError as error:
+        refused.append(f'{path} is {error}')
+    raise _unusable(refused)
 
   def _image(self, path):
-    image = _upright(path)
+    image = image_lib.upright(path, self.bits)
     if self.side:
       return image_lib.cover(image, self.side, self.side)
     height, width, _ = self.shape
     if image.size != (width, height):
       raise UserError(
-        f'{path} is {image.width}x{image.height} pixels, and {self.folder.paths[0]} is'
+        f'{path} is {image.width}x{image.height} pixels, and {_first(self.folder)[0]} is'
         f' {width}x{height}; bring them to one size with --config.data.image_size, e.g. 32'
       )
     return image
@@ -93,8 +121,8 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
       ' have one size already'
     )
   images = scan(path)
-  first = images.paths[0]
-  width, height = (image_size, image_size) if image_size else _upright(first).size
+  first, size = _first(images)
+  width, height = (image_size, image_size) if image_size else size
   if min(width, height) < _LEAST_SIDE:
     raise UserError(
       f'{first} is {width}x{height} pixels, fewer than {_LEAST_SIDE}; enlarge the images with'
@@ -107,25 +135,52 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
       f' this machine has {memory / 1e9:.1f}; give a smaller --config.data.image_size, or'
       ' --config.data.streaming=always'
     )
-  sha256 = hashlib.sha256(f'{images.sha256()} {image_size}'.encode()).hexdigest()
+  depth = image_lib.bits_of(images.paths)
+  identity, notes = f'{images.sha256()} {image_size}', ''
+  if depth < 16:
+    # A name of its own: without looking at the values, their high byte was taken.
+    identity, notes = f'{identity} {depth}', f', values of 16-bit images taken as {depth} bits'
+    logger.warning(
+      '%s: the values of the 16-bit images need %d bits; they are taken as of that depth',
+      path,
+      depth,
+    )
+  sha256 = hashlib.sha256(identity.encode()).hexdigest()
   scaled = f'scaled and cut to {image_size}x{image_size}' if image_size else 'not scaled'
 
   class Bound(ImageFolder, skip_registration=True):
     name = own_name('folder', path, sha256)
     folder = images
     shape = (height, width, 3)
-    description = f'{path.name}, train and {images.test}, {scaled}'
+    description = f'{path.name}, train and {images.test}, {scaled}{notes}'
     side = image_size
+    bits = depth
 
   return Bound
 
 
-def _upright(path: Path) -> Image.Image:
-  """Open an image as RGB and upright; raise UserError for a file that is no image."""
-  try:
-    return image_lib.upright(path)
-  except ValueError as error:
-    raise UserError(f'{path} is {error}; mend or remove it') from error
+def _pairs(images: Mapping[str, list[Path]]) -> Iterator[tuple[str, Path]]:
+  """Yield (class, path) of each image of a split."""
+  for name, paths in images.items():
+    for path in paths:
+      yield name, path
+
+
+def _first(folder: Folder) -> tuple[Path, tuple[int, int]]:
+  """Return the first image that can be read, and its size; raise UserError where there is none."""
+  refused = []
+  for path in folder.paths:
+    try:
+      return path, image_lib.upright(path).size
+    except ValueError as error:
+      refused.append(f'{path} is {error}')
+  raise _unusable(refused)
+
+
+def _unusable(refused: Sequence[str]) -> UserError:
+  many = f'{len(refused):,} images cannot be used: ' if len(refused) > 1 else ''
+  it = 'them' if many else 'it'
+  return UserError(f'{many}{listed(refused, separator="; ")}; mend or remove {it}')
 
 
 def _memory() -> int:
