@@ -109,6 +109,51 @@ def renamed(members):
   members[f'{ROOT}/wnids.txt'] = b'n01\nn02\n'
 
 
+def other_names(members):
+  """Name files as people do; none of them may get lost."""
+  folder = f'{ROOT}/train/n01/images'
+  for old, new in ('n01_0.JPEG', 'é (1).jpg'), ('n01_1.JPEG', 'a b.Jpeg'), ('n01_2.JPEG', '+.JPG'):
+    members[f'{folder}/{new}'] = members.pop(f'{folder}/{old}')
+
+
+def test_the_names_of_images_do_not_matter(tmp_path):
+  members = tiny_members()
+  other_names(members)
+  dataset = load(tmp_path / 'tfds', write_zip(tmp_path / 'x.zip', members), verify=False)
+  assert np.bincount(dataset.train.labels).tolist() == [3, 3, 3]
+
+
+def test_what_is_passed_over_is_counted(tmp_path, caplog):
+  members = tiny_members()
+  folder = f'{ROOT}/train/n01/images'
+  for name in 'x.gif', 'y.gif', 'notes', '._z.JPEG':
+    members[f'{folder}/{name}'] = b'?'
+  members[f'{ROOT}/train/n01/loose.JPEG'] = b'?'
+  members[f'{ROOT}/val/val_annotations.txt'] += b'gone.JPEG\tn01\n'
+  archive = write_zip(tmp_path / 'x.zip', members)
+  with caplog.at_level('WARNING', logger='pidkd_jax'):
+    load(tmp_path / 'tfds', archive, verify=False)
+  assert caplog.messages == [
+    f'{archive}: 5 members passed over that are no images of train or val (no suffix: 1, .JPEG: 1,'
+    ' .gif: 2, hidden: 1)',
+    f'{archive}: 1 images that val_annotations.txt names are not there, such as gone.JPEG',
+  ]
+
+
+def test_an_official_archive_is_read_without_a_word(tmp_path, tiny_archive, caplog):
+  load(tmp_path / 'tfds', tiny_archive, verify=False)
+  assert not [record for record in caplog.records if record.levelname == 'WARNING']
+
+
+def test_all_bad_images_are_named_at_once(tmp_path):
+  members = tiny_members()
+  bad = [f'{ROOT}/train/n01/images/n01_1.JPEG', f'{ROOT}/val/images/val_3.JPEG']
+  members |= dict.fromkeys(bad, b'hello')
+  with pytest.raises(UserError) as error:
+    load(tmp_path / 'tfds', write_zip(tmp_path / 'x.zip', members), verify=False)
+  assert all(f'{name} is not a whole JPEG' in str(error.value) for name in bad)
+
+
 RANDOM = np.random.default_rng(0)
 
 
@@ -119,8 +164,9 @@ RANDOM = np.random.default_rng(0)
     (without('val_annotations.txt'), f'it has no {ROOT}/val/val_annotations.txt'),
     (without('/train/'), 'it has no train images'),
     (without('/val/images'), 'it has no validation images'),
+    (without('/n02/images/'), 'it has no train images of n02'),
     (renamed, 'has the label n03, which wnids.txt does not name'),
-    (annotated(b'val_0.JPEG\tn01\n'), 'val_1.JPEG has the label None'),
+    (annotated(b'val_0.JPEG\tn01\n'), f'does not say the label of {ROOT}/val/images/val_1.JPEG'),
     (image(b'no jpeg'), 'n01_1.JPEG is not a whole JPEG'),
     (image(jpeg(RANDOM)[:-200]), 'n01_1.JPEG is not a whole JPEG'),
     (image(jpeg(RANDOM, size=(32, 64))), 'n01_1.JPEG is 32x64 pixels, not 64x64'),

@@ -1,23 +1,34 @@
 """Tiny-ImageNet (200 classes of ImageNet at 64x64), and any archive in its layout."""
 
+import collections
+import logging
 import re
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import cast
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
+from pidkd_jax.core.errors import listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources import archive
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.data.tfds.builder import features
 
+logger = logging.getLogger(__name__)
+
 _ROOT = 'tiny-imagenet-200/'
 _WNIDS = f'{_ROOT}wnids.txt'
 _ANNOTATIONS = f'{_ROOT}val/val_annotations.txt'
-_TRAIN = re.compile(rf'{_ROOT}train/(\w+)/images/([\w.-]+\.JPEG)')
-_VALIDATION = re.compile(rf'{_ROOT}val/images/([\w.-]+\.JPEG)')
+_TRAIN = re.compile(rf'{_ROOT}train/([^/]+)/images/[^/]+')
+_VALIDATION = re.compile(rf'{_ROOT}val/images/([^/]+)')
+_SUFFIXES = ('.jpeg', '.jpg', '.png')
+# What an official archive has beside its images; its test images have no labels.
+_KNOWN = re.compile(
+  rf'{_ROOT}(wnids\.txt|words\.txt|val/val_annotations\.txt|train/\w+/\w+_boxes\.txt|test/.*)'
+)
 _SHAPE = (64, 64, 3)
 # The bytes that a member may have. An uncompressed 64x64 image has 12,288.
 _TEXT_LIMIT = 2**24
@@ -68,32 +79,91 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     # A line of the annotations has the file's name, its WordNet id and a box.
     lines = [line.split('\t') for line in annotations.decode(errors='replace').splitlines()]
     validation = {line[0]: line[1] for line in lines if len(line) > 1}
+    images = _images(path, names)
     splits = {
-      'train': {name: match[1] for name in names if (match := _TRAIN.fullmatch(name))},
-      'validation': {
-        name: validation.get(match[1]) for name in names if (match := _VALIDATION.fullmatch(name))
-      },
+      'train': {name: match[1] for name, match in images[_TRAIN].items()},
+      'validation': {name: validation.get(match[1]) for name, match in images[_VALIDATION].items()},
     }
     named = set(wnids)
-    for split, images in splits.items():
-      if not images:
+    for split, labels in splits.items():
+      if not labels:
         raise archive.unusable(path, f'it has no {split} images')
-      for name, wnid in images.items():
+      for name, wnid in labels.items():
+        if wnid is None:
+          raise archive.unusable(path, f'val_annotations.txt does not say the label of {name}')
         if wnid not in named:
           raise archive.unusable(
             path, f'{name} has the label {wnid}, which wnids.txt does not name'
           )
-    return {split: self._generate_examples(path, images) for split, images in splits.items()}
+    if empty := sorted(named - set(splits['train'].values())):
+      raise archive.unusable(path, f'it has no train images of {listed(empty)}')
+    missing = validation.keys() - {match[1] for match in images[_VALIDATION].values()}
+    if missing:
+      logger.warning(
+        '%s: %d images that val_annotations.txt names are not there, such as %s',
+        path,
+        len(missing),
+        min(missing),
+      )
+    if unjudged := sorted(named - set(splits['validation'].values())):
+      logger.warning('%s: no validation images of %s', path, listed(unjudged))
+    return {
+      'train': self._generate_examples(path, splits['train'], following=splits['validation']),
+      'validation': self._generate_examples(path, splits['validation'], following={}),
+    }
 
-  def _generate_examples(self, path, images):
+  def _generate_examples(self, path, images, following):
+    """Yield a split's examples; raise UserError at the end, with all images that are none.
+
+    Args:
+      path: of the archive.
+      images: {member: WordNet id} of the split.
+      following: the same of a split that comes later. It is looked at if this one has such images.
+    """
+    refused = []
+
+    def read(name: str) -> bytes | None:
+      encoded = _member(path, zipped, name, _IMAGE_LIMIT)
+      try:
+        image_lib.decode(encoded, _SHAPE)
+      except ValueError as error:
+        refused.append(f'{name} is {error}')
+        return None
+      return encoded
+
     with archive.reading(path), zipfile.ZipFile(path) as zipped:
       for name, wnid in images.items():
-        encoded = _member(path, zipped, name, _IMAGE_LIMIT)
-        try:
-          image_lib.decode(encoded, _SHAPE)
-        except ValueError as error:
-          raise archive.unusable(path, f'{name} is {error}') from error
-        yield name, {'id': name.rpartition('/')[2], 'image': encoded, 'label': wnid}
+        if encoded := read(name):
+          yield name, {'id': name.rpartition('/')[2], 'image': encoded, 'label': wnid}
+      if refused:
+        for name in following:
+          read(name)
+        raise archive.unusable(path, listed(refused, separator='; '))
+
+
+def _images(path: Path, names: list[str]) -> dict[re.Pattern[str], dict[str, re.Match[str]]]:
+  """Return {pattern: {member: match}} of the images in an archive, and log what is passed over."""
+  found: dict[re.Pattern[str], dict[str, re.Match[str]]] = {_TRAIN: {}, _VALIDATION: {}}
+  others = collections.Counter[str]()
+  for name, count in collections.Counter(names).items():
+    if count > 1:
+      raise archive.unusable(path, f'it has {name} {count} times')
+    file = PurePosixPath(name)
+    matches = {pattern: pattern.fullmatch(name) for pattern in found}
+    pattern = next((pattern for pattern, match in matches.items() if match), None)
+    if pattern and file.suffix.lower() in _SUFFIXES and not file.name.startswith('.'):
+      found[pattern][name] = cast(re.Match[str], matches[pattern])
+    elif not name.endswith('/') and not _KNOWN.fullmatch(name):
+      others['hidden' if file.name.startswith('.') else ascii(file.suffix).strip("'")] += 1
+  if others:
+    kinds = ', '.join(f'{kind or "no suffix"}: {count}' for kind, count in sorted(others.items()))
+    logger.warning(
+      '%s: %d members passed over that are no images of train or val (%s)',
+      path,
+      others.total(),
+      kinds,
+    )
+  return found
 
 
 def _member(path: Path, zipped: zipfile.ZipFile, name: str, limit: int) -> bytes:
