@@ -1,6 +1,6 @@
 """How a program starts and ends; import it before anything that imports JAX."""
 
-from pidkd_jax.core import runtime
+from pidkd_jax.core import full_disk, runtime
 
 runtime.tune_allocator()
 runtime.tune_garbage_collector()
@@ -117,7 +117,8 @@ def _guarded(main: Callable[[], None]) -> None:
   except BrokenPipeError:
     raise  # For `cli.main`.
   except OSError as error:
-    message = f'{error.strerror or error}: {error.filename or "the run cannot write"}'
+    remedy = '; make room, and repeat the command' if full_disk.is_cause(error) else ''
+    message = f'{error.strerror or error}: {error.filename or "the run cannot write"}{remedy}'
     status = 1
   except Exception as error:
     if not processes.is_initialized():

@@ -4,5 +4,6 @@
 - `errors`: `UserError`, whose message is one line with the remedy.
 - `registry`: finds methods, networks and datasets by the files that define them.
 - `atomic_folder` and `npz`: folders that are complete or absent, and arrays from untrusted files.
+- `full_disk`: tells a full disk, a used-up quota and a limit on files from other errors.
 - `runtime`: the host's allocator, cores and cache folder.
 """

@@ -4,11 +4,12 @@ import contextlib
 import errno
 import glob
 import logging
-import os
 import pathlib
+import re
 import shutil
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from pidkd_jax.core import atomic_folder, full_disk
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import processes
 from pidkd_jax.training import packing
@@ -28,6 +30,15 @@ KEPT = 2
 
 # {a field of `State`: its name in checkpoints of version 0.1.0}.
 _EARLIER_NAMES = {'.opt_state': '.momentum', '.loss_sums': '.sums'}
+
+# A file system over a network may fail for a moment.
+_RETRY_SECONDS = (0.5, 2.0)
+
+# What these say of a checkpoint's file is seen by reading its folder: the checkpoint is damaged.
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+
+# TensorStore's text of other errors of the system, such as '[OS error 5: EIO Input/output error]'.
+_SYSTEM_ERROR = re.compile(r'\[OS error \d+: (?!ENOENT|ENOTDIR|EISDIR)(.+?)\]')
 
 # Orbax numbers all saves of a process by one variable. Two saves at once would wait for each
 # other's signals.
@@ -49,6 +60,30 @@ def check_path(folder: pathlib.Path) -> None:
     raise UserError(
       f'the path {path} has a backslash, in which no checkpoint can be kept; give another folder'
     )
+
+
+def _read_error(error: BaseException | None) -> str | None:
+  """Return how the machine failed to read, if that is why an error was raised."""
+  while error is not None:
+    if isinstance(error, MemoryError):
+      return 'out of memory'
+    if isinstance(error, OSError) and error.errno not in _MISSING:
+      return error.strerror or str(error)
+    if told := _SYSTEM_ERROR.search(str(error)):
+      return told[1]
+    error = error.__cause__ or error.__context__
+  return None
+
+
+def _unreadable(folder: pathlib.Path) -> str | None:
+  """Return why a file below a folder cannot be read, or None if all can."""
+  try:
+    for path in folder.rglob('*'):
+      if path.is_file():
+        atomic_folder.sha256(path)
+  except (OSError, MemoryError) as error:
+    return _read_error(error)
+  return None
 
 
 class _LiteralPath(type(epath.Path())):
@@ -122,19 +157,22 @@ class Checkpoints:
   def restore(self, like: Any) -> tuple[int, Any, dict[str, Any]] | None:
     """Return the newest intact checkpoint as (step, state, notes), or None if there is none at all.
 
-    Damaged checkpoints that are newer are removed, as their steps will be saved again.
+    Damaged checkpoints that are newer are removed, as their steps will be saved again. One is
+    damaged only where all of its files were read, and do not hold what was saved.
 
     Args:
       like: a tree of arrays or shapes, with the structure that was saved.
 
     Raises:
-      UserError: there are checkpoints, and none is intact.
+      UserError: there are checkpoints, and none is intact; or the newest cannot be read.
     """
     steps = sorted(self._manager.all_steps(), reverse=True)
     damaged = []
     for step in steps:
       try:
-        state, notes = self._read(step, like)
+        state, notes = self._read_patiently(step, like)
+      except UserError:
+        raise
       except Exception as error:  # Orbax raises a bare Exception for truncated payloads.
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         logger.warning('checkpoint %d in %s is damaged: %s', step, self._folder, reason)
@@ -149,6 +187,29 @@ class Checkpoints:
         f'(steps {", ".join(map(str, steps))}); remove that folder to start over'
       )
     return None
+
+  def _read_patiently(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+    """Read a checkpoint; try again where a file of it cannot be read.
+
+    Raises:
+      UserError: it still cannot be read.
+      Exception: it can be read, and is damaged.
+    """
+    for seconds in (*_RETRY_SECONDS, None):
+      try:
+        return self._read(step, like)
+      except Exception as error:
+        reason = _read_error(error) or _unreadable(self._folder / str(step))
+        if reason is None:
+          raise
+        if seconds is None:
+          raise UserError(
+            f'checkpoint {step} in {str(self._folder)!r} cannot be read ({reason}); it stays as it '
+            'is: mend that, and the same command goes on from there'
+          ) from error
+        logger.warning('checkpoint %d cannot be read (%s); it is tried again', step, reason)
+        time.sleep(seconds)
+    raise AssertionError
 
   def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
     restored = self._manager.restore(
@@ -189,16 +250,19 @@ class Checkpoints:
     """Turn the error of a full disk, which may arise at a later call, into a UserError."""
     try:
       yield
-    except (OSError, ValueError) as error:
-      if os.strerror(errno.ENOSPC) not in str(error):
+    except Exception as error:  # Orbax passes TensorStore's errors on in any type.
+      if not full_disk.is_cause(error):
         raise
       raise self._no_space() from error
 
   def _check_space(self, size: int) -> None:
     # Orbax writes each array twice before it removes the first copy. When the disk is full half-way
     # through, Orbax's threads fill the terminal.
-    if shutil.disk_usage(self._folder).free < 2 * size + 2**20:
+    needed = 2 * size + 2**20
+    if shutil.disk_usage(self._folder).free < needed:
       raise self._no_space()
+    with self._full_disk_in_one_line():
+      full_disk.reserve(self._folder, needed)
 
   def _no_space(self) -> UserError:
     return UserError(

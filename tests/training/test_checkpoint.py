@@ -1,7 +1,10 @@
 """Checkpoints: the latest are kept, damaged ones are passed over, nothing is lost."""
 
 import concurrent.futures
+import errno
 import logging
+import os
+import resource
 import shutil
 import types
 
@@ -13,6 +16,7 @@ import pytest
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import workdir
+from pidkd_jax.training import checkpoint
 from pidkd_jax.training.checkpoint import KEPT, Checkpoints
 
 # Orbax's threads lose their event loop when a restore fails half-way, without consequences.
@@ -225,6 +229,76 @@ def test_a_full_disk_is_an_error_before_anything_is_written(folder, opened, monk
   step, restored, _ = checkpoints.restore(state(0))
   assert step == 30
   assert_same(restored, state(30))
+
+
+def test_a_limit_on_the_size_of_files_is_a_full_disk(folder, opened):
+  checkpoints = opened(folder)
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+  try:
+    with pytest.raises(UserError, match='no space is left for a checkpoint'):
+      checkpoints.save(40, state(40), {})
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+  assert not (folder / '40').exists()
+  step, _, _ = checkpoints.restore(state(0))
+  assert step == 30
+
+
+def failing(times, error):
+  """Return a `Checkpoints._read` that fails so many times."""
+  read = Checkpoints._read
+  left = [times]
+
+  def fail(checkpoints, step, like):
+    if left[0] and step == 30:
+      left[0] -= 1
+      raise error
+    return read(checkpoints, step, like)
+
+  return fail
+
+
+READ_ERRORS = [
+  OSError(errno.EIO, os.strerror(errno.EIO)),
+  ValueError('INTERNAL: Error reading "x" [OS error 5: EIO Input/output error]'),
+  MemoryError(),
+]
+
+
+@pytest.mark.parametrize('error', READ_ERRORS, ids=lambda error: type(error).__name__)
+def test_what_cannot_be_read_for_a_moment_is_read_again(error, folder, opened, monkeypatch):
+  monkeypatch.setattr(checkpoint, '_RETRY_SECONDS', (0.0, 0.0))
+  monkeypatch.setattr(Checkpoints, '_read', failing(2, error))
+  step, restored, _ = opened(folder).restore(state(0))
+  assert step == 30
+  assert_same(restored, state(30))
+
+
+@pytest.mark.parametrize('error', READ_ERRORS, ids=lambda error: type(error).__name__)
+def test_what_cannot_be_read_is_refused_and_stays(error, folder, opened, monkeypatch):
+  monkeypatch.setattr(checkpoint, '_RETRY_SECONDS', (0.0, 0.0))
+  with monkeypatch.context() as patch:
+    patch.setattr(Checkpoints, '_read', failing(3, error))
+    with pytest.raises(UserError, match=r'checkpoint 30 in .* cannot be read \(.+\); it stays'):
+      opened(folder).restore(state(0))
+  step, restored, _ = opened(folder).restore(state(0))
+  assert step == 30
+  assert_same(restored, state(30))
+
+
+def test_a_file_that_cannot_be_read_damages_nothing(folder, opened, monkeypatch):
+  """Orbax tells of it in other words, so the files are read once more."""
+  monkeypatch.setattr(checkpoint, '_RETRY_SECONDS', ())
+  monkeypatch.setattr(Checkpoints, '_read', failing(1, Exception('some array is not there')))
+
+  def sha256(path):
+    raise OSError(errno.EIO, 'Input/output error', str(path))
+
+  monkeypatch.setattr(checkpoint.atomic_folder, 'sha256', sha256)
+  with pytest.raises(UserError, match=r'cannot be read \(Input/output error\)'):
+    opened(folder).restore(state(0))
+  assert (folder / '30').exists()
 
 
 def test_threads_that_save_at_once_do_not_wait_for_each_other(tmp_path):
