@@ -1,6 +1,8 @@
 """cifar100, from small archives in its format."""
 
 import io
+import os
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,7 @@ from tensorflow_datasets.core.hashing import Hasher
 
 from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.sources import cifar_pickle
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from tests.data.archives import cifar_members, write_tar
 
@@ -44,6 +47,99 @@ def test_round_trip(tmp_path, cifar_archive):
   assert (spec.padding, spec.flip) == (4, True)
   # Published statistics are those of the official images, not of these.
   np.testing.assert_allclose(spec.normalisation.mean, (dataset.train.images / 255).mean((0, 1, 2)))
+
+
+def pickled(members):
+  """Return {member: bytes} of the same images in the format of CIFAR's Python version."""
+  splits = {}
+  for split in 'train', 'test':
+    table = np.frombuffer(members[f'{PREFIX}/{split}.bin'], np.uint8).reshape(-1, 3074)
+    splits[split] = {
+      b'filenames': [b'a.png'] * len(table),
+      b'fine_labels': table[:, 1].tolist(),
+      b'coarse_labels': table[:, 0].tolist(),
+      b'data': np.ascontiguousarray(table[:, 2:]),
+    }
+  splits['meta'] = {
+    f'{kind}_label_names'.encode(): members[f'{PREFIX}/{kind}_label_names.txt'].split()
+    for kind in ('fine', 'coarse')
+  }
+  # As numpy 1 wrote them, under Python 2.
+  return {
+    f'cifar-100-python/{name}': pickle.dumps(entries, protocol=2).replace(
+      b'numpy._core', b'numpy.core'
+    )
+    for name, entries in splits.items()
+  }
+
+
+def test_the_python_version_gives_the_same_images(tmp_path, cifar_archive):
+  path = write_tar(tmp_path / 'python.tar.gz', pickled(cifar_members()))
+  binary, python = (
+    load(tmp_path / 'tfds', archive, verify=False) for archive in (cifar_archive, path)
+  )
+  assert python.spec.fingerprint == binary.spec.fingerprint
+  assert python.spec.class_names == binary.spec.class_names
+  assert python.spec.name.startswith('unverified_python_')
+
+
+class Malicious:
+  def __init__(self, folder):
+    self.folder = folder
+
+  def __reduce__(self):
+    return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize(
+  'changes, message',
+  [
+    ({b'data': np.zeros((12, 3072), np.int64)}, "it has an array of 'i8' and not of bytes"),
+    ({b'data': np.zeros((12, 9), np.uint8)}, 'not labels and images of 32x32'),
+    ({b'data': np.array([{}] * 12)}, 'not of bytes'),
+    ({b'data': None}, 'not labels and images'),
+    ({b'fine_labels': [0]}, 'not labels and images'),
+    ({b'fine_labels': ['a'] * 12}, 'not labels and images'),
+    ({b'fine_labels': [3000] * 12}, 'not labels and images'),
+    ({b'coarse_labels': np.ndarray}, 'not labels and images'),
+    ({b'x': os.getcwd}, 'it names code'),
+  ],
+)
+def test_other_pickles_are_refused(tmp_path, changes, message):
+  members = pickled(cifar_members())
+  members |= {
+    name: pickle.dumps(pickle.loads(content, encoding='bytes') | changes, protocol=2)
+    for name, content in members.items()
+    if name.endswith('train')
+  }
+  with pytest.raises(UserError, match=f'cifar-100-python/train is .*{message}') as error:
+    load(tmp_path / 'tfds', write_tar(tmp_path / 'python.tar.gz', members), verify=False)
+  assert '\n' not in str(error.value)
+
+
+def test_code_in_a_pickle_never_runs(tmp_path):
+  made = tmp_path / 'made'
+  members = pickled(cifar_members())
+  members['cifar-100-python/train'] = pickle.dumps({b'data': Malicious(made)}, protocol=2)
+  with pytest.raises(UserError, match=r'it names code \(posix.mkdir\)'):
+    load(tmp_path / 'tfds', write_tar(tmp_path / 'python.tar.gz', members), verify=False)
+  assert not made.exists()
+
+
+# The last asks for room for two thousand million entries of a memo; the one before for an array.
+HOSTILE = [
+  b'',
+  b'\x80\x02',
+  b'hello',
+  b'\x80\x02cnumpy\nndarray\nJ\x00\x00\x00\x40\x85R.',
+  b'\x80\x02}r\xff\xff\xff\x7f.',
+]
+
+
+@pytest.mark.parametrize('content', HOSTILE)
+def test_a_hostile_pickle_takes_no_memory(content):
+  with pytest.raises(ValueError):
+    cifar_pickle.records(content)
 
 
 def test_it_is_what_the_official_builder_declares_and_opens(tmp_path, make_official):

@@ -1,4 +1,7 @@
-"""CIFAR-100, and any archive in its binary format: https://www.cs.toronto.edu/~kriz/cifar.html"""
+"""CIFAR-100, and any archive in its binary or its Python format.
+
+Source: https://www.cs.toronto.edu/~kriz/cifar.html
+"""
 
 import posixpath
 import tarfile
@@ -11,7 +14,7 @@ from PIL import Image
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.data.sources import archive
+from pidkd_jax.data.sources import archive, cifar_pickle
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.builder import features
 
@@ -24,6 +27,12 @@ _LIMITS = {
   'cifar-100-binary/test.bin': 250_000 * _RECORD,
   'cifar-100-binary/fine_label_names.txt': 2**20,
   'cifar-100-binary/coarse_label_names.txt': 2**20,
+}
+# The same for the Python version, which torchvision downloads. Its images have file names too.
+_PICKLES = {
+  'cifar-100-python/train': 250_000 * (_RECORD + 100),
+  'cifar-100-python/test': 250_000 * (_RECORD + 100),
+  'cifar-100-python/meta': 2**20,
 }
 
 
@@ -103,19 +112,40 @@ class Cifar100(tfds.image_classification.Cifar100, skip_registration=True):
 
 
 def _read(path: Path) -> dict[str, bytes]:
-  """Return the bytes of the members in `_LIMITS`, in one pass, because a gzip allows no seeking."""
-  members = {}
+  """Return the bytes of the members in `_LIMITS`, in one pass, because a gzip allows no seeking.
+
+  An archive of the Python version is brought to the binary format.
+  """
+  members, limits = {}, _LIMITS | _PICKLES
   with archive.reading(path), tarfile.open(path, 'r:gz') as tar:
     for info in tar:
       name = posixpath.normpath(info.name)
-      if info.isreg() and name in _LIMITS:
-        archive.check_size(path, name, info.size, _LIMITS[name])
+      if info.isreg() and name in limits:
+        archive.check_size(path, name, info.size, limits[name])
         members[name] = cast(BinaryIO, tar.extractfile(info)).read()
     # The checksum of a gzip follows the last member, and is compared only when it is reached.
     while cast(BinaryIO, tar.fileobj).read(2**20):
       pass
+  if members.keys() == _PICKLES.keys():
+    return _from_pickles(path, members)
   if missing := sorted(_LIMITS.keys() - members.keys()):
     raise archive.unusable(path, f'it has no {", ".join(missing)}')
+  return members
+
+
+def _from_pickles(path: Path, pickles: dict[str, bytes]) -> dict[str, bytes]:
+  """Return the members of the binary format, made of those of the Python version."""
+  members, member = {}, ''
+  try:
+    for split in 'train', 'test':
+      member = f'cifar-100-python/{split}'
+      members[f'cifar-100-binary/{split}.bin'] = cifar_pickle.records(pickles[member])
+    member = 'cifar-100-python/meta'
+    for kind in 'fine', 'coarse':
+      entry = f'{kind}_label_names'
+      members[f'cifar-100-binary/{entry}.txt'] = cifar_pickle.names(pickles[member], entry)
+  except ValueError as error:
+    raise archive.unusable(path, f'{member} is {error}') from error
   return members
 
 
