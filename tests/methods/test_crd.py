@@ -22,6 +22,12 @@ from pidkd_jax.training.recipe import OptimizerHparams
 CHOSEN = {'num_negatives': 20, 'dimension': 8, 'momentum': 0.7}
 
 
+class Labels:
+  """In place of a dataset's description."""
+
+  labels = np.arange(12, dtype=np.int32) % 3
+
+
 def pooled(*shape, seed):
   made = jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
   return Features((), (), made[:, None, None], made)
@@ -270,3 +276,17 @@ def test_initialisation_leaves_the_memory_as_it_starts(cohort, train):
   np.testing.assert_allclose(
     jnp.linalg.norm(memory['teacher_side']['embeddings'], axis=1), 1, rtol=1e-5
   )
+
+
+def test_it_is_traced_in_float64_too():
+  """Its memory keeps the type with which it began, so that a step can follow a step."""
+  method = methods.create('crd', **CHOSEN)(student=None, target=None, dataset=Labels)
+  batch = Batch(None, jnp.array([1, 0, 2]), jnp.array([4, 9, 2]))
+  given = pooled(3, 5, seed=1), TeacherOutputs(None, pooled(3, 7, seed=2), None), batch
+  rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
+  with jax.enable_x64(True):
+    init = functools.partial(method.init, method='terms')
+    variables = jax.eval_shape(init, rngs, *given, jnp.int32(0))
+    step = functools.partial(method.apply, method='terms', mutable=['memory'], rngs=rngs)
+    _, changed = jax.eval_shape(step, variables, *given, jnp.int32(1))
+  assert changed['memory'] == variables['memory']
