@@ -58,6 +58,23 @@ def test_each_epoch_is_another_permutation(arrays):
   assert len({order.tobytes() for order in orders}) == 10
 
 
+def test_order_and_augmentation_share_no_key(arrays, monkeypatch):
+  """Of the epochs and steps with equal numbers, too."""
+  keys = []
+
+  def record(key, *arguments):
+    keys.append(jax.random.key_data(key).tobytes())
+    return arguments[0]
+
+  with jax.disable_jit():
+    monkeypatch.setattr(jax.random, 'permutation', lambda key, size: record(key, jnp.arange(size)))
+    monkeypatch.setattr(augment, 'crop', lambda key, images, padding: record(key, images))
+    monkeypatch.setattr(augment, 'flip', record)
+    run(stream(arrays), range(4))
+  # One order, and a crop and a flip for each of four steps.
+  assert len(keys) == 12 and len(set(keys)) == 9
+
+
 def test_an_epoch_is_the_full_batches_of_its_order(arrays):
   source = stream(arrays)
   assert source.steps_per_epoch == 5
