@@ -1,4 +1,4 @@
-"""Model cards of a run folder, checked for the entries that a report needs."""
+"""JSON files of a run folder, checked for the entries that a report needs."""
 
 import json
 import pathlib
@@ -6,27 +6,48 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.report import entries
+from pidkd_jax.report.entries import Kind
 
 Card = Mapping[str, Any]
 
+# Students may have no teacher.
+_NULLABLE = ('training.teacher',)
 
-def read(path: pathlib.Path, required: Sequence[str] = ()) -> Card:
+
+def read(
+  path: pathlib.Path, required: Sequence[str] = (), kinds: Mapping[str, Kind] | None = None
+) -> Card:
   """Read a JSON object.
 
   Args:
     path: the file.
-    required: entries that must be there, each as dotted keys ('training.seed').
+    required: entries that must be there, each as dotted keys ('training.seed'). Only
+      'training.teacher' may be null.
+    kinds: types and ranges of entries (see `entries.check`), or None.
 
   Raises:
-    UserError: The file holds no JSON object, or an entry is missing.
+    UserError: The file cannot be read or holds no JSON object, an entry is missing, or a value is
+      of another type or out of its range.
   """
   try:
     card = json.loads(path.read_text())
     if not isinstance(card, dict):
       raise ValueError('it holds no JSON object')
-  except ValueError as error:
+  except OSError as error:
+    raise UserError(
+      f'{str(path)!r} cannot be read: {error.strerror or error}; mend that, or copy the run again'
+    ) from error
+  except (ValueError, RecursionError) as error:
     raise UserError(f'{str(path)!r} is damaged: {error}; copy the run again') from error
-  for name in required:
+  entries.check(path, card, kinds or {})
+  require(path, card, required)
+  return card
+
+
+def require(path: pathlib.Path, card: Card, names: Sequence[str]) -> None:
+  """Raise UserError unless a file has these entries, each given as dotted keys."""
+  for name in names:
     entry = card
     for key in name.split('.'):
       if not isinstance(entry, dict) or key not in entry:
@@ -34,4 +55,5 @@ def read(path: pathlib.Path, required: Sequence[str] = ()) -> Card:
           f'{str(path)!r} lacks {name!r}: it is not from a run of this package; name another folder'
         )
       entry = entry[key]
-  return card
+    if entry is None and name not in _NULLABLE:
+      raise UserError(f'{str(path)!r} is damaged: {name} is null; copy the run again')

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
+from pidkd_jax.report import dataset_name
 from pidkd_jax.report.card import Card
 from pidkd_jax.report.run_folder import Run
 from pidkd_jax.report.trial import Trial
@@ -47,7 +48,7 @@ class Comparison:
   def shots(self) -> int:
     """Training images of each class that the students saw; 0 for all."""
     # Older cards lack it, as all images were the only choice.
-    return self.card['training'].get('shots', 0)
+    return self.card['training'].get('shots') or 0
 
   @property
   def condensed(self) -> bool:
@@ -72,7 +73,8 @@ class Comparison:
     )
     taught = f' taught by {self.teacher_name}' if self.teacher_name else ''
     few = f', {self.shots} training images of each class' if self.shots else ''
-    return f'{self.card["dataset"]["name"]}{few}: {", ".join(students)}{taught}'
+    data = dataset_name.readable(self.card['dataset']['name'])
+    return f'{data}{few}: {", ".join(students)}{taught}'
 
   def accepts(self, run: Run) -> bool:
     """Return whether a run has the same batches and adds trials that contradict none here."""

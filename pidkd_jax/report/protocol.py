@@ -64,13 +64,13 @@ def _times(comparison: Comparison) -> list[str]:
   sentences = []
   for run in comparison.runs:
     training = run.card['training']
-    if 'wall_seconds' not in training:
+    if training.get('wall_seconds') is None:
       continue
     text = (
       f'Time: a cohort of {training["members"]} trained in {training["wall_seconds"]:.0f} s, '
       'compilation included'
     )
-    if 'seconds' in training:
+    if training.get('seconds') is not None and training.get('teacher_seconds') is not None:
       text += (
         "; each member's own updates are estimated from a sample of steps; the teacher's "
         f'forward passes, once for all of them, took {training["teacher_seconds"]:.0f} s'

@@ -84,5 +84,9 @@ def read(path: pathlib.Path, labels: Sequence[str]) -> PublishedResults:
       raise UserError(
         f'{flag} has the value {value!r} in line {number}; give top-1 in percent'
       ) from error
+    if not 0 <= percent <= 100:
+      raise UserError(
+        f'{flag} has the value {value!r} in line {number}; top-1 in percent is from 0 to 100'
+      )
     top1[label] = percent, sources.setdefault(source, len(sources) + 1)
   return PublishedResults(top1, list(sources))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import card
+from pidkd_jax.report import card, entries
 from pidkd_jax.report.card import Card
 from pidkd_jax.report.trial import Trial
 from pidkd_jax.training import metrics
@@ -17,15 +17,21 @@ from pidkd_jax.training import metrics
 _REQUIRED = (
   'label',
   'model.family',
-  'dataset.name',
-  'dataset.fingerprint',
-  'training.member.trial',
-  'training.member.hyperparameters',
-  'training.recipe.total_epochs',
-  'training.teacher',
+  *(f'dataset.{name}' for name in ('name', 'source', 'fingerprint')),
+  *(f'training.member.{name}' for name in ('trial', 'method', 'hyperparameters')),
+  *(
+    f'training.recipe.{name}'
+    for name in ('total_epochs', 'batch_size', 'momentum', 'drops', 'drop_factor')
+  ),
   *(f'training.{name}' for name in ('seed', 'padding', 'flip', 'holdout')),
+  *(f'training.{name}' for name in ('teacher', 'selection', 'epoch', 'members')),
+  *(f'cost.{name}' for name in ('parameters', 'multiply_adds')),
   'results.top1',
+  'environment',
 )
+# The entries of a student's card, if it had a teacher, and of the teacher's own card.
+_REQUIRED_OF_REFERENCE = ('training.teacher.digest', 'training.teacher.model.family')
+_REQUIRED_OF_TEACHER = ('model.family', 'cost.parameters', 'cost.multiply_adds', 'results.top1')
 
 # Besides data, teacher and recipe, these decide the batches of a training.
 _BATCHES = ('seed', 'padding', 'flip', 'holdout')
@@ -69,7 +75,7 @@ class Run:
         training['recipe'],
         *(training[name] for name in _BATCHES),
         # Older cards lack it, as all images were the only choice.
-        training.get('shots', 0),
+        training.get('shots') or 0,
       ],
       sort_keys=True,
     )
@@ -82,13 +88,11 @@ def read(folder: pathlib.Path) -> Run:
     UserError: A file is damaged.
   """
   rows = metrics.read(folder)
+  for number, row in enumerate(rows, start=1):
+    entries.check(folder / 'metrics.jsonl', {'epoch': None, **row}, entries.ROW, line=number)
   probes = _locate(folder, 'probe.json')
   trials = [
-    Trial(
-      folder,
-      path.parent.name,
-      _with_probes(card.read(path, _REQUIRED), path.parent.name, probes),
-    )
+    Trial(folder, path.parent.name, _with_probes(_read_card(path), path.parent.name, probes))
     for path in _card_paths(folder)
   ]
   order = {name: i for i, name in enumerate(dict.fromkeys(row['member'] for row in rows))}
@@ -133,12 +137,20 @@ def find(folders: Sequence[pathlib.Path]) -> tuple[list[Run], list[pathlib.Path]
   return list(runs.values()), list(unfinished.values())
 
 
+def _read_card(path: pathlib.Path) -> Card:
+  found = card.read(path, _REQUIRED, entries.CARD)
+  if found['training']['teacher'] is not None:
+    card.require(path, found, _REQUIRED_OF_REFERENCE)
+  return found
+
+
 def _read_teacher(folder: pathlib.Path, name: str, probes: pathlib.Path | None) -> Trial | None:
   """Return the run's description of a teacher, if it has one."""
   path = _locate(folder, f'{name}.json')
   if not path:
     return None
-  return Trial(path.parent, name, _with_probes(card.read(path, ('model.family',)), name, probes))
+  found = card.read(path, _REQUIRED_OF_TEACHER, entries.CARD)
+  return Trial(path.parent, name, _with_probes(found, name, probes))
 
 
 def _locate(folder: pathlib.Path, name: str) -> pathlib.Path | None:
@@ -147,14 +159,16 @@ def _locate(folder: pathlib.Path, name: str) -> pathlib.Path | None:
   return next((path for path in paths if path.exists()), None)
 
 
-def _with_probes(entries: Card, name: str, probes: pathlib.Path | None) -> Card:
+def _with_probes(found: Card, name: str, probes: pathlib.Path | None) -> Card:
   """Return a card with the accuracies of linear probes on other datasets among its results."""
   if not probes:
-    return entries
+    return found
   accuracies = {
-    dataset: values[name] for dataset, values in card.read(probes).items() if name in values
+    dataset: values[name]
+    for dataset, values in card.read(probes, kinds=entries.PROBES).items()
+    if values and name in values
   }
-  return {**entries, 'results': {**entries.get('results', {}), 'probe': accuracies}}
+  return {**found, 'results': {**found.get('results', {}), 'probe': accuracies}}
 
 
 def _walk(top: pathlib.Path) -> Iterator[tuple[pathlib.Path, bool]]:

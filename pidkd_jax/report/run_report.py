@@ -5,8 +5,8 @@ import textwrap
 
 from pidkd_jax.report import conclusion, paired_differences, protocol, run_folder, table
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import SAVEFIG_OPTIONS, curves, summary
-from pidkd_jax.report.tables import accuracy, condensed, settings
+from pidkd_jax.report.figures import canvas, curves, summary
+from pidkd_jax.report.tables import accuracy, condensed, settings, trials
 
 # Of the sentences in a terminal, in columns.
 _WIDTH = 90
@@ -14,7 +14,9 @@ _FIGURES = {'summary': summary.draw, 'curves': curves.draw}
 
 
 def run(folder: pathlib.Path) -> str:
-  """Write report.md, summary.png and curves.png of one finished run into its folder.
+  """Write the report of one finished run into its folder.
+
+  The files are report.md, summary.png, curves.png, main.csv and trials.csv.
 
   Args:
     folder: the run's folder; a cohort that was split by memory has its parts below it.
@@ -35,6 +37,8 @@ def run(folder: pathlib.Path) -> str:
   shown = conclusion.sentences(comparison)
   against_bundle = condensed.columns(comparison)
   tables = [accuracy.columns_with_time(comparison, baseline), settings.columns(comparison)]
+  table.write_csv(tables[0], folder / 'main.csv')
+  table.write_csv(trials.columns(comparison), folder / 'trials.csv')
   sentences = [*condensed.sentences(comparison), *protocol.sentences(comparison)]
   if baseline:
     sentences.append(paired_differences.explain(comparison, baseline))
@@ -42,7 +46,7 @@ def run(folder: pathlib.Path) -> str:
     *(table.to_markdown(columns) for columns in [against_bundle, *tables] if columns),
     *(f'![{path.stem}]({path.name})' for path in pictures),
     *shown,
-    '\n'.join(f'- {sentence}' for sentence in sentences),
+    '\n'.join(f'- {sentence}' for sentence in [*sentences, trials.note('trials.csv')]),
   ]
   report = folder / 'report.md'
   report.write_text('\n\n'.join(parts) + '\n')
@@ -59,6 +63,6 @@ def _draw(comparison: Comparison, baseline: str | None, folder: pathlib.Path) ->
     if drawn := draw(comparison, baseline):
       figure, _ = drawn
       path = folder / f'{name}.png'
-      figure.savefig(path, **SAVEFIG_OPTIONS)
+      canvas.save(figure, path)
       paths.append(path)
   return paths

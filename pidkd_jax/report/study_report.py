@@ -15,11 +15,11 @@ from pidkd_jax.report import (
   table,
 )
 from pidkd_jax.report.comparison import Comparison, compare
-from pidkd_jax.report.figures import FIGURES, SAVEFIG_OPTIONS
+from pidkd_jax.report.figures import FIGURES, canvas
 from pidkd_jax.report.published_results import PublishedResults
 from pidkd_jax.report.run_folder import Run
 from pidkd_jax.report.table import Column
-from pidkd_jax.report.tables import accuracy, condensed, cost, overview, settings
+from pidkd_jax.report.tables import accuracy, condensed, cost, overview, settings, trials
 
 _OVERVIEW = (
   'Each row is one comparison: its entries were trained on the same batches under one teacher. '
@@ -151,7 +151,9 @@ class _Section:
       parts.append(paired_differences.explain(self._comparison, self._baseline))
     if self._published:
       parts.append(self._published.note)
-    return parts
+    path = self._folder / 'trials.csv'
+    table.write_csv(trials.columns(self._comparison), path)
+    return [*parts, trials.note(path.relative_to(self._out).as_posix())]
 
   def _condensed(self) -> list[str]:
     columns = condensed.columns(self._comparison)
@@ -180,7 +182,7 @@ class _Section:
       if drawn:
         figure, caption = drawn
         path = self._folder / f'{name}.png'
-        figure.savefig(path, **SAVEFIG_OPTIONS)
+        canvas.save(figure, path)
         parts += [
           f'![{name}]({path.relative_to(self._out).as_posix()})',
           f'*{caption} {protocol.SHARED}*',

@@ -63,7 +63,8 @@ def format_mean(values: Sequence[float], digits: int) -> str:
 def to_markdown(columns: Sequence[Column]) -> str:
   """Return the table as Markdown with aligned bars."""
   lines = zip(*([column.heading, *column.cells] for column in columns), strict=True)
-  rows = [[cell.replace('|', '\\|') for cell in line] for line in lines]
+  # A line break would end the table.
+  rows = [[' '.join(cell.splitlines()).replace('|', '\\|') for cell in line] for line in lines]
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   rows.insert(1, ['-' * width for width in widths])
   return '\n'.join(

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ class Trial:
     member = self.card['training']['member']
     return {
       **{key: member[key] for key in member if key not in ('trial', 'optimizer', 'numbers')},
-      'optimizer': optimizer_hparams(member),
+      'optimizer': optimizer_hparams(member) or {},
       'start': self.initial_bundle,
     }
 
@@ -121,6 +121,7 @@ class Trial:
     try:
       arrays = npz.read(path)
       outputs = Outputs(**{field.name: arrays[field.name] for field in dataclasses.fields(Outputs)})
+      _check(outputs, self.value('dataset', 'class_names'))
     except (ValueError, KeyError) as error:
       raise UserError(f'{str(path)!r} is damaged: {error}; remove it, or copy it again') from error
     # Unsigned integers would wrap around in differences.
@@ -137,3 +138,23 @@ class Trial:
     if self.outputs is None:
       raise ValueError(f'the run in {str(self.folder)!r} kept no outputs of {self.name}')
     return self.outputs
+
+
+def _check(outputs: Outputs, class_names: Sequence[str] | None) -> None:
+  """Raise ValueError unless shapes, types and ranges are those of a network's outputs."""
+  label, predicted = outputs.label, outputs.predicted
+  for name, classes in (('label', label), ('predicted', predicted)):
+    if classes.ndim != 1 or not np.issubdtype(classes.dtype, np.integer) or not classes.size:
+      raise ValueError(f'{name} holds no row of whole numbers')
+    if classes.min() < 0 or (class_names and classes.max() >= len(class_names)):
+      raise ValueError(f'{name} holds a class that the card does not have')
+  for name, values in (('confidence', outputs.confidence), ('pooled', outputs.pooled)):
+    if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
+      raise ValueError(f'{name} holds values that are no finite numbers')
+  if not label.shape == predicted.shape == outputs.confidence.shape:
+    raise ValueError('label, predicted and confidence are of different lengths')
+  if outputs.pooled.ndim != 2 or len(outputs.pooled) > len(label):
+    raise ValueError('pooled is no table with a row for each image')
+  # Rounding may go past 1.
+  if outputs.confidence.min() < 0 or outputs.confidence.max() > 1.001:
+    raise ValueError('confidence holds values out of the range from 0 to 1')

@@ -162,6 +162,15 @@ def test_the_figure_has_a_panel_for_each_size_and_only_networks_with_an_accuracy
   assert 'nan' not in to_markdown(table.columns(found))
 
 
+def test_the_figures_bars_reach_from_the_fastest_to_the_slowest_round():
+  one = measurement('$a', 4, ((0.001, 0.002, 0.009), (0.003, 0.004, 0.005)))
+  [axes] = figure.draw([one], None).axes
+  [bars] = [c for c in axes.containers if c.has_xerr]
+  [[[low, _], [high, _]]] = bars[2][0].get_segments()
+  assert (low, high) == pytest.approx((2.0, 4.0))
+  assert [text.get_text() for text in axes.texts] == ['$a']
+
+
 def test_the_command_measures_a_teacher_beside_its_student(teacher, tmp_path, environment):
   facts = {
     'name': 'toy',

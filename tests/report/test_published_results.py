@@ -31,6 +31,8 @@ def test_a_column_of_its_own_names_each_source(tmp_path):
     ('', 'has no column label, value, source'),
     ('label,value,source\nsimdk,1,x\n', "unknown label .* 'simdk'; did you mean 'simkd'"),
     ('label,value,source\nsimkd,high,x\n', "the value 'high' in line 2"),
+    ('label,value,source\nsimkd,780.8,x\n', "the value '780.8' in line 2; .* from 0 to 100"),
+    ('label,value,source\nsimkd,nan,x\n', "the value 'nan' in line 2; .* from 0 to 100"),
     ('label,value,source\nsimkd,70\n', 'gives no source in line 2'),
     ('label,value,source\nsimkd,1,x\nsimkd,2,x\n', "has 'simkd' again in line 3"),
     ('label,value,source\n"simkd,1,x\n', 'cannot be read'),

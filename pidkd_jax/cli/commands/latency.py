@@ -25,7 +25,7 @@ from pidkd_jax.experiment import workdir
 from pidkd_jax.latency import export_folder, figure, table
 from pidkd_jax.latency.candidate import from_bundle
 from pidkd_jax.latency.measurement import measure
-from pidkd_jax.report.figures import SAVEFIG_OPTIONS
+from pidkd_jax.report.figures import canvas
 from pidkd_jax.report.table import to_markdown, write_csv
 
 FLAGS = flags.FLAGS
@@ -69,7 +69,7 @@ def main():
     (out / 'latency.md').write_text(text)
     write_csv(columns, out / 'latency.csv')
     if drawn:
-      drawn.savefig(out / 'latency.png', **SAVEFIG_OPTIONS)
+      canvas.save(drawn, out / 'latency.png')
   print(text, end='')
   if not drawn:
     print('no card has an accuracy, so latency.png is left out')

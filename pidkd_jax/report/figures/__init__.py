@@ -1,7 +1,6 @@
 """Figures of a comparison: one file for each figure, which offers `draw`."""
 
 from collections.abc import Callable
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -26,11 +25,4 @@ FIGURES: dict[str, Callable[[Comparison, str | None], tuple[Figure, str] | None]
   'agreement': agreement.draw,
   'calibration': calibration.draw,
   'features': features.draw,
-}
-
-# Without date and version, equal figures make equal files.
-SAVEFIG_OPTIONS: dict[str, Any] = {
-  'dpi': 130,
-  'bbox_inches': 'tight',
-  'metadata': {'Software': None},
 }

@@ -3,11 +3,12 @@
 from matplotlib.figure import Figure
 
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import scatter
+from pidkd_jax.report.figures import canvas, scatter
 from pidkd_jax.report.label_placement import label_points
 from pidkd_jax.report.style import label_styles
 
 
+@canvas.literal_text()
 def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
   """Draw top-1 against the share of test images on which student and teacher predict the same.
 
@@ -39,6 +40,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   label_points(axes, means, styles, [name] if name else [])
   caption = (
     'Top-1 against agreement with the teacher, which is the share of test images with the same '
-    'prediction, right or wrong. Points are means over trials with standard deviations.'
+    'prediction, right or wrong. Points are means over trials with standard deviations; rings are '
+    'points that lie on each other.'
   )
   return figure, caption

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from pidkd_jax.report import statistics
 from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures import canvas
 from pidkd_jax.report.figures.scatter import standard_deviation
 from pidkd_jax.report.figures.selection import select_labels
 from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
@@ -15,8 +18,11 @@ from pidkd_jax.report.trial import Trial
 _BINS = 10
 # With fewer images, a bin's accuracy is too noisy to draw.
 _LEAST_IMAGES = 20
+# Enough for a bar that is read by eye.
+_RESAMPLES = 1000
 
 
+@canvas.literal_text()
 def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
   """Draw calibration errors as bars and, from outputs, reliability diagrams of a few labels.
 
@@ -53,8 +59,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
     _reliability(panels[1], comparison, shown, styles)
     caption += (
       ' Right: accuracy against confidence in ten bins, of a few labels with all trials together. '
-      'Below the diagonal, a network is overconfident. Bins with fewer than '
-      f'{_LEAST_IMAGES} predictions are left out.'
+      'Bars are 95% intervals over test images. Below the diagonal, a network is overconfident. '
+      f'Bins with fewer than {_LEAST_IMAGES} predictions are left out.'
     )
   return figure, caption
 
@@ -68,7 +74,7 @@ def _bars(
   labels = sorted(errors, key=lambda label: np.mean(errors[label]))
   means = [float(np.mean(errors[label])) for label in labels]
   axes.barh(
-    labels,
+    range(len(labels)),
     means,
     xerr=[standard_deviation(errors[label]) for label in labels],
     color=[styles[label].colour for label in labels],
@@ -76,6 +82,7 @@ def _bars(
     alpha=0.85,
     error_kw={'elinewidth': 1.2, 'ecolor': '#888888', 'capsize': 2.5},
   )
+  axes.set_yticks(range(len(labels)), labels)
   axes.invert_yaxis()
   teacher_error = teacher.value('results', 'calibration_error') if teacher else None
   if teacher_error is not None:
@@ -103,31 +110,59 @@ def _reliability(
   axes: Axes, comparison: Comparison, labels: Sequence[str], styles: Mapping[str, Style]
 ) -> None:
   axes.plot([0, 100], [0, 100], color='#bbbbbb', linewidth=1, zorder=1)
+  names, handles = list(labels), []
   for label in labels:
     trials, style = list(comparison.labels[label].values()), styles[label]
-    _line(axes, trials, label, style.colour, style.line, style.line_width)
+    handles.append(_line(axes, trials, style.colour, style.line, style.line_width))
   if comparison.teacher and comparison.teacher.outputs:
-    _line(axes, [comparison.teacher], 'teacher', TEACHER_COLOUR, TEACHER_LINE, 1.4)
+    names.append('teacher')
+    handles.append(_line(axes, [comparison.teacher], TEACHER_COLOUR, TEACHER_LINE, 1.4))
   axes.set(
     xlabel='mean confidence (%)', ylabel='accuracy (%)', xlim=(0, 100), ylim=(0, 100), aspect=1
   )
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
-  axes.legend(loc='upper left', frameon=False, fontsize=9)
+  canvas.legend(axes, handles, names, loc='upper left', frameon=False, fontsize=9)
 
 
 def _line(
-  axes: Axes, trials: Sequence[Trial], label: str, colour: str, line: str | tuple, width: float
-) -> None:
-  confidence = np.concatenate([trial.require_outputs().confidence for trial in trials])
-  correct = np.concatenate([trial.require_outputs().correct for trial in trials])
+  axes: Axes, trials: Sequence[Trial], colour: str, line: str | tuple, width: float
+) -> ErrorbarContainer:
+  confidence, accuracy, low, high = 100 * _bins(trials)
+  return axes.errorbar(
+    confidence,
+    accuracy,
+    # Rounding could make a length of zero negative.
+    yerr=np.maximum([accuracy - low, high - accuracy], 0),
+    color=colour,
+    linestyle=line,
+    linewidth=width,
+    marker='o',
+    markersize=4,
+    elinewidth=1,
+    capsize=2,
+  )
+
+
+def _bins(trials: Sequence[Trial]) -> np.ndarray:
+  """Return mean confidence, accuracy and its 95% interval, in [0, 1], of each bin: [4, bins].
+
+  All trials come together. The interval resamples test images, each with its predictions of all
+  trials. Bins with few predictions are left out.
+  """
+  outputs = [trial.require_outputs() for trial in trials]
+  confidence = np.stack([one.confidence for one in outputs])
+  correct = np.stack([one.correct for one in outputs])
   index = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
-  counts = np.bincount(index, minlength=_BINS)
-  enough = counts >= _LEAST_IMAGES
-  means = [
-    100 * np.bincount(index, values, _BINS)[enough] / counts[enough]
-    for values in (confidence, correct)
-  ]
-  axes.plot(
-    *means, label=label, color=colour, linestyle=line, linewidth=width, marker='o', markersize=4
+  # [bins, trials, images], whether a prediction is in a bin.
+  within = index == np.arange(_BINS)[:, None, None]
+  within = within[within.sum(axis=(1, 2)) >= _LEAST_IMAGES]
+  counts, hits = within.sum(axis=1), (within & correct).sum(axis=1)
+  means = statistics.resample_images(np.concatenate([hits, counts]), _RESAMPLES)
+  # A bin may be empty in a resample.
+  shares = means[: len(hits)] / np.maximum(means[len(hits) :], 1e-9)
+  low, high = np.quantile(shares, [0.025, 0.975], axis=1) if len(hits) else np.empty((2, 0))
+  total = counts.sum(axis=1)
+  return np.stack(
+    [(within * confidence).sum(axis=(1, 2)) / total, hits.sum(axis=1) / total, low, high]
   )

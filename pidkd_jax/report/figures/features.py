@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
+from pidkd_jax.report import class_names
 from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures import canvas
 from pidkd_jax.report.figures.selection import select_labels
 from pidkd_jax.report.trial import Trial
 
@@ -19,6 +21,7 @@ _COLUMNS = 3
 _LEAST_IMAGES = 3
 
 
+@canvas.literal_text()
 def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
   """Draw pooled features of the teacher and of a few students on two principal components.
 
@@ -69,12 +72,12 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
     if label in aligned:
       shared[index] = points
   _share_limits([panels[index] for index in shared], np.concatenate(list(shared.values())))
-  names = comparison.card['dataset']['class_names'] or [str(i) for i in range(truth.max() + 1)]
+  names = class_names.readable(teacher.value('dataset', 'class_names') or [])
   handles = [
-    panels[0].plot([], [], 'o', color=colormaps['tab10'](i % 10), label=names[kind])[0]
-    for i, kind in enumerate(classes)
+    panels[0].plot([], [], 'o', color=colormaps['tab10'](i % 10))[0] for i in range(len(classes))
   ]
-  key.legend(handles=handles, loc='center', frameon=False)
+  shown_names = [names[kind] if kind < len(names) else str(kind) for kind in classes]
+  canvas.legend(key, handles, shown_names, loc='center', frameon=False)
   caption = (
     f'Pooled features, which the classifiers read, of {shown.sum()} test images of {len(classes)} '
     'classes on two principal components; the first trial of each label. Students that align with '

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.figures import canvas
 from pidkd_jax.report.size_grid import SizeGrid, find_grids
 from pidkd_jax.report.table import format_mean
 
@@ -13,6 +14,7 @@ from pidkd_jax.report.table import format_mean
 _LEAST_SIZES = 3
 
 
+@canvas.literal_text()
 def draw(comparison: Comparison, _: str | None) -> tuple[Figure, str] | None:
   """Draw a heat map of each grid, side by side.
 

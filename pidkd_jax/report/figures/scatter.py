@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
+from pidkd_jax.report.figures import overlap
 from pidkd_jax.report.label_placement import Point
 from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style
 from pidkd_jax.report.trial import Trial
@@ -28,6 +29,8 @@ def draw(
 ) -> dict[str, Point]:
   """Draw means with horizontal and vertical standard deviations.
 
+  Points that lie on each other become rings. A prominent one lies behind, as it is the largest.
+
   Args:
     axes: the axes to draw in.
     values: {label: (x of each trial, y of each trial)}.
@@ -36,12 +39,17 @@ def draw(
   Returns:
     {label: point}.
   """
-  points = {}
-  for label, (x, y) in values.items():
-    style = styles[label]
-    point = Point(
-      float(np.mean(x)), float(np.mean(y)), standard_deviation(x), standard_deviation(y)
-    )
+  points = {
+    label: Point(float(np.mean(x)), float(np.mean(y)), standard_deviation(x), standard_deviation(y))
+    for label, (x, y) in values.items()
+  }
+  order = sorted(points, key=lambda label: not styles[label].prominent)
+  sizes = overlap.ring_sizes(
+    {label: (points[label].x, points[label].y) for label in order},
+    {label: 9 if styles[label].prominent else 6 for label in order},
+  )
+  for depth, label in enumerate(order):
+    point, style = points[label], styles[label]
     axes.errorbar(
       point.x,
       point.y,
@@ -49,26 +57,26 @@ def draw(
       yerr=point.dy or None,
       fmt=style.marker,
       color=style.colour,
-      markersize=9 if style.prominent else 6,
+      markersize=sizes[label],
       markeredgecolor='white',
       markeredgewidth=0.8,
       elinewidth=1.1,
       capsize=2.5,
-      zorder=style.zorder + 1,
+      zorder=3 + 0.01 * depth,
     )
-    points[label] = point
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
   axes.margins(0.12)
   return points
 
 
-def draw_teacher(axes: Axes, teacher: Trial | None) -> Annotation | None:
-  """Draw a line at the teacher's top-1, named with its size.
+def draw_teacher(axes: Axes, teacher: Trial | None, cost: str | None = None) -> Annotation | None:
+  """Draw a line at the teacher's top-1.
 
   Args:
     axes: the axes to draw in.
     teacher: the teacher, or None.
+    cost: the entry of the card's cost that the x axis has, to stand beside its name; or None.
 
   Returns:
     The line's text; None if the teacher's top-1 is not there.
@@ -76,7 +84,7 @@ def draw_teacher(axes: Axes, teacher: Trial | None) -> Annotation | None:
   if teacher is None or teacher.value('results', 'top1') is None:
     return None
   height = 100 * teacher.value('results', 'top1')
-  size = teacher.value('cost', 'parameters')
+  size = teacher.value('cost', cost) if cost else None
   name = f'teacher {teacher.network}' + (f', {1e-6 * size:.3g} M' if size else '')
   axes.axhline(height, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
   return axes.annotate(

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from pidkd_jax.report import statistics
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import scatter
+from pidkd_jax.report.figures import canvas, scatter
 from pidkd_jax.report.figures.log_axis import use_plain_numbers
 from pidkd_jax.report.label_placement import label_points
 from pidkd_jax.report.style import label_styles
@@ -16,6 +16,7 @@ _COSTS = (
 )
 
 
+@canvas.literal_text()
 def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str]:
   """Draw top-1 against deployed parameters and multiply-adds, with the Pareto fronts.
 
@@ -55,7 +56,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str]:
       solid_capstyle='round',
       label='Pareto front',
     )
-    names.append(scatter.draw_teacher(axes, comparison.teacher))
+    names.append(scatter.draw_teacher(axes, comparison.teacher, key))
     axes.set_xlabel(axis_label)
     axes.legend(loc='lower right', frameon=False)
   panels[0].set_ylabel('top-1 (%)')
@@ -64,7 +65,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str]:
     label_points(axes, points, styles, [name] if name else [])
   caption = (
     'Top-1 against the size of the deployed network. Points are means over trials with standard '
-    'deviations. The band is the Pareto front of the means: nothing of equal or smaller size '
-    'surpasses it.'
+    'deviations; rings are points that lie on each other. The band is the Pareto front of the '
+    'means: nothing of equal or smaller size surpasses it.'
   )
   return figure, caption

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pidkd_jax.report import paired_differences, statistics
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import scatter
+from pidkd_jax.report.figures import canvas, overlap, scatter
 from pidkd_jax.report.label_placement import label_line_ends
 from pidkd_jax.report.paired_differences import Difference
 from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
@@ -27,6 +27,7 @@ _HEADING = -0.68
 _Growth = Mapping[str, Mapping[int, Mapping[int, float]]]
 
 
+@canvas.literal_text()
 def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
   """Draw top-1 by epoch, a thin line for each trial, and beside it the results as dots.
 
@@ -52,7 +53,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   for axes in (left, right):
     axes.spines[['top', 'right']].set_visible(False)
   caption = (
-    f'Left: {split} top-1 by epoch. Thin lines are trials, thick lines their means. '
+    f'Left: {split} top-1 by epoch. Thin lines are trials, thick lines their means; one that runs '
+    'along another is dotted. '
     'Right: top-1 on the test images. Dots are trials, diamonds their means, and bars 95% '
     'intervals over trials and test images.'
   )
@@ -100,30 +102,34 @@ def _read_growth(comparison: Comparison) -> tuple[str, _Growth]:
   return split, {label: growth[label] for label in comparison.labels if label in growth}
 
 
+def _mean(trials: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+  """Return {epoch: mean over the trials} of the epochs that all trials have."""
+  shared = sorted(set.intersection(*(set(curve) for curve in trials.values())))
+  return {epoch: float(np.mean([curve[epoch] for curve in trials.values()])) for epoch in shared}
+
+
 def _draw_growth(
   axes: Axes, split: str, growth: _Growth, styles: Mapping[str, Style], target: float | None
 ) -> None:
-  ends = {}
-  for label, trials in growth.items():
-    style = styles[label]
-    shared = sorted(set.intersection(*(set(curve) for curve in trials.values())))
-    if not shared:
-      continue
-    marker = 'o' if len(shared) == 1 else None
+  means = {label: mean for label, trials in growth.items() if (mean := _mean(trials))}
+  hidden = overlap.hidden(means)
+  for label, mean in means.items():
+    style, trials = styles[label], growth[label]
+    marker = 'o' if len(mean) == 1 else None
     if len(trials) > 1:
       for curve in trials.values():
         axes.plot(list(curve), list(curve.values()), color=style.colour, linewidth=0.7, alpha=0.35)
-    mean = [float(np.mean([curve[epoch] for curve in trials.values()])) for epoch in shared]
     axes.plot(
-      shared,
-      mean,
+      list(mean),
+      list(mean.values()),
       color=style.colour,
-      linestyle=style.line,
+      linestyle=overlap.LINE if label in hidden else style.line,
       linewidth=2.4,
       marker=marker,
-      zorder=style.zorder + 1,
+      # A line that is dotted lies in front of the one that it runs along.
+      zorder=style.zorder + (3 if label in hidden else 1),
     )
-    ends[label] = (shared[-1], mean[-1])
+  ends = {label: (max(mean), mean[max(mean)]) for label, mean in means.items()}
   if target is not None:
     axes.axhline(target, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
     gap = max(target - min(height for _, height in ends.values()), 1)

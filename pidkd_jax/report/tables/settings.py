@@ -25,8 +25,11 @@ def columns(comparison: Comparison) -> list[Column]:
       'hyper-parameters', [_format_settings(members['hyperparameters']) for members in settings]
     ),
     *(
-      table.text_column(name.replace('_', ' '), [f'{values[name]:g}' for values in optimizers])
-      for name in optimizers[0]
+      table.text_column(
+        name.replace('_', ' '),
+        ['' if values.get(name) is None else f'{values[name]:g}' for values in optimizers],
+      )
+      for name in dict.fromkeys(name for values in optimizers for name in values)
     ),
     table.text_column(f'epoch of {total}', [', '.join(map(str, row)) for row in epochs]),
   ]
