@@ -57,15 +57,27 @@ def main(config: ConfigDict, folder: str) -> str:
     UserError: one line for each mistake that the user can mend.
     Stopped: on SIGTERM or SIGINT.
   """
+  home = workdir.local('workdir', folder)
   with _devices(config) as groups:
-    home = workdir.local('workdir', folder)
-    return _main(config, _prepare(config, home), home, groups)
+    dataset = _load(config, config.data)
+    _check(config, dataset, home)
+    finished = _is_finished(config, home)
+    # Whatever can be refused is, before anything is written or trained.
+    prepared = None if finished else _prepare(config, dataset, home)
+    workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults())
+    if prepared:
+      _train(config, prepared, home, groups)
+  return _report(home)
 
 
 def dry_run(config: ConfigDict, folder: str) -> None:
   """Put a job together without training and without writing; arguments and errors as `main`'s."""
+  home = workdir.local('workdir', folder)
   with _devices(config):
-    _prepare(config, workdir.local('workdir', folder))
+    dataset = _load(config, config.data)
+    _check(config, dataset, home)
+    if not _is_finished(config, home):
+      _prepare(config, dataset, home)
 
 
 @contextlib.contextmanager
@@ -88,8 +100,8 @@ class _Job:
   Attributes:
     dataset: loaded.
     students: their experiment.
-    teacher: the bundle that the user named; or (the experiment that trains the teacher, the folder
-      where it is kept).
+    teacher: the bundle that the user named or that is kept from an earlier run; or (the experiment
+      that trains the teacher, the folder where it will be kept).
     start: the student with whose variables the students begin, or None.
   """
 
@@ -99,10 +111,8 @@ class _Job:
   start: Bundle | None
 
 
-def _prepare(config: ConfigDict, home: pathlib.Path) -> _Job:
-  """Load the data and put the job together; nothing is written or trained."""
-  rows = configuration.rows(config)
-  dataset = _load(config, config.data)
+def _check(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> None:
+  """Raise UserError where the folder holds a run of another configuration or of other data."""
   spec = dataset.spec
   logger.info(
     '%s: %d training and %d test images of %s, %d classes; %s',
@@ -114,15 +124,34 @@ def _prepare(config: ConfigDict, home: pathlib.Path) -> _Job:
     spec.source,
   )
   workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS, _defaults())
+  run.check_data(home, dataset)
+
+
+def _is_finished(config: ConfigDict, home: pathlib.Path) -> bool:
+  """Return whether the run is complete, so that a report needs neither teacher nor start."""
+  members = planning.members(config, configuration.rows(config))
+  files = ['teacher.json'] + (['probe.json'] if 'probe' in config else [])
+  return all((home / file).exists() for file in files) and run.is_complete(home, members)
+
+
+def _prepare(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
+  """Put the job together; nothing is written or trained."""
+  spec = dataset.spec
   own = models.families(config.student, config.teacher.model)
   named = None
   if config.teacher.bundle:
     named = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
   start = _start(config, dataset, own, named.normalisation if named else spec.normalisation)
-  teacher = named or _teacher_plan(config, dataset, home)
+  teacher = named
+  if teacher is None:
+    plan = _teacher_plan(config, dataset, home)
+    teacher = teachers.kept(*plan, dataset) or plan
+  run.check_inputs(home, teacher if isinstance(teacher, Bundle) else teacher[1], start)
   with models.explain_errors(config.student, config.teacher.model):
     network = named.network if named else teachers.untrained(config.teacher.model, spec)
-    students = planning.students_experiment(config, rows, dataset, network, start)
+    students = planning.students_experiment(
+      config, configuration.rows(config), dataset, network, start
+    )
   return _Job(dataset, students, teacher, start)
 
 
@@ -160,9 +189,10 @@ def _start(
   )
 
 
-def _main(
+def _train(
   config: ConfigDict, job: _Job, home: pathlib.Path, groups: tuple[devices.DeviceGroup, ...]
-) -> str:
+) -> None:
+  """Train teacher and students, and record what the report needs."""
   dataset = job.dataset
   execution = Execution(
     memory=free_memory.per_group(_budget(config), len(groups)),
@@ -170,7 +200,6 @@ def _main(
     checkpoint_seconds=config.checkpoint_seconds,
     steps_per_call=config.steps_per_call,
   )
-  workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults())
   teacher = job.teacher
   if not isinstance(teacher, Bundle):
     teacher = teachers.train(*teacher, dataset, execution)
@@ -181,6 +210,9 @@ def _main(
     record.teacher('origin', origin, dataset, home)
   if 'probe' in config:
     _probe(config, teacher, home)
+
+
+def _report(home: pathlib.Path) -> str:
   if not processes.is_primary():
     return ''
   from pidkd_jax import report  # Late: Matplotlib takes seconds, and training need not wait.

@@ -37,8 +37,9 @@ def students_experiment(
   Raises:
     UserError: something in the experiment cannot be trained.
   """
-  members = _members(config, rows)
-  experiment = _experiment(config, members, _recipe(config), config.seed, dataset.spec)
+  experiment = _experiment(
+    config, members(config, rows), _recipe(config), config.seed, dataset.spec
+  )
   experiment = dataclasses.replace(experiment, shots=config.data.shots)
   costs = assembly.dry_run(experiment, dataset, teacher, start and start.network)
   if config.memory_gib:
@@ -51,11 +52,11 @@ def students_experiment(
       raise unknown_name(f'row for {label} to be as large as', row['widen'], costs)
     wanted = costs[row['widen']].parameters
     student = widening.widened(experiment, dataset, teacher, label, wanted)
-    members = tuple(
+    widened = tuple(
       dataclasses.replace(member, student=student) if member.label == label else member
       for member in experiment.members
     )
-    experiment = dataclasses.replace(experiment, members=members)
+    experiment = dataclasses.replace(experiment, members=widened)
   return experiment
 
 
@@ -82,18 +83,19 @@ def teacher_experiment(config: ConfigDict, dataset: Dataset) -> Experiment:
   return experiment
 
 
-def _members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
+def members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
+  """Return the members of all rows and trials, none of them widened."""
   row_fields = {field.name for field in fields.ROW}
-  members = []
+  found = []
   for label, row in rows.items():
     hyperparameters = {key: value for key, value in row.items() if key not in row_fields}
     optimizer = OptimizerHparams(row['learning_rate'] or config.learning_rate, config.weight_decay)
     student = row['student'] or config.student
-    members += [
+    found += [
       Member(label, student, row['method'], hyperparameters, optimizer, trial)
       for trial in range(row['trials'] or config.trials)
     ]
-  return tuple(members)
+  return tuple(found)
 
 
 def _recipe(config: ConfigDict) -> Recipe:

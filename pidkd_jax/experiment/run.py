@@ -7,7 +7,8 @@ import logging
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 
@@ -21,12 +22,16 @@ from pidkd_jax.parallel import device_groups, devices, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import loop, partition
 from pidkd_jax.training.free_memory import MIB
+from pidkd_jax.training.member import Member
 from pidkd_jax.training.validation import Validation
 
 logger = logging.getLogger(__name__)
 
 # {member: the step at which it diverged}; these members have no bundles.
 _DIVERGED = 'diverged.json'
+
+# Digests of the data, of the teacher and of the start.
+_INPUTS = 'inputs.json'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,6 +76,79 @@ def _moved(loaded: Bundle | None, move: Callable) -> Bundle | None:
     return None
   network = loaded.network.replace(variables=move(loaded.network.variables))
   return dataclasses.replace(loaded, network=network)
+
+
+def check_data(folder: pathlib.Path, dataset: Dataset) -> None:
+  """Raise UserError where a folder holds a run that began on other data."""
+  for part in _begun(folder):
+    content = _inputs(dataset, None, None)
+    workdir.check(part, _INPUTS, content, harmless=('teacher', 'start'))
+
+
+def check_inputs(
+  folder: pathlib.Path, teacher: Bundle | pathlib.Path, start: Bundle | None
+) -> None:
+  """Check the inputs of a run that has begun.
+
+  Args:
+    folder: of the run.
+    teacher: the bundle, or where it will be kept when it is trained.
+    start: with whose variables the students begin, or None.
+
+  Raises:
+    UserError: the run began with another teacher or start; or with a teacher that is not where it
+      was kept. Another training need not give the same bits.
+  """
+  for part in _begun(folder):
+    if not isinstance(teacher, Bundle):
+      raise UserError(
+        f'the run in {str(folder)!r} began with a teacher that is not in {str(teacher)!r} any '
+        'more; move it back, say with --config.teacher.dir which folder holds it, or give another '
+        'workdir'
+      )
+    content = {'teacher': teacher.digest, 'start': start and start.digest}
+    workdir.check(part, _INPUTS, content, harmless=('dataset', 'fingerprint'))
+
+
+def is_complete(folder: pathlib.Path, members: Iterable[Member]) -> bool:
+  """Return whether every member has its bundle or diverged, and at least one has.
+
+  Raises:
+    UserError: another process is at work in the folder.
+  """
+  bundles, diverged = set(), set()
+  for part in _begun(folder):
+    bundles |= {path.name for path in (part / 'bundles').glob('*')}
+    diverged |= _diverged(part).keys()
+  complete = bool(bundles) and {member.name for member in members} <= bundles | diverged
+  for part in _begun(folder) if complete else ():
+    with workdir.locked(part):
+      pass
+  return complete
+
+
+def _begun(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Return the folders of a run's parts, or of the whole run, in which training has begun."""
+  return [
+    path.parent
+    for path in (folder / _INPUTS, *sorted(folder.glob(f'part-*/{_INPUTS}')))
+    if path.exists()
+  ]
+
+
+def _diverged(folder: pathlib.Path) -> dict[str, int]:
+  path = folder / _DIVERGED
+  with workdir.writing(folder, _DIVERGED):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _inputs(dataset: Dataset, teacher: Bundle | None, start: Bundle | None) -> dict[str, Any]:
+  return {
+    'dataset': dataset.spec.name,
+    'fingerprint': dataset.spec.fingerprint,
+    'teacher': teacher and teacher.digest,
+    'start': start and start.digest,
+  }
 
 
 def execute(
@@ -175,21 +253,13 @@ def _parts(experiment: Experiment, run: _Run) -> list[list[str]]:
 
 def _complete(run: _Run, preemption: Preemption | None) -> None:
   """Train a part unless its bundles are there already."""
-  inputs = {
-    'dataset': run.dataset.spec.name,
-    'fingerprint': run.dataset.spec.fingerprint,
-    'teacher': run.teacher and run.teacher.digest,
-    'start': run.start and run.start.digest,
-  }
-  workdir.claim(run.folder, 'inputs.json', inputs)
+  workdir.claim(run.folder, _INPUTS, _inputs(run.dataset, run.teacher, run.start))
   with workdir.locked(run.folder):
     expected = {member.name for member in run.experiment.members}
-    diverged = run.folder / _DIVERGED
-    if diverged.exists():
-      left_out = json.loads(diverged.read_text())
-      expected -= left_out.keys()
-      if not expected:
-        raise loop.Diverged(left_out)
+    diverged = _diverged(run.folder)
+    expected -= diverged.keys()
+    if not expected:
+      raise loop.Diverged(diverged)
     if not all((run.folder / 'bundles' / name).exists() for name in expected):
       in_precision(_train)(run.experiment, run.moved(devices.put_replicated), preemption)
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -111,15 +111,46 @@ def train(
   Raises:
     UserError, Stopped: as `run.execute` and `load`.
   """
+  if teacher := kept(experiment, folder, dataset):
+    return teacher
+  logger.info('teacher: trained now, to be kept in %s', folder)
+  if not _is_of(folder, experiment, dataset):
+    workdir.claim(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
+  run.execute(experiment, dataset, None, folder, 'teacher', execution)
+  own = models.families(experiment.members[0].student)
+  return load(_bundle(folder, experiment), dataset, own)
+
+
+def kept(experiment: Experiment, folder: pathlib.Path, dataset: Dataset) -> Bundle | None:
+  """Return the teacher that an earlier run left in `folder`, or None.
+
+  Raises:
+    UserError: as `load`; or the bundle there comes from another training.
+  """
   place = _bundle(folder, experiment)
-  if place.exists():
-    logger.info('teacher: kept in %s', place)
-  else:
-    logger.info('teacher: trained now, to be kept in %s', place)
-    if not _is_of(folder, experiment, dataset):
-      workdir.claim(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
-    run.execute(experiment, dataset, None, folder, 'teacher', execution)
-  return load(place, dataset, models.families(experiment.members[0].student))
+  if not place.exists():
+    return None
+  teacher = load(place, dataset, models.families(experiment.members[0].student))
+  if not _is_made_by(teacher.card, experiment, dataset):
+    raise UserError(
+      f'the bundle {str(place)!r} does not come from the training that config.json beside it says; '
+      f'put the right one back, or remove {str(folder)!r} to train it again'
+    )
+  logger.info('teacher: kept in %s', place)
+  return teacher
+
+
+def _is_made_by(card: Mapping[str, Any], experiment: Experiment, dataset: Dataset) -> bool:
+  """Whether a bundle's card tells of this training."""
+  try:
+    training = dict(card['training'])
+    names = {field.name for field in dataclasses.fields(experiment)} & training.keys()
+    fields = {name: training[name] for name in names} | {'members': [training['member']]}
+    saved = Experiment.from_json(fields)
+  except (ValueError, TypeError, KeyError, AttributeError):
+    return False
+  fingerprint = card['dataset'].get('fingerprint')
+  return (saved.decisive(), fingerprint) == (experiment.decisive(), dataset.spec.fingerprint)
 
 
 def load(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]) -> Bundle:

@@ -130,7 +130,9 @@ def local(name: str, path: str) -> pathlib.Path:
       f'{name} {path!r} is not on a local disk; name a local folder, and copy from or to it'
     )
   try:
-    return pathlib.Path(path).expanduser()
+    place = pathlib.Path(path).expanduser()
+    # '.' has no name and no parent of its own, beside which other folders could lie.
+    return place if place.name not in ('', '..') else place.resolve()
   except RuntimeError as error:
     raise UserError(f'{name} {path!r}: there is no such user; name a folder') from error
 

@@ -1,5 +1,6 @@
 """The main job from end to end, on the digits, with small networks and short trainings."""
 
+import dataclasses
 import json
 import os
 import re
@@ -195,6 +196,67 @@ def test_a_finished_run_is_reported_again_and_not_trained_again(config, whole, m
   monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
   job.main(config, str(folder))
   assert (folder / 'report.md').read_text() == before
+
+
+@pytest.fixture
+def untrainable(monkeypatch):
+  monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
+
+
+def test_a_finished_run_is_reported_without_its_teacher(config, whole, home, untrainable):
+  folder = shutil.copytree(whole(config), home / 'orphan')
+  (folder / 'report.md').unlink()
+  config.teacher.dir = str(home / 'moved away')
+  assert 'pidkd' in job.main(config, str(folder))
+  assert (folder / 'report.md').exists() and not (home / 'moved away').exists()
+
+
+def test_a_run_whose_teacher_is_gone_is_refused_before_one_is_trained(
+  config, whole, home, untrainable
+):
+  folder = shutil.copytree(whole(config), home / 'unfinished orphan')
+  shutil.rmtree(folder / 'bundles')
+  config.teacher.dir = str(home / 'moved away')
+  with pytest.raises(UserError, match='began with a teacher that is not in .*move it back, say'):
+    job.main(config, str(folder))
+  assert not (home / 'moved away').exists()
+
+
+@pytest.mark.parametrize('finished', [True, False])
+def test_changed_data_are_refused_before_a_teacher_is_trained(
+  finished, config, whole, home, untrainable, monkeypatch
+):
+  folder = shutil.copytree(whole(config), home / f'other images {finished}')
+  if not finished:
+    shutil.rmtree(folder / 'bundles')
+  load = data.load
+
+  def changed(*args, **kwargs):
+    dataset = load(*args, **kwargs)
+    return dataclasses.replace(dataset, spec=dataclasses.replace(dataset.spec, fingerprint='other'))
+
+  monkeypatch.setattr(data, 'load', changed)
+  with pytest.raises(UserError, match="fingerprint = '[0-9a-f]+' and not 'other'"):
+    job.main(config, str(folder))
+
+
+def test_a_kept_teacher_that_was_swapped_is_refused(config, whole, home, untrainable):
+  whole(config)
+  teachers = shutil.copytree(home / 'teachers', home / 'swapped')
+  for place in teachers.glob('*/bundles/teacher'):
+    loaded = bundle.load(place)
+    training = loaded.card['training'] | {'seed': 77}
+    bundle.save(place, loaded.network, dict(loaded.card) | {'training': training})
+  config.teacher.dir = str(teachers)
+  with pytest.raises(UserError, match='does not come from the training'):
+    job.main(config, str(home / 'taught by a changeling'))
+
+
+def test_a_folder_without_a_name_is_the_folder_itself(tmp_path, monkeypatch):
+  (tmp_path / 'inner').mkdir()
+  monkeypatch.chdir(tmp_path / 'inner')
+  assert workdir.local('workdir', '.') == tmp_path / 'inner'
+  assert workdir.local('workdir', '..') == tmp_path
 
 
 def test_two_runs_in_one_folder_are_refused(config, whole):
