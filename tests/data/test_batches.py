@@ -8,6 +8,7 @@ import pytest
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline import augment, resident_batches
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
+from pidkd_jax.data.pipeline.schedule import Schedule
 
 SIZE, SIDE = 23, 6
 MEAN, STD = (0.5, 0.25, 0.1), (0.3, 0.2, 0.5)
@@ -60,19 +61,17 @@ def test_each_epoch_is_another_permutation(arrays):
 
 def test_order_and_augmentation_share_no_key(arrays, monkeypatch):
   """Of the epochs and steps with equal numbers, too."""
-  keys = []
+  keys, fold_in = [], Schedule._key
 
-  def record(key, *arguments):
-    keys.append(jax.random.key_data(key).tobytes())
-    return arguments[0]
+  def record(self, purpose, count):
+    keys.append(fold_in(self, purpose, count))
+    return keys[-1]
 
+  monkeypatch.setattr(Schedule, '_key', record)
   with jax.disable_jit():
-    monkeypatch.setattr(jax.random, 'permutation', lambda key, size: record(key, jnp.arange(size)))
-    monkeypatch.setattr(augment, 'crop', lambda key, images, padding: record(key, images))
-    monkeypatch.setattr(augment, 'flip', record)
     run(stream(arrays), range(4))
-  # One order, and a crop and a flip for each of four steps.
-  assert len(keys) == 12 and len(set(keys)) == 9
+  assert len(keys) == 8  # An order, and an augmentation, for each of four steps of one epoch.
+  assert len({jax.random.key_data(key).tobytes() for key in keys}) == 5
 
 
 def test_an_epoch_is_the_full_batches_of_its_order(arrays):
