@@ -3,10 +3,6 @@
 `read` needs PyTorch, an extra of this package; `convert`, `network` and `distilled` do not.
 """
 
-import argparse
-import dataclasses
-import pathlib
-import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -15,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pidkd_jax import models
-from pidkd_jax.bundles import torch_names
+from pidkd_jax.bundles import torch_file, torch_likeness, torch_names
+from pidkd_jax.bundles.torch_file import Checkpoint, StateDict, read
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Variables
 from pidkd_jax.models.base import Model
@@ -24,109 +20,7 @@ from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn.projectors import Projector
 
-# {PyTorch's key: array}.
-StateDict = Mapping[str, np.ndarray]
-# (collection, module, ..., name) of a variable.
-_Path = tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-  """The state dicts of a PyTorch file.
-
-  Attributes:
-    model: the network's, without the prefix of DataParallel.
-    projector: that of SimKD's projector, or None.
-  """
-
-  model: StateDict
-  projector: StateDict | None
-
-
-def read(path: pathlib.Path) -> Checkpoint:
-  """Read a checkpoint of RepDistiller, mdistiller or SimKD; no code in it runs.
-
-  The state dict lies under 'model' or 'state_dict', or is the file itself. Other entries, such as
-  the optimizer's state or the best accuracy, are ignored.
-
-  Args:
-    path: of the PyTorch file.
-
-  Raises:
-    UserError: PyTorch is not installed. Or the file is missing or damaged, holds no state dict, or
-      holds objects beyond tensors and numbers.
-  """
-  try:
-    import torch
-  except ImportError as error:
-    raise UserError(
-      f"reading {str(path)!r} needs PyTorch: pip install 'pidkd_jax[torch]' (or pip install torch)"
-    ) from error
-  if not path.is_file():
-    raise UserError(f'checkpoint {str(path)!r} is not there; give the path of a PyTorch file')
-  # Some files hold their options and their best accuracy too, a numpy number. Both are harmless.
-  # Files written under numpy 1 have another name for such a number.
-  scalar = np._core.multiarray.scalar  # pyright: ignore[reportAttributeAccessIssue]
-  harmless = [
-    argparse.Namespace,
-    np.dtype,
-    scalar,
-    (scalar, 'numpy.core.multiarray.scalar'),
-    *map(type, map(np.dtype, 'fdil')),
-  ]
-  try:
-    with torch.serialization.safe_globals(harmless):
-      content = torch.load(path, map_location='cpu', weights_only=True)
-  except pickle.UnpicklingError as error:
-    name = str(error).partition('GLOBAL ')[2].split()[:1]
-    raise UserError(
-      f'checkpoint {str(path)!r} is not loaded: it '
-      + (f'names code ({name[0]})' if name else 'is none or holds more than tensors')
-      + ', which could do anything; where you trust it, save its tensors alone: '
-      "torch.save(torch.load(FILE, weights_only=False)['model'], NEW)"
-    ) from error
-  except Exception as error:  # Other files fail in many ways.
-    reason = ' '.join(f'{type(error).__name__} {error}'.split())[:100]
-    raise UserError(
-      f'{str(path)!r} is damaged or no PyTorch file ({reason}); get it anew'
-    ) from error
-  if not isinstance(content, Mapping):
-    raise UserError(f'{str(path)!r} holds a {type(content).__name__} and no state dict; save that')
-  states = [content[name] for name in ('model', 'state_dict') if name in content]
-  projector = content.get('proj')
-  return Checkpoint(
-    _arrays(path, states[0] if states else content),
-    None if projector is None else _arrays(path, projector),
-  )
-
-
-def _arrays(path: pathlib.Path, state: Any) -> StateDict:
-  """Return a state dict of tensors as numpy arrays, without the prefixes of wrappers."""
-  if not isinstance(state, Mapping) or not state:
-    raise UserError(f'{str(path)!r} holds no state dict where one is expected; save that')
-  arrays, invalid = {}, []
-  for key, value in state.items():
-    try:
-      # numpy has no bfloat16.
-      value = value.float() if value.is_floating_point() else value
-      arrays[key] = value.detach().numpy()
-    except (AttributeError, TypeError, RuntimeError, NotImplementedError):
-      invalid.append(str(key))
-  invalid += [str(key) for key in arrays if not isinstance(key, str)]
-  if invalid:
-    raise UserError(
-      f'{str(path)!r} holds no state dict: {", ".join(invalid[:3])} is no dense tensor; a state '
-      "dict lies under 'model' or 'state_dict', or is the file itself"
-    )
-  for prefix in ('module.', '_orig_mod.'):  # DataParallel's and torch.compile's.
-    if all(key.startswith(prefix) for key in arrays):
-      arrays = {key.removeprefix(prefix): value for key, value in arrays.items()}
-  if {key.partition('.')[0] for key in arrays} >= {'student', 'teacher'}:
-    raise UserError(
-      f"{str(path)!r} holds a whole distillation (student.*, teacher.*); mdistiller's files of the "
-      'student alone are called student_best and student_latest'
-    )
-  return arrays
+__all__ = ['Checkpoint', 'StateDict', 'convert', 'distilled', 'network', 'read']
 
 
 def convert(state_dict: StateDict, model: str) -> Variables:
@@ -150,13 +44,17 @@ def convert(state_dict: StateDict, model: str) -> Variables:
 def network(state_dict: StateDict, model: str) -> Network:
   """Convert a PyTorch state dict to a network; arguments and errors as `convert`'s."""
   weights = _weights(state_dict)
-  created, expected = _expected(weights, model)
-  converted, mismatch = _fit(weights, type(created).__name__, expected)
+  created, converted, mismatch = _convert(weights, model)
+  part, inner = torch_file.unwrapped(weights)
+  while mismatch and part:  # A wrapper may have the name of a module, such as `classifier`.
+    created, converted, rest = _convert(inner, model)
+    mismatch = rest and mismatch  # The message is on the state dict as it was given.
+    part, inner = torch_file.unwrapped(inner)
   if mismatch:
     raise UserError(
-      f'the state dict does not fit {model!r} ({_likeness(weights, model)}): {mismatch}'
+      f'the state dict does not fit {model!r} ({torch_likeness.text(weights, model)}): {mismatch}'
     )
-  _check_finite(converted)
+  _check_values(converted)
   return Network(traverse_util.unflatten_dict(converted), created)
 
 
@@ -203,7 +101,7 @@ def distilled(
     target_rectified=features.rectified,
   )
   shapes = jax.eval_shape(created.init, jax.random.key(0), image)
-  expected: dict[_Path, Any] = traverse_util.flatten_dict(shapes)
+  expected: dict[torch_likeness.Path, Any] = traverse_util.flatten_dict(shapes)
   stack = {path: leaf for path, leaf in expected.items() if path[1] == 'projectors'}
   single = {
     _in_projector(path): jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
@@ -214,7 +112,7 @@ def distilled(
     raise UserError(
       f"the checkpoint's projector does not lead from {model!r} to this teacher: {mismatch}"
     )
-  _check_finite(projector)
+  _check_values(projector)
   parts = {
     **{path: projector[_in_projector(path)][None] for path in stack},
     **_prefixed('student', student.variables),
@@ -224,65 +122,96 @@ def distilled(
   return Network(traverse_util.unflatten_dict({path: parts[path] for path in expected}), created)
 
 
-def _check_finite(values: Mapping[_Path, np.ndarray]) -> None:
+def _convert(
+  weights: StateDict, model: str
+) -> tuple[Model, dict[torch_likeness.Path, np.ndarray], str]:
+  """Return the model, its variables, and a text on all that does not fit ('' if all does)."""
+  created, expected = _expected(weights, model)
+  return created, *_fit(weights, type(created).__name__, expected)
+
+
+def _check_values(values: Mapping[torch_likeness.Path, np.ndarray]) -> None:
+  """Raise UserError for values that no trained network has."""
   broken = ['/'.join(path[1:]) for path, value in values.items() if not np.isfinite(value).all()]
   if broken:
     raise UserError(
       f'the state dict holds values that are not finite, in {_listed(broken)}; take an earlier one'
     )
+  negative = ['/'.join(path[1:]) for path, v in values.items() if path[-1] == 'var' and v.min() < 0]
+  if negative:
+    raise UserError(f'the state dict holds variances below 0, in {_listed(negative)}; get it anew')
 
 
-def _in_projector(path: _Path) -> _Path:
+def _in_projector(path: torch_likeness.Path) -> torch_likeness.Path:
   """Return a stack variable's path within one projector: without the stack's two modules."""
   return path[0], *path[3:]
 
 
-def _prefixed(module: str, variables: Variables) -> dict[_Path, Any]:
+def _prefixed(module: str, variables: Variables) -> dict[torch_likeness.Path, Any]:
   """Return variables by their paths, as those of a module."""
   flat = traverse_util.flatten_dict(variables)
   return {(collection, module, *rest): value for (collection, *rest), value in flat.items()}
 
 
 def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
-  """Return a state dict's arrays without BatchNorm's counters."""
-  return {
+  """Return a state dict's arrays without BatchNorm's counters.
+
+  Raises:
+    UserError: an array is not of floats. Quantised weights have scales beside them, and the real
+      part of complex ones is another network.
+  """
+  weights = {
     key: np.asarray(value)
     for key, value in state_dict.items()
     if not key.endswith('num_batches_tracked')
   }
+  odd = [
+    f'{key} ({value.dtype})'
+    for key, value in weights.items()
+    if not jnp.issubdtype(value.dtype, jnp.floating)
+  ]
+  if odd:
+    raise UserError(
+      f'the state dict holds values that are no floats, in {_listed(odd)}; save it in float32'
+    )
+  return weights
 
 
-def _expected(weights: StateDict, name: str) -> tuple[Model, dict[_Path, Any]]:
+def _expected(
+  weights: StateDict, name: str
+) -> tuple[Model, Mapping[torch_likeness.Path, jax.ShapeDtypeStruct]]:
   """Return the model called `name`, for the weights' classes, and its variables' shapes."""
   if ':' in name:
     raise UserError(
       f'{name!r} is not of this package, so its PyTorch names are not known; make its variables '
       'yourself and save them with pidkd_jax.bundles.bundle.save'
     )
-  family = type(models.create(name, num_classes=1)).__name__
-  classifier = torch_names.key(family, ('params', 'classifier', 'linear', 'kernel'))
-  num_classes = weights[classifier].shape[0] if np.ndim(weights.get(classifier, 0)) > 1 else 1
-  model = models.create(name, num_classes=num_classes)
-  image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  return model, traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), image))
+  return torch_likeness.expected(name, torch_likeness.num_classes(weights, name))
 
 
 def _fit(
-  weights: StateDict, family: str, expected: Mapping[_Path, jax.ShapeDtypeStruct]
-) -> tuple[dict[_Path, np.ndarray], str]:
+  weights: StateDict, family: str, expected: Mapping[torch_likeness.Path, jax.ShapeDtypeStruct]
+) -> tuple[dict[torch_likeness.Path, np.ndarray], str]:
   """Return the expected variables' values, and a text on all that does not fit ('' if all does)."""
   keys = {torch_names.key(family, path): path for path in expected}
+  # Before any copy is made: a tensor may claim any shape.
+  shapes = {
+    key: _in_order(weights[key], len(expected[path].shape)).shape
+    for key, path in keys.items()
+    if key in weights
+  }
   converted = {
     keys[key]: _to_flax(weights[key], len(expected[keys[key]].shape))
-    for key in keys.keys() & weights.keys()
+    for key, shape in shapes.items()
+    if shape == expected[keys[key]].shape
   }
   mismatches = {
     'missing': keys.keys() - weights.keys(),
     'surplus': weights.keys() - keys.keys(),
     'misshapen': {
       f'{key} {list(weights[key].shape)}'
-      for key, path in keys.items()
-      if path in converted and converted[path].shape != expected[path].shape
+      for key, shape in shapes.items()
+      if shape != expected[keys[key]].shape
     },
   }
   texts = (f'{kind}: {_listed(names)}' for kind, names in mismatches.items() if names)
@@ -296,42 +225,12 @@ def _listed(names: Iterable[str]) -> str:
 
 def _to_flax(value: np.ndarray, ndim: int) -> np.ndarray:
   """Convert an array to float32: OIHW -> HWIO, [out, in] -> [in, out], vectors as they are."""
+  return np.ascontiguousarray(_in_order(value, ndim), np.float32)
+
+
+def _in_order(value: np.ndarray, ndim: int) -> np.ndarray:
+  """Return a view with the axes in Flax's order."""
   if value.ndim == 4 and ndim == 2 and value.shape[2:] == (1, 1):
     value = value[:, :, 0, 0]  # A classifier that is a 1x1 convolution.
   axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim, range(value.ndim))
-  return np.ascontiguousarray(value.transpose(*axes), np.float32)
-
-
-def _likeness(weights: StateDict, wanted: str) -> str:
-  """Return a text on the model that shares the most entries, name and shape, with the weights.
-
-  If nearly all entries are those of `wanted`, the others are not tried, as that takes seconds.
-  """
-  entries = {(key, _essential(value.shape)) for key, value in weights.items()}
-  shares = {}
-  for name in (wanted, *models.names()):
-    model, expected = _expected(weights, name)
-    family = type(model).__name__
-    theirs = {
-      (torch_names.key(family, path), _essential(_to_torch(leaf.shape)))
-      for path, leaf in expected.items()
-    }
-    shares[name] = len(entries & theirs) / len(entries | theirs)
-    if name == wanted and shares[name] > 0.9:
-      break
-  best = max(shares, key=lambda name: shares[name])
-  if shares[best] == 1:
-    return f'it is that of {best!r}'
-  if shares[best] > 0.5:
-    return f'it looks most like {best!r}, with {shares[best]:.0%} of all entries alike'
-  return 'it looks like none of the networks here'
-
-
-def _to_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
-  axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(shape), range(len(shape)))
-  return tuple(shape[axis] for axis in axes)
-
-
-def _essential(shape: tuple[int, ...]) -> tuple[int, ...]:
-  """Return a shape without the spatial axes of a 1x1 kernel, as a classifier may be one."""
-  return shape[:2] if shape[2:] == (1, 1) else shape
+  return value.transpose(*axes)

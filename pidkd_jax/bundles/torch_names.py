@@ -3,6 +3,7 @@
 RepDistiller, mdistiller and SimKD share these names, as far as each of them has the family.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 
@@ -161,6 +162,37 @@ def key(family: str, path: tuple[str, ...]) -> str:
       if name is not None:
         return f'{prefix(*map(int, match.groups()))}{name}.{_LEAVES[leaf]}'
   raise LookupError(f'{family} has no PyTorch name for {module}')
+
+
+def is_known(part: str) -> bool:
+  """Whether a family has keys that begin with this part.
+
+  Example:
+    >>> is_known('layer3'), is_known('module')
+    (True, False)
+  """
+  first = (pattern.partition(r'\.')[0] for family in _FAMILIES for pattern in _patterns(family))
+  return any(re.fullmatch(pattern, part) for pattern in first)
+
+
+def is_key(family: str, key: str) -> bool:
+  """Whether a family has such a key, in a network of some depth.
+
+  Example:
+    >>> is_key('ResNet', 'layer9.7.conv1.weight'), is_key('WRN', 'layer9.7.conv1.weight')
+    (True, False)
+  """
+  return any(re.fullmatch(pattern, key) for pattern in _patterns(family))
+
+
+@functools.cache
+def _patterns(family: str) -> frozenset[str]:
+  """Return patterns of a family's keys, whatever their numbers."""
+  patterns = set()
+  for pattern, prefix, names in _FAMILIES[family]:
+    start = re.sub(r'\d+', r'\\d+', re.escape(prefix(*[1] * re.compile(pattern).groups)))
+    patterns |= {rf'{start}{re.escape(name)}\.\w+' for name in _flat(names).values()}
+  return frozenset(patterns)
 
 
 def _flat(names: _Names) -> dict[str, str]:

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import sys
+import zipfile
 from collections import OrderedDict
 
 import jax
@@ -18,7 +19,7 @@ import pytest
 from flax import traverse_util
 
 from pidkd_jax import models
-from pidkd_jax.bundles import torch_import, torch_names
+from pidkd_jax.bundles import torch_import, torch_likeness, torch_names
 from pidkd_jax.bundles.torch_import import Checkpoint
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.models.network import Network
@@ -325,10 +326,7 @@ def test_keys_that_do_not_fit_are_named(few):
   del state['layer2.0.bn2.running_var']
   likeness, _, problems = message(state, 'resnet8').partition('): ')
   # 45 of resnet8's 47 entries are there, and three others: 45 of 50 in all.
-  assert likeness == (
-    "the state dict does not fit 'resnet8' "
-    "(it looks most like 'resnet8', with 90% of all entries alike"
-  )
+  assert likeness == ("the state dict does not fit 'resnet8' (90% of all entries alike")
   assert problems.split('; ') == [
     'missing: layer2.0.bn2.running_var',
     'surplus: bn1.colour, layer4.0.conv1.weight',
@@ -433,6 +431,15 @@ LAYOUTS = {
   'model': lambda w: {'model': w},
   'state_dict': lambda w: {'state_dict': w},
   'parallel': lambda w: {'model': {f'module.{key}': value for key, value in w.items()}},
+  'of a compiled and parallel one': lambda w: {f'_orig_mod.module.{k}': v for k, v in w.items()},
+  'in a module of modules': lambda w: {'model': {f'a.b.student.{k}': v for k, v in w.items()}},
+  "Lightning's": lambda w: {'epoch': 1, 'state_dict': {f'model.{k}': v for k, v in w.items()}},
+  "pytorch-cifar's": lambda w: {'net': {f'module.{k}': v for k, v in w.items()}, 'acc': 93.1},
+  'a name for a model': lambda w: {'model': 'resnet8', 'state_dict': w},
+  'of a tutorial': lambda w: {'epoch': 1, 'model_state_dict': w, 'optimizer_state_dict': {'a': {}}},
+  'nested': lambda w: {'checkpoint': {'model': {'state_dict': w}}},
+  'an average': lambda w: {'epoch': 3, 'ema': w},
+  'with a number beside it': lambda w: w | {'epoch': 3},
   'with the best accuracy of numpy': lambda w: {'model': w, 'best_acc': np.float64(71.5)},
   'of single precision': lambda w: {'model': w, 'best_acc': np.float32(71.5)},
   'counted': lambda w: {'model': w, 'epoch': np.int64(240), 'best_acc': 71.5},
@@ -503,6 +510,123 @@ def test_the_projector_lies_beside_the_student(saved, weights):
   checkpoint = torch_import.read(saved({'model': weights, 'proj': projector}))
   assert_holds(checkpoint.model, weights)
   assert_holds(checkpoint.projector, {'transfer.0.weight': 2 * weights['conv1.weight']})
+
+
+def test_what_is_chosen_and_passed_over_is_said(saved, weights):
+  state = {f'module.{key}': value for key, value in weights.items()}
+  notes = torch_import.read(saved({'model': state | {'module.size': 3}, 'ema': weights})).notes
+  assert notes == (
+    'there are also weights under ema; --key takes them',
+    "the weights are those under 'model'",
+    'passed over, as they are no tensors: module.size',
+    "the prefix 'module.' of all keys is left out",
+  )
+
+
+def test_key_and_prefix_name_any_part(saved, weights):
+  parts = {'student': weights, 'teacher': {'fc.bias': 2 * weights['bn1.running_var']}}
+  state = {f'{part}.{key}': value for part in parts for key, value in parts[part].items()}
+  path = saved({'best': {'ever.': state}, 'model': {'other': weights['bn1.running_var']}})
+  for key, prefix, part in (
+    ('best.ever.', 'student', 'student'),
+    ('best.ever.', 'teacher.', 'teacher'),
+  ):
+    assert_holds(torch_import.read(path, key, prefix).model, parts[part])
+  assert torch_import.read(path, 'best.ever.', 'student').notes[-1] == (
+    '1 entries without --prefix=student passed over'
+  )
+  with pytest.raises(UserError, match='no key of .* begins with --prefix=x; they are other'):
+    torch_import.read(path, prefix='x')
+  for key in 'worst', 'best.never':
+    with pytest.raises(UserError, match=f'has no entry --key={key}; its entries are best'):
+      torch_import.read(path, key)
+
+
+def test_a_wrapper_may_have_the_name_of_a_module():
+  state = random_state(resnet8_shapes())
+  wrapped = {f'classifier.fc.{key}': value for key, value in state.items()}
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    torch_import.convert(wrapped, 'resnet8'),
+    torch_import.convert(state, 'resnet8'),
+  )
+
+
+@pytest.mark.parametrize(
+  'key, change, says',
+  [
+    ('conv1.weight', lambda v: v.astype(np.complex64), r'no floats, in conv1.weight \(complex64\)'),
+    ('conv1.weight', lambda v: v.astype(np.int8), r'no floats, in conv1.weight \(int8\)'),
+    ('bn1.bias', lambda v: v > 0, r'no floats, in bn1.bias \(bool\)'),
+    ('bn1.running_var', lambda v: -v, 'variances below 0, in stem/norm/var'),
+  ],
+)
+def test_odd_values_are_refused(key, change, says):
+  state = random_state(resnet8_shapes())
+  with pytest.raises(UserError, match=says):
+    torch_import.convert(state | {key: change(state[key])}, 'resnet8')
+
+
+def test_a_tensor_that_claims_more_than_it_has_is_refused(torch, saved, weights):
+  for huge in (
+    torch.zeros(1).expand(10**6, 10**6),
+    torch.zeros(1, dtype=torch.float16).expand(10**12),
+  ):
+    assert 'for which it has too few numbers' in refusal(saved(weights | {'conv1.weight': huge}))
+  shared = torch.zeros(2**20, dtype=torch.float16)
+  many = {f'layer{i}.weight': shared for i in range(100)}
+  assert 'declares more numbers than it has' in refusal(saved(many))
+
+
+def test_an_archive_that_unpacks_to_more_is_refused(torch, tmp_path):
+  with zipfile.ZipFile(tmp_path / 'file.pth', 'w', zipfile.ZIP_DEFLATED) as file:
+    file.writestr('archive/data.pkl', bytes(2**20))
+  assert 'it declares 1,048,576 bytes' in refusal(tmp_path / 'file.pth')
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_safetensors_are_read(dtype, torch, tmp_path, weights):
+  save_file = pytest.importorskip('safetensors.torch').save_file
+  state = {
+    key: value.to(getattr(torch, dtype)) if value.is_floating_point() else value
+    for key, value in weights.items()
+  }
+  save_file({f'module.{k}': v for k, v in state.items()}, tmp_path / 'x.safetensors')
+  read = torch_import.read(tmp_path / 'x.safetensors').model
+  assert read.keys() == state.keys()
+  np.testing.assert_array_equal(
+    read['conv1.weight'].astype(np.float32), state['conv1.weight'].float().numpy()
+  )
+  (tmp_path / 'x.safetensors').write_bytes(b'hello')
+  assert 'is damaged or no safetensors file' in refusal(tmp_path / 'x.safetensors')
+
+
+def test_without_safetensors_it_says_how_to_get_it(monkeypatch, tmp_path):
+  monkeypatch.setitem(sys.modules, 'safetensors.numpy', None)
+  assert "pip install 'pidkd_jax[safetensors]'" in refusal(tmp_path / 'x.safetensors')
+
+
+def test_a_network_for_large_images_is_told_by_its_stem():
+  """SimKD's ResNets for ImageNet have names and keys of networks here."""
+  state = random_state(resnet8_shapes() | {'conv1.weight': (16, 3, 7, 7)})
+  assert message(state, 'resnet8').startswith(
+    "the state dict does not fit 'resnet8' (it is of a network for images of 224x224, as its "
+    'conv1.weight is 7x7; none of those is here): misshapen: conv1.weight [16, 3, 7, 7]'
+  )
+
+
+def test_only_networks_that_may_be_alike_are_traced(monkeypatch):
+  traced = []
+  expected = torch_likeness.expected
+
+  def trace(name, num_classes):
+    traced.append(name)
+    return expected(name, num_classes)
+
+  monkeypatch.setattr(torch_likeness, 'expected', trace)
+  state = random_state(resnet8_shapes() | {'layer1.0.bn3.bias': (4,)})
+  message(state, 'vgg8')
+  assert sorted(set(traced)) == ['resnet8', 'resnet8x4', 'vgg8']
 
 
 def refusal(path):
@@ -577,9 +701,11 @@ CONTENTS = {
   'a number': (lambda w: 3, 'holds a int and no state dict'),
   'nothing': (lambda w: {}, 'holds no state dict'),
   'an empty model': (lambda w: {'model': {}}, 'holds no state dict'),
-  'a name for a model': (lambda w: {'model': 'resnet8', 'state_dict': w}, 'holds no state dict'),
-  'no tensors': (lambda w: {'model': {'epoch': 3}}, 'epoch is no dense tensor'),
-  'weights elsewhere': (lambda w: {'epoch': 3, 'net': w}, 'epoch, net is no dense tensor'),
+  'no tensors': (lambda w: {'model': {'epoch': 3}}, 'its entries are model (epoch); --key names'),
+  'weights elsewhere': (
+    lambda w: {'epoch': 3, 'best': w},
+    'epoch, best (conv1.weight, bn1.running',
+  ),
   'a projector that is none': (lambda w: {'model': w, 'proj': [1]}, 'holds no state dict'),
 }
 

@@ -19,7 +19,7 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle, torch_import
 from pidkd_jax.cli import bundle_flags, data_flags
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.core.normalisation import LEAST_STD, Normalisation
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.experiment import workdir
@@ -32,6 +32,12 @@ def define_flags():
   flags.DEFINE_string('model', '', 'Name of the network in it.')
   flags.DEFINE_string('out', '', 'Folder of the bundle.')
   flags.DEFINE_string('teacher', '', "Bundle of a SimKD student's teacher.")
+  flags.DEFINE_string(
+    'key', '', 'Entry of the file that holds the state dict, e.g. model.ema; by default the usual.'
+  )
+  flags.DEFINE_string(
+    'prefix', '', "Beginning of the network's keys, e.g. student; by default what all keys share."
+  )
   bundle_flags.define_own()
   data_flags.define('Dataset that the network was trained for.', least_size=8)
   flags.DEFINE_list(
@@ -59,7 +65,7 @@ def main():
     raise UserError(
       f'--out {str(out)!r} cannot be written: {error.strerror}; give another folder'
     ) from error
-  checkpoint = torch_import.read(path)
+  checkpoint = torch_import.read(path, FLAGS.key, FLAGS.prefix)
   teacher = bundle_flags.load(FLAGS.teacher, '--teacher') if FLAGS.teacher else None
   dataset = data_flags.load() if FLAGS.data else None
   facts = _facts(dataset, teacher)
@@ -85,6 +91,8 @@ def main():
     ).values()
   bundle.save(out, network, card)
   print(f'{FLAGS.out}: {FLAGS.model}, {network.model.num_classes} classes, {spent}')
+  for note in checkpoint.notes:
+    print(f'  {note}')
   print(f'  normalised by mean {normalisation.mean} and std {normalisation.std}')
   if dataset:
     print(f'  on the {len(dataset.test)} test images of {dataset.spec.name}')
@@ -151,8 +159,10 @@ def _numbers(flag, values, count):
     numbers = ()
   if len(numbers) != count or not all(map(math.isfinite, numbers)):
     raise UserError(f'{flag}={",".join(values)} is not {count} numbers, e.g. 0.5071,0.4867,0.4408')
-  if flag == '--std' and min(numbers) == 0:
-    raise UserError(f'{flag}={",".join(values)} has a 0, which nothing can be divided by')
+  if flag == '--std' and min(numbers) < LEAST_STD:
+    raise UserError(
+      f'{flag}={",".join(values)} has a {min(numbers):g}, which nothing can be divided by'
+    )
   if not all(0 <= number <= 1 for number in numbers):
     raise UserError(f'{flag}={",".join(values)} is of pixels in [0, 1]; divide those of 0 to 255')
   return numbers

@@ -1,0 +1,106 @@
+"""Which network of this package a PyTorch state dict looks like."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+from pidkd_jax import models
+from pidkd_jax.bundles import torch_names
+from pidkd_jax.bundles.torch_file import StateDict
+from pidkd_jax.models.base import Model
+
+# (collection, module, ..., name) of a variable.
+Path = tuple[str, ...]
+
+# The share of entries above which two networks are said to be alike.
+_ALIKE = 0.5
+# To trace a deep network takes a second. So only those of about that depth are.
+_DEPTHS = 0.6
+_IMAGENET_KERNEL = 7
+
+
+@functools.cache
+def expected(name: str, num_classes: int) -> tuple[Model, Mapping[Path, jax.ShapeDtypeStruct]]:
+  """Return the model called `name` and its variables' shapes."""
+  model = models.create(name, num_classes=num_classes)
+  image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), image)
+  flat: Any = traverse_util.flatten_dict(shapes)
+  return model, flat
+
+
+def num_classes(weights: StateDict, name: str) -> int:
+  """Return the classes of a state dict's classifier, if it is that of `name`; otherwise 1."""
+  classifier = weights.get(_classifier(name))
+  return classifier.shape[0] if classifier is not None and classifier.ndim > 1 else 1
+
+
+def text(weights: StateDict, wanted: str) -> str:
+  """Return what a state dict looks like that does not fit `wanted`."""
+  if kernel := _imagenet_kernel(weights):
+    return f'it is of a network for images of 224x224, as {kernel}; none of those is here'
+  entries = {(key, _essential(value.shape)) for key, value in weights.items()}
+  shares = {}
+  for name in (wanted, *_similar(weights, wanted)):
+    shares[name] = _share(entries, weights, name)
+    if shares[name] == 1:
+      return f'it is that of {name!r}'
+  best = max(shares, key=lambda name: shares[name])
+  if shares[best] <= _ALIKE:
+    return 'it looks like none of the networks here'
+  alike = f'{shares[best]:.0%} of all entries alike'
+  return alike if best == wanted else f'it looks most like {best!r}, with {alike}'
+
+
+def _imagenet_kernel(weights: StateDict) -> str:
+  """Return the first kernel of a network for large images, whose names may be used here too."""
+  for key, value in weights.items():
+    if value.ndim == 4 and value.shape[1] == 3 and value.shape[2] >= _IMAGENET_KERNEL:
+      return f'its {key} is {"x".join(map(str, value.shape[2:]))}'
+  return ''
+
+
+def _similar(weights: StateDict, wanted: str) -> list[str]:
+  """Return the networks whose names and depth allow that the weights are theirs, by depth."""
+  depth = 1 + sum(value.ndim == 4 and value.shape[2:] != (1, 1) for value in weights.values())
+  depths = {}
+  for name in models.names():
+    if name == wanted or _classifier(name) not in weights:
+      continue
+    model = models.create(name, num_classes=1)
+    known = sum(torch_names.is_key(type(model).__name__, key) for key in weights)
+    theirs = getattr(model, 'depth', depth)
+    if known > _ALIKE * len(weights) and _DEPTHS < depth / theirs < 1 / _DEPTHS:
+      depths[name] = abs(depth - theirs)
+  return sorted(depths, key=lambda name: depths[name])
+
+
+def _share(entries: set[Any], weights: StateDict, name: str) -> float:
+  """Return the share of entries, by name and shape, that the weights and a network have."""
+  model, variables = expected(name, num_classes(weights, name))
+  family = type(model).__name__
+  theirs = {
+    (torch_names.key(family, path), _essential(_to_torch(leaf.shape)))
+    for path, leaf in variables.items()
+  }
+  return len(entries & theirs) / len(entries | theirs)
+
+
+@functools.cache
+def _classifier(name: str) -> str:
+  family = type(models.create(name, num_classes=1)).__name__
+  return torch_names.key(family, ('params', 'classifier', 'linear', 'kernel'))
+
+
+def _to_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
+  axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(shape), range(len(shape)))
+  return tuple(shape[axis] for axis in axes)
+
+
+def _essential(shape: tuple[int, ...]) -> tuple[int, ...]:
+  """Return a shape without the spatial axes of a 1x1 kernel, as a classifier may be one."""
+  return shape[:2] if shape[2:] == (1, 1) else shape
