@@ -30,7 +30,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.network import Network
-from pidkd_jax.parallel import processes
+from pidkd_jax.parallel import devices, processes
 
 _VARIABLES, _CARD, _README = 'variables.npz', 'card.json', 'README.md'
 
@@ -154,6 +154,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
   except (
     Exception
   ) as error:  # A card can describe a network that fails in any way when it is built.
+    devices.require_backend()  # Without it, the bundle is not to blame.
     reason = ' '.join(f'{error or type(error).__name__}'.split())
     raise UserError(
       f'bundle {str(folder)!r} is not one that this version reads: {reason}; get another, or make '

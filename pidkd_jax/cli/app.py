@@ -121,6 +121,7 @@ def _guarded(main: Callable[[], None]) -> None:
     message = f'{error.strerror or error}: {error.filename or "the run cannot write"}{remedy}'
     status = 1
   except Exception as error:
+    _explain_backend()
     if not processes.is_initialized():
       raise
     status = 1
@@ -134,6 +135,16 @@ def _guarded(main: Callable[[], None]) -> None:
     _print_line(message)
     os._exit(status)
   _fail(message, status)
+
+
+def _explain_backend() -> None:
+  """End here if JAX has no device; that can arise in any call of JAX."""
+  from pidkd_jax.parallel import devices
+
+  try:
+    devices.require_backend()
+  except UserError as missing:
+    _fail(missing, 1)
 
 
 def _fail(message: object, status: int) -> NoReturn:

@@ -21,11 +21,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, first_line
 from pidkd_jax.parallel import processes
 
 _AXIS = 'data'
 _SHARDED, _REPLICATED = PartitionSpec(_AXIS), PartitionSpec()
+
+
+def require_backend() -> None:
+  """Raise UserError where JAX cannot use the platform that the user asked for."""
+  try:
+    jax.devices()
+  except (RuntimeError, AssertionError) as error:  # An AssertionError without a text for 'cuda'.
+    asked = jax.config.jax_platforms or 'its default'
+    reason = f' ({first_line(error)})' if str(error) else ''
+    raise UserError(
+      f'JAX finds no device of the platform {asked!r}{reason}; set JAX_PLATFORMS to one that this '
+      'machine has, e.g. cpu, or leave it out'
+    ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +90,7 @@ def use_devices(
     ...   len(groups), count()
     (1, 1)
   """
+  require_backend()
   available = jax.devices()
   if count > len(available):
     number = f'are {len(available)}' if len(available) > 1 else 'is one'

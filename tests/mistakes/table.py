@@ -581,7 +581,7 @@ MISTAKES = {
         ('tensor for a checkpoint', 'and no state dict', 'tensor'),
         ('list for a state dict', 'holds no state dict', 'listed'),
         ('state dict of nothing', 'holds no state dict', 'nothing'),
-        ('number for a tensor', 'epoch is no dense tensor', 'number'),
+        ('number for a tensor', 'its entries are epoch; --key names', 'number'),
         ('state dict that lacks a tensor', 'missing: conv1.weight', 'lacking'),
         (
           'values that are not finite',

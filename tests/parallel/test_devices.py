@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pidkd_jax.bundles import bundle
+from pidkd_jax.cli import app
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.member import Member
@@ -166,6 +168,40 @@ def test_several_processes_form_one_group(monkeypatch):
     devices.use_devices(0, {}, 2),
   ):
     pass
+
+
+@pytest.fixture
+def no_backend(monkeypatch):
+  """Let JAX fail as it does for JAX_PLATFORMS=cuda where there is no GPU."""
+
+  def fail(*_):
+    raise AssertionError
+
+  monkeypatch.setattr(jax, 'devices', fail)
+
+
+def test_a_platform_that_is_not_there_is_one_line(no_backend, capsys):
+  with pytest.raises(UserError, match='JAX finds no device of the platform .*; set JAX_PLATFORMS'):
+    with devices.use_devices(1, {}):
+      pass
+
+  def command():
+    raise AssertionError  # Wherever the command asks JAX first.
+
+  with pytest.raises(SystemExit) as end:
+    app._guarded(command)
+  assert end.value.code == 1
+  [line] = capsys.readouterr().err.splitlines()
+  assert line.startswith('JAX finds no device of the platform')
+
+
+def test_a_bundle_is_not_blamed_for_it(no_backend, tmp_path, teacher, monkeypatch):
+  network = {'image_shape': (8, 8, 3), 'mean': [0.5] * 3, 'std': [0.25] * 3}
+  bundle.save(tmp_path / 'b', teacher, {'dataset': {'name': None, 'class_names': None, **network}})
+  monkeypatch.setattr(jax, 'eval_shape', jax.devices)
+  with pytest.raises(UserError) as error:
+    bundle.load(tmp_path / 'b')
+  assert 'no device' in str(error.value) and 'bundle' not in str(error.value)
 
 
 def test_more_devices_than_there_are():
