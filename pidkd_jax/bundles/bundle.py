@@ -24,7 +24,7 @@ from flax import traverse_util
 
 from pidkd_jax import models
 from pidkd_jax.bundles import model_card
-from pidkd_jax.core import atomic_folder, npz
+from pidkd_jax.core import atomic_folder, normalisation, npz, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
@@ -39,6 +39,9 @@ _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
 # The fields of a DatasetSpec that a card keeps.
 _TEXTS = ('name', 'format', 'archive', 'source', 'fingerprint')
 _SPEC = (*_TEXTS, 'image_size', 'class_names', 'image_shape')
+
+# An image of 2,300 by 2,300 pixels in colour has as many values.
+_LARGEST_IMAGE = 2**24
 
 # A card has some kilobytes.
 _JSON_LIMIT = 2**24
@@ -141,6 +144,8 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
       )
   card = _read_json(folder / _CARD)
   try:
+    # Each layer has an array of its own. A card of some bytes can name a million layers.
+    models.check_layers(card['model'], npz.count(folder / _VARIABLES))
     model = models.build(card['model'], own)
     dataset = {name: card['dataset'][name] for name in _DATASET}
     _check(card, model.num_classes)
@@ -171,11 +176,15 @@ def _check(card: Mapping[str, Any], num_classes: int) -> None:
   shape, classes = entries['image_shape'], entries['class_names']
   if not (isinstance(shape, list) and len(shape) == 3 and all(map(_is_count, shape))):
     raise ValueError(f'its image_shape is {shape} and not height, width and channels')
+  if math.prod(shape) > _LARGEST_IMAGE:
+    raise ValueError(f'its image_shape is {shape}, more than {_LARGEST_IMAGE:,} values')
   for name in ('mean', 'std'):
     values = entries[name]
     numbers = isinstance(values, list) and all(map(_is_number, values))
-    if not numbers or len(values) != shape[-1] or (name == 'std' and min(values) <= 0):
+    if not numbers or len(values) != shape[-1]:
       raise ValueError(f'its {name} is {values} and not a number for each of {shape[-1]} channels')
+  if flaw := normalisation.flaw(entries['mean'], entries['std']):
+    raise ValueError(f'its {flaw}')
   named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
   if classes is not None and not (named and len(classes) == num_classes):
     raise ValueError(f'its class_names are not {num_classes} names')
@@ -212,6 +221,8 @@ def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
       raise ValueError(
         f'{name} is {value.dtype}{list(value.shape)} and not {wanted.dtype}{list(wanted.shape)}'
       )
+    if not np.isfinite(value).all():
+      raise ValueError(f'{name} has values that are not finite')
   return traverse_util.unflatten_dict({n: jnp.asarray(v) for n, v in flat.items()}, sep='/')
 
 
@@ -219,8 +230,8 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
   try:
     if path.stat().st_size > _JSON_LIMIT:
       raise ValueError(f'it has more than {_JSON_LIMIT:,} bytes')
-    value = json.loads(path.read_text())
-  except (ValueError, RecursionError) as error:
+    value = regular_file.read_json(path)
+  except ValueError as error:
     raise UserError(f'{str(path)!r} is not JSON: {error}; get the bundle anew') from error
   if not isinstance(value, dict):
     raise UserError(f'{str(path)!r} holds no JSON object; get the bundle anew')

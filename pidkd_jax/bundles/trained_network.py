@@ -80,7 +80,8 @@ class TrainedNetwork:
       float32 [N, K], or [K] for one image. Each row sums to 1.
 
     Raises:
-      UserError: the images have another shape or type, or pixels out of range.
+      UserError: the images have another shape or type, or pixels out of range; or a logit is not
+        finite.
     """
     return softmax(self.logits(images), axis=-1)
 
@@ -102,11 +103,14 @@ class TrainedNetwork:
     ]
 
   def logits(self, images: np.ndarray) -> np.ndarray:
-    """Return the logits, float32 [N, K] or [K]; arguments as `predict`'s."""
+    """Return the logits, float32 [N, K] or [K]; arguments and errors as `predict`'s."""
     images = self._checked(np.asarray(images))
-    if images.ndim == 3:
-      return self._in_batches(images[None])[0]
-    return self._in_batches(images)
+    logits = self._in_batches(images[None] if images.ndim == 3 else images)
+    if not np.isfinite(logits).all():
+      raise UserError(
+        f'the network in {str(self.bundle.folder)!r} gives logits that are not finite; take another'
+      )
+    return logits[0] if images.ndim == 3 else logits
 
   def save(self, folder: str | pathlib.Path) -> None:
     """Save the network as a bundle, which `kd.load` and the commands read.

@@ -7,6 +7,29 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+# Of pixels scaled to [0, 1]. Statistics of 0 to 255 also lie within; float32 holds what comes out.
+LARGEST_MEAN, LEAST_STD, LARGEST_STD = 1e4, 1e-6, 1e4
+
+
+def flaw(mean: Sequence[float], std: Sequence[float]) -> str | None:
+  """Return what no images can be normalised by, or None if all is well.
+
+  Args:
+    mean: of each channel.
+    std: of each channel.
+
+  Example:
+    >>> flaw((0.5,), (0.25,)), flaw((0.5,), (1e-60,))
+    (None, 'std 1e-60 is not within 1e-06 and 10,000')
+  """
+  for value in mean:
+    if not abs(value) <= LARGEST_MEAN:
+      return f'mean {value:g} is not within -{LARGEST_MEAN:,.0f} and {LARGEST_MEAN:,.0f}'
+  for value in std:
+    if not LEAST_STD <= value <= LARGEST_STD:
+      return f'std {value:g} is not within {LEAST_STD:g} and {LARGEST_STD:,.0f}'
+  return None
+
 
 @struct.dataclass
 class Normalisation:

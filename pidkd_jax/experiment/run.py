@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import logging
 import pathlib
 import shlex
@@ -13,6 +12,7 @@ from typing import Any
 import jax
 
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.dataset import Dataset
@@ -139,7 +139,7 @@ def _begun(folder: pathlib.Path) -> list[pathlib.Path]:
 def _diverged(folder: pathlib.Path) -> dict[str, int]:
   path = folder / _DIVERGED
   with workdir.writing(folder, _DIVERGED):
-    return json.loads(path.read_text()) if path.exists() else {}
+    return regular_file.read_json(path) if path.exists() else {}
 
 
 def _inputs(dataset: Dataset, teacher: Bundle | None, start: Bundle | None) -> dict[str, Any]:
@@ -238,7 +238,8 @@ def _parts(experiment: Experiment, run: _Run) -> list[list[str]]:
     with workdir.writing(run.folder, path.name):
       run.folder.mkdir(parents=True, exist_ok=True)
       workdir.write_json(path, {'parts': [[member.name for member in part] for part in parts]})
-  parts = json.loads(path.read_text())['parts']
+  with workdir.writing(run.folder, path.name):
+    parts = regular_file.read_json(path)['parts']
   if [name for part in parts for name in part] != names:
     raise UserError(f'{str(path)!r} is of other members; remove the run to start over')
   if len(parts) < len(groups):

@@ -1,11 +1,11 @@
 """A run's config.json as a configuration: `--config DIR/config.json` repeats the run."""
 
-import json
 import pathlib
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import fields
 
@@ -44,7 +44,7 @@ def get_config(path: str) -> ConfigDict:
 
 def _read(path: str) -> dict[str, Any]:
   try:
-    saved = json.loads(pathlib.Path(path).read_text())
+    saved = regular_file.read_json(pathlib.Path(path))
   except OSError as error:
     raise UserError(
       f"{path!r} cannot be read: {error.strerror}; name a run's config.json"

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
@@ -58,8 +59,8 @@ def folder_of(experiment: Experiment, dataset: Dataset, home: pathlib.Path) -> p
 def _is_of(folder: pathlib.Path, experiment: Experiment, dataset: Dataset) -> bool:
   """Whether a folder holds the finished or unfinished training of this experiment."""
   try:
-    config = json.loads((folder / 'config.json').read_text())
-    inputs = json.loads((folder / 'inputs.json').read_text())
+    config = regular_file.read_json(folder / 'config.json')
+    inputs = regular_file.read_json(folder / 'inputs.json')
     model = config.pop('model', None) or _model_of_card(_bundle(folder, experiment))
     saved = Experiment.from_json(config)
     data = (inputs['dataset'], inputs['fingerprint'])
@@ -76,7 +77,7 @@ def _is_of(folder: pathlib.Path, experiment: Experiment, dataset: Dataset) -> bo
 
 def _model_of_card(bundle_folder: pathlib.Path) -> dict[str, Any] | None:
   card = bundle_folder / 'card.json'
-  return json.loads(card.read_text())['model'] if card.exists() else None
+  return regular_file.read_json(card)['model'] if card.exists() else None
 
 
 def _config(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:

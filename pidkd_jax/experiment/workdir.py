@@ -13,7 +13,7 @@ from typing import Any
 import jax
 from flax import traverse_util
 
-from pidkd_jax.core import runtime, versions
+from pidkd_jax.core import regular_file, runtime, versions
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training.checkpoint import check_path
@@ -69,7 +69,7 @@ def check(
   path = folder / file
   with writing(folder, file):
     if path.exists():
-      _check_same(folder, json.loads(path.read_text()), content, harmless, defaults or {})
+      _check_same(folder, regular_file.read_json(path), content, harmless, defaults or {})
     elif (folder / 'checkpoints').exists():
       raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())

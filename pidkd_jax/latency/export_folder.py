@@ -1,11 +1,10 @@
 """Folders of exports as candidates: a file for another runtime, card.json and manifest.json."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pidkd_jax.core import atomic_folder
+from pidkd_jax.core import atomic_folder, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency.candidate import Candidate, display_name
 
@@ -59,13 +58,13 @@ def read(folder: pathlib.Path) -> Candidate:
 
 def _read_json(path: pathlib.Path) -> Mapping[str, Any]:
   try:
-    value = json.loads(path.read_text())
+    value = regular_file.read_json(path)
   except OSError as error:
     raise UserError(
       f'{str(path.parent)!r} is no export: {path.name} cannot be read ({error.strerror}); name a '
       'folder that `pidkd export` wrote'
     ) from error
-  except (ValueError, RecursionError) as error:
+  except ValueError as error:
     raise UserError(f'{str(path)!r} is not JSON: {error}; export it anew') from error
   if not isinstance(value, dict):
     raise UserError(f'{str(path)!r} holds no JSON object; export it anew')

@@ -16,6 +16,11 @@ from pidkd_jax.models.distilled import Distilled
 
 Family = type[Model]
 
+# The fields that number the layers of a family, or are the number of something in each.
+_LAYERS = ('depth', 'blocks_per_stage', 'layers', 'num_projectors')
+# A few more than there are arrays do no harm, and the model's own checks name them better.
+_MIN_LAYERS = 200
+
 
 def describe(model: Model) -> dict[str, Any]:
   """Describe a model by its family and fields, from which `build` makes it again.
@@ -52,6 +57,27 @@ def build(description: Mapping[str, Any], own: Iterable[Family] = ()) -> Model:
     TypeError: the fields are not those of the family.
   """
   return _build(description, {**_builtin(), **{_label(family): family for family in own}})
+
+
+def check_layers(description: Mapping[str, Any], most: int) -> None:
+  """Check that a description has no more layers than a bound, before a model is built by it.
+
+  Args:
+    description: the result of `describe`, perhaps altered.
+    most: the bound. Layers are counted by fields of this package's families; those of the user's
+      own are his.
+
+  Raises:
+    ValueError: it has more.
+  """
+  for name, value in description.items():
+    if isinstance(value, Mapping):
+      check_layers(value, most)
+    elif name in _LAYERS and ':' not in str(description.get('family')):
+      counts = value if isinstance(value, list | tuple) else [value]
+      layers = sum(count for count in counts if isinstance(count, int | float))
+      if layers > max(most, _MIN_LAYERS):
+        raise ValueError(f'{name} is {value}, and there are {most} arrays')
 
 
 def families(*models: Model | str) -> set[Family]:

@@ -5,6 +5,7 @@ import os
 import pathlib
 from typing import Any
 
+from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import processes
 
@@ -15,10 +16,16 @@ def read(workdir: pathlib.Path) -> list[Row]:
   """Return the rows of a run's metrics.jsonl; a last line that a kill cut short is left out.
 
   Raises:
-    UserError: a line before the last is damaged.
+    UserError: the file cannot be read, or a line before the last is damaged.
   """
   path = workdir / 'metrics.jsonl'
-  lines = path.read_text(errors='replace').splitlines() if path.exists() else []
+  try:
+    text = regular_file.read_text(path, 'replace') if path.exists() else ''
+  except OSError as error:
+    raise UserError(
+      f'{str(path)!r} cannot be read: {error.strerror}; mend it, or remove the run to start over'
+    ) from error
+  lines = text.splitlines()
   rows = []
   for number, line in enumerate(lines, start=1):
     try:

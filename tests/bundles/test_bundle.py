@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.models.distilled import Distilled
@@ -211,6 +212,18 @@ def test_variables_of_another_network_are_refused(folder, change, named):
   assert named in refusal(folder)
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_network_that_is_not_finite_is_refused(folder, value):
+  rewrite_variables(folder, lambda arrays: arrays[KEY].fill(value))
+  assert f'{KEY} has values that are not finite' in refusal(folder)
+
+
+def test_a_card_of_a_million_layers_builds_none(folder, monkeypatch):
+  monkeypatch.setattr(models, 'build', lambda *_: pytest.fail('it built them'))
+  rewrite_card(folder, lambda card: card['model'].update(depth=1_200_002))
+  assert 'depth is 1200002, and there are' in refusal(folder)
+
+
 def touch(path):
   """Touch a file; called from within a pickle."""
   pathlib.Path(path).touch()
@@ -287,6 +300,7 @@ def test_a_card_cannot_name_code(folder, family):
     lambda card: card['model'].update(depth=9),
     lambda card: card['model'].update(depth='eight'),
     lambda card: card['model'].update(depth=14),
+    lambda card: card['model'].update(depth=1_200_002),
     lambda card: card['model'].update(widths=[4, 4]),
     lambda card: card['model'].update(widths=4),
     lambda card: card['model'].update(num_classes=4),
@@ -301,6 +315,9 @@ def test_a_card_cannot_name_code(folder, family):
     lambda card: card['dataset'].update(image_shape=None),
     lambda card: card['dataset'].update(image_shape=[8, 8]),
     lambda card: card['dataset'].update(image_shape='8x8'),
+    lambda card: card['dataset'].update(image_shape=[60_000, 60_000, 3]),
+    lambda card: card['dataset'].update(std=[1e-60] * 3),
+    lambda card: card['dataset'].update(mean=[1e300] * 3),
     lambda card: ['not', 'a', 'card'],
   ],
 )

@@ -116,6 +116,14 @@ def test_images_that_cannot_be_meant_are_refused(student, images, says):
   assert says in str(error.value) and '\n' not in str(error.value)
 
 
+def test_logits_that_are_not_finite_are_no_answer(network, folder, images):
+  student = pidkd_jax.load(folder, own=[Plain])
+  huge = jax.tree.map(lambda leaf: leaf * 1e30, network.variables)
+  student._network = network.replace(variables=huge)
+  with pytest.raises(UserError, match='gives logits that are not finite; take another'):
+    student.predict(images[:1])
+
+
 def test_importing_the_package_imports_no_jax():
   code = 'import sys, pidkd_jax; sys.exit("jax" in sys.modules or not callable(pidkd_jax.load))'
   assert not subprocess.run([sys.executable, '-c', code], check=False).returncode

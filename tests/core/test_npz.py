@@ -34,3 +34,19 @@ def test_a_header_that_declares_more_than_the_file_has_is_refused(tmp_path):
     file.writestr('a.npy', header.getvalue())
   with pytest.raises(ValueError, match=r'declares float32\[1099511627776\]'):
     npz.read(tmp_path / 'a.npz')
+
+
+def test_a_small_file_cannot_declare_a_large_header(tmp_path):
+  header = b'\x93NUMPY\x02\x00' + (2**31).to_bytes(4, 'little')
+  with zipfile.ZipFile(tmp_path / 'a.npz', 'w', zipfile.ZIP_DEFLATED) as file:
+    file.writestr('a.npy', header + b' ' * 10_000)
+  with pytest.raises(ValueError, match='a.npy is compressed'):
+    npz.read(tmp_path / 'a.npz')
+
+
+def test_arrays_are_counted(tmp_path):
+  np.savez(tmp_path / 'a.npz', a=1, b=2, c=3)
+  assert npz.count(tmp_path / 'a.npz') == 3
+  (tmp_path / 'a.npz').write_bytes(b'PK')
+  with pytest.raises(ValueError, match='no archive of arrays'):
+    npz.count(tmp_path / 'a.npz')

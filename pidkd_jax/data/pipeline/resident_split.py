@@ -1,6 +1,7 @@
 """A split whose images are in memory."""
 
 import dataclasses
+import os
 from collections.abc import Iterable
 
 import jax
@@ -53,6 +54,7 @@ def read_split(split: PreparedSplit) -> ResidentSplit:
     UserError: a file is missing or damaged, or its number of records is not the one that the
       dataset's info declares.
   """
+  _check_sizes(split)
   images = np.empty((len(split), *split.image_shape), np.uint8)
   labels = np.empty(len(split), np.int32)
   row = 0
@@ -69,3 +71,14 @@ def read_split(split: PreparedSplit) -> ResidentSplit:
     except DAMAGE as error:
       raise split.damage_error(file.filename, error) from error
   return ResidentSplit(images, labels)
+
+
+def _check_sizes(split: PreparedSplit) -> None:
+  """Check that each file is as large as its records are many, before memory is taken for them."""
+  for file in split.files:
+    try:
+      size = os.stat(file.filename).st_size
+      if file.examples_in_shard > size:
+        raise ValueError(f'{file.examples_in_shard:,} records cannot lie in its {size:,} bytes')
+    except DAMAGE as error:
+      raise split.damage_error(file.filename, error) from error
