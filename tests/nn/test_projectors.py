@@ -138,3 +138,14 @@ def test_integration_of_bfloat16_is_exact_to_float32(integration):
   np.testing.assert_allclose(
     mean, np.mean(np.asarray(outputs, np.float64), axis=0), rtol=1e-5, atol=1e-6
   )
+
+
+@pytest.mark.parametrize('make', [projectors.Projector, projectors.ProjectorStack])
+def test_kernels_start_as_pytorchs(make):
+  """SimKD's module has PyTorch's default, of variance 1 / (3 fan_in)."""
+  module = make(features=64, hidden=32)
+  params = module.init(jax.random.key(0), maps(1, 2, 2, 48))['params']
+  params = params.get('projectors', params)
+  for layer, fan_in in {'reduce': 48, 'transform': 9 * 32, 'expand': 32}.items():
+    kernel = params[layer]['conv']['kernel']
+    np.testing.assert_allclose(np.std(kernel), np.sqrt(1 / (3 * fan_in)), rtol=0.05)
