@@ -41,6 +41,9 @@ _HARMLESS = (
   'data.streaming',
   'teacher.dir',
 )
+# The paths that may differ, as a run knows what lies there by its digest (inputs.json).
+_BUNDLES = ('teacher.bundle', 'start')
+_PATHS = ('data.archive', *_BUNDLES)
 
 
 def main(config: ConfigDict, folder: str) -> str:
@@ -64,7 +67,9 @@ def main(config: ConfigDict, folder: str) -> str:
     finished = _is_finished(config, home)
     # Whatever can be refused is, before anything is written or trained.
     prepared = None if finished else _prepare(config, dataset, home)
-    workdir.claim(home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults())
+    workdir.claim(
+      home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults(), _PATHS
+    )
     if prepared:
       _train(config, prepared, home, groups)
   return _report(home)
@@ -123,7 +128,7 @@ def _check(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> None:
     spec.num_classes,
     spec.source,
   )
-  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS, _defaults())
+  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS, _defaults(), _PATHS)
   run.check_data(home, dataset)
 
 
@@ -131,7 +136,12 @@ def _is_finished(config: ConfigDict, home: pathlib.Path) -> bool:
   """Return whether the run is complete, so that a report needs neither teacher nor start."""
   members = planning.members(config, configuration.rows(config))
   files = ['teacher.json'] + (['probe.json'] if 'probe' in config else [])
-  return all((home / file).exists() for file in files) and run.is_complete(home, members)
+  return (
+    all((home / file).exists() for file in files)
+    # A bundle that moved is loaded, to compare its digest.
+    and workdir.same_paths(home, config.to_dict(), _BUNDLES)
+    and run.is_complete(home, members)
+  )
 
 
 def _prepare(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:

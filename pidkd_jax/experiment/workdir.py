@@ -31,12 +31,17 @@ _PACKAGES = (
 )
 
 
+# The field that says how long a run trains.
+_DURATION = 'total_epochs'
+
+
 def claim(
   folder: pathlib.Path,
   file: str,
   content: dict[str, Any],
   harmless: Collection[str] = (),
   defaults: Mapping[str, Any] | None = None,
+  paths: Collection[str] = (),
 ) -> None:
   """Write the file that identifies a run, or check that the folder holds the same run.
 
@@ -46,12 +51,14 @@ def claim(
     content: JSON values that identify the run.
     harmless: dotted names of entries that may differ, as they do not change the result.
     defaults: {dotted name: value} of entries that a file from an older version may lack.
+    paths: dotted names of paths that may differ, as the digest of what lies there is compared.
+      Whether there is a path may not.
 
   Raises:
     UserError: the folder cannot be written, holds another run, or has a path in which no checkpoint
       can be kept.
   """
-  check(folder, file, content, harmless, defaults)
+  check(folder, file, content, harmless, defaults, paths)
   with writing(folder, file):
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / file, content)
@@ -63,13 +70,14 @@ def check(
   content: dict[str, Any],
   harmless: Collection[str] = (),
   defaults: Mapping[str, Any] | None = None,
+  paths: Collection[str] = (),
 ) -> None:
   """Check as `claim` does, with the same arguments, and write nothing."""
   check_path(folder)
   path = folder / file
   with writing(folder, file):
     if path.exists():
-      _check_same(folder, regular_file.read_json(path), content, harmless, defaults or {})
+      _check_same(folder, regular_file.read_json(path), content, harmless, defaults or {}, paths)
     elif (folder / 'checkpoints').exists():
       raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -162,17 +170,29 @@ def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
   processes.barrier(path.name)
 
 
-def _check_same(folder, before, now, harmless, defaults) -> None:
+def same_paths(folder: pathlib.Path, content: dict[str, Any], paths: Collection[str]) -> bool:
+  """Return whether a run's config.json has the same paths under these dotted names."""
+  saved = _flat(regular_file.read_json(folder / 'config.json'))
+  return all(saved.get(name, '') == _flat(content).get(name, '') for name in paths)
+
+
+def _flat(tree: dict[str, Any]) -> dict[str, Any]:
+  # JSON turns tuples into lists.
+  return traverse_util.flatten_dict(json.loads(json.dumps(tree)), sep='.')
+
+
+def _check_same(folder, before, now, harmless, defaults, paths) -> None:
   if not isinstance(before, dict):
     raise ValueError('it holds no JSON object')
-  # JSON turns tuples into lists.
-  before, now = (
-    traverse_util.flatten_dict(tree, sep='.') for tree in (before, json.loads(json.dumps(now)))
-  )
+  before, now = _flat(before), _flat(now)
   before = {name: value for name, value in defaults.items() if name in now} | before
   for name in sorted(before.keys() | now.keys()):
-    if name not in harmless and before.get(name) != now.get(name):
-      raise UserError(
-        f'workdir {str(folder)!r} holds a run with {name} = {before.get(name)!r} and not '
-        f'{now.get(name)!r}; give another --workdir'
-      )
+    old, new = before.get(name), now.get(name)
+    if name in harmless or old == new or (name in paths and old and new):
+      continue
+    bundles = sorted((*folder.glob('bundles/*'), *folder.glob('part-*/bundles/*')))
+    longer = f'; --config.start={bundles[0]} begins with its weights there' if bundles else ''
+    raise UserError(
+      f'workdir {str(folder)!r} holds a run with {name} = {old!r} and not {new!r}; give another '
+      f'--workdir{longer if name == _DURATION else ""}'
+    )

@@ -336,6 +336,20 @@ def test_a_distilled_student_teaches_the_next(config, whole, home):
   card = bundle.load(home / 'chain' / 'bundles' / 'pidkd-0').card
   assert card['model']['teacher']['family'] == 'Distilled'
   assert np.isfinite(card['results']['alignment_error'])
+  # The teacher is known by its digest: it may move, and no other may take its place.
+  before = variables(home / 'chain')
+  moved = shutil.copytree(config.teacher.bundle, home / 'moved')
+  config.teacher.bundle = f'{moved}/'
+  job.main(config, str(home / 'chain'))
+  np.testing.assert_equal(variables(home / 'chain'), before)
+  loaded = bundle.load(moved)
+  card = {name: value for name, value in loaded.card.items() if name != 'model'}
+  other = card | {'dataset': card['dataset'] | {'mean': [0.25]}}
+  bundle.save(home / 'other', loaded.network, other)
+  config.teacher.bundle = str(home / 'other')
+  with pytest.raises(UserError, match='holds a run with teacher = '):
+    job.main(config, str(home / 'chain'))
+  assert 'moved' in (home / 'chain' / 'config.json').read_text()
 
 
 def test_trials_and_methods_make_one_cohort(config, whole, home):

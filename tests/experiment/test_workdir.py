@@ -1,0 +1,44 @@
+"""A run's folder knows the run that it holds."""
+
+import pytest
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.experiment import workdir
+
+CONTENT = {'total_epochs': 6, 'data': {'archive': 'base', 'name': 'x'}, 'start': ''}
+
+
+@pytest.fixture
+def folder(tmp_path):
+  workdir.claim(tmp_path / 'run', 'config.json', CONTENT)
+  return tmp_path / 'run'
+
+
+def check(folder, **changes):
+  workdir.check(folder, 'config.json', CONTENT | changes, paths=('data.archive', 'start'))
+
+
+@pytest.mark.parametrize('archive', ['base/', '/moved/base'])
+def test_a_path_may_be_written_otherwise(folder, archive):
+  content = {'archive': archive, 'name': 'x'}
+  check(folder, data=content)
+  assert workdir.same_paths(folder, CONTENT, ['data.archive', 'start'])
+  assert not workdir.same_paths(folder, CONTENT | {'data': content}, ['data.archive', 'start'])
+
+
+@pytest.mark.parametrize(
+  'changes', [{'start': 'bundle'}, {'data': {'archive': '', 'name': 'x'}}, {'total_epochs': 7}]
+)
+def test_what_was_not_there_is_another_run(folder, changes):
+  with pytest.raises(UserError, match='give another --workdir$'):
+    check(folder, **changes)
+
+
+def test_a_longer_training_begins_from_a_bundle_of_the_finished_one(folder):
+  (folder / 'bundles' / 'pidkd-0').mkdir(parents=True)
+  with pytest.raises(UserError) as error:
+    check(folder, total_epochs=7)
+  assert str(error.value).endswith(
+    f'total_epochs = 6 and not 7; give another --workdir; --config.start={folder}/bundles/pidkd-0'
+    ' begins with its weights there'
+  )
