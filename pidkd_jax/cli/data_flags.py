@@ -1,6 +1,6 @@
 """The flags that name a dataset, for commands without a config."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -58,7 +58,7 @@ def load_for(bundle: Bundle) -> Dataset:
 
   Raises:
     UserError: neither card nor flags name one, it cannot be read, it differs from the card's, or
-      it has other classes or image sizes than the bundle is for.
+      it has other classes, another order of them, or image sizes than the bundle is for.
   """
   known, folder = bundle.card['dataset'], str(bundle.folder)
   name = flags.FLAGS.data or known.get('format')
@@ -78,4 +78,26 @@ def load_for(bundle: Bundle) -> Dataset:
       f'{folder!r} is for {classes} classes of {list(shape)} images and {spec.name} has '
       f'{spec.num_classes} of {list(spec.image_shape)}; --data says another'
     )
+  if difference := class_difference(known['class_names'], spec.class_names):
+    raise UserError(
+      f'{folder!r} and {spec.name} do not have the same classes: {difference}; --data says another'
+    )
+  if known['class_names'] is None:
+    print(f'{folder} names no classes; they are taken to be those of {spec.name} in its order')
   return dataset
+
+
+def class_difference(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> str:
+  """Return where the classes of two networks or data sets differ, or ''; None stands for any.
+
+  Example:
+    >>> class_difference(['ant', 'bee'], ['bee', 'ant'])
+    "they have another order (class 0 is 'ant' and 'bee')"
+  """
+  if ours is None or theirs is None or list(ours) == list(theirs):
+    return ''
+  if len(ours) != len(theirs):
+    return f'there are {len(ours)} and {len(theirs)}'
+  number = next(i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
+  how = 'another order' if sorted(ours) == sorted(theirs) else 'other names'
+  return f'they have {how} (class {number} is {ours[number]!r} and {theirs[number]!r})'

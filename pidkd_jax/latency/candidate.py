@@ -1,8 +1,9 @@
 """A network to measure: a bundle, or an export of one for another runtime."""
 
 import dataclasses
+import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pidkd_jax.bundles.bundle import Bundle
@@ -19,6 +20,7 @@ class Candidate:
     top1: accuracy on the test images, in [0, 1]; None if its card has none.
     command: a module that calls `worker.serve`, and the module's arguments.
     accelerated: whether it also runs on accelerators.
+    data: stands for the images and the classes that `top1` is of.
   """
 
   file: pathlib.Path
@@ -27,6 +29,7 @@ class Candidate:
   top1: float | None
   command: tuple[str, ...]
   accelerated: bool
+  data: str = ''
 
   @property
   def size(self) -> int:
@@ -49,7 +52,21 @@ def from_bundle(bundle: Bundle, own: tuple[str, ...] = ()) -> Candidate:
     top1=card.get('results', {}).get('top1'),
     command=(f'{__package__}.bundle', str(bundle.folder), *own),
     accelerated=True,
+    data=data_of(card),
   )
+
+
+def data_of(card: Mapping[str, Any]) -> str:
+  """Return what stands for the images and the classes of a card's results."""
+  facts = card['dataset']
+  return json.dumps([facts.get('fingerprint') or facts.get('name'), facts.get('class_names')])
+
+
+def comparable(candidates: Sequence[Candidate]) -> list[Candidate]:
+  """Return the candidates, without accuracies if those are not of the same images and classes."""
+  if len({one.data for one in candidates if one.top1 is not None}) < 2:
+    return list(candidates)
+  return [dataclasses.replace(one, top1=None) for one in candidates]
 
 
 def display_name(card: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pidkd_jax.core import atomic_folder, regular_file
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.latency.candidate import Candidate, display_name
+from pidkd_jax.latency.candidate import Candidate, data_of, display_name
 
 # {suffix of the file: (module that runs it, whether it also runs on accelerators)}.
 _RUNTIMES = {'.onnx': ('onnx', False), '.stablehlo': ('stablehlo', True)}
@@ -49,6 +49,7 @@ def read(folder: pathlib.Path) -> Candidate:
       top1=facts['verification']['top1'],
       command=(f'{__package__}.{module}', str(file)),
       accelerated=accelerated,
+      data=data_of(card),
     )
   except (KeyError, TypeError, ValueError) as error:
     raise UserError(

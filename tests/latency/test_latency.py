@@ -1,6 +1,7 @@
 """Latency: the order of the calls, the measurements, the command."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -13,7 +14,7 @@ import pytest
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import export_folder, figure, table
-from pidkd_jax.latency.candidate import Candidate
+from pidkd_jax.latency.candidate import Candidate, comparable, data_of
 from pidkd_jax.latency.measurement import Measurement, measure
 from pidkd_jax.latency.preprocessing import preprocessor
 from pidkd_jax.report.table import to_markdown
@@ -49,6 +50,17 @@ def test_candidates_answer_in_turn_each_in_a_process_of_its_own(tmp_path):
     assert all(second > 0 for own in one.rounds for second in own)
     assert 2**22 < one.peak_bytes < 2**30  # Python and numpy.
   assert found[1].peak_bytes >= found[0].peak_bytes
+
+
+def test_accuracies_of_different_images_do_not_stand_side_by_side(tmp_path):
+  figures = {'a': 0.5, 'b': 0.6, 'c': None}
+  one, two, none = (candidate(tmp_path, name, top1=top1) for name, top1 in figures.items())
+  same = [dataclasses.replace(each, data='x') for each in (one, two)]
+  assert comparable([*same, none]) == [*same, none]
+  other = dataclasses.replace(two, data='y')
+  assert [each.top1 for each in comparable([same[0], other, none])] == [None] * 3
+  cards = [{'dataset': {'name': 'd', 'class_names': list(names)}} for names in ('ab', 'ba')]
+  assert data_of(cards[0]) != data_of(cards[1])
 
 
 @pytest.mark.parametrize(

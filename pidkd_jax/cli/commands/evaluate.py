@@ -31,6 +31,8 @@ def main():
   card = judged.card
   dataset = data_flags.load_for(judged)
   teacher = _teacher(card)
+  # Figures of other images are not to be compared.
+  results = card.get('results', {}) if _is_of(card, dataset) else {}
   networks = {'bundle': judged.network, **_projectors(judged.network)}
   metrics = evaluate_metrics(
     networks,
@@ -40,12 +42,17 @@ def main():
   )
   print(f'{FLAGS.bundle} on the {len(dataset.test)} test images of {dataset.spec.name}')
   for name, value in metrics.pop('bundle').items():
-    before = card.get('results', {}).get(name)
+    before = results.get(name)
     remark = 'as in the card' if value == before else f'in the card: {before}'
     print(f'  {name:<18} {value!r:<24} {remark if before is not None else ""}'.rstrip())
   for title, measures in metrics.items():
     figures = [f'{name} {measures[name]:.4f}' for name in _OF_ONE if name in measures]
     print(f'  {title}: {", ".join(figures)}')
+
+
+def _is_of(card, dataset):
+  """Return whether the card's results are of these images."""
+  return card['dataset'].get('fingerprint') == dataset.spec.fingerprint
 
 
 def _projectors(network):
@@ -68,4 +75,10 @@ def _teacher(card):
     print(f'agreement and alignment are left out: {reason}')
   elif teacher and known and teacher.digest != known['digest']:
     raise UserError(f'{str(teacher.folder)!r} is not the teacher that the bundle was trained with')
+  theirs = teacher.card['dataset']['class_names'] if teacher else None
+  if difference := data_flags.class_difference(card['dataset']['class_names'], theirs):
+    raise UserError(
+      f'{FLAGS.bundle!r} and its teacher do not have the same classes: {difference}; --teacher '
+      'says another'
+    )
   return teacher

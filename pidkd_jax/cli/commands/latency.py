@@ -23,7 +23,7 @@ from pidkd_jax.cli import bundle_flags
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.experiment import workdir
 from pidkd_jax.latency import export_folder, figure, table
-from pidkd_jax.latency.candidate import from_bundle
+from pidkd_jax.latency.candidate import comparable, from_bundle
 from pidkd_jax.latency.measurement import measure
 from pidkd_jax.report.figures import canvas
 from pidkd_jax.report.table import to_markdown, write_csv
@@ -131,7 +131,13 @@ def _candidates():
     else dataclasses.replace(candidate, name=f'{candidate.name}, {candidate.file.parent}')
     for candidate in candidates
   ]
-  return candidates[0].name if teacher else None, candidates
+  shown = comparable(candidates)
+  if shown != candidates:
+    print(
+      'accuracies are left out: the cards tell of different test images or classes',
+      file=sys.stderr,
+    )
+  return candidates[0].name if teacher else None, shown
 
 
 def _restrict(count):
