@@ -40,18 +40,21 @@ def test_the_picture_stands_alone_and_is_described():
 
 def test_the_numbers_are_those_of_the_lab():
   lab = (ROOT / 'docs/lab/results.md').read_text()
-  lab = lab.partition('## TIN-100/20: scratch')[2].partition('\n###')[0]
-  measured = rows(lab)
+  lab = lab.partition('### All methods')[2].partition('\n###')[0]
+  measured = {row[0]: row[1:6] for row in rows(lab)}
   header, _, *shown = rows(README)
   assert header[1:] == [
-    'n', 'deployed parameters (M)', 'top-1 (%)', 'agreement with the teacher (%)'
+    'n', 'deployed parameters (M)', 'top-1 (%)', 'minus SimKD [95%]',
+    'agreement with the teacher (%)',
   ]  # fmt: skip
-  for name, n, parameters, top1, agreement in shown:
-    start = {'student alone': 'scratch'}.get(name, name.split(',')[0])
-    [row] = [row for row in measured if row[0].startswith(f'{start} resnet')]
-    assert [parameters, top1, agreement] == [row[1], row[3], row[5]], name
-    assert n == ('1' if name == 'teacher' else '2'), name
-  assert '--config.trials=2' in lab
+  others = {'student alone': 'scratch', 'kd': 'kd_1_1'}
+  for name, n, *values in shown:
+    label = name.partition(',')[0].lower()
+    count, *expected = measured[others.get(label, label)]
+    assert n == (count or '1'), name
+    assert [value.removesuffix('.0') for value in values] == [
+      value.removesuffix('.0') for value in expected
+    ], name
 
 
 def test_counts_extras_and_targets_are_real():

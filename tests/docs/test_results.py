@@ -1,0 +1,139 @@
+"""The tables of the lab's results: each number is its CSV's, rounded once."""
+
+import csv
+import pathlib
+import re
+
+import pytest
+
+LAB = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'lab'
+TOP1, ALIGNMENT = 'top-1 (%)', 'alignment error'
+PARAMETERS, AGREEMENT = 'parameters (M)', 'agreement (%)'
+FACTORS = ('003', '01', '03', '1', '3', '10', '30', '100')
+WEIGHTED = (
+  'at', 'crd', 'dkd', 'dkd_standardized', 'fitnet', 'kd_01_09', 'kd_01_09_standardized', 'kd_1_1',
+  'pefd', 'pkt', 'rkd', 'sp', 'srrl', 'vid', 'reviewkd', 'semckd',
+)  # fmt: skip
+
+
+def measured(name):
+  """Return {label: row} of a CSV."""
+  with (LAB / 'results' / name).open(newline='') as file:
+    return {row['label']: row for row in csv.DictReader(file)}
+
+
+def table(heading, page='results.md'):
+  """Return the rows of the first table below a heading."""
+  below = (LAB / page).read_text().partition(f'\n{heading}')[2]
+  lines = re.search(r'(?:^\|.*\n)+', below, re.MULTILINE)[0].splitlines()
+  return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines[2:]]
+
+
+def check(cell, row, heading, difference=False):
+  """Compare the numbers of a cell, mean ± deviation or difference [low, high], with a row."""
+  names = (
+    [heading, '95% from', '95% to'] if difference else [heading, f'{heading}, standard deviation']
+  )
+  numbers = re.findall(r'[-+]?\d+(?:\.\d+)?', cell.replace(',', '') if not difference else cell)
+  for number, name in zip(numbers, names, strict=False):
+    digits = len(number.partition('.')[2])
+    sign = '+' if number[0] in '+-' else ''
+    assert number == f'{float(row[name]):{sign}.{digits}f}', (row['label'], name)
+  return len(numbers)
+
+
+def check_rows(rows, labels, found, columns):
+  """Compare a table's cells; `columns` has (cell's position, heading, whether a difference)."""
+  checked = 0
+  for cells, label in zip(rows, labels, strict=True):
+    for position, heading, difference in columns:
+      checked += check(cells[position], found[label], heading, difference)
+  return checked
+
+
+def simkd(position):
+  return (position, 'top-1 minus simkd (points)', True)
+
+
+def test_all_methods():
+  found, rows = measured('methods/main.csv'), table('### All methods')
+  labels = [cells[0] for cells in rows]
+  assert sorted(labels) == sorted(found)
+  assert [cells[1] for cells in rows] == [found[label]['trials'] for label in labels]
+  columns = [(2, PARAMETERS, False), (3, TOP1, False), simkd(4)]
+  columns += [(5, AGREEMENT, False), (6, 'cross-entropy', False)]
+  assert check_rows(rows, labels, found, columns) == 20 * 4 + 19 + 18 * 3
+
+
+def test_capacity():
+  labels = ['pidkd', 'learned', 'separate', 'wide', 'simkd', 'kd_1_1_widened', 'kd_1_1']
+  labels += ['scratch_widened', 'scratch']
+  columns = [(1, PARAMETERS, False), (2, 'multiply-adds (M)', False), (3, TOP1, False), simkd(4)]
+  columns += [(5, ALIGNMENT, False)]
+  rows = table('### Is it the projectors')
+  assert check_rows(rows, labels, measured('capacity/main.csv'), columns) == 9 * 4 + 8 * 3 + 5 * 2
+
+
+def test_projectors():
+  found = measured('projectors/main.csv')
+  for q, cells in zip((1, 2, 3, 4, 6), table('### How many projectors'), strict=True):
+    for f, cell in zip((1, 2, 4, 8), cells[1:], strict=True):
+      assert check(cell, found[f'q{q}_f{f}'], TOP1) == 2
+
+
+def test_weights():
+  found = measured('weights/reviewkd-semckd.csv') | measured('weights/main.csv')
+  rows = table("### The rivals' own weights")
+  for method, cells in zip(WEIGHTED, rows, strict=True):
+    values = {}
+    for factor, cell in zip(FACTORS, cells[1:], strict=True):
+      if row := found.get(f'{method}_x{factor}'):
+        assert check(cell, row, TOP1) == 1
+        values[cell] = float(row[TOP1])
+      else:
+        assert re.search('at step|at \\d', cell), (method, factor)
+    [bold] = [cell for cell in cells if cell.startswith('**')]
+    assert values[bold] == max(values.values()), method
+
+
+def test_pairs():
+  rows = table('### Pairs')
+  labels = [cells[0].partition(',')[0] for cells in rows]
+  columns = [(1, PARAMETERS, False), (2, TOP1, False), simkd(3), (4, AGREEMENT, False)]
+  assert check_rows(rows, labels, measured('pairs/main.csv'), columns) == 5 * 3 + 4 + 3 * 3
+
+
+def test_demo():
+  for cells in table('## The demo'):
+    found = measured(re.search(r'results/(demo/[^)]+)', cells[0])[1])
+    for label, cell in zip(('scratch', 'pidkd', 'kd_1_1'), cells[2:], strict=True):
+      assert not cell or check(cell, found[label], TOP1) == 2
+
+
+def test_latency():
+  with (LAB / 'results/latency/latency.csv').open(newline='') as file:
+    found = {(row['network'], row['images']): row | {'label': ''} for row in csv.DictReader(file)}
+  for name, *cells in table('## Latency', 'deployment.md'):
+    one, many = found[name, '1'], found[name, '64']
+    for cell, row, heading in (
+      (cells[0], one, TOP1),
+      (cells[1], one, 'size (MB)'),
+      (cells[2], one, 'median (ms)'),
+      (cells[3], many, 'median (ms)'),
+      (cells[4], many, 'images/s'),
+      (cells[5], many, 'peak memory (MiB)'),
+    ):
+      assert check(cell, row, heading) == 1
+
+
+@pytest.mark.parametrize('q', [2, 3, 4, 6])
+def test_gains_by_number_of_projectors(q):
+  found = measured('projectors/main.csv')
+  gains = [float(found[f'q{q}_f{f}'][TOP1]) - float(found[f'q1_f{f}'][TOP1]) for f in (1, 2, 4, 8)]
+  text = ' '.join((LAB / 'results.md').read_text().split())
+  [said] = re.findall(
+    r'against one projector, two gain ([\d.]+) points, three ([\d.]+), four '
+    r'([\d.]+) and six ([\d.]+)',
+    text,
+  )
+  assert f'{sum(gains) / 4:.2f}' == dict(zip((2, 3, 4, 6), said, strict=True))[q]
