@@ -163,13 +163,21 @@ def test_junk_folders_are_no_classes(directory, photos):
 
 
 def test_all_empty_classes_are_named(directory, photos):
-  for name in 'train/lynx', 'train/owl', 'test/owl':
+  for name in 'train/lynx', 'train/owl':
     (photos / name).mkdir()
   with pytest.raises(UserError) as error:
     load(directory, photos)
-  for name in 'train/lynx', 'train/owl', 'test/owl':
+  for name in 'train/lynx', 'train/owl':
     assert str(photos / name) in str(error.value)
   assert 'have no images' in str(error.value)
+
+
+def test_a_class_without_test_images_is_named(directory, photos, caplog):
+  emptied('test/cat')(photos)
+  with caplog.at_level('WARNING', logger='pidkd_jax'):
+    dataset = load(directory, photos)
+  assert dataset.spec.num_classes == 4 and 2 not in dataset.test.labels
+  assert caplog.messages == [f'{photos}/test/cat has no images; nothing is tested on this class']
 
 
 def test_all_bad_images_are_named_at_once(directory, photos):
@@ -310,7 +318,6 @@ def looped(root):
     (flat, 'class folders in {root}/test: 0; at least 1 is needed, in the layout'),
     (put('test/dog/0.png'), '{root}/test/dog is a class that {root}/train has not; remove it'),
     (emptied('train/cat'), '{root}/train/cat has no images (.bmp, .jpeg, .jpg, .png, .webp); rem'),
-    (emptied('test/cat'), '{root}/test/cat has no images'),
     (put('train/ cat/0.png'), "the class '{root}/train/ cat' has blanks at the ends of its name"),
     (put('train/c\nt/0.png'), "{root}/train/c\\nt' has several lines; rename it"),
     (put('train/cat/a\nb.png'), "{root}/train/cat/a\\nb.png' has several lines; rename it"),

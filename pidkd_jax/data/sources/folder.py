@@ -82,8 +82,8 @@ def scan(root: Path) -> Folder:
 
   Raises:
     UserError: the folder does not exist or has no train or no test. There are fewer than two
-      classes, or test has a class that train lacks. Classes have no images. A link leads nowhere. A
-      name cannot be stored.
+      classes, or test has a class that train lacks. Classes of train have no images. A folder
+      cannot be read, or a name cannot be stored.
   """
   layout = f'{root}/train/CLASS/IMAGE and {root}/test/CLASS/IMAGE'
   if not root.exists():
@@ -103,7 +103,12 @@ def scan(root: Path) -> Folder:
     logger.warning(
       '%s holds no class of train; the test images are those of %s', root / tests[0], root / test
     )
+  listing.require_images()
   splits = {'train': train, 'test': listing.classes(root / test)}
+  without = [name for name, images in splits['test'].items() if not images]
+  for name in without:
+    logger.warning('%s has no images; nothing is tested on this class', root / test / name)
+    del splits['test'][name]
   for name, least in ('train', '2 are'), ('test', '1 is'):
     if len(splits[name]) < int(least[0]):
       raise UserError(
@@ -139,17 +144,16 @@ class _Listing:
     """Return {name: paths of its images} of a split's folder, both sorted."""
     return {folder.name: self._images(folder) for folder in self._entries(split, Path.is_dir)}
 
-  def report(self) -> None:
-    """Log what was passed over and followed.
-
-    Raises:
-      UserError: classes have no images.
-    """
+  def require_images(self) -> None:
+    """Raise UserError where classes have no images."""
     if self._empty:
       raise UserError(
         f'{listed(self._empty)} {"has" if len(self._empty) == 1 else "have"} no images'
         f' ({", ".join(SUFFIXES)}); remove it, or put some right into it'
       )
+
+  def report(self) -> None:
+    """Log what was passed over and followed."""
     if self._others:
       kinds = ', '.join(f'{kind}: {count}' for kind, count in sorted(self._others.items()))
       logger.warning(
