@@ -73,8 +73,7 @@ def read(path: pathlib.Path, key: str = '', prefix: str = '') -> Checkpoint:
     UserError: PyTorch is not installed. Or the file is missing or damaged, holds no state dict, or
       holds objects beyond tensors and numbers.
   """
-  is_safetensors = path.suffix == '.safetensors'
-  content = _safetensors(path) if is_safetensors else _pickled(path)
+  content = _safetensors(path) if _is_safetensors(path) else _pickled(path)
   if not isinstance(content, Mapping):
     raise UserError(f'{str(path)!r} holds a {type(content).__name__} and no state dict; save that')
   place, state, notes = _find(path, content, key)
@@ -106,6 +105,15 @@ def unwrapped(state: StateDict) -> tuple[str, StateDict]:
   if others or not all('.' in key for key in state):
     return '', state
   return f'{part}.', {key.removeprefix(f'{part}.'): value for key, value in state.items()}
+
+
+def _is_safetensors(path: pathlib.Path) -> bool:
+  """Whether a file has that suffix, or begins as such a file: eight bytes and a JSON object."""
+  if path.suffix == '.safetensors' or not path.is_file():
+    return path.suffix == '.safetensors'
+  with path.open('rb') as file:
+    start = file.read(9)
+  return start[8:] == b'{' and int.from_bytes(start[:8], 'little') < path.stat().st_size
 
 
 def _safetensors(path: pathlib.Path) -> StateDict:
