@@ -23,8 +23,8 @@ page from what `pidkd COMMAND --help` prints.
 - **Networks of your own** are named `package.module:Class`. Start in the folder that holds the
   package, or put that folder into PYTHONPATH.
 - **Mistakes** end in one line and change nothing on disk ([Mistakes](mistakes.md)).
-- **Exit status.** 0; 1 for what you can mend; 2 for the command line; 143 or 130 for a run stopped
-  by SIGTERM or Ctrl-C, which the same command resumes.
+- **Exit status.** 0; 1 for what you can mend; 2 for the command line; 143, 129 or 130 for a run
+  stopped by SIGTERM, SIGHUP or Ctrl-C, which the same command resumes.
 - **Without installation**, in a checkout with the dependencies, `python scripts/NAME.py` is the
   same as `pidkd NAME`, and `python scripts/main.py` as `pidkd train`.
 """

@@ -8,6 +8,7 @@ runtime.tune_garbage_collector()
 import functools
 import inspect
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import NoReturn
 from absl import app, flags
 
 from pidkd_jax.cli import training_flags
-from pidkd_jax.core.errors import Stopped, UserError
+from pidkd_jax.core.errors import Stopped, UserError, printable
 
 # The ends of some messages of absl and ml_collections, and what we say instead.
 _CLEARER = {
@@ -35,8 +36,8 @@ def define(define_flags: Callable[[], None]) -> list[flags.Flag]:
 def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
   """Parse the flags and run `main`; a user's mistake ends in one line and a non-zero status.
 
-  Exit status: 0; 1 for what the user can mend; 2 for the command line; 143 or 130 for a run
-  stopped by SIGTERM or Ctrl-C, which the same command resumes.
+  Exit status: 0; 1 for what the user can mend; 2 for the command line; 143, 129 or 130 for a run
+  stopped by SIGTERM, SIGHUP or Ctrl-C, which the same command resumes.
 
   Args:
     main: takes what stands on the command line beside flags; where it takes no arguments, nothing
@@ -93,11 +94,12 @@ def _guarded(main: Callable[[], None]) -> None:
   # Only now, so that a mistake in the command line does not wait for JAX.
   import jax
 
-  from pidkd_jax.parallel import determinism, processes
+  from pidkd_jax.parallel import determinism, preemption, processes
   from pidkd_jax.training import progress
 
   given = flags.FLAGS
   jax.config.update('jax_compilation_cache_dir', str(runtime.cache_folder() / 'xla'))
+  preemption.raise_terminated()
   try:
     if 'config' in given:
       if getattr(given.config, 'deterministic', False):
@@ -108,8 +110,10 @@ def _guarded(main: Callable[[], None]) -> None:
     progress.log_to_terminal(quiet=not processes.is_primary())
     main()
     return
-  except KeyboardInterrupt:
-    message, status = 'stopped; what is saved stays, and the same command resumes from there', 130
+  except KeyboardInterrupt as stopped:
+    received = getattr(stopped, 'signal', signal.SIGINT)
+    message = 'stopped; what is saved stays, and the same command resumes from there'
+    status = 128 + received
   except Stopped as stopped:
     message, status = stopped, stopped.status
   except UserError as error:
@@ -153,4 +157,4 @@ def _fail(message: object, status: int) -> NoReturn:
 
 
 def _print_line(message: object) -> None:
-  print(' '.join(str(message).split()), file=sys.stderr, flush=True)
+  print(printable(' '.join(str(message).split())), file=sys.stderr, flush=True)

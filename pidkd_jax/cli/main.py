@@ -27,6 +27,10 @@ def main() -> None:
       _run()
     finally:
       sys.stdout.flush()
+  except KeyboardInterrupt:
+    # In the first second, before a command has begun.
+    print('stopped', file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)
   except BrokenPipeError:
     # The reader of the output, such as `head`, has read enough. Leave nothing to flush at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

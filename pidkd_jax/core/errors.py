@@ -67,6 +67,18 @@ def listed(texts: Sequence[object], most: int = 50, separator: str = ', ') -> st
   return f'{line} and {len(texts) - most:,} more' if len(texts) > most else line
 
 
+def printable(text: str) -> str:
+  """Return a text that changes nothing of a terminal: control characters become escapes.
+
+  Names of classes and files may come from anyone.
+
+  Example:
+    >>> printable('ant\\x1b[2Jbee')
+    'ant\\\\x1b[2Jbee'
+  """
+  return ''.join(c if c.isprintable() or c == '\n' else repr(c)[1:-1] for c in text)
+
+
 class Stopped(Exception):
   """A run that was asked to stop and has saved its state; the same command resumes it.
 

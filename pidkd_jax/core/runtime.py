@@ -3,10 +3,13 @@
 This module imports only the standard library, so that it can run before JAX is imported.
 """
 
+import atexit
 import ctypes
+import functools
 import gc
 import os
 import pathlib
+import tempfile
 
 # From glibc's <malloc.h>.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
@@ -37,9 +40,22 @@ def tune_garbage_collector() -> None:
 
 
 def cache_folder() -> pathlib.Path:
-  """Return the folder of this package's caches, in XDG_CACHE_HOME or ~/.cache."""
-  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  """Return the folder of this package's caches, in XDG_CACHE_HOME or ~/.cache.
+
+  A user without a home has caches that last as long as the process. Nobody else can write there.
+  """
+  try:
+    root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  except RuntimeError:  # Neither HOME nor an entry in passwd.
+    root = _temporary_folder()
   return pathlib.Path(root) / 'pidkd_jax'
+
+
+@functools.cache
+def _temporary_folder() -> str:
+  folder = tempfile.TemporaryDirectory(prefix='pidkd_jax-')
+  atexit.register(folder.cleanup)
+  return folder.name
 
 
 def cores() -> int:

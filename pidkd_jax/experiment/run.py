@@ -266,9 +266,7 @@ def _complete(run: _Run, preemption: Preemption | None) -> None:
 
 
 def _train(experiment: Experiment, run: _Run, preemption: Preemption | None) -> None:
-  # The command that trained the run, or resumed it last.
-  environment = workdir.environment() | {'command': shlex.join(sys.argv)}
-  workdir.write_json(run.folder / 'versions.json', environment)
+  workdir.record_environment(run.folder, shlex.join(sys.argv))
   taught = run.teacher.card.get('training', {}) if run.teacher else {}
   if run.teacher and experiment.holdout and taught.get('holdout') != experiment.holdout:
     logger.warning(

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import pathlib
 import platform
@@ -17,6 +18,8 @@ from pidkd_jax.core import regular_file, runtime, versions
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training.checkpoint import check_path
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = (
   'pidkd_jax',
@@ -156,6 +159,34 @@ def environment() -> dict[str, Any]:
     'processes': jax.process_count(),
     'cores': runtime.cores(),
   }
+
+
+def record_environment(folder: pathlib.Path, command: str) -> None:
+  """Write versions.json: what trains the run or goes on with it, and under 'before' what did.
+
+  Another environment is said, as it may alter results by rounding.
+
+  Args:
+    folder: of the run.
+    command: the command line.
+  """
+  path, now = folder / 'versions.json', environment()
+  try:
+    before = dict(regular_file.read_json(path))
+  except (OSError, ValueError, TypeError):
+    before = {}  # Nothing depends on the file.
+  earlier = before.pop('before', [])
+  known = {name: value for name, value in before.items() if name != 'command'}
+  changes = [
+    f'{name} {known.get(name)} -> {now.get(name)}'
+    for name in sorted(known.keys() | now.keys())
+    if known and known.get(name) != now.get(name)
+  ]
+  if changes:
+    logger.warning('the run goes on in another environment: %s', ', '.join(changes))
+    earlier = [*earlier, before]
+  processes.barrier('environment')  # All processes have read it.
+  write_json(path, now | {'command': command} | ({'before': earlier} if earlier else {}))
 
 
 def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:

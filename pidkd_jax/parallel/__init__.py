@@ -3,6 +3,6 @@
 - `devices`: shard each batch over the devices, and replicate all else.
 - `device_groups`: run several trainings at once, each on its own devices.
 - `processes`: let several processes train as one.
-- `preemption`: turn SIGTERM and Ctrl-C into a request that training loops read.
+- `preemption`: turn SIGTERM, SIGHUP and Ctrl-C into a request that training loops read.
 - `determinism`: make GPU programs give bit-identical results.
 """

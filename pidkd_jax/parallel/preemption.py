@@ -1,16 +1,45 @@
-"""SIGTERM and Ctrl-C as a request that training loops read between two steps."""
+"""SIGTERM, SIGHUP and Ctrl-C as a request that training loops read between two steps."""
 
 import signal
 import threading
 from types import FrameType
 
 
-class Preemption:
-  """A context that turns the first SIGTERM or SIGINT into a request to stop.
+class Terminated(KeyboardInterrupt):
+  """SIGTERM or SIGHUP outside of a training loop; no `except Exception` catches it.
 
-  A second signal reaches the handlers from before. Off the main thread, where Python allows no
-  signal handlers, the context installs none: only `request` can then ask for a stop. Any thread may
-  read the attributes.
+  Attributes:
+    signal: the signal.
+  """
+
+  def __init__(self, number: int):
+    super().__init__()
+    self.signal = signal.Signals(number)
+
+
+def raise_terminated() -> None:
+  """Make SIGTERM and SIGHUP raise `Terminated`, so that unfinished files are removed."""
+
+  def terminate(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise Terminated(number)
+
+  for number in _ending():
+    signal.signal(number, terminate)
+
+
+def _ending() -> list[signal.Signals]:
+  """Return the signals that end a program; without SIGHUP where that is ignored."""
+  hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+  return [signal.SIGTERM, *hangup]
+
+
+class Preemption:
+  """A context that turns the first SIGTERM, SIGHUP or SIGINT into a request to stop.
+
+  An ignored SIGHUP stays ignored, as `nohup` asks for. A second signal reaches the handlers from
+  before. Off the main thread, where Python allows no signal handlers, the context installs none:
+  only `request` can then ask for a stop. Any thread may read the attributes.
 
   Attributes:
     requested: whether training loops are to save and stop.
@@ -41,7 +70,7 @@ class Preemption:
 
   def __enter__(self) -> 'Preemption':
     if threading.current_thread() is threading.main_thread():
-      for number in (signal.SIGTERM, signal.SIGINT):
+      for number in (*_ending(), signal.SIGINT):
         self._previous_handlers[number] = signal.signal(number, self._receive)
     return self
 

@@ -8,6 +8,8 @@ import warnings
 import tqdm
 from absl import logging as absl_logging
 
+from pidkd_jax.core.errors import printable
+
 with warnings.catch_warnings():
   # Without ipywidgets a notebook gets a bar of text, which serves as well.
   warnings.simplefilter('ignore', tqdm.TqdmWarning)
@@ -101,7 +103,7 @@ class _AboveTheBar(logging.Handler):
   """Print log records above the live line, so that they do not collide."""
 
   def emit(self, record: logging.LogRecord) -> None:
-    tqdm.tqdm.write(self.format(record), file=sys.stderr)
+    tqdm.tqdm.write(printable(self.format(record)), file=sys.stderr)
 
 
 def log_to_terminal(quiet: bool = False) -> None:

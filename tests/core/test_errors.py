@@ -1,6 +1,6 @@
 """Messages name the value and the remedy."""
 
-from pidkd_jax.core.errors import Stopped, UserError, unknown_name
+from pidkd_jax.core.errors import Stopped, UserError, printable, unknown_name
 
 
 def test_a_misspelt_name_gets_the_nearest_and_all():
@@ -18,3 +18,7 @@ def test_a_name_unlike_all_others_gets_no_guess():
 def test_stopped_carries_its_exit_status():
   stopped = Stopped('stopped at step 3', status=143)
   assert (str(stopped), stopped.status) == ('stopped at step 3', 143)
+
+
+def test_a_name_cannot_steer_a_terminal():
+  assert printable('ant\x1b[2J\u202e\r bee é\n') == 'ant\\x1b[2J\\u202e\\r bee é\n'

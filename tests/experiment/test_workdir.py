@@ -1,5 +1,7 @@
 """A run's folder knows the run that it holds."""
 
+import json
+
 import pytest
 
 from pidkd_jax.core.errors import UserError
@@ -42,3 +44,17 @@ def test_a_longer_training_begins_from_a_bundle_of_the_finished_one(folder):
     f'total_epochs = 6 and not 7; give another --workdir; --config.start={folder}/bundles/pidkd-0'
     ' begins with its weights there'
   )
+
+
+def test_another_environment_is_said_and_the_one_before_is_kept(folder, monkeypatch, caplog):
+  def record(version):
+    monkeypatch.setattr(workdir, 'environment', lambda: {'jax': version})
+    workdir.record_environment(folder, 'pidkd train')
+    return json.loads((folder / 'versions.json').read_text())
+
+  assert record('1') == record('1') == {'jax': '1', 'command': 'pidkd train'}
+  assert not caplog.text
+  earlier = {'jax': '1', 'command': 'pidkd train'}
+  assert record('2') == {'jax': '2', 'command': 'pidkd train', 'before': [earlier]}
+  assert 'goes on in another environment: jax 1 -> 2' in caplog.text
+  assert len(record('3')['before']) == 2

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from pidkd_jax.parallel.preemption import Preemption
+from pidkd_jax.parallel.preemption import Preemption, Terminated, raise_terminated
 
 
-@pytest.fixture(params=[signal.SIGTERM, signal.SIGINT])
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def number(request):
   return request.param
 
@@ -81,3 +81,35 @@ def test_off_the_main_thread_no_handler_is_installed(number, received):
   assert seen == [(handler, False), (handler, True)]
   assert signal.getsignal(number) == handler
   assert received == [number]
+
+
+def test_an_ignored_hangup_stays_ignored():
+  """`nohup` starts a program so."""
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+    raise_terminated()
+    with Preemption() as preemption:
+      signal.raise_signal(signal.SIGHUP)
+    assert not preemption.requested and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+  finally:
+    signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP'])
+def test_outside_of_a_training_a_signal_lets_contexts_clean_up(name):
+  number = signal.Signals[name]
+  before = [(each, signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGHUP)]
+  cleaned = []
+  try:
+    raise_terminated()
+    with pytest.raises(Terminated) as stopped:
+      try:
+        signal.raise_signal(number)
+      finally:
+        cleaned.append(True)
+    assert stopped.value.signal == number and cleaned
+    assert not isinstance(stopped.value, Exception)
+  finally:
+    for each, handler in before:
+      signal.signal(each, handler)

@@ -16,7 +16,7 @@ from absl import flags
 from pidkd_jax import models
 from pidkd_jax.bundles import trained_network
 from pidkd_jax.cli import bundle_flags
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, printable
 from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.experiment import workdir
 
@@ -54,9 +54,9 @@ def main(*names):
     image = image_lib.cover(image, width, height).convert(_MODES[channels])
     images.append(np.asarray(image).reshape(student.image_shape))
   for title, best in zip(titles, student.top(np.stack(images), FLAGS.top), strict=True):
-    print(title)
+    print(printable(title))
     for label, probability in best:
-      print(f'  {100 * probability:6.2f}%  {label}')
+      print(f'  {100 * probability:6.2f}%  {printable(label)}')
 
 
 def _path(name):

@@ -10,7 +10,7 @@ from absl import flags
 
 from pidkd_jax import data
 from pidkd_jax.cli import bundle_flags, data_flags
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, printable
 from pidkd_jax.evaluation.probe import probe
 
 FLAGS = flags.FLAGS
@@ -42,4 +42,5 @@ def main():
       one.normalisation,
     )
     network = one.card.get('network', one.card['model']['family'])
-    print(f'| {one.folder} | {network} | {known["name"] or "unknown"} | {100 * top1:.2f} |')
+    row = f'| {one.folder} | {network} | {known["name"] or "unknown"} | {100 * top1:.2f} |'
+    print(printable(row))
