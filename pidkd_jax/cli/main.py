@@ -22,19 +22,25 @@ def files() -> dict[str, pathlib.Path]:
 
 def main() -> None:
   """Run the command that `sys.argv` names."""
+  before = signal.getsignal(signal.SIGINT)
+  if before is signal.default_int_handler:
+    # Until a command begins there is nothing to save, and imports fail in many ways.
+    signal.signal(signal.SIGINT, _leave)
   try:
     try:
       _run()
     finally:
+      signal.signal(signal.SIGINT, before)
       sys.stdout.flush()
-  except KeyboardInterrupt:
-    # In the first second, before a command has begun.
-    print('stopped', file=sys.stderr)
-    sys.exit(128 + signal.SIGINT)
   except BrokenPipeError:
     # The reader of the output, such as `head`, has read enough. Leave nothing to flush at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(128 + signal.SIGPIPE)
+
+
+def _leave(number, frame) -> None:
+  os.write(2, b'stopped\n')
+  os._exit(128 + number)
 
 
 def _run() -> None:

@@ -6,7 +6,7 @@ from types import FrameType
 
 
 class Terminated(KeyboardInterrupt):
-  """SIGTERM or SIGHUP outside of a training loop; no `except Exception` catches it.
+  """A signal to stop outside of a training loop; no `except Exception` catches it.
 
   Attributes:
     signal: the signal.
@@ -18,7 +18,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def raise_terminated() -> None:
-  """Make SIGTERM and SIGHUP raise `Terminated`, so that unfinished files are removed."""
+  """Make SIGTERM, SIGHUP and Ctrl-C raise `Terminated`, so that unfinished files are removed."""
 
   def terminate(number: int, frame: FrameType | None) -> None:
     del frame
@@ -29,15 +29,15 @@ def raise_terminated() -> None:
 
 
 def _ending() -> list[signal.Signals]:
-  """Return the signals that end a program; without SIGHUP where that is ignored."""
-  hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
-  return [signal.SIGTERM, *hangup]
+  """Return the signals that ask a program to end, without those that it ignores."""
+  known = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+  return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]
 
 
 class Preemption:
   """A context that turns the first SIGTERM, SIGHUP or SIGINT into a request to stop.
 
-  An ignored SIGHUP stays ignored, as `nohup` asks for. A second signal reaches the handlers from
+  An ignored signal stays ignored, as `nohup` asks for. A second signal reaches the handlers from
   before. Off the main thread, where Python allows no signal handlers, the context installs none:
   only `request` can then ask for a stop. Any thread may read the attributes.
 
@@ -70,7 +70,7 @@ class Preemption:
 
   def __enter__(self) -> 'Preemption':
     if threading.current_thread() is threading.main_thread():
-      for number in (*_ending(), signal.SIGINT):
+      for number in _ending():
         self._previous_handlers[number] = signal.signal(number, self._receive)
     return self
 

@@ -70,6 +70,21 @@ assert not set({lazy!r}) & set(sys.modules)
   assert done.stdout.count('\n') > len(COMMANDS) if not status else 'digits' in done.stderr
 
 
+def test_ctrl_c_while_a_command_is_imported_is_one_line():
+  script = """
+import os, signal, sys
+from pidkd_jax.cli import main
+def import_(name):
+  os.kill(os.getpid(), signal.SIGINT)
+  raise ImportError('an extension that was interrupted')
+main.importlib.import_module = import_
+sys.argv = ['pidkd', 'networks']
+main.main()
+"""
+  done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True)
+  assert (done.returncode, done.stdout, done.stderr) == (130, '', 'stopped\n')
+
+
 # --- help
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from pidkd_jax.parallel.preemption import Preemption, Terminated, raise_terminated
 
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
-@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+
+@pytest.fixture(params=SIGNALS)
 def number(request):
   return request.param
 
@@ -94,12 +96,13 @@ def test_an_ignored_hangup_stays_ignored():
   finally:
     signal.signal(signal.SIGHUP, before)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP'])
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP', 'SIGINT'])
 def test_outside_of_a_training_a_signal_lets_contexts_clean_up(name):
   number = signal.Signals[name]
-  before = [(each, signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGHUP)]
+  before = [(each, signal.getsignal(each)) for each in SIGNALS]
   cleaned = []
   try:
     raise_terminated()
