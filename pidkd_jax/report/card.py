@@ -40,8 +40,8 @@ def read(
     ) from error
   except (ValueError, RecursionError) as error:
     raise UserError(f'{str(path)!r} is damaged: {error}; copy the run again') from error
-  entries.check(path, card, kinds or {})
   require(path, card, required)
+  entries.check(path, card, kinds or {})
   return card
 
 

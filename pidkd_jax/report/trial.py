@@ -86,8 +86,8 @@ class Trial:
   @property
   def network(self) -> str:
     """The architecture; an imported bundle may know only its family."""
-    member = self.card.get('training', {}).get('member') or {}
-    return self.card.get('network') or member.get('student') or self.card['model']['family']
+    student = self.value('training', 'member', 'student')
+    return self.card.get('network') or student or self.card['model']['family']
 
   @property
   def projector_size(self) -> tuple[int, int] | None:
