@@ -3,10 +3,9 @@
     pidkd import-torch --checkpoint X.pth --model resnet32x4 --data cifar100 \\
         --out teachers/resnet32x4
 
-Checkpoints of RepDistiller, mdistiller and SimKD are read. With --data the
-bundle is evaluated, and its card names the classes. A student of SimKD comes
-with its projector, and needs its teacher's bundle: --teacher. `pidkd networks`
-lists the models.
+Files of RepDistiller, mdistiller and SimKD are read. With --data the bundle is
+evaluated, and its card names the classes. SimKD's students come with their
+projector, and need their teacher: --teacher. `pidkd networks` lists the models.
 """
 
 import dataclasses
@@ -32,12 +31,8 @@ def define_flags():
   flags.DEFINE_string('model', '', 'Name of the network in it.')
   flags.DEFINE_string('out', '', 'Folder of the bundle.')
   flags.DEFINE_string('teacher', '', "Bundle of a SimKD student's teacher.")
-  flags.DEFINE_string(
-    'key', '', 'Entry of the file that holds the state dict, e.g. model.ema; by default the usual.'
-  )
-  flags.DEFINE_string(
-    'prefix', '', "Beginning of the network's keys, e.g. student; by default what all keys share."
-  )
+  flags.DEFINE_string('key', '', 'Entry that holds the state dict; by default the usual.')
+  flags.DEFINE_string('prefix', '', 'Beginning of its keys; by default what they share.')
   bundle_flags.define_own()
   data_flags.define('Dataset that the network was trained for.', least_size=8)
   flags.DEFINE_list(
