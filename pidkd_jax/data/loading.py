@@ -92,6 +92,10 @@ def load(
   """
   source = registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name)
   directory = os.path.expanduser(directory or constants.get_default_data_dir())
+  if directory.startswith('~'):
+    raise UserError(
+      f'{directory}: this user has no home folder; say where data lie with --config.data.dir'
+    )
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
   builder, origin = prepare(source, directory, archive, verify, image_size, in_memory=limit is None)

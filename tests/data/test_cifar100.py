@@ -244,6 +244,17 @@ def test_an_enormous_member_is_refused_by_its_header(tmp_path):
   refused(tmp_path, archive, 'declares 1,099,511,627,776 bytes')
 
 
+@pytest.mark.parametrize('kind', [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_name_of_gigabytes_is_refused_by_its_header(kind, tmp_path):
+  archive = tmp_path / 'name.tar.gz'
+  info = tarfile.TarInfo(f'{PREFIX}/train.bin')
+  info.type, info.size = kind, 2**31
+  with tarfile.open(archive, 'w:gz') as tar:
+    tar.fileobj.write(info.tobuf(tarfile.GNU_FORMAT))
+    tar.fileobj.write(bytes(2**20))
+  refused(tmp_path, archive, 'a header declares a name of 2,147,483,648 bytes')
+
+
 def test_a_link_is_not_followed(tmp_path):
   members = cifar_members()
   members.pop(f'{PREFIX}/test.bin')

@@ -144,6 +144,10 @@ def test_a_remote_folder_is_refused():
   assert 'gs://bucket/tfds; stage it to a local folder first' in refusal('gs://bucket/tfds')
 
 
+def test_a_user_without_a_home_is_told_so():
+  assert 'this user has no home folder' in refusal('~nobody-of-this-name/tfds')
+
+
 def test_without_network_the_remedy_is_named(directory, manual):
   started = time.monotonic()
   message = refusal(directory)

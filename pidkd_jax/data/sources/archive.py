@@ -15,6 +15,37 @@ def unusable(path: Path, reason: str) -> UserError:
   return UserError(f'archive {path} cannot be used: {reason}; get it anew')
 
 
+# A path of Linux has at most 4,096 bytes, and a header of pax some paths.
+_LONGEST_NAME = 2**16
+
+
+class BoundedTarInfo(tarfile.TarInfo):
+  """Members whose headers take little memory, for `tarfile.open(..., tarinfo=BoundedTarInfo)`.
+
+  A header may declare a name of gigabytes, which compresses to nothing, and tarfile reads it whole.
+  """
+
+  def _proc_gnulong(self, tarfile):
+    return self._bounded(super()._proc_gnulong, tarfile)
+
+  def _proc_pax(self, tarfile):
+    return self._bounded(super()._proc_pax, tarfile)
+
+  def _proc_sparse(self, tarfile):
+    return self._refuse('is sparse')
+
+  def _proc_gnusparse_10(self, *args):
+    return self._refuse('is sparse')
+
+  def _bounded(self, process, tarfile):
+    if self.size > _LONGEST_NAME:
+      return self._refuse(f'declares a name of {self.size:,} bytes')
+    return process(tarfile)
+
+  def _refuse(self, reason):
+    raise tarfile.ReadError(f'a header {reason}')
+
+
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
   """Turn the exceptions of tarfile, zipfile and zlib for a damaged file into a UserError."""

@@ -117,7 +117,8 @@ def _read(path: Path) -> dict[str, bytes]:
   An archive of the Python version is brought to the binary format.
   """
   members, limits = {}, _LIMITS | _PICKLES
-  with archive.reading(path), tarfile.open(path, 'r:gz') as tar:
+  bounded = archive.BoundedTarInfo
+  with archive.reading(path), tarfile.open(path, 'r:gz', tarinfo=bounded) as tar:
     for info in tar:
       name = posixpath.normpath(info.name)
       if info.isreg() and name in limits:
