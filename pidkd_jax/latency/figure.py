@@ -1,5 +1,6 @@
 """The figure of accuracy against latency."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -66,7 +67,7 @@ def _draw_points(
     },
     styles,
   )
-  for name, point in points.items():
+  for name, point in list(points.items()):
     low, high = (1e3 * seconds for seconds in measurements[name].round_range)
     axes.errorbar(
       point.x,
@@ -77,4 +78,7 @@ def _draw_points(
       elinewidth=1.1,
       capsize=2.5,
     )
+    # Labels keep clear of the bars. A logarithmic axis has no place at 0.
+    reach = min(max(point.x - low, high - point.x, 0), 0.9 * point.x)
+    points[name] = dataclasses.replace(point, dx=reach)
   return points
