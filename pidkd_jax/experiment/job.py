@@ -60,8 +60,8 @@ def main(config: ConfigDict, folder: str) -> str:
     UserError: one line for each mistake that the user can mend.
     Stopped: on SIGTERM or SIGINT.
   """
-  home = workdir.local('workdir', folder)
   with _devices(config) as groups:
+    home = workdir.local('workdir', folder)
     dataset = _load(config, config.data)
     _check(config, dataset, home)
     finished = _is_finished(config, home)
@@ -77,8 +77,8 @@ def main(config: ConfigDict, folder: str) -> str:
 
 def dry_run(config: ConfigDict, folder: str) -> None:
   """Put a job together without training and without writing; arguments and errors as `main`'s."""
-  home = workdir.local('workdir', folder)
   with _devices(config):
+    home = workdir.local('workdir', folder)
     dataset = _load(config, config.data)
     _check(config, dataset, home)
     if not _is_finished(config, home):

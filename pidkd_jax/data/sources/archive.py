@@ -25,11 +25,12 @@ class BoundedTarInfo(tarfile.TarInfo):
   A header may declare a name of gigabytes, which compresses to nothing, and tarfile reads it whole.
   """
 
+  # tarfile calls these methods for members of a kind. Type checkers do not know them.
   def _proc_gnulong(self, tarfile):
-    return self._bounded(super()._proc_gnulong, tarfile)
+    return self._bounded(super()._proc_gnulong, tarfile)  # pyright: ignore[reportAttributeAccessIssue]
 
   def _proc_pax(self, tarfile):
-    return self._bounded(super()._proc_pax, tarfile)
+    return self._bounded(super()._proc_pax, tarfile)  # pyright: ignore[reportAttributeAccessIssue]
 
   def _proc_sparse(self, tarfile):
     return self._refuse('is sparse')
