@@ -191,8 +191,9 @@ def _find(
   if key:
     return key, _entry(path, content, key), []
   found = dict(_candidates(content, '', _DEPTH))
-  # A file whose tensors lie bare is a state dict, whatever else it holds.
-  if any(map(_is_tensor, content.values())):
+  # The file itself, if most tensors lie bare. A few may stand beside a state dict.
+  bare = sum(map(_is_tensor, content.values()))
+  if bare > max(map(len, found.values()), default=0):
     return '', content, []
   if not found:
     raise UserError(

@@ -440,6 +440,7 @@ LAYOUTS = {
   'of a tutorial': lambda w: {'epoch': 1, 'model_state_dict': w, 'optimizer_state_dict': {'a': {}}},
   'nested': lambda w: {'checkpoint': {'model': {'state_dict': w}}},
   'an average': lambda w: {'epoch': 3, 'ema': w},
+  'beside a tensor': lambda w: {'model': w, 'mean': w['bn1.running_var']},
   'with a number beside it': lambda w: w | {'epoch': 3},
   'with the best accuracy of numpy': lambda w: {'model': w, 'best_acc': np.float64(71.5)},
   'of single precision': lambda w: {'model': w, 'best_acc': np.float32(71.5)},
