@@ -42,7 +42,8 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   position of its WordNet id in the sorted wnids.txt. The JPEG files are stored unchanged.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
+  # 1.0.0 dropped files whose names do not end in .JPEG.
+  VERSION = tfds.core.Version('1.1.0')
 
   url_infos: dict[str, UrlInfo] = {
     'http://cs231n.stanford.edu/tiny-imagenet-200.zip': UrlInfo(
