@@ -33,7 +33,7 @@ def require_backend() -> None:
   try:
     jax.devices()
   except (RuntimeError, AssertionError) as error:  # An AssertionError without a text for 'cuda'.
-    asked = jax.config.jax_platforms or 'its default'
+    asked = jax.config.read('jax_platforms') or 'its default'
     reason = f' ({first_line(error)})' if str(error) else ''
     raise UserError(
       f'JAX finds no device of the platform {asked!r}{reason}; set JAX_PLATFORMS to one that this '

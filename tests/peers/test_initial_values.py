@@ -1,10 +1,10 @@
 """Initial values beside those that the authors' own constructors drew.
 
 Tests of parity copy weights, so they cannot see how weights begin. `initial_values.json` holds the
-standard deviation of each tensor over 6 to 60 draws of the authors' modules with 100 classes (200 for
-Tiny-ImageNet): of RepDistiller, SimKD and mdistiller for networks, which agree where they share
-one; of SimKD, ReviewKD and PEFD for methods. Kinds are told apart by the largest value: of a uniform
-distribution it is 1.73 standard deviations. Norms begin at 1 and 0 everywhere.
+standard deviation of each tensor over 6 to 60 draws of the authors' modules with 100 classes (200
+for Tiny-ImageNet): of RepDistiller, SimKD and mdistiller for networks, which agree where they share
+one; of SimKD, ReviewKD and PEFD for methods. Kinds are told apart by the largest value: of a
+uniform distribution it is 1.73 standard deviations. Norms begin at 1 and 0 everywhere.
 """
 
 import json
@@ -29,7 +29,7 @@ NETWORKS = [name for name in TABLE['networks'] if not name.startswith('resnet11'
 
 @pytest.fixture
 def initializers(monkeypatch):
-  """Return a function that gives {path of a parameter: a draw}, of what is initialised as shapes."""
+  """Return a function that gives {path of a parameter: a draw}, and initialises only shapes."""
   drawn = {}
 
   def draw(init, arguments):
