@@ -33,7 +33,8 @@ def require_backend() -> None:
   try:
     jax.devices()
   except (RuntimeError, AssertionError) as error:  # An AssertionError without a text for 'cuda'.
-    asked = jax.config.read('jax_platforms') or 'its default'
+    # JAX makes its options attributes at run time.
+    asked = getattr(jax.config, 'jax_platforms') or 'its default'  # noqa: B009
     reason = f' ({first_line(error)})' if str(error) else ''
     raise UserError(
       f'JAX finds no device of the platform {asked!r}{reason}; set JAX_PLATFORMS to one that this '
