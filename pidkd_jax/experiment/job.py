@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import os
 import pathlib
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -138,8 +139,9 @@ def _is_finished(config: ConfigDict, home: pathlib.Path) -> bool:
   files = ['teacher.json'] + (['probe.json'] if 'probe' in config else [])
   return (
     all((home / file).exists() for file in files)
-    # A bundle that moved is loaded, to compare its digest.
+    # A bundle that moved or is there is loaded, to compare its digest.
     and workdir.same_paths(home, config.to_dict(), _BUNDLES)
+    and not any(map(os.path.exists, (config.teacher.bundle, config.start)))
     and run.is_complete(home, members)
   )
 

@@ -13,8 +13,8 @@ SHORT = {
   'quick_start': {
     'TEACHER': TINY,
     'STUDENT': TINY,
-    'TEACHER_EPOCHS': 1,
-    'EPOCHS': 2,
+    'TEACHER_EPOCHS': 3,
+    'EPOCHS': 4,
     'TRIALS': 2,
   },
   'own_method': {'TEACHER': TINY, 'STUDENT': TINY, 'EPOCHS': 1},

@@ -61,6 +61,9 @@ def recipe(home):
   c.student = 'tests.plain:Plain'
   c.total_epochs = 1
   c.batch_size = 256
+  c.learning_rate = (
+    1e-4  # The random teacher's features are small, and errors count in their units.
+  )
   c.data.dir = str(home / 'tfds')
   c.rows.none = config.row('linear')
   return c

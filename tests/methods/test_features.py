@@ -384,7 +384,9 @@ def test_reviewkd_by_pytorch(width):
     assert x.shape[1] == min(width, 5)
     if later is not None:
       later = resize(later, x.shape[-1])
-      gates = F.conv2d(torch.cat([x, later], dim=1), kernel(layers['gates']['kernel'])).sigmoid()
+      gate = layers['gates']
+      gates = F.conv2d(torch.cat([x, later], dim=1), kernel(gate['kernel']), tensor(gate['bias']))
+      gates = gates.sigmoid()
       x = x * gates[:, :1] + later * gates[:, 1:]
     later = resize(x, target.shape[-1])
     made = norm(F.conv2d(later, kernel(layers['expand']['conv']['kernel']), padding=1))
