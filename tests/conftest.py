@@ -1,7 +1,9 @@
 """Toy data, a toy teacher, and cheap compilation."""
 
+import logging
 import os
 import pathlib
+import signal
 
 # Compilation takes most of the tests' time, and optimising toys gains nothing.
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
@@ -62,6 +64,14 @@ def pytest_collection_modifyitems(items):
   """Put the long files first: one that began last would leave a core without work."""
   order = {name: place for place, name in enumerate(LONG)}
   items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _handlers():
+  """Make sure that a module leaves no handlers of logs or signals to the next one."""
+  before = logging.getLogger().handlers[:], signal.getsignal(signal.SIGTERM)
+  yield
+  assert (logging.getLogger().handlers, signal.getsignal(signal.SIGTERM)) == before
 
 
 @pytest.fixture(scope='module', autouse=True)
