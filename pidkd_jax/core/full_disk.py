@@ -27,7 +27,8 @@ def is_cause(error: BaseException) -> bool:
 def reserve(folder: pathlib.Path, size: int) -> None:
   """Check that a file of this size can be written into a folder, and leave nothing there.
 
-  The file system takes the blocks without writing them, so quotas and limits count, too.
+  The file system takes the blocks, so quotas and limits count, too. Where it cannot do so without
+  writing them, a byte is written into each.
 
   Raises:
     OSError: there is no room for it.

@@ -130,7 +130,7 @@ def alignment_errors(
     batches: the split.
 
   Returns:
-    {name: error}.
+    {name: error}; nothing where the teacher's map is zero everywhere, as no ratio is defined then.
   """
   teacher = norm_fusion.fuse_norms(teacher)
   networks = {name: norm_fusion.fuse_norms(network) for name, network in networks.items()}
@@ -144,7 +144,8 @@ def alignment_errors(
   errors = {}
   for name, parts in sums.items():
     difference, size = np.sum(np.asarray(parts, np.float64), axis=0)
-    errors[name] = float(difference / size)
+    if size:
+      errors[name] = float(difference / size)
   return errors
 
 

@@ -79,6 +79,10 @@ def test_zero_is_aligned_with_nothing(teacher, arrays):
   assert alignment_error(zero, teacher, arrays) == 1
 
 
+def test_a_teacher_of_zeros_leaves_no_ratio(teacher, arrays):
+  assert inference.alignment_errors({'itself': teacher}, silenced(teacher), batches(arrays)) == {}
+
+
 def test_alignment_error_is_a_ratio_of_sums_over_the_real_images(teacher, fill, arrays, normalised):
   other = teacher.replace(variables=fill(teacher.variables, seed=5))
   z, z_t = (np.asarray(network.encode(normalised).target) for network in (other, teacher))

@@ -17,15 +17,10 @@ from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
+from tests.given import Examples
 
 # Of another momentum than 1/2, which would not tell the old from the new.
 CHOSEN = {'num_negatives': 20, 'dimension': 8, 'momentum': 0.7}
-
-
-class Labels:
-  """In place of a dataset's description."""
-
-  labels = np.arange(12, dtype=np.int32) % 3
 
 
 def pooled(*shape, seed):
@@ -280,7 +275,9 @@ def test_initialisation_leaves_the_memory_as_it_starts(cohort, train):
 
 def test_it_is_traced_in_float64_too():
   """Its memory keeps the type with which it began, so that a step can follow a step."""
-  method = methods.create('crd', **CHOSEN)(student=None, target=None, dataset=Labels)
+  method = methods.create('crd', **CHOSEN)(
+    student=None, target=None, dataset=Examples.of(12, num_classes=3)
+  )
   batch = Batch(None, jnp.array([1, 0, 2]), jnp.array([4, 9, 2]))
   given = pooled(3, 5, seed=1), TeacherOutputs(None, pooled(3, 7, seed=2), None), batch
   rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}

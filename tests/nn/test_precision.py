@@ -18,7 +18,7 @@ from pidkd_jax.training.recipe import OptimizerHparams
 from pidkd_jax.training.step import loss as loss_of
 from pidkd_jax.training.step import observe
 from tests.families import SMALL
-from tests.peers.test_losses import Given
+from tests.given import Given
 
 FULL, HALF = jnp.dtype('float32'), jnp.dtype('bfloat16')
 PRODUCTS = ('conv_general_dilated', 'dot_general')

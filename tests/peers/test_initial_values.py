@@ -21,7 +21,7 @@ from pidkd_jax import methods, models
 from pidkd_jax.bundles import torch_names
 from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.models.network import TeacherOutputs
-from tests.peers.test_losses import Given, Labels
+from tests.given import Examples, Given
 
 TABLE = json.loads(pathlib.Path(__file__).with_name('initial_values.json').read_text())
 # Networks that differ in depth alone have the same layers, so the shallowest stands for them.
@@ -112,7 +112,7 @@ def begins(name, initializers, table=None):
   target = features()
   on_image = (table or name) == 'simkd_published'
   method = methods.create(name)(
-    student=Given() if on_image else None, target=target, dataset=Labels
+    student=Given() if on_image else None, target=target, dataset=Examples.of(500, num_classes=100)
   )
   index = jnp.zeros(10, jnp.int32)
   seen = TeacherOutputs(Linear(), target, jnp.zeros((10, 100)))

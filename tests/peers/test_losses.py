@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from flax import traverse_util
 
 from pidkd_jax import methods
 from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.methods import crd
 from pidkd_jax.models.network import TeacherOutputs
+from tests.given import Examples, Given
 
 CASES = json.loads(pathlib.Path(__file__).with_name('features.json').read_text())['cases']
 # The peer's names that are not those of this package.
@@ -28,19 +28,7 @@ LOGITS = ('kd', 'dkd', 'kd_std', 'dkd_std')
 # Relative differences. These peers add an epsilon where this package has none, or another one.
 BOUNDS = {'pkt': 1e-7, 'crd': 1e-5, 'kd_std': 1e-7, 'dkd_std': 1e-7}
 ROUNDING = 1e-12
-
-
-class Given(nn.Module):
-  """In place of a student: it returns what stands in for the image."""
-
-  def __call__(self, image, train=False):
-    return image
-
-  def stages(self, image, train=False):
-    return (image,)
-
-  def distillation_map(self, last, train=False):
-    return last
+EXAMPLES = Examples.of(500, num_classes=100)
 
 
 class Classifier:
@@ -146,12 +134,6 @@ def drawn(monkeypatch):
   return use
 
 
-class Labels:
-  """In place of a dataset's description."""
-
-  labels = np.arange(500, dtype=np.int32) % 100
-
-
 @pytest.mark.parametrize('case', CASES, ids=identity)
 def test_loss_and_gradients_are_the_authors(case, drawn):
   with jax.enable_x64(True):
@@ -185,7 +167,7 @@ def compute(case, drawn):
   chosen = {} if case['method'] in LOGITS else case['hyperparameters']
   on_image = case['method'] in LOGITS or name == 'simkd_published'
   method = methods.create(name, **chosen)(
-    student=Given() if on_image else None, target=target, dataset=Labels
+    student=Given() if on_image else None, target=target, dataset=EXAMPLES
   )
   index = np.asarray(case.get('index', np.arange(case['batch'])), np.int32)
   variables = {'params': parameters_of(case)}
