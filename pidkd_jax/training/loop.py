@@ -22,6 +22,7 @@ from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
+from pidkd_jax.training import norms
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
 from pidkd_jax.training.learner import BestEpoch, State
@@ -281,6 +282,7 @@ class _Training:
       row: Row = {'step': self._step, 'epoch': epoch, 'member': name, 'label': label}
       row |= {f'train_{term}': float(value) / steps for term, value in state.loss_sums.items()}
       row |= seconds[name]
+      row |= norms.measure(self._cohort.by_name[name], state, self._step - 1)
       if due:
         row |= self._evaluate(name, state, epoch)
       if name not in self.diverged:
@@ -289,7 +291,7 @@ class _Training:
       name: state.replace(loss_sums=optax.tree.zeros_like(state.loss_sums))
       for name, state in self._states.items()
     }
-    self._metrics.write(rows)
+    self._metrics.write(rows, self._validation.teacher_top1 if due else None)
     self._progress.epoch(
       epoch,
       _figures(rows, f'{self._validation.name}_top1'),

@@ -1,13 +1,15 @@
-"""The log of a run's metrics: metrics.jsonl and TensorBoard's events."""
+"""The log of a run's metrics: metrics.jsonl, metrics.csv and TensorBoard's events."""
 
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import processes
+from pidkd_jax.training.metrics_table import MetricsTable
 
 Row = dict[str, Any]
 
@@ -56,21 +58,37 @@ class MetricsLog:
       part = self._path.with_suffix('.partial')
       part.write_text(''.join(json.dumps(row) + '\n' for row in rows))
       os.replace(part, self._path)
-    self._folder, self._step = workdir / 'tensorboard', step
+      self._table = MetricsTable(workdir / 'metrics.csv', rows)
+    self._workdir, self._step = workdir, step
     self._events = None
 
-  def write(self, rows: list[Row]) -> None:
-    """Append rows; each has 'step', 'epoch', 'member' and 'label' beside its metrics."""
+  def write(self, rows: list[Row], teacher: Mapping[str, float] | None = None) -> None:
+    """Append rows.
+
+    Args:
+      rows: each has 'step', 'epoch', 'member' and 'label' beside its metrics.
+      teacher: the teacher's metrics, for a level line in TensorBoard; None where there are none.
+    """
     if not processes.is_primary():
       return
     with self._path.open('a') as file:
       file.writelines(json.dumps(row) + '\n' for row in rows)
-    if self._events is None:
-      # Late: it imports PyTorch where that is installed, and training need not wait.
-      from pidkd_jax.training.tensorboard import TensorBoardEvents
+    self._table.append(rows)
+    # Late: it imports PyTorch where that is installed, and training need not wait.
+    from pidkd_jax.training import tensorboard
 
-      self._events = TensorBoardEvents(self._folder, self._step)
-    self._events.write(rows)
+    if self._events is None:
+      self._events = tensorboard.TensorBoardEvents(self._workdir / 'tensorboard', self._step)
+      if (configuration := self._configuration()) is not None:
+        self._events.describe(configuration)
+    level = {'member': tensorboard.TEACHER, 'step': rows[0]['step'], **(teacher or {})}
+    self._events.write([*rows, level])
+
+  def _configuration(self) -> Any:
+    """Return what config.json holds; None without one. A part's lies one folder higher."""
+    part = (self._workdir.parent / 'parts.json').exists()
+    path = (self._workdir.parent if part else self._workdir) / 'config.json'
+    return regular_file.read_json(path) if path.exists() else None
 
   def close(self) -> None:
     if self._events is not None:

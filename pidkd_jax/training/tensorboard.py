@@ -1,5 +1,6 @@
 """The metrics of a run as events that TensorBoard shows."""
 
+import json
 import pathlib
 import time
 from collections.abc import Iterable, Mapping
@@ -11,38 +12,57 @@ from tensorboardX.event_file_writer import EventsWriter
 # Protobuf makes these classes at import.
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
+# TensorBoard's name of the run with the teacher's values.
+TEACHER = 'teacher'
+
 
 class TensorBoardEvents:
-  """A file of events, written in the calling thread.
+  """Folders of events, one for each member and one for the teacher, which TensorBoard calls runs.
 
-  tensorboardX's SummaryWriter writes in a thread of its own. That thread dies on a full disk, and
-  the next flush waits forever.
+  A metric has the same tag in all of them, so that TensorBoard draws the members into one chart.
+  The events are written in the calling thread. tensorboardX's SummaryWriter writes in a thread of
+  its own, which dies on a full disk, and the next flush waits forever. `clu.metric_writers` cannot
+  be imported without TensorFlow.
   """
 
   def __init__(self, folder: pathlib.Path, step: int):
-    """Open a new file.
+    """Begin to write.
 
     Args:
-      folder: of the events; made if it is missing.
+      folder: of the folders; made if it is missing.
       step: where the training goes on. TensorBoard drops what earlier files hold after it.
     """
-    folder.mkdir(exist_ok=True)
-    # The default name has whole seconds, and two starts may fall into the same one.
-    self._writer = EventsWriter(str(folder / 'events'), filename_suffix=f'.{time.time_ns()}')
-    if step:
-      start = SessionLog(status=SessionLog.START)
-      self._add(step + 1, session_log=start)
+    self._folder, self._step = folder, step
+    self._writers: dict[str, EventsWriter] = {}
 
   def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the numbers of type float in rows of metrics."""
+    """Write the numbers of type float in rows of metrics, each to its member's folder."""
     for row in rows:
       for name, value in row.items():
         if isinstance(value, float):
-          self._add(row['step'], summary=summary.scalar(f'{row["member"]}/{name}', value))
-    self._writer.flush()
+          self._add(row['member'], row['step'], summary=summary.scalar(name, value))
+    for writer in self._writers.values():
+      writer.flush()
 
-  def _add(self, step: int, **content: Any) -> None:
-    self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
+  def describe(self, configuration: Any) -> None:
+    """Write a configuration as text, once at the beginning of a training."""
+    if self._step == 0:
+      # TensorBoard shows Markdown. Four spaces make a block of code, whatever it holds.
+      lines = json.dumps(configuration, indent=2).splitlines()
+      text = '\n'.join(f'    {line}' for line in lines)
+      self._add('', 0, summary=summary.text('configuration', text))
+
+  def _add(self, run: str, step: int, **content: Any) -> None:
+    if run not in self._writers:
+      folder = self._folder / run
+      folder.mkdir(parents=True, exist_ok=True)
+      # The default name has whole seconds, and two starts may fall into the same one.
+      suffix = f'.{time.time_ns()}'
+      self._writers[run] = EventsWriter(str(folder / 'events'), filename_suffix=suffix)
+      if self._step:
+        self._add(run, self._step + 1, session_log=SessionLog(status=SessionLog.START))
+    self._writers[run].write_event(Event(wall_time=time.time(), step=step, **content))
 
   def close(self) -> None:
-    self._writer.close()
+    for writer in self._writers.values():
+      writer.close()

@@ -44,6 +44,14 @@ class Validation:
     """The teacher's logits, float32 [N, K], computed at the first evaluation."""
     return None if self.teacher is None else inference.logits(self.teacher, self.split)
 
+  @property
+  def teacher_top1(self) -> dict[str, float]:
+    """The teacher's accuracy under its name in a row of metrics; {} without a teacher."""
+    logits = self.teacher_logits
+    if logits is None:
+      return {}
+    return {f'{self.name}_top1': float(np.mean(logits.argmax(axis=1) == self.labels))}
+
   def logits(self, network: Network) -> np.ndarray:
     """Return a network's logits, float32 [N, K]."""
     return inference.logits(network, self.split)

@@ -87,7 +87,8 @@ def test_a_run_leaves_what_the_user_needs(config, whole):
   assert 'teacher resnet8*0.25' in report and 'pidkd resnet8*0.25' in report
   assert 'best on test (optimistic' in report
   assert (folder / 'curves.png').read_bytes().startswith(b'\x89PNG')
-  assert list((folder / 'tensorboard').glob('events*'))
+  for run in ('.', 'pidkd-0', 'teacher'):
+    assert list((folder / 'tensorboard' / run).glob('events*'))
   assert json.loads((folder / 'config.json').read_text())['total_epochs'] == 2
   assert 'jax' in json.loads((folder / 'versions.json').read_text())
   rows = metrics.read(folder)
@@ -95,6 +96,8 @@ def test_a_run_leaves_what_the_user_needs(config, whole):
   assert all(0 <= row['test_top1'] <= 1 for row in rows)
   # An epoch's loss is that epoch's alone: a sum that went on would not fall.
   assert rows[0]['train_loss'] > rows[1]['train_loss'] > 0
+  assert all(row['learning_rate'] > 0 and row['update_norm'] > 0 for row in rows)
+  assert (folder / 'metrics.csv').read_text().count('\n') == 3
 
 
 def test_the_bundle_gives_the_same_numbers_again(config, whole):

@@ -1,5 +1,6 @@
 """The log of metrics: rows survive kills and resumes, and TensorBoard shows them."""
 
+import csv
 import json
 import struct
 import time
@@ -76,24 +77,62 @@ def test_a_line_cut_short_by_a_kill_is_dropped(workdir, tail):
     json.loads(line)
 
 
+def table(workdir):
+  with (workdir / 'metrics.csv').open(newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def test_the_table_has_the_rows_in_their_order_with_cumulative_time(tmp_path):
+  log = MetricsLog(tmp_path, 0)
+  log.write([row(10, wall_seconds=2.0), row(10, 'pidkd-0')])
+  log.write([row(20, wall_seconds=3.5, test_top1=0.25), row(20, 'a,b-0')])
+  log.close()
+  rows = table(tmp_path)
+  assert list(rows[0])[:5] == ['step', 'epoch', 'member', 'label', 'cumulative_seconds']
+  assert [(int(row['step']), row['member']) for row in rows] == steps(metrics.read(tmp_path))
+  assert [row['cumulative_seconds'] for row in rows] == ['2.0', '', '5.5', '']
+  assert [row['test_top1'] for row in rows] == ['', '', '0.25', '']
+
+
+def test_the_table_follows_the_log_after_a_kill(workdir):
+  before = (workdir / 'metrics.csv').read_text()
+  with (workdir / 'metrics.csv').open('a') as file:
+    file.write('40,4,kd-')
+  resumed = MetricsLog(workdir, 20)
+  resumed.write([row(30), row(30, 'pidkd-0')])
+  resumed.close()
+  assert (workdir / 'metrics.csv').read_text() == before
+  assert not list(workdir.glob('*.partial*'))
+
+
+def test_the_table_counts_time_on_after_a_resume(tmp_path):
+  for step in (10, 20):
+    log = MetricsLog(tmp_path, step - 10)
+    log.write([row(step, wall_seconds=2.0)])
+    log.close()
+  assert [row['cumulative_seconds'] for row in table(tmp_path)] == ['2.0', '4.0']
+
+
 def events(workdir):
-  """Read TensorBoard's files: [(step, tag, value)], and the steps where a run goes on."""
+  """Read TensorBoard's files: [(run, step, tag, value)], and [(run, step)] where a run goes on."""
   scalars, starts = [], []
-  for path in (workdir / 'tensorboard').iterdir():
-    data = path.read_bytes()
+  for path in (workdir / 'tensorboard').rglob('events*'):
+    data, run = path.read_bytes(), str(path.parent.relative_to(workdir / 'tensorboard'))
     while data:  # A record: length, checksum of the length, event, checksum of the event.
       [length] = struct.unpack('<Q', data[:8])
       event = event_pb2.Event.FromString(data[12 : 12 + length])
       data = data[16 + length :]
-      scalars += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+      for value in event.summary.value:
+        text = b''.join(value.tensor.string_val).decode()
+        scalars.append((run, event.step, value.tag, text or value.simple_value))
       if event.HasField('session_log'):
-        starts.append(event.step)
-  return scalars, starts
+        starts.append((run, event.step))
+  return sorted(scalars), sorted(starts)
 
 
-def test_tensorboard_gets_the_metrics_and_not_the_counts(workdir):
+def test_tensorboard_gets_the_metrics_of_a_member_as_a_run(workdir):
   scalars, starts = events(workdir)
-  assert scalars == [(step, f'{member}/train_loss', 0.5) for step, member in ALL]
+  assert scalars == sorted((member, step, 'train_loss', 0.5) for step, member in ALL)
   assert starts == []
 
 
@@ -104,8 +143,36 @@ def test_tensorboard_drops_events_after_a_resume(workdir, monkeypatch):
   resumed.write([row(30, test_top1=0.25)])
   resumed.close()
   scalars, starts = events(workdir)
-  assert starts == [21]
+  assert starts == [('kd-0', 21)]
   # The first file still holds the earlier events.
-  expected = [(step, f'{member}/train_loss', 0.5) for step, member in ALL]
-  expected += [(30, 'kd-0/train_loss', 0.5), (30, 'kd-0/test_top1', 0.25)]
-  assert sorted(scalars) == sorted(expected)
+  expected = [(member, step, 'train_loss', 0.5) for step, member in ALL]
+  expected += [('kd-0', 30, 'train_loss', 0.5), ('kd-0', 30, 'test_top1', 0.25)]
+  assert scalars == sorted(expected)
+
+
+def test_tensorboard_gets_the_teacher_as_a_level_line(tmp_path):
+  log = MetricsLog(tmp_path, 0)
+  for step in (10, 20):
+    log.write([row(step)], {'test_top1': 0.75})
+  log.write([row(30)])
+  log.close()
+  scalars, _ = events(tmp_path)
+  level = [one for one in scalars if one[0] == 'teacher']
+  assert level == [('teacher', step, 'test_top1', 0.75) for step in (10, 20)]
+  assert 'teacher' not in (tmp_path / 'metrics.jsonl').read_text()
+
+
+@pytest.mark.parametrize('part', ['', 'part-1'])
+def test_tensorboard_has_the_configuration_once(tmp_path, part):
+  (tmp_path / 'config.json').write_text('{"student": "resnet8*0.5"}')
+  if part:
+    (tmp_path / 'parts.json').write_text('{}')
+    (tmp_path / part).mkdir()
+  for step in (0, 10):
+    log = MetricsLog(tmp_path / part, step)
+    log.write([row(step + 10)])
+    log.close()
+  scalars, _ = events(tmp_path / part)
+  [(run, step, tag, text)] = [one for one in scalars if isinstance(one[3], str)]
+  assert (run, step, tag) == ('.', 0, 'configuration/text_summary')
+  assert text == '    {\n      "student": "resnet8*0.5"\n    }'

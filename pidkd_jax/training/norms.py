@@ -1,0 +1,45 @@
+"""The size of a learner's steps, read from its optimizer's state where an epoch ends."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from pidkd_jax.training.learner import Learner, State
+
+
+def measure(learner: Learner, state: State, step: int) -> dict[str, float]:
+  """Describe the last step that a learner took.
+
+  The training step itself computes nothing for it, so it stays the same to the last bit.
+
+  Args:
+    learner: the training.
+    state: after the step.
+    step: that step, counted from 0.
+
+  Returns:
+    `learning_rate`, of the step; `gradient_norm`, the length of the gradient, weight decay
+    included, as the momentum averages it: (1 - momentum) times the length of the momentum;
+    `update_norm`, the length of the change of all parameters. A value that is not finite is left
+    out.
+  """
+  momentum = optax.tree.get(state.opt_state, 'trace')
+  rates = learner.bound_method().rates()
+  squares = {module: _squared_length(tree) for module, tree in momentum.items()}
+  rate = float(learner.hparams['learning_rate'] * learner.optimizer.rate(jnp.int32(step)))
+  change = sum(float(rates.get(module, 1.0)) ** 2 * square for module, square in squares.items())
+  values = {
+    'learning_rate': rate,
+    'gradient_norm': (1 - learner.optimizer.momentum) * math.sqrt(sum(squares.values())),
+    'update_norm': rate * math.sqrt(change),
+  }
+  return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _squared_length(tree: Any) -> float:
+  # On the host, where it needs no compilation.
+  return sum(float(np.square(leaf, dtype=np.float64).sum()) for leaf in jax.tree.leaves(tree))
