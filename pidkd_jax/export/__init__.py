@@ -6,8 +6,17 @@ A format is one file in this folder: a subclass of `Format`, named in the file's
 """
 
 from pidkd_jax.export.catalog import formats, names
-from pidkd_jax.export.deployable import Deployable
+from pidkd_jax.export.deployable import LAYOUTS, Deployable
 from pidkd_jax.export.export_folder import check, export, export_network
 from pidkd_jax.export.format import Format
 
-__all__ = ('Deployable', 'Format', 'check', 'export', 'export_network', 'formats', 'names')
+__all__ = (
+  'LAYOUTS',
+  'Deployable',
+  'Format',
+  'check',
+  'export',
+  'export_network',
+  'formats',
+  'names',
+)

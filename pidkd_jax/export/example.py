@@ -2,11 +2,20 @@
 
 from pidkd_jax.export.format import Format
 
+# {layout: (its axes, an expression for images [1, H, W, C] in it)}.
+_LAYOUTS = {
+  'nhwc': ('H, W, C', 'pixels'),
+  'nchw': ('C, H, W', 'np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))'),
+}
 
-def script(format_: Format) -> str:
-  """Return the script for a format."""
+
+def script(format_: Format, layout: str) -> str:
+  """Return the script for a format and the layout of its input."""
   imports, _, function = format_.example.strip('\n').partition('\n\n\n')
-  return _SCRIPT.format(imports=imports, function=function.format(file=format_.file))
+  axes, images = _LAYOUTS[layout]
+  return _SCRIPT.format(
+    imports=imports, function=function.format(file=format_.file), layout=axes, images=images
+  )
 
 
 _SCRIPT = '''"""Classify an image with the file beside this one: python example.py [IMAGE]"""
@@ -25,14 +34,15 @@ CARD = json.loads((HERE / 'card.json').read_text())
 
 
 def preprocess(path):
-  """Read an image file as the network's input, [1, H, W, C]."""
-  (_, height, width, channels), dataset = CARD['export']['input']['shape'], CARD['dataset']
+  """Read an image file as the network's input, [1, {layout}]."""
+  dataset = CARD['dataset']
+  height, width, channels = dataset['image_shape']
   image = Image.open(path).convert('L' if channels == 1 else 'RGB').resize((width, height))
   pixels = np.asarray(image).reshape(1, height, width, channels)
-  if CARD['export']['input']['dtype'] == 'uint8':
-    return pixels
-  mean, std = np.float32(dataset['mean']), np.float32(dataset['std'])
-  return ((pixels / np.float32(255) - mean) / std).astype(np.float32)
+  if CARD['export']['input']['dtype'] == 'float32':
+    mean, std = np.float32(dataset['mean']), np.float32(dataset['std'])
+    pixels = ((pixels / np.float32(255) - mean) / std).astype(np.float32)
+  return {images}
 
 
 {function}

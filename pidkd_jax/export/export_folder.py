@@ -11,31 +11,32 @@ from PIL import Image
 
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.core import atomic_folder
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
 from pidkd_jax.export import catalog, example, verification
-from pidkd_jax.export.deployable import Deployable
+from pidkd_jax.export.deployable import LAYOUTS, Deployable
 from pidkd_jax.export.format import Format
 
 _CARD, _EXAMPLE, _IMAGE = 'card.json', 'example.py', 'example.png'
 
 
-def check(name: str, folder: pathlib.Path, uint8: bool) -> Format:
+def check(name: str, folder: pathlib.Path, uint8: bool, layout: str = 'nhwc') -> Format:
   """Check that a format can be written into a folder, before any work is done.
 
   Args:
     name: one of `names()`.
     folder: the folder to write; an export in it will be replaced.
     uint8: whether the file is to take pixels and to normalise them itself.
+    layout: of the file's input, one of `LAYOUTS`.
 
   Returns:
     The format.
 
   Raises:
-    UserError: The name is unknown, the format cannot take pixels, a library is missing, or the
-      folder cannot be written or holds something else.
+    UserError: The name or layout is unknown, the format has no such input, a library is missing, or
+      the folder cannot be written or holds something else.
   """
   format_ = catalog.find(name)
   if uint8 and not format_.executable:
@@ -43,11 +44,15 @@ def check(name: str, folder: pathlib.Path, uint8: bool) -> Format:
       f'format {name!r} holds variables and no normalisation; leave out --uint8, its card has mean '
       'and std'
     )
+  if layout not in LAYOUTS:
+    raise unknown_name('layout', layout, LAYOUTS)
+  if layout != LAYOUTS[0] and not format_.executable:
+    raise UserError(
+      f'format {name!r} holds variables and has no input; leave out --layout={layout}'
+    )
   missing = [module for module in format_.modules if not importlib.util.find_spec(module)]
   if missing:
-    raise UserError(
-      f"format {name!r} needs {', '.join(missing)}: pip install 'pidkd_jax[{format_.extra}]'"
-    )
+    raise UserError(f'format {name!r} needs {", ".join(missing)}: {format_.installation}')
   is_export = (folder / atomic_folder.MANIFEST).is_file() and (folder / _EXAMPLE).is_file()
   if folder.exists() and not is_export:
     raise UserError(f'{str(folder)!r} is there and holds no export; give another --out')
@@ -87,7 +92,7 @@ def export(
   Raises:
     UserError: The format cannot express the network, the file does not agree, or `check` refuses.
   """
-  format_ = check(name, folder, deployable.uint8)
+  format_ = check(name, folder, deployable.uint8, deployable.layout)
   with atomic_folder.replacing(folder) as part:
     format_.write(deployable, part / format_.file)
     run = format_.load(part / format_.file, deployable)
@@ -105,7 +110,7 @@ def export(
       'verification': agreement.to_card(),
     }
     atomic_folder.write_json(part / _CARD, {**deployable.bundle.card, 'export': entry})
-    (part / _EXAMPLE).write_text(example.script(format_))
+    (part / _EXAMPLE).write_text(example.script(format_, deployable.layout))
     _save_image(test, part / _IMAGE)
   return entry
 
@@ -117,6 +122,7 @@ def export_network(
   folder: str | pathlib.Path,
   *,
   uint8: bool = False,
+  layout: str = 'nhwc',
   largest_loss: float = 1.0,
 ) -> dict[str, Any]:
   """Write a trained network in one format, and verify the file on every test image.
@@ -127,6 +133,7 @@ def export_network(
     format: one of `names()`.
     folder: the folder to write; an export in it is replaced.
     uint8: whether the file takes pixels of 0 to 255 and normalises them itself.
+    layout: of the file's input: 'nhwc', or 'nchw' as in PyTorch.
     largest_loss: points of top-1 that an 8-bit format may cost.
 
   Returns:
@@ -141,12 +148,12 @@ def export_network(
     312574
   """
   place = pathlib.Path(folder).expanduser()
-  check(format, place, uint8)  # Before any work.
+  check(format, place, uint8, layout)  # Before any work.
   bundle = trained.bundle
   expected = inference.logits(
     bundle.network, inference.eval_batches(data.test, bundle.normalisation)
   )
-  deployable = Deployable.create(bundle, data.train, uint8)
+  deployable = Deployable.create(bundle, data.train, uint8, layout)
   return export(deployable, format, place, data.test, expected, largest_loss)
 
 

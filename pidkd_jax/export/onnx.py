@@ -28,6 +28,8 @@ class Onnx(Format):
 
   file = 'model.onnx'
   extra = 'onnx'
+  # It asks for an old Orbax, and for other libraries that it converts from.
+  bare = ('jax2onnx==0.17.1',)
   modules = distributions = ('jax2onnx', 'onnx', 'onnxruntime')
   example = """
 import onnxruntime
@@ -48,7 +50,7 @@ def run(images):
       import jax2onnx
       import onnx
 
-      images = jax.ShapeDtypeStruct(('B', *deployable.image_shape), deployable.dtype)
+      images = jax.ShapeDtypeStruct(('B', *deployable.input_shape), deployable.dtype)
       try:
         with convolution.plain():
           model = jax2onnx.to_onnx(

@@ -37,7 +37,7 @@ def run(images):
 
   def write(self, deployable: Deployable, path: pathlib.Path) -> None:
     """Lower a network for all platforms and serialise the result."""
-    shape = jax_export.symbolic_shape(f'b, {", ".join(map(str, deployable.image_shape))}')
+    shape = jax_export.symbolic_shape(f'b, {", ".join(map(str, deployable.input_shape))}')
     image = jax.ShapeDtypeStruct(shape, deployable.dtype)
     # Precision is part of the module: it must use neither TF32 nor bfloat16 on any platform.
     with FLOAT32.scope(), convolution.portable():

@@ -45,7 +45,7 @@ def read(folder: pathlib.Path) -> Candidate:
     return Candidate(
       file=file,
       name=f'{display_name(card)} {facts["format"]}',
-      image_shape=tuple(facts['input']['shape'][1:]),
+      image_shape=tuple(card['dataset']['image_shape']),
       top1=facts['verification']['top1'],
       command=(f'{__package__}.{module}', str(file)),
       accelerated=accelerated,

@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import jax
 import jax.numpy as jnp
@@ -86,13 +87,15 @@ def exported(loaded, expected, tmp_path_factory):
       pytest.importorskip(module)
     if (name, uint8) not in made:
       folder = tmp_path_factory.mktemp('exports') / name
-      deployable = export.Deployable(loaded, uint8, arrays(64, 1).images)
+      deployable = export.Deployable(loaded, uint8, arrays(64, 1).images, LAYOUT_OF[name])
       made[name, uint8] = folder, export.export(deployable, name, folder, TEST, expected, 20)
     return made[name, uint8]
 
   return exported
 
 
+# Families' files, of another test, have the other layout.
+LAYOUT_OF = {'onnx': 'nchw', 'onnx_int8': 'nhwc', 'stablehlo': 'nchw', 'weights': 'nhwc'}
 CASES = [('onnx', True), ('onnx_int8', False), ('stablehlo', True), ('weights', False)]
 
 
@@ -114,6 +117,9 @@ def test_the_example_alone_agrees_with_the_bundle(exported, expected, name, uint
   found = [chances[one] for one in CARD['dataset']['class_names']]
   np.testing.assert_allclose(found, wanted, atol=0.1 if name == 'onnx_int8' else 1e-3)
   assert facts['input']['dtype'] == ('uint8' if uint8 else 'float32')
+  layout = facts['input']['layout']
+  assert layout == LAYOUT_OF[name]
+  assert facts['input']['shape'] == [None, *((3, 8, 8) if layout == 'nchw' else (8, 8, 3))]
 
 
 def test_integers_are_smaller_and_the_card_has_their_loss(exported):
@@ -168,6 +174,8 @@ def test_one_artefact_is_for_all_platforms_and_chooses_there(exported):
 def test_a_converter_sees_convolutions(exported):
   folder, _ = exported('onnx', True)
   model = pytest.importorskip('onnx').load(folder / 'model.onnx')
+  [taken] = model.graph.input
+  assert [axis.dim_value for axis in taken.type.tensor_type.shape.dim[1:]] == [3, 8, 8]
   kinds = [node.op_type for node in model.graph.node]
   # 9 of the student, 2 of them shortcuts; 1 + 2 + 2 of the projectors.
   assert kinds.count('Conv') == 9 + 5 and 'MatMul' not in kinds
@@ -223,3 +231,22 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   with pytest.raises(UserError, match=r"needs jax2onnx, onnx.*pip install 'pidkd_jax\[onnx\]'"):
     export.check('onnx', tmp_path / 'onnx', False)
+
+
+def test_what_asks_for_an_old_orbax_is_installed_alone():
+  [converter] = export.formats()['onnx'].bare
+  command = f"pip install --no-deps '{converter}'"
+  assert export.formats()['onnx'].installation == f"pip install 'pidkd_jax[onnx]' && {command}"
+  extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
+  assert not [one for extra in extras.values() for one in extra if one.startswith('jax2onnx')]
+  # The same version everywhere.
+  assert f'--no-deps {converter}\n' in (ROOT / 'Makefile').read_text()
+  assert command in (ROOT / 'docs/how-to/deploy.md').read_text()
+
+
+def test_a_layout_is_of_what_computes(tmp_path):
+  pytest.importorskip('safetensors')
+  with pytest.raises(UserError, match='has no input; leave out --layout=nchw'):
+    export.check('weights', tmp_path / 'weights', False, 'nchw')
+  with pytest.raises(UserError, match="unknown layout 'NCHW'; there are: nchw, nhwc"):
+    export.check('weights', tmp_path / 'weights', False, 'NCHW')

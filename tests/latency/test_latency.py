@@ -85,7 +85,7 @@ EXPORT = {
     'input': {'shape': [None, 6, 8, 3], 'dtype': 'float32'},
     'verification': {'top1': 0.75},
   },
-  'dataset': {'mean': [0.5, 0.25, 0.0], 'std': [0.5, 0.25, 1.0]},
+  'dataset': {'image_shape': [6, 8, 3], 'mean': [0.5, 0.25, 0.0], 'std': [0.5, 0.25, 1.0]},
 }
 
 
@@ -113,7 +113,20 @@ def test_an_export_is_what_its_card_says(tmp_path):
   np.testing.assert_allclose(prepared[0, 0, 0], [-0.6, -0.2, 0.2], rtol=1e-6)
   whole = changed(input={'shape': [None, 6, 8, 3], 'dtype': 'uint8'})
   found = export_folder.read(write_export(tmp_path / 'whole', whole))
-  assert preprocessor(found.file)(pixels) is pixels
+  assert np.shares_memory(preprocessor(found.file)(pixels), pixels)
+
+
+def test_an_export_of_another_layout_gets_its_axes(tmp_path):
+  pixels = np.arange(2 * 6 * 8 * 3, dtype=np.uint8).reshape(2, 6, 8, 3)
+  for dtype in ('uint8', 'float32'):
+    given = {'shape': [None, 3, 6, 8], 'layout': 'nchw', 'dtype': dtype}
+    found = export_folder.read(write_export(tmp_path / dtype, changed(input=given)))
+    assert found.image_shape == (6, 8, 3)
+    prepared = preprocessor(found.file)(pixels)
+    assert prepared.shape == (2, 3, 6, 8) and prepared.flags.c_contiguous
+    value = pixels[1, 4, 7, 2]
+    expected = value if dtype == 'uint8' else value / 255  # Mean 0, deviation 1.
+    assert prepared[1, 2, 4, 7] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +135,7 @@ def test_an_export_is_what_its_card_says(tmp_path):
     (EXPORT, 'model.bin', "its file is 'model.onnx'"),
     (changed(file='../model.onnx'), 'model.onnx', "its file is '../model.onnx'"),
     (changed(file='model.safetensors'), 'model.safetensors', 'computes nothing by itself'),
-    (changed(input=None), 'model.onnx', 'is no export'),
+    (EXPORT | {'dataset': None}, 'model.onnx', 'is no export'),
     ({'model': {}}, 'model.onnx', "KeyError('export')"),
     ([], 'model.onnx', 'holds no JSON object'),
   ],

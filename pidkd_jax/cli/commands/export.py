@@ -24,6 +24,7 @@ def define_flags():
   flags.DEFINE_string('out', '', 'Folder that gets a folder for each format.')
   flags.DEFINE_list('format', [], f'By commas, of {", ".join(export.names())}.')
   flags.DEFINE_bool('uint8', False, 'Take uint8 pixels, not normalised float32 images.')
+  flags.DEFINE_enum('layout', 'nhwc', export.LAYOUTS, "Of the file's images; PyTorch's is nchw.")
   flags.DEFINE_float(
     'largest_loss', 1.0, 'Points of top-1 that an 8-bit file may lose.', lower_bound=0
   )
@@ -35,16 +36,17 @@ def main():
     raise UserError(f'no format was given; name some with --format: {", ".join(export.names())}')
   out = workdir.local('--out', FLAGS.out)
   for name in FLAGS.format:
-    export.check(name, out / name, FLAGS.uint8)
+    export.check(name, out / name, FLAGS.uint8, FLAGS.layout)
   loaded = bundle_flags.load(FLAGS.bundle)
   dataset = data_flags.load_for(loaded)
-  deployable = export.Deployable.create(loaded, dataset.train, FLAGS.uint8)
+  deployable = export.Deployable.create(loaded, dataset.train, FLAGS.uint8, FLAGS.layout)
   expected = inference.logits(
     loaded.network, inference.eval_batches(dataset.test, loaded.normalisation)
   )
   print(
     f'{FLAGS.bundle} on the {len(dataset.test)} test images of {dataset.spec.name}, '
-    f'{"uint8" if FLAGS.uint8 else "float32"} input\n'
+    f'input {list(deployable.describe_input()["shape"])}'.replace('None', 'N')
+    + f' {deployable.dtype.name}\n'
   )
   print(
     '| format | file | bytes | largest difference | other predictions | top-1 (%) | lost (points) |'
