@@ -2,6 +2,7 @@
 
 import pathlib
 
+import jax
 import numpy as np
 from scipy.special import softmax
 
@@ -9,10 +10,46 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import inference
 from pidkd_jax.models.network import Network
-from pidkd_jax.parallel import processes
+from pidkd_jax.parallel import devices, processes
 
 # A figure can show that many. Those of all images would be larger than the networks.
 _MAX_POOLED = 500
+# A report shows the predictions on that many images.
+_EXAMPLES = 5
+
+
+def examples(labels: np.ndarray) -> np.ndarray:
+  """Return the positions of the images that a report shows: the first five of different classes.
+
+  Args:
+    labels: int [N], at least one, in the split's order.
+
+  Returns:
+    int [E], ascending; E is 5, or the number of classes where there are fewer.
+
+  Example:
+    >>> examples(np.array([4, 4, 1, 4, 0, 1])).tolist()
+    [0, 2, 4]
+  """
+  _, first = np.unique(labels, return_index=True)
+  return np.sort(first)[:_EXAMPLES]
+
+
+def save_examples(path: pathlib.Path, split: Split) -> None:
+  """Write the images that a report shows to an .npz file.
+
+  The file holds `position` and `label` (int [E]) and `image` (uint8 [E, H, W, C]).
+
+  Args:
+    path: of the file; its folder is made.
+    split: the images with labels.
+  """
+  position = examples(split.labels)
+  block = next(iter(split.take(position).blocks(inference.BATCH_SIZE)))
+  image = np.asarray(jax.jit(devices.replicate)(block))[: len(position)]
+  if processes.is_primary():
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, position=position, label=split.labels[position], image=image)
 
 
 def save(
@@ -25,7 +62,8 @@ def save(
   """Write a network's outputs to an .npz file.
 
   The file holds `label` and `predicted` (uint16 [N]), `confidence` (float32 [N], the prediction's
-  probability) and `pooled` (float16 [M, C], the classifier's input for the first M images).
+  probability), `pooled` (float16 [M, C], the classifier's input for the first M images) and
+  `probabilities` (float32 [E, K], those of `examples`).
 
   Args:
     path: of the file; its folder is made.
@@ -40,11 +78,13 @@ def save(
   pooled = inference.pooled(network, sample).astype(np.float16)
   if not processes.is_primary():
     return
+  probabilities = softmax(logits.astype(np.float64), axis=1).astype(np.float32)
   path.parent.mkdir(exist_ok=True)
   np.savez(
     path,
     label=split.labels.astype(np.uint16),
     predicted=logits.argmax(axis=1).astype(np.uint16),
-    confidence=softmax(logits.astype(np.float64), axis=1).max(axis=1).astype(np.float32),
+    confidence=probabilities.max(axis=1),
     pooled=pooled,
+    probabilities=probabilities[examples(split.labels)],
   )

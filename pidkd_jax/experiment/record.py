@@ -12,7 +12,7 @@ from pidkd_jax.experiment import workdir
 
 
 def teacher(name: str, bundle: Bundle, dataset: Dataset, home: pathlib.Path) -> None:
-  """Evaluate a teacher and write its card and outputs, once.
+  """Evaluate a teacher and write its card and outputs, and the images that reports show, once.
 
   Args:
     name: of the files, 'teacher' or 'origin'.
@@ -28,4 +28,5 @@ def teacher(name: str, bundle: Bundle, dataset: Dataset, home: pathlib.Path) -> 
   spent = dataclasses.asdict(cost(network, dataset.spec.image_shape))
   place = home / 'outputs' / f'{name}.npz'
   outputs.save(place, evaluation.logits, network, split, normalisation)
+  outputs.save_examples(home / 'outputs' / 'examples.npz', split)
   workdir.write_json(path, {**bundle.card, 'cost': spent, 'results': evaluation.metrics})
