@@ -13,12 +13,14 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError, describe_error, unknown_name
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _SAVED = _PACKAGE / 'experiment' / 'saved_config.py'
-# The fields that may name a network by 'module:Class', by the last part of their names.
-_NETWORKS = ('student', 'model')
+# The fields that may name code by 'module:Class', by the last part of their names: networks,
+# methods (`method.name`, a row's `method`) and data sets (`data.name`).
+_CODE = ('student', 'model', 'method', 'name')
 _REMEDY = 'name a file such as configs/digits.py'
 
 
@@ -30,7 +32,7 @@ def define(config_help: str) -> None:
   """
   config_flags.DEFINE_config_file('config', None, config_help)
   flags.DEFINE_multi_string(
-    'own', [], 'Your own network in a config.json, package.module:Class; repeatable.'
+    'own', [], 'Your own code in a config.json, package.module:Class; repeatable.'
   )
   flags.DEFINE_string('workdir', '', "The run's folder; the same command resumes the run in it.")
   flags.DEFINE_bool('show', False, 'Print every field of the config, and end.')
@@ -141,13 +143,23 @@ def _require_no_foreign_code(config: Mapping[str, Any]) -> None:
     *flags.FLAGS.own,
     *map(str, config_flags.get_override_values(flags.FLAGS['config']).values()),
   }
-  for name, value in _fields(config):
-    network = str(value).partition('*')[0]  # 'module:Class*1.5' is one that is widened.
-    if name.rpartition('.')[2] in _NETWORKS and ':' in network and not {network, value} & named:
+  for name, value in code(config):
+    found = value.partition('*')[0]  # 'module:Class*1.5' is a network that is widened.
+    if not {found, value} & named:
       raise UserError(
         f"{name} of the run's config.json is {value!r}, code that is imported only if you name it "
-        f'yourself, by --own={network}'
+        f'yourself, by --own={found}'
       )
+
+
+def code(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+  """Yield (dotted name, 'module:Class') of every field of a configuration that names code."""
+  for name, value in _fields(config):
+    if name.rpartition('.')[2] in _CODE and own_code.is_own(str(value)):
+      yield name, value
+  for label in config.get('compare', {}):
+    if own_code.is_own(label):  # The name of a method is its label, unless the group says another.
+      yield f'compare.{label}', label
 
 
 def lines(config: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from pidkd_jax import methods
+from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.experiment import fields as table
 from pidkd_jax.experiment.pairs import Pair, find
@@ -23,14 +24,14 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
   Args:
     arg: `[TEACHER-STUDENT][:][METHOD,...]`, a pair and methods. The first method (pidkd if none
       is named) is `method`. The others lie under `compare` and are trained beside it in the same
-      cohort.
+      cohort. 'module:Class' is a method of the user's own, and its label is Class.
     pairs: those that may be named; the first is taken if none is. Without any, the caller sets
       `student` and `teacher.model`.
 
   Returns:
     `fields.FIELDS` with their defaults or the pair's values, and
     `method.name`, `method.*`: the method and its hyper-parameters;
-    `compare.METHOD.*`: the other methods' hyper-parameters.
+    `compare.LABEL.*`: the other methods' hyper-parameters, and of the user's own the `method`.
 
   Raises:
     UserError: a pair or a method is unknown, or a method is named twice.
@@ -42,12 +43,16 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
   """
   pair, chosen = _parse(arg, pairs or {})
   names = [name.strip() for name in chosen.split(',')]
-  if len(set(names)) < len(names):
+  if len(set(map(_label, names))) < len(names):
     raise UserError(f'methods {arg!r}: one is named twice; give trials for several seeds of one')
   config = ConfigDict(
     {
       'method': {'name': names[0], **_hyperparameters(names[0], pair)},
-      'compare': {name: _hyperparameters(name, pair) for name in names[1:]},
+      'compare': {
+        _label(name): ({'method': name} if own_code.is_own(name) else {})
+        | _hyperparameters(name, pair)
+        for name in names[1:]
+      },
       **table.defaults(table.FIELDS),
     }
   )
@@ -73,9 +78,18 @@ def _parse(arg: str, pairs: Mapping[str, Pair]) -> tuple[Pair | None, str]:
   return next(iter(pairs.values())), (rest if not first else arg) or _METHOD
 
 
+def _label(method: str) -> str:
+  """Return a method's label; the class's name is enough of a user's own method."""
+  return method.rpartition(':')[2]
+
+
 def _hyperparameters(method: str, pair: Pair | None) -> dict[str, Any]:
   """Return a method's defaults, at the pair's size of projectors."""
   hyperparameters = methods.defaults(method)
+  if taken := hyperparameters.keys() & {field.name for field in table.ROW}:
+    raise UserError(
+      f'{taken.pop()!r} of {method!r} is a field of every row; give the field another name'
+    )
   # A method with one projector by definition, or with another kind, keeps its own size.
   if pair and hyperparameters.keys() >= pair.size.keys():
     hyperparameters |= pair.size
@@ -179,8 +193,9 @@ def rows(config: ConfigDict) -> dict[str, dict[str, Any]]:
   if 'rows' in config:
     return {label: row.to_dict() for label, row in config.rows.items()}
   first = config.method.to_dict()
-  hyperparameters = {first.pop('name'): first, **config.compare.to_dict()}
+  name = first.pop('name')
+  chosen = {_label(name): {'method': name, **first}, **config.compare.to_dict()}
   return {
-    method: {**table.defaults(table.ROW), 'method': method, **values}
-    for method, values in hyperparameters.items()
+    label: {**table.defaults(table.ROW), 'method': label, **values}
+    for label, values in chosen.items()
   }

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
@@ -159,11 +160,11 @@ def _prepare(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
     plan = _teacher_plan(config, dataset, home)
     teacher = teachers.kept(*plan, dataset) or plan
   run.check_inputs(home, teacher if isinstance(teacher, Bundle) else teacher[1], start)
-  with models.explain_errors(config.student, config.teacher.model):
+  rows = configuration.rows(config)
+  chosen = [row[name] for row in rows.values() for name in ('method', 'student')]
+  with own_code.explain_errors(config.student, config.teacher.model, *chosen):
     network = named.network if named else teachers.untrained(config.teacher.model, spec)
-    students = planning.students_experiment(
-      config, configuration.rows(config), dataset, network, start
-    )
+    students = planning.students_experiment(config, rows, dataset, network, start)
   return _Job(dataset, students, teacher, start)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 from flax import linen as nn
@@ -92,3 +93,9 @@ def hyperparameters(method: type[Method]) -> dict[str, dataclasses.Field]:
   """Return the fields of a method that a user may set, by name."""
   inherited = {field.name for field in dataclasses.fields(Method)}
   return {f.name: f for f in dataclasses.fields(method) if f.name not in inherited}
+
+
+def default(field: dataclasses.Field[Any]) -> Any:
+  """Return the default of a hyper-parameter; 1 is 1.0 where the annotation is float."""
+  value: Any = field.default
+  return float(value) if field.type in (float, 'float') else value

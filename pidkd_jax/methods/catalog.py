@@ -5,13 +5,13 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pidkd_jax.core import registry
+from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError, unknown_name
-from pidkd_jax.methods import base
+from pidkd_jax.methods import base, own_method
 
 _PACKAGE = 'pidkd_jax.methods'
 
-# {name: class} of the user's own methods that `method` was given. No name is ever imported.
+# {name: class} of the user's own methods that `method` was given.
 _OWN: dict[str, type[base.Method]] = {}
 
 
@@ -42,15 +42,20 @@ class MethodSpec:
 
 
 def names() -> list[str]:
-  """Return the names of all methods, sorted."""
+  """Return the names of all methods, sorted; 'module:Class' names one of the user's own."""
   return list(registry.discover(_PACKAGE, 'METHODS'))
 
 
 def defaults(name: str) -> dict[str, Any]:
   """Return the hyper-parameters of a method with their default values.
 
+  Args:
+    name: one of `names()`, or 'module:Class' for a method that the user wrote. Such a name imports
+      the module, so it must come from the user.
+
   Raises:
-    UserError: there is no such method. The message names the nearest name.
+    UserError: there is no such method, or the user's own cannot be imported or is no `Method`. The
+      message names the nearest name.
 
   Example:
     >>> kd.methods.defaults('kd_1_1')
@@ -59,14 +64,15 @@ def defaults(name: str) -> dict[str, Any]:
   constructor = _constructor(name)
   assert isinstance(constructor.func, type)  # A partial of a partial holds the innermost.
   fields = base.hyperparameters(constructor.func)
-  return {key: field.default for key, field in fields.items() if key not in constructor.keywords}
+  free = {key: field for key, field in fields.items() if key not in constructor.keywords}
+  return {key: base.default(field) for key, field in free.items()}
 
 
 def method(choice: str | type[base.Method], **hyperparameters: Any) -> MethodSpec:
   """Choose a method and its hyper-parameters.
 
   Args:
-    choice: one of `names()`, or a subclass of `Method` that you wrote.
+    choice: one of `names()`, or a subclass of `Method` that you wrote, or its 'module:Class'.
     **hyperparameters: those that shall differ from the method's defaults.
 
   Raises:
@@ -78,8 +84,7 @@ def method(choice: str | type[base.Method], **hyperparameters: Any) -> MethodSpe
     MethodSpec(name='pidkd', hyperparameters={'num_projectors': 4})
   """
   if isinstance(choice, type):
-    if not issubclass(choice, base.Method):
-      raise UserError(f'{choice.__name__} is no method; make it a subclass of kd.methods.Method')
+    own_method.check(choice.__name__, choice)
     name = f'{choice.__module__}:{choice.__qualname__}'
     _OWN[name] = choice
     choice = name
@@ -97,4 +102,8 @@ def create(name: str, **hyperparameters: Any) -> Callable[..., base.Method]:
 
 
 def _constructor(name: str) -> functools.partial[base.Method]:
-  return functools.partial(_OWN.get(name) or registry.find('method', _PACKAGE, 'METHODS', name))
+  if name in _OWN:
+    return functools.partial(_OWN[name])
+  if own_code.is_own(name):
+    return own_method.load(name)
+  return functools.partial(registry.find('method', _PACKAGE, 'METHODS', name))

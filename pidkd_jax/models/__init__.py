@@ -7,7 +7,6 @@ A file adds models to the catalog by a dictionary `MODELS`, {name: functools.par
 
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.catalog import create, names
-from pidkd_jax.models.custom_model import explain_errors
 from pidkd_jax.models.description import Family, build, check_layers, describe, families
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
@@ -21,7 +20,6 @@ __all__ = [
   'check_layers',
   'create',
   'describe',
-  'explain_errors',
   'families',
   'names',
 ]

@@ -2,7 +2,7 @@
 
 import math
 
-from pidkd_jax.core import registry
+from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.models import custom_model
 from pidkd_jax.models.base import Model
@@ -37,7 +37,7 @@ def create(name: str, *, num_classes: int) -> Model:
   narrower, times, factor = name.rpartition('*')
   if times:
     return create(narrower, num_classes=num_classes).widened(_width_factor(narrower, factor))
-  if ':' in name:
+  if own_code.is_own(name):
     return custom_model.create(name, num_classes=num_classes)
   return registry.find('model', _PACKAGE, 'MODELS', name)(num_classes=num_classes)
 

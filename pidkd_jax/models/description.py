@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pidkd_jax.core import registry
+from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.models import catalog, custom_model
 from pidkd_jax.models.base import Model
@@ -94,7 +94,7 @@ def families(*models: Model | str) -> set[Family]:
         own.add(type(model))
       parts = (getattr(model, field.name) for field in _fields(model))
       own |= families(*(part for part in parts if isinstance(part, Model)))
-    elif ':' in model:
+    elif own_code.is_own(model):
       constructor = custom_model.load(model)
       is_class = isinstance(constructor, type) and issubclass(constructor, Model)
       own |= {constructor} if is_class else families(catalog.create(model, num_classes=1))

@@ -21,6 +21,7 @@ from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
 from pidkd_jax import models
+from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data import noise
@@ -39,9 +40,9 @@ FLAGS = flags.FLAGS
 
 
 def define_flags():
-  flags.DEFINE_string('teacher', 'resnet32x4', 'Network.')
-  flags.DEFINE_string('student', 'resnet8x4', 'Network.')
-  flags.DEFINE_string('method', 'pidkd', 'Method.')
+  flags.DEFINE_string('teacher', 'resnet32x4', 'Network, or package.module:Class.')
+  flags.DEFINE_string('student', 'resnet8x4', 'Network, or package.module:Class.')
+  flags.DEFINE_string('method', 'pidkd', 'Method, or package.module:Class.')
   flags.DEFINE_multi_string(
     'set', [], 'Hyper-parameter of the method, as num_projectors=1; repeatable.'
   )
@@ -62,7 +63,7 @@ def main():
   with (
     tempfile.TemporaryDirectory() as caches,
     PRECISIONS[FLAGS.precision].scope(),
-    models.explain_errors(FLAGS.teacher, FLAGS.student),
+    own_code.explain_errors(FLAGS.teacher, FLAGS.student, FLAGS.method),
   ):
     _measure(pathlib.Path(caches))
 

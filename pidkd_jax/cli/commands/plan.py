@@ -16,6 +16,7 @@ import numpy as np
 from absl import flags
 
 from pidkd_jax import models
+from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch, DatasetSpec
@@ -44,7 +45,7 @@ def define_flags():
 
 
 def main():
-  with models.explain_errors(FLAGS.teacher, FLAGS.student):
+  with own_code.explain_errors(FLAGS.teacher, FLAGS.student):
     _print()
 
 
