@@ -16,8 +16,8 @@ from absl import flags
 from pidkd_jax import models
 from pidkd_jax.bundles import trained_network
 from pidkd_jax.cli import bundle_flags
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError, printable
-from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.experiment import workdir
 
 FLAGS = flags.FLAGS

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.data.sources.folder import Folder, scan
 from pidkd_jax.data.sources.source import Source
-from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.data.tfds.builder import own_name
 
 logger = logging.getLogger(__name__)

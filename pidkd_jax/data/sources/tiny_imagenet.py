@@ -10,11 +10,11 @@ from typing import cast
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources import archive
 from pidkd_jax.data.sources.source import Source
-from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.data.tfds.builder import features
 
 logger = logging.getLogger(__name__)

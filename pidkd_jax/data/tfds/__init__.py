@@ -1,1 +1,1 @@
-"""TFDS without TensorFlow: prepare a dataset, read its records, decode its images."""
+"""TFDS without TensorFlow: prepare a dataset, and read its records."""

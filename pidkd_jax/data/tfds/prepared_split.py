@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError, first_line
-from pidkd_jax.data.tfds import image as image_lib
 from pidkd_jax.data.tfds.builder import features
 from pidkd_jax.data.tfds.records import READERS
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pidkd_jax.data.tfds import image as image_lib
+from pidkd_jax.core import image as image_lib
 
 RED = (200, 10, 30)
 
