@@ -17,6 +17,7 @@ from pidkd_jax.report.figures import (
   canvas,
   curves,
   features,
+  log_axis,
   overlap,
   scatter,
   size,
@@ -114,30 +115,54 @@ def test_a_line_along_another_is_dotted(tmp_path):
   rows = [json.loads(line) for line in path.read_text().splitlines() if 'twin' not in line]
   twins = [row | {'member': 'twin-0', 'label': 'twin'} for row in rows]
   path.write_text(''.join(json.dumps(row) + '\n' for row in [*rows, *twins]))
-  for axes in curves.draw(read(folder), None)[0].axes:
-    first, second = axes.lines
-    assert first.get_linestyle() == '-' and second.get_linestyle() == '--'  # Any dash pattern.
-    assert second.get_zorder() > first.get_zorder()
+  top1, *_ = curves.draw(read(folder), None)[0].axes
+  first, second, teacher = top1.lines
+  assert first.get_linestyle() == '-' and second.get_linestyle() == '--'  # Any dash pattern.
+  assert second.get_zorder() > first.get_zorder()
+  assert set(teacher.get_ydata()) == {100 * read(folder).teacher.value('results', 'top1')}
   assert overlap.hidden({'a': {1: 1.0, 2: 2.0}, 'b': {1: 1.5, 2: 2.0}}) == []
 
 
-def test_both_panels_of_curves_name_their_lines(tmp_path):
-  labels = [folders.Label(f'row{i}', 0.3 + i / 50, trials=(0,)) for i in range(19)]
+def test_curves_name_all_labels_and_each_method_has_axes_of_its_losses(tmp_path):
+  labels = [folders.Label(f'row{i}', 0.3 + i / 50, trials=(0,)) for i in range(18)]
+  labels += [folders.Label(name, trials=(0,), method='kd') for name in ('kd1', 'kd9')]
   folder = folders.run(tmp_path / 'run', labels, epochs=2, outputs=False)
-  loss, top1 = curves.draw(read(folder), None)[0].axes
-  names = {label.label for label in labels}
-  assert set(texts(loss)) == set(texts(top1)) == names
+  figure, _ = curves.draw(read(folder), None)
+  top1, *losses = figure.axes
+  assert set(texts(top1)) == {'teacher', *(label.label for label in labels)}
+  assert [axes.get_title() for axes in losses] == [
+    *(f'row{i}' for i in range(18)),
+    'kd: 2 labels',
+  ]
+  assert [text.get_text() for text in losses[-1].get_legend().get_texts()] == ['kd1', 'kd9']
+  assert [len(axes.lines) for axes in losses] == [1] * 18 + [2]
 
 
-def test_a_label_stands_at_the_last_loss_that_is_drawn(tmp_path):
-  folder = folders.run(tmp_path / 'run', [folders.Label('kd', trials=(0,))], epochs=3)
+def test_the_last_third_is_not_stretched_to_a_distant_teacher(tmp_path):
+  for name, top1, lines in (('near', 0.69, 3), ('far', 0.2, 2)):
+    labels = [folders.Label('kd', top1, trials=(0,)), folders.Label('at', top1 - 0.02, trials=(0,))]
+    _, zoom, *_ = curves.draw(read(folders.run(tmp_path / name, labels)), None)[0].axes
+    assert len(zoom.lines) == lines
+
+
+def test_a_loss_that_is_not_positive_has_a_linear_axis(tmp_path):
+  labels = [folders.Label('kd', trials=(0,)), folders.Label('crd', trials=(0,))]
+  folder = folders.run(tmp_path / 'run', labels, epochs=3)
   path = folder / 'metrics.jsonl'
   rows = [json.loads(line) for line in path.read_text().splitlines()]
-  rows[1]['train_loss'], rows[2]['train_loss'] = -0.5, float('nan')
+  rows[2]['train_loss'], rows[4]['train_loss'] = -0.5, float('nan')
   path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
-  loss, _ = curves.draw(read(folder), None)[0].axes
-  [label] = loss.texts
-  assert label.xy[0] == 1
+  _, kd, crd = curves.draw(read(folder), None)[0].axes
+  assert (kd.get_yscale(), crd.get_yscale()) == ('linear', 'log')
+
+
+@pytest.mark.parametrize(('low', 'high'), [(0.9, 1.1), (0.5, 8), (1e-3, 40), (1e-12, 1e12)])
+def test_a_logarithmic_axis_has_room_for_its_numbers(low, high):
+  axes = Figure().subplots()
+  axes.set_yscale('log')
+  axes.set_ylim(low, high)
+  log_axis.use_plain_numbers(axes.yaxis, most=7)
+  assert 1 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 8
 
 
 def test_reliability_has_intervals_over_images(tmp_path):

@@ -1,21 +1,27 @@
-"""Learning curves of accuracy and training loss."""
+"""Learning curves of accuracy and of the training losses."""
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import canvas, overlap
-from pidkd_jax.report.figures.log_axis import use_plain_numbers
+from pidkd_jax.report.figures import canvas, losses, overlap, scatter
 from pidkd_jax.report.label_placement import label_line_ends
-from pidkd_jax.report.style import Style, label_styles
+from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
 
 # More bands would hide each other, so then only the prominent labels have one.
 _MOST_BANDS = 7
+# The most panels of losses in a line; up to so many of them are drawn larger.
+_COLUMNS = 6
+_FEW = 4
+# The width of the panels in inches.
+_WIDTH = 9.6
+# The teacher's line may stretch the panel of the last third by this share.
+_ROOM = 1.0
 
 # {label: {epoch: one value a trial}}.
 _Curves = Mapping[str, Mapping[int, list[float]]]
@@ -23,7 +29,7 @@ _Curves = Mapping[str, Mapping[int, list[float]]]
 
 @canvas.literal_text()
 def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | None:
-  """Draw accuracy and training loss by epoch: trials' mean as a line, their range as a band.
+  """Draw accuracy and training losses by epoch: trials' mean as a line, their range as a band.
 
   Args:
     comparison: the runs whose metrics are read.
@@ -41,67 +47,92 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   epochs = sorted({epoch for curve in top1.values() for epoch in curve})
   late = [epoch for epoch in epochs if epoch > 2 / 3 * epochs[-1]]
   zoom = 2 < len(late) < len(epochs)
-  figure, panels = _panels(3 if zoom else 2, max(map(len, top1)))
-  figure.suptitle(comparison.title)
+  methods = losses.by_method(comparison, list(loss))
+  figure, above, below = _panels(2 if zoom else 1, len(methods), max(map(len, top1)))
+  figure.suptitle(comparison.title, y=1 - 0.12 / figure.get_figheight(), va='top')
   name = f'{measure.replace("_", " ").replace("top1", "top-1")} (%)'
-  panels[0].set_yscale('log', nonpositive='mask')
-  _plot(panels[0], loss, styles, "training loss (each method's own)")
-  use_plain_numbers(panels[0].yaxis)
-  _plot(panels[1], top1, styles, name)
+  _plot(above[0], top1, styles, name)
   if zoom:
     zoomed = {
       label: {epoch: curve[epoch] for epoch in late if epoch in curve}
       for label, curve in top1.items()
     }
-    _plot(panels[2], {label: curve for label, curve in zoomed.items() if curve}, styles, name)
-    panels[2].set_ylabel('')
-    panels[2].set_title('the last third', fontsize=10)
-  label_line_ends(panels[0], _ends(loss, least=0), styles)
-  label_line_ends(panels[-1], _ends(top1), styles)
+    _plot(above[1], {label: curve for label, curve in zoomed.items() if curve}, styles, '')
+    above[1].set_title('the last third', fontsize=10)
+  teacher = comparison.teacher if measure == 'test_top1' else None
+  if teacher is not None:
+    [height] = scatter.top1([teacher])
+    _draw_teacher(above[0], height, 'teacher')
+    low, high = above[-1].get_ylim()
+    if zoom and height < high + _ROOM * (high - low):
+      _draw_teacher(above[1], height, '')
+  label_line_ends(above[-1], _ends(top1), styles)
+  size = 8 if len(below) <= _FEW else 7
+  for axes, (method, labels) in zip(below, methods.items(), strict=True):
+    losses.draw(axes, method, {label: loss[label] for label in labels}, styles, size)
+  if below:
+    below[0].set_ylabel('training loss', fontsize=9)
   bands = 'Bands' if len(top1) <= _MOST_BANDS else 'The bands of the bold ones'
   caption = (
-    f'Learning curves: {measure.split("_")[0]} top-1 and training loss by epoch. Lines are means '
-    f'over trials; one that runs along another is dotted. {bands} reach from the lowest to the '
-    'highest trial. Losses of different methods have different terms and are not comparable.'
+    f'Learning curves: {measure.split("_")[0]} top-1 and, below, training losses by epoch. Lines '
+    f'are means over trials; one that runs along another is dotted. {bands} reach from the lowest '
+    'to the highest trial. Losses of different methods have different terms and are not '
+    'comparable, so each method has axes of its own.'
   )
-  if any(min(values) <= 0 for curve in loss.values() for values in curve.values()):
-    caption += ' A line breaks off where its loss, which may be a likelihood, is not positive.'
+  if teacher is not None:
+    caption += ' The dashed line is the teacher.'
   return figure, caption
 
 
-def _panels(count: int, longest: int) -> tuple[Figure, Sequence[Axes]]:
-  """Return a figure with room for labels behind its first panel and behind its last.
+def _panels(count: int, methods: int, longest: int) -> tuple[Figure, list[Axes], list[Axes]]:
+  """Return a figure, its panels of accuracy, and below them those of losses.
 
   Args:
-    count: number of panels.
+    count: number of panels of accuracy. There is room for labels behind the last.
+    methods: number of panels of losses.
     longest: number of characters of the longest label.
   """
   # In inches.
-  panel, gap, names = 3.7, 0.65, 0.5 + 0.085 * max(longest, 8)
-  width = gap + count * panel + (count - 1) * gap + 2 * names
-  figure = Figure(figsize=(width, 4.8), dpi=100)
-  left, panels = gap, []
-  for number in range(count):
-    box = (left / width, 0.11, panel / width, 0.76)
-    panels.append(figure.add_axes(box))
-    left += panel + gap + (names if number == 0 else 0)
-  return figure, panels
+  gap, names, high = 0.65, 0.5 + 0.085 * max(longest, 8), 3.6
+  lines = math.ceil(methods / _COLUMNS)
+  columns = math.ceil(methods / lines) if lines else 1
+  low = 1.9 if methods <= _FEW else 1.25
+  width, height = _WIDTH + gap + names, 0.6 + high + 0.62 + lines * (low + 0.55)
+  figure = Figure(figsize=(width, height), dpi=100)
+
+  def add(left: float, top: float, across: float, down: float) -> Axes:
+    return figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
+
+  across = (_WIDTH - (count - 1) * gap) / count
+  above = [add(gap + number * (across + gap), 0.6, across, high) for number in range(count)]
+  across = (_WIDTH + names - (columns - 1) * gap) / columns
+  below = []
+  for number in range(methods):
+    line, column = divmod(number, columns)
+    top = 0.6 + high + 0.8 + line * (low + 0.55)
+    below.append(add(gap + column * (across + gap), top, across, low))
+  return figure, above, below
 
 
-def _ends(curves: _Curves, least: float = -math.inf) -> dict[str, tuple[float, float]]:
-  """Return {label: (epoch, mean)} of the last epoch at which a line is drawn.
+def _draw_teacher(axes: Axes, height: float, name: str) -> None:
+  axes.axhline(height, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
+  axes.annotate(
+    name,
+    (0.01, height),
+    xycoords=('axes fraction', 'data'),
+    xytext=(0, -3),
+    textcoords='offset points',
+    va='top',
+    fontsize=9,
+    color=TEACHER_COLOUR,
+  )
 
-  Args:
-    curves: the curves.
-    least: values up to this one are not drawn.
-  """
-  ends = {}
-  for label, curve in curves.items():
-    means = {epoch: statistics.mean(values) for epoch, values in curve.items()}
-    shown = [epoch for epoch, mean in means.items() if math.isfinite(mean) and mean > least]
-    if shown:
-      ends[label] = (max(shown), means[max(shown)])
-  return ends
+
+def _ends(curves: _Curves) -> dict[str, tuple[float, float]]:
+  """Return {label: (epoch, mean)} of each line's last epoch."""
+  return {
+    label: (max(curve), statistics.mean(curve[max(curve)])) for label, curve in curves.items()
+  }
 
 
 def _curves(comparison: Comparison, measure: str, factor: float) -> _Curves:
@@ -118,16 +149,6 @@ def _curves(comparison: Comparison, measure: str, factor: float) -> _Curves:
   }
 
 
-def _heights(axes: Axes, curve: Mapping[int, float]) -> dict[int, float]:
-  """Return a curve's heights on the axes, which may be logarithmic."""
-  logarithmic = axes.get_yscale() == 'log'
-  return {
-    epoch: math.log(value) if logarithmic else value
-    for epoch, value in curve.items()
-    if value > 0 or not logarithmic
-  }
-
-
 def _plot(axes: Axes, curves: _Curves, styles: Mapping[str, Style], name: str) -> None:
   means = {
     label: {epoch: statistics.mean(values) for epoch, values in curve.items()}
@@ -135,7 +156,7 @@ def _plot(axes: Axes, curves: _Curves, styles: Mapping[str, Style], name: str) -
   }
   # Thick lines first, as thin ones before them can be seen.
   order = sorted(means, key=lambda label: -styles[label].line_width)
-  hidden = overlap.hidden({label: _heights(axes, means[label]) for label in order})
+  hidden = overlap.hidden({label: means[label] for label in order})
   for depth, label in enumerate(order):
     style, curve, epochs = styles[label], curves[label], list(curves[label])
     axes.plot(
