@@ -7,6 +7,7 @@ from absl import flags
 
 from pidkd_jax import data
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import Dataset
 from pidkd_jax.training import free_memory
@@ -41,6 +42,11 @@ def load(known: Mapping[str, Any] | None = None) -> Dataset:
   name = given.data or known.get('format', '')
   if name != known.get('format'):
     known = {}
+  if own_code.is_own(name) and not given.data:
+    raise UserError(
+      f'the bundle is for the data {name!r}, code that is imported only if you name it yourself, '
+      f'by --data={name}'
+    )
   official = not known or known['name'] == known['format']
   return data.load(
     name,

@@ -81,6 +81,12 @@ def explain_errors(*names: str) -> Iterator[None]:
     raise UserError(f'{" or ".join(own)} fails: {reason}; mend it') from error
 
 
+def passed(error: BaseException, name: str) -> bool:
+  """Return whether an exception passed through the file of the code that `name` names."""
+  file = _source_file(name.partition(':')[0])
+  return any(frame.filename == file for frame in traceback.extract_tb(error.__traceback__))
+
+
 def _source_file(module_name: str) -> str:
   """Return the path of a module, or '' where a package above it cannot be imported."""
   try:

@@ -8,10 +8,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import constants
 
-from pidkd_jax.core import registry
+from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.data import own_dataset
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
@@ -19,6 +20,7 @@ from pidkd_jax.data.pipeline.resident_split import read_split
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.data.pipeline.statistics_cache import dataset_statistics
 from pidkd_jax.data.pipeline.streamed_split import StreamedSplit
+from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.preparation import prepare
 from pidkd_jax.data.tfds.prepared_split import PreparedSplit
 
@@ -29,7 +31,7 @@ _Opened = tuple[Split, Split, str, Callable[[], np.ndarray]]
 
 
 def names() -> list[str]:
-  """Return the names of the datasets.
+  """Return the names of the datasets; 'module:Class' names one of the user's own.
 
   Example:
     >>> names()
@@ -48,7 +50,13 @@ def published(name: str) -> Normalisation | None:
     >>> published('cifar100').mean
     (0.5071, 0.4867, 0.4408)
   """
-  return registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name).normalisation
+  return _source(name).normalisation
+
+
+def _source(name: str) -> Source:
+  if own_code.is_own(name):
+    return own_dataset.load(name)
+  return registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name)
 
 
 def load(
@@ -63,7 +71,8 @@ def load(
   """Open a dataset; prepare it first if needed.
 
   Args:
-    name: one of `names()`.
+    name: one of `names()`, or 'module:Class' for a TFDS builder that the user wrote. Such a name
+      imports the module, so it must come from the user.
     directory: TFDS's data_dir; '' for TFDS's default ($TFDS_DATA_DIR or ~/tensorflow_datasets). A
       dataset that is prepared there needs neither archive nor network.
     archive: the path of the user's own archive; '' to look in TFDS's manual folder
@@ -90,7 +99,7 @@ def load(
     >>> len(data.train), data.test.images[:8].shape  # doctest: +SKIP
     (1297, (8, 8, 8, 1))
   """
-  source = registry.find('dataset', 'pidkd_jax.data.sources', 'DATASETS', name)
+  source = _source(name)
   directory = os.path.expanduser(directory or constants.get_default_data_dir())
   if directory.startswith('~'):
     raise UserError(
@@ -98,7 +107,12 @@ def load(
     )
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
-  builder, origin = prepare(source, directory, archive, verify, image_size, in_memory=limit is None)
+  if own_code.is_own(name):
+    source, builder = own_dataset.prepare(name, source, directory, archive, image_size)
+    origin = source.origin
+  else:
+    in_memory = limit is None
+    builder, origin = prepare(source, directory, archive, verify, image_size, in_memory)
   splits = PreparedSplit(builder, 'train'), PreparedSplit(builder, source.test)
   size = sum(split.nbytes for split in splits)
   if limit is None or size <= limit:

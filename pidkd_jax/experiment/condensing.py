@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import job, workdir
 from pidkd_jax.models.base import Model
@@ -77,7 +78,13 @@ def _makes(name: str, model: Model) -> bool:
 
 def _fill_data(config: ConfigDict, entries: Mapping[str, Any]) -> None:
   """Fill the fields on data that the user left empty with a card's entries on its data set."""
-  config.name = config.name or entries.get('format') or ''
+  known = entries.get('format') or ''
+  if own_code.is_own(known) and config.name != known:
+    raise UserError(
+      f'the bundle is for the data {known!r}, code that is imported only if you name it yourself, '
+      f'by --config.data.name={known}'
+    )
+  config.name = config.name or known
   if not config.name:
     raise UserError('the bundle does not say which data it is for; say it with --config.data.name')
   if config.name != entries.get('format'):

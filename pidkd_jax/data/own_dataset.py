@@ -1,0 +1,147 @@
+"""Datasets that the user wrote as TFDS builders, named 'module:Class'."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import requests
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from pidkd_jax.core import own_code, registry
+from pidkd_jax.core.errors import UserError, first_line
+from pidkd_jax.data.sources.source import Source
+from pidkd_jax.data.tfds.builder import Builder, features, open_builder, open_or_prepare
+
+# The splits that may serve as the test split; the first that there is.
+_TESTS = ('test', 'val', 'validation')
+
+
+def load(name: str) -> Source:
+  """Import what `name` names.
+
+  Args:
+    name: 'module:Class' for a TFDS builder, or 'module:attribute' for a `Source` of one.
+
+  Raises:
+    UserError: as `own_code.load`; or it is neither, or its dataset has the name of one of ours.
+  """
+  found = own_code.load('dataset', name, Builder)
+  source = found
+  if not isinstance(found, Source):
+    if not (isinstance(found, type) and issubclass(found, Builder)):
+      raise UserError(
+        f'{name!r} is no dataset; make it a subclass of tfds.core.GeneratorBasedBuilder'
+      )
+    source = Source(builder=found, origin=name, flip=True, test='')
+  ours = registry.discover('pidkd_jax.data.sources', 'DATASETS').values()
+  if source.builder.name in {one.builder.name for one in ours}:
+    raise UserError(
+      f'{name!r} makes a dataset called {source.builder.name!r}, as one of this package is; rename '
+      'the class'
+    )
+  return source
+
+
+def prepare(
+  name: str, source: Source, directory: str, archive: str, image_size: int
+) -> tuple[Source, Builder]:
+  """Open a dataset of the user's own; prepare it first if needed.
+
+  Args:
+    name: as the user wrote it.
+    source: of that name.
+    directory: TFDS's data_dir.
+    archive: as `data.load`'s; a builder finds its files itself.
+    image_size: as `data.load`'s; a builder sizes its images itself.
+
+  Returns:
+    The source, with the name of its test split; the builder of the prepared dataset.
+
+  Raises:
+    UserError: its code fails, it cannot be prepared, or its examples have other features.
+  """
+  for field, value in (('archive', archive), ('image_size', image_size)):
+    if value:
+      raise UserError(f'data.{field} is {value!r}, and {name!r} takes none; leave it out')
+  with own_code.explain_errors(name):
+    try:
+      bound = _without_tensorflow(source.builder)
+      _check_features(name, open_builder(bound, directory))
+      builder = open_or_prepare(bound, directory)
+    except UserError as error:
+      # What the user's code raises is not the disk's or the prepared files' fault.
+      if error.__cause__ and own_code.passed(error.__cause__, name):
+        raise error.__cause__ from None
+      raise
+    except (requests.RequestException, tfds.download.DownloadError) as error:
+      raise UserError(f'the download of {name!r} failed ({first_line(error)})') from error
+    except Exception as error:
+      # TFDS puts the whole example before the feature and the reason.
+      _, feature, reason = str(error).rpartition('In <')
+      if not feature:
+        raise
+      raise UserError(f'{name} fails: {" ".join((feature + reason).split())}; mend it') from error
+  return dataclasses.replace(source, test=_test_split(name, source, builder)), builder
+
+
+def _without_tensorflow(builder: type[Builder]) -> type[Builder]:
+  """Return the builder with arrays as images of Pillow, as TFDS encodes arrays by TensorFlow."""
+
+  class Bound(builder, skip_registration=True):
+    # TFDS looks for checksums beside the module.
+    __module__, __doc__, name = builder.__module__, builder.__doc__, builder.name
+
+    def _split_generators(self, dl_manager: Any, *args: Any) -> Any:
+      splits = super()._split_generators(dl_manager, *args)
+      if not isinstance(splits, dict):
+        return splits
+      shape = features(self)['image'].shape
+      return {split: _encodable(examples, shape) for split, examples in splits.items()}
+
+  return Bound
+
+
+def _encodable(
+  examples: Iterable[tuple[Any, dict[str, Any]]], shape: tuple[int, ...]
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+  for key, example in examples:
+    image = example['image']
+    if isinstance(image, np.ndarray):
+      if image.shape != shape or image.dtype != np.uint8:
+        raise ValueError(
+          f'the image of {key!r} is {image.dtype} {image.shape}, and _info says uint8 {shape}'
+        )
+      image = Image.fromarray(image[..., 0] if shape[-1] == 1 else image)
+    yield key, {**example, 'image': image}
+
+
+def _check_features(name: str, builder: Builder) -> None:
+  found = features(builder)
+  named = dict(found.items()) if isinstance(found, tfds.features.FeaturesDict) else {}
+  image: Any = named.get('image')
+  label = named.get('label')
+  if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
+    raise UserError(
+      f"{name!r} needs the features 'image' (tfds.features.Image) and 'label' "
+      '(tfds.features.ClassLabel); name them so in _info'
+    )
+  if None in image.shape or image.shape[-1] not in (1, 3) or image.np_dtype != np.uint8:
+    raise UserError(
+      f"the 'image' of {name!r} has shape {image.shape} and type {np.dtype(image.np_dtype)}; all "
+      'images need one size, 1 or 3 channels and type uint8: give _info that shape'
+    )
+  if not label.num_classes:
+    raise UserError(f"the 'label' of {name!r} names no classes; give it names or num_classes")
+
+
+def _test_split(name: str, source: Source, builder: Builder) -> str:
+  splits: Any = builder.info.splits
+  tests = (source.test,) if source.test else _TESTS
+  test = next((split for split in tests if split in splits), None)
+  if 'train' not in splits or test is None:
+    raise UserError(
+      f'{name!r} has the splits {", ".join(splits)}; it needs train, and one of {", ".join(tests)}'
+    )
+  return test

@@ -1,0 +1,56 @@
+"""A dataset that the user wrote, by its name 'module:Class'."""
+
+import numpy as np
+import pytest
+
+from pidkd_jax import data
+from pidkd_jax.core.errors import UserError
+
+
+def test_a_builder_of_tfds_is_a_dataset(tmp_path):
+  dataset = data.load('tests.data.own:Squares', directory=str(tmp_path))
+  spec = dataset.spec
+  assert (len(dataset.train), len(dataset.test)) == (6, 4)
+  assert (spec.name, spec.format) == ('squares', 'tests.data.own:Squares')
+  assert (spec.class_names, spec.image_shape) == (('dark', 'bright'), (8, 8, 3))
+  assert (spec.flip, spec.padding, spec.archive) == (True, 1, '')
+  # TFDS shuffles what it prepares.
+  order = np.argsort(dataset.train.images[:, 0, 0, 0])
+  assert dataset.train.images[order, 0, 0, 0].tolist() == [0, 40, 80, 120, 160, 200]
+  assert dataset.train.labels[order].tolist() == [0, 1, 0, 1, 0, 1]
+  assert spec.normalisation.mean == pytest.approx([100 / 255] * 3)
+  assert data.published('tests.data.own:Squares') is None
+
+
+def test_a_source_says_how_training_uses_the_images(tmp_path):
+  spec = data.load('tests.data.own:TURNED', directory=str(tmp_path)).spec
+  assert (spec.flip, spec.padding, spec.source) == (False, 2, 'made up')
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('Squarse', "unknown dataset of 'tests.data.own' 'Squarse'; did you mean 'Squares'"),
+    ('np', 'is no dataset; make it a subclass of tfds.core.GeneratorBasedBuilder'),
+    ('Digits', "makes a dataset called 'digits', as one of this package is; rename the class"),
+    ('Failing', r'fails: FileNotFoundError: .*/nowhere/images.bin. \(.*own.py, line 33\)'),
+    ('Larger', r'ValueError: the image of 0 is uint8 \(8, 8, 3\), and _info says uint8 \(9, 9, 3'),
+    (
+      'Mislabelled',
+      r'fails: In <ClassLabel> with name .label.: Class label 1 greater than .*; mend it',
+    ),
+    ('AnySize', r"'image' of .* has shape \(None, None, 3\) and type uint8; all images need one"),
+    ('Unlabelled', "needs the features 'image' .* and 'label'"),
+    ('Unnamed', "the 'label' of .* names no classes"),
+    ('OneSplit', 'has the splits train; it needs train, and one of test, val, validation'),
+  ],
+)
+def test_a_mistake_is_one_line(name, message, tmp_path):
+  with pytest.raises(UserError, match=message) as error:
+    data.load(f'tests.data.own:{name}', directory=str(tmp_path))
+  assert '\n' not in str(error.value)
+
+
+def test_a_field_that_it_does_not_take_is_refused(tmp_path):
+  with pytest.raises(UserError, match='data.image_size is 32, and .* takes none; leave it out'):
+    data.load('tests.data.own:Squares', directory=str(tmp_path), image_size=32)
