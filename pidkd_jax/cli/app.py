@@ -5,6 +5,7 @@ from pidkd_jax.core import full_disk, runtime
 runtime.tune_allocator()
 runtime.tune_garbage_collector()
 
+import contextlib
 import functools
 import inspect
 import os
@@ -18,6 +19,7 @@ from absl import app, flags
 
 from pidkd_jax.cli import training_flags
 from pidkd_jax.core.errors import Stopped, UserError, printable
+from pidkd_jax.training import progress
 
 # The ends of some messages of absl and ml_collections, and what we say instead.
 _CLEARER = {
@@ -60,10 +62,11 @@ def _parse(args: Sequence[str], operands: bool) -> list[str]:
   try:
     args = training_flags.resolve(args)
     config = training_flags.file(args)
-    rest = flags.FLAGS(args)
-    for name in flags.FLAGS:
-      # A file that --config names and that cannot be read says so only when it is used.
-      getattr(flags.FLAGS[name].value, 'keys', None)
+    with progress.working('importing JAX') if config else contextlib.nullcontext():
+      rest = flags.FLAGS(args)
+      for name in flags.FLAGS:
+        # A file that --config names and that cannot be read says so only when it is used.
+        getattr(flags.FLAGS[name].value, 'keys', None)
   except (flags.Error, UserError) as error:
     message = str(error)
     for words, ours in _CLEARER.items():
@@ -95,7 +98,7 @@ def _guarded(main: Callable[[], None]) -> None:
   import jax
 
   from pidkd_jax.parallel import determinism, preemption, processes
-  from pidkd_jax.training import progress
+  from pidkd_jax.training import log
 
   given = flags.FLAGS
   jax.config.update('jax_compilation_cache_dir', str(runtime.cache_folder() / 'xla'))
@@ -107,7 +110,11 @@ def _guarded(main: Callable[[], None]) -> None:
       processes.initialize(
         given.distributed, given.coordinator, given.num_processes, given.process_id
       )
-    progress.log_to_terminal(quiet=not processes.is_primary())
+    log.to_terminal(
+      quiet=not processes.is_primary(),
+      verbose='verbose' in given and given.verbose,
+      keep='config' in given,
+    )
     main()
     return
   except KeyboardInterrupt as stopped:

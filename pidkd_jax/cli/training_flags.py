@@ -35,6 +35,7 @@ def define(config_help: str) -> None:
     'own', [], 'Your own code in a config.json, package.module:Class; repeatable.'
   )
   flags.DEFINE_string('workdir', '', "The run's folder; the same command resumes the run in it.")
+  flags.DEFINE_bool('verbose', False, 'Print all that log.txt in the workdir has.')
   flags.DEFINE_bool('show', False, 'Print every field of the config, and end.')
   flags.DEFINE_bool(
     'distributed', False, 'Join the other processes of a TPU pod, of Slurm or of MPI.'

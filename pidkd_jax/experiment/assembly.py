@@ -7,6 +7,7 @@ import jax
 from clu import parameter_overview
 
 from pidkd_jax import models
+from pidkd_jax.core.errors import listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.dataset import Dataset
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 # The hold-out is the same for all seeds, so that no teacher trains on what selects its students.
 # So are the few images of each class, so that all rows and trials see the same ones.
 _SELECTION_SEED = 0
+
+# Labels in a line on the screen; the log file names all.
+_NAMED = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -172,16 +176,18 @@ def dry_run(
   overview = parameter_overview.get_parameter_overview(
     network.variables['params'], include_stats=False
   )
-  logger.info('what %s deploys:\n%s', label, overview)
+  logger.debug('what %s deploys:\n%s', label, overview)
   budget = cost(teacher, image_shape)
-  logger.info('teacher: %s', budget)
+  logger.debug('teacher: %s', budget)
   spent = {label: cost(network, image_shape) for label, network in networks.items()}
+  sizes = [f'{label} {one.parameters:,}' for label, one in spent.items()]
+  logger.info('parameters: teacher %s; %s', f'{budget.parameters:,}', listed(sizes, _NAMED))
   for label, network in networks.items():
     models.describe(network.model)  # A network that cannot be saved is not worth training.
     parts = ', '.join(
       f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
     )
-    logger.info('%s: %s%s', label, spent[label], f' ({parts})' if network.model.aligned else '')
+    logger.debug('%s: %s%s', label, spent[label], f' ({parts})' if network.model.aligned else '')
     if spent[label].parameters >= budget.parameters:
       logger.warning(
         '%s would deploy %s parameters, no fewer than its teacher (%s): '

@@ -21,13 +21,13 @@ from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import planning, record, run, workdir
+from pidkd_jax.experiment import finished, planning, record, run, workdir
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models import distilled
 from pidkd_jax.parallel import determinism, devices, processes
-from pidkd_jax.training import free_memory
+from pidkd_jax.training import free_memory, log, progress
 
 logger = logging.getLogger(__name__)
 
@@ -66,15 +66,15 @@ def main(config: ConfigDict, folder: str) -> str:
     home = workdir.local('workdir', folder)
     dataset = _load(config, config.data)
     _check(config, dataset, home)
-    finished = _is_finished(config, home)
     # Whatever can be refused is, before anything is written or trained.
-    prepared = None if finished else _prepare(config, dataset, home)
+    prepared = None if _is_finished(config, home) else _prepare(config, dataset, home)
     workdir.claim(
       home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults(), _PATHS
     )
-    if prepared:
-      _train(config, prepared, home, groups)
-  return _report(home)
+    with log.to_file(home) if processes.is_primary() else contextlib.nullcontext():
+      if prepared:
+        _train(config, prepared, home, groups)
+      return _report(home)
 
 
 def dry_run(config: ConfigDict, folder: str) -> None:
@@ -122,11 +122,11 @@ def _check(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> None:
   """Raise UserError where the folder holds a run of another configuration or of other data."""
   spec = dataset.spec
   logger.info(
-    '%s: %d training and %d test images of %s, %d classes; %s',
+    '%s: %s training and %s test images of %s, %d classes; %s',
     spec.name,
-    len(dataset.train),
-    len(dataset.test),
-    spec.image_shape,
+    f'{len(dataset.train):,}',
+    f'{len(dataset.test):,}',
+    'x'.join(map(str, spec.image_shape)),
     spec.num_classes,
     spec.source,
   )
@@ -149,6 +149,12 @@ def _is_finished(config: ConfigDict, home: pathlib.Path) -> bool:
 
 def _prepare(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
   """Put the job together; nothing is written or trained."""
+  begun = (home / 'config.json').exists()  # Then its log has what is said here.
+  with log.hushed(begun), progress.working('putting the networks together'):
+    return _put_together(config, dataset, home)
+
+
+def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
   spec = dataset.spec
   own = models.families(config.student, config.teacher.model)
   named = None
@@ -217,7 +223,8 @@ def _train(
   if not isinstance(teacher, Bundle):
     teacher = teachers.train(*teacher, dataset, execution)
   run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
-  record.teacher('teacher', teacher, dataset, home)
+  with progress.working('evaluating the teacher'):
+    record.teacher('teacher', teacher, dataset, home)
   own = models.families(config.student, config.teacher.model)
   if job.start and (origin := teachers.teacher_of(teacher, own)):
     record.teacher('origin', origin, dataset, home)
@@ -228,24 +235,29 @@ def _train(
 def _report(home: pathlib.Path) -> str:
   if not processes.is_primary():
     return ''
-  from pidkd_jax import report  # Late: Matplotlib takes seconds, and training need not wait.
+  with progress.working('writing the report'):
+    from pidkd_jax import report  # Late: Matplotlib takes seconds, and training need not wait.
 
-  return report.run(home)
+    summary = report.run(home)
+  logger.debug('%s', summary)
+  finished.keep(home, summary)
+  return summary
 
 
 def _load(config: ConfigDict, fields: ConfigDict) -> Dataset:
   """Load a dataset, in the primary process first, as it may have to be prepared."""
-  return processes.primary_first(
-    'data',
-    data.load,
-    fields.name,
-    directory=config.data.dir,
-    archive=fields.archive,
-    verify=fields.verify,
-    image_size=fields.image_size,
-    # Bytes of images above which a dataset is streamed.
-    limit=free_memory.STREAMING[config.data.streaming](_budget(config)),
-  )
+  with progress.working(f'reading {fields.name}', told=True):
+    return processes.primary_first(
+      'data',
+      data.load,
+      fields.name,
+      directory=config.data.dir,
+      archive=fields.archive,
+      verify=fields.verify,
+      image_size=fields.image_size,
+      # Bytes of images above which a dataset is streamed.
+      limit=free_memory.STREAMING[config.data.streaming](_budget(config)),
+    )
 
 
 def _budget(config: ConfigDict) -> int:

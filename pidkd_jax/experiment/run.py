@@ -20,7 +20,7 @@ from pidkd_jax.experiment import assembly, result, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.parallel import device_groups, devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import loop, partition
+from pidkd_jax.training import loop, partition, progress
 from pidkd_jax.training.free_memory import MIB
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.validation import Validation
@@ -226,7 +226,8 @@ def _parts(experiment: Experiment, run: _Run) -> list[list[str]]:
     return [names]
   groups = run.execution.groups
   if not processes.any_process(path.exists())[0]:
-    estimate = run.assemble().memory()
+    with progress.working('estimating the memory'):
+      estimate = run.assemble().memory()
     parts = partition.over_groups(experiment.members, estimate, run.execution.memory, len(groups))
     logger.info(
       'memory: about %.0f MiB for %d members, of %.0f MiB%s',
@@ -302,7 +303,8 @@ def _train(experiment: Experiment, run: _Run, preemption: Preemption | None) -> 
     workdir.write_json(run.folder / _DIVERGED, error.steps)
     raise
   processes.barrier('trained')  # The primary process has written all metrics.
-  evaluations = result.judge(outcomes, validation, run.dataset, run.normalisation, run.teacher)
+  with progress.working(f'{run.title}: evaluating the networks'):
+    evaluations = result.judge(outcomes, validation, run.dataset, run.normalisation, run.teacher)
   for name in sorted(outcomes.keys() - evaluations.keys()):
     logger.warning('%s is not finite at the end of its training; it is left out', name)
     diverged[name] = experiment.recipe.total_epochs * batches.steps_per_epoch

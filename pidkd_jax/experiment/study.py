@@ -9,6 +9,7 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, workdir
 from pidkd_jax.experiment.check import check
+from pidkd_jax.training import log
 from pidkd_jax.training.loop import Diverged
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
   # Mistakes in later cohorts come out before the first one trains. That has its own dry run.
   for name in list(cohorts)[1:]:
     logger.info('cohort %s is put together, to be trained later', name)
-    job.dry_run(cohorts[name], str(home / name))
+    with log.hushed():  # It is said when the cohort is trained.
+      job.dry_run(cohorts[name], str(home / name))
   reports, diverged = {}, []
   for name, cohort in cohorts.items():
     try:

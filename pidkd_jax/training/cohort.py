@@ -1,6 +1,7 @@
 """A cohort: learners in lock step on the same batches, with one frozen teacher."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -70,21 +71,34 @@ class Cohort(struct.PyTreeNode):
     """Take one learner's step; `state` is donated."""
     return _update(self.by_name[name], state, batch, view, step)
 
-  def programs(self, states: Mapping[str, State], batch: Batch) -> Iterator[jax.stages.Lowered]:
-    """Lower the programs that `init` and `step` call, each once.
+  def programs(
+    self, initial: Callable[[Batch], Mapping[str, State]], batch: Batch
+  ) -> list[Callable[[], jax.stages.Lowered]]:
+    """Return functions that lower the programs that `init` and `step` call, each once.
+
+    Nothing is traced before they are called.
 
     Args:
-      states: {name: state}, arrays or shapes.
+      initial: makes the initial states, {name: state}.
       batch: arrays or shapes.
     """
-    view = jax.eval_shape(steps.observe, self.teacher, batch)
-    if self.teacher is not None:
-      yield steps.features_and_logits.lower(self.teacher, batch.image)
+    states = functools.cache(lambda: jax.eval_shape(initial, batch))
+    view = functools.cache(lambda: jax.eval_shape(steps.observe, self.teacher, batch))
+
+    def update(name: str) -> jax.stages.Lowered:
+      return _update.lower(self.by_name[name], states()[name], batch, view(), jnp.int32(0))
+
+    def init(name: str) -> jax.stages.Lowered:
+      return _init.lower(self.by_name[name], batch, self.teacher, self.start)
+
+    def observe() -> jax.stages.Lowered:
+      return steps.features_and_logits.lower(self.teacher, batch.image)
+
     distinct = {(one.method, one.optimizer): name for name, one in self.by_name.items()}
-    for name in distinct.values():
-      learner = self.by_name[name]
-      yield _update.lower(learner, states[name], batch, view, jnp.int32(0))
-      yield _init.lower(learner, batch, self.teacher, self.start)
+    return [
+      *([] if self.teacher is None else [observe]),
+      *(functools.partial(lower, name) for name in distinct.values() for lower in (update, init)),
+    ]
 
   def memory(self, name: str, state: State, batch: Batch, view: TeacherOutputs | None) -> int:
     """Return the bytes that XLA plans for a learner's step; a compiled program is reused."""

@@ -1,11 +1,8 @@
 """Train a cohort from its first step, or its latest checkpoint, to its last epoch."""
 
-import concurrent.futures
 import contextlib
 import dataclasses
-import itertools
 import logging
-import os
 import pathlib
 import signal
 import time
@@ -22,9 +19,10 @@ from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import norms
+from pidkd_jax.training import norms, progress
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
+from pidkd_jax.training.compilation import compile_all
 from pidkd_jax.training.learner import BestEpoch, State
 from pidkd_jax.training.metrics import MetricsLog, Row
 from pidkd_jax.training.progress import Progress
@@ -152,6 +150,7 @@ class _Training:
     self._stopwatch = Stopwatch(cohort.names)
     self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
     self._chunk = settings.chunk if batches.traceable else 1
+    self._ready: set[int] = set()  # Numbers of steps whose call is compiled.
     self._total = settings.total_epochs * batches.steps_per_epoch
     self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
@@ -165,28 +164,24 @@ class _Training:
     self._saved_at = time.monotonic()
 
   def _resume(self) -> tuple[int, dict[str, State]]:
+    title = self._settings.title
     if self._chunk == 1 and devices.count() == 1:
-      self._compile()
-    states = self._initial(self._first())
+      programs = self._cohort.programs(self._initial, self._batches.shapes)
+      compile_all(title, programs + self._batches.programs())
+      self._ready.add(1)
+      states = self._initial(self._first())
+    else:
+      with progress.working(f'{title}: compiling the initial state', told=True):
+        states = self._initial(self._first())
     restored = self._checkpoints.restore(states)
     if restored is None:
       return 0, states
     step, states, notes = restored
     self._stopwatch.restore(notes['seconds'])
-    logger.info('%s: goes on at step %d of %d', self._settings.title, step, self._total)
+    logger.info('%s: goes on at step %d of %d', title, step, self._total)
     states = devices.put_replicated(states)
     # Trees are restored in the order of names, and metrics follow the order of members.
     return step, {name: states[name] for name in self._cohort.names}
-
-  def _compile(self) -> None:
-    """Compile all programs in parallel; later calls take them from JAX's cache."""
-    batch = self._batches.shapes
-    states = jax.eval_shape(self._initial, batch)
-    programs = itertools.chain(self._cohort.programs(states, batch), self._batches.programs())
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      # Tracing holds the interpreter and so stays in this thread. Compilation releases it.
-      compiled = list(pool.map(jax.stages.Lowered.compile, programs))
-    logger.info('%s: %d programs compiled', self._settings.title, len(compiled))
 
   def _first(self) -> Batch:
     """Return the first batch, for its shapes."""
@@ -206,7 +201,7 @@ class _Training:
   def run(self, preemption: Preemption) -> None:
     shown_at = 0.0
     order, order_epoch = None, -1
-    begun = self._step
+    self._stopwatch.start()
     try:
       self._check_finite()
       while self._step < self._total:
@@ -214,11 +209,11 @@ class _Training:
         if order is None or epoch != order_epoch:
           order, order_epoch = self._batches.order(jnp.int32(epoch)), epoch
         count = min(self._chunk, self._batches.steps_per_epoch - within)
-        self._advance(order, count)
-        if self._step - count == begun:
-          jax.block_until_ready(self._states)
-          logger.info('%s: compiled, first step done', self._settings.title)
-        self._progress.advance(count * self._batches.batch_size)
+        if count in self._ready:
+          self._advance(order, count)
+          self._progress.advance(count * self._batches.batch_size)
+        else:
+          self._compile_and_advance(order, count)
         if self._step % self._batches.steps_per_epoch == 0:
           self._end_epoch(epoch + 1)
         elif time.monotonic() - shown_at > _SHOW_SECONDS:
@@ -239,6 +234,20 @@ class _Training:
     finally:
       self._progress.close()
       self._metrics.close()
+
+  def _compile_and_advance(self, order: jax.Array, count: int) -> None:
+    """Take steps by a call that compiles, and so counts in no rate."""
+    doing = f'{self._settings.title}: compiling a call of {count} steps, and its first run'
+    epoch = self._step // self._batches.steps_per_epoch + 1
+    with (
+      progress.working(doing, told=True),
+      self._progress.pause(epoch, 'compiling'),
+      self._stopwatch.leave_out(count),
+    ):
+      self._advance(order, count)
+      jax.block_until_ready(self._states)
+    self._progress.skip(count * self._batches.batch_size)
+    self._ready.add(count)
 
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
@@ -268,14 +277,30 @@ class _Training:
     return {name: state for name, state in self._states.items() if name not in self.diverged}
 
   def _show(self, epoch: int, steps: int) -> None:
-    sums = next(iter(self._finite().values())).loss_sums
-    self._progress.loss(epoch, float(sums['loss']) / steps)
+    name, state = next(iter(self._finite().items()))
+    loss = float(state.loss_sums['loss']) / steps
+    self._progress.loss(epoch, loss, name if len(self._cohort.names) > 1 else '')
 
   def _end_epoch(self, epoch: int) -> None:
     self._check_finite()
     steps = self._batches.steps_per_epoch
     seconds = self._stopwatch.lap(steps)
     due = epoch % self._settings.eval_every == 0 or epoch == self._settings.total_epochs
+    with self._progress.pause(epoch, 'evaluating' if due else ''):
+      rows = self._rows(epoch, seconds, due)
+      self._metrics.write(rows, self._validation.teacher_top1 if due else None)
+    self._progress.epoch(
+      epoch,
+      progress.figures(rows, f'{self._validation.name}_top1'),
+      f'{self._validation.name} top-1',
+      rows[0]['wall_seconds'],
+      steps * self._batches.batch_size,
+    )
+    # An evaluation does not count as training time.
+    self._stopwatch.start()
+
+  def _rows(self, epoch: int, seconds: Mapping[str, Mapping[str, float]], due: bool) -> list[Row]:
+    steps = self._batches.steps_per_epoch
     rows = []
     for name, state in self._finite().items():
       label = self._settings.labels[name]
@@ -291,16 +316,7 @@ class _Training:
       name: state.replace(loss_sums=optax.tree.zeros_like(state.loss_sums))
       for name, state in self._states.items()
     }
-    self._metrics.write(rows, self._validation.teacher_top1 if due else None)
-    self._progress.epoch(
-      epoch,
-      _figures(rows, f'{self._validation.name}_top1'),
-      rows[0]['wall_seconds'],
-      steps * self._batches.batch_size,
-      due,
-    )
-    # An evaluation does not count as training time.
-    self._stopwatch.start()
+    return rows
 
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
     logits = self._validation.logits(self._cohort.network(name, state.variables))
@@ -329,6 +345,8 @@ class _Training:
 
   def _leave_out(self, name: str, step: int, what: str) -> None:
     self.diverged[name] = step
+    if self._chunk > 1:
+      self._ready.clear()  # A call has a program for all members together.
     logger.warning(
       '%s: %s not finite at step %d (epoch %d); it is left out from here on',
       name,
@@ -378,16 +396,3 @@ class _Training:
       name: self._cohort.memory(name, state, batch, teacher)
       for name, state in self._finite().items()
     }
-
-
-def _figures(rows: list[Row], accuracy: str) -> str:
-  """Format loss and accuracy of an epoch by label, each the mean over trials."""
-  figures = []
-  for label in dict.fromkeys(row['label'] for row in rows):
-    own = [row for row in rows if row['label'] == label]
-    figure = f'{label} loss {np.mean([row["train_loss"] for row in own]):.4f}'
-    if accuracy in own[0]:
-      top1 = np.mean([row[accuracy] for row in own])
-      figure += f', {accuracy.replace("_top1", " top-1")} {100 * top1:.2f}%'
-    figures.append(figure)
-  return '; '.join(figures)

@@ -1,14 +1,19 @@
 """The progress of a training: at a terminal, in a notebook or in a log."""
 
+import contextlib
+import dataclasses
 import logging
+import statistics
 import sys
+import threading
 import time
 import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import tqdm
-from absl import logging as absl_logging
 
-from pidkd_jax.core.errors import printable
+from pidkd_jax.core.errors import listed
 
 with warnings.catch_warnings():
   # Without ipywidgets a notebook gets a bar of text, which serves as well.
@@ -19,12 +24,50 @@ logger = logging.getLogger(__name__)
 
 # Epochs without an evaluation have a line at most this often, as an epoch may be a single step.
 _LINE_SECONDS = 10.0
+# Work that took less is not worth a line.
+_TOLD_SECONDS = 1.0
+# Of a line for an epoch: labels that it names at least, and columns where there is no terminal.
+_LEAST_LABELS = 3
+_COLUMNS = 100
+# Columns that the bar itself and the figures behind it take.
+_BAR_COLUMNS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+  """An epoch's figures of one label, each the mean over its trials.
+
+  Attributes:
+    label: of the members.
+    loss: on the training images.
+    top1: on the images of the evaluation; None in an epoch without one.
+  """
+
+  label: str
+  loss: float
+  top1: float | None = None
+
+
+def figures(rows: Sequence[Mapping[str, Any]], accuracy: str) -> list[Figure]:
+  """Return the figures of an epoch's rows of metrics, in the order of labels.
+
+  Args:
+    rows: of all members.
+    accuracy: its name in them; where they lack it, there was no evaluation.
+  """
+  found = []
+  for label in dict.fromkeys(row['label'] for row in rows):
+    own = [row for row in rows if row['label'] == label]
+    top1 = statistics.mean(row[accuracy] for row in own) if accuracy in own[0] else None
+    found.append(Figure(label, statistics.mean(row['train_loss'] for row in own), top1))
+  return found
 
 
 class Progress:
-  """A live line at a terminal or in a notebook.
+  """A live line at a terminal or in a notebook, and a line for each epoch.
 
-  Elsewhere it is a line for each epoch that is evaluated or long.
+  An epoch has a line if it is evaluated or long. The live line's rate and time left are those of
+  training alone.
   """
 
   def __init__(self, title: str, *, epochs: int, images_per_epoch: int, done: int):
@@ -37,85 +80,193 @@ class Progress:
       done: images that the training took before it was resumed.
     """
     self._epochs = epochs
+    self._title = title
+    self._latest = ''
+    self._written_at = time.monotonic()
     self._bar = auto.tqdm(
       total=epochs * images_per_epoch,
       initial=done,
-      desc=title,
+      desc=f'{title}: epoch {1 + done // max(1, images_per_epoch)}/{epochs}',
       unit=' images',
       unit_scale=True,
       disable=not _is_watched(),
       dynamic_ncols=True,
       leave=False,
+      bar_format='{desc} |{bar}| {rate_noinv_fmt}, {remaining} left',
     )
-    self._title = title
-    self._latest = ''
-    self._written_at = time.monotonic()
 
   def advance(self, images: int) -> None:
     self._bar.update(images)
 
-  def loss(self, epoch: int, loss: float) -> None:
-    """Show in the live line the current epoch, counted from 1, and its mean loss so far."""
-    self._bar.set_postfix_str(
-      f'epoch {epoch}/{self._epochs}, loss {loss:.4f}{self._latest}', refresh=False
-    )
+  def skip(self, images: int) -> None:
+    """Advance by images that do not count in the rate, as their step was compiled as well."""
+    if not self._bar.disable:
+      self._bar.initial += images
+      self._bar.last_print_n += images
+      self._bar.n += images
 
-  def epoch(
-    self, epoch: int, figures: str, seconds: float, images: int, evaluated: bool = True
-  ) -> None:
-    """Show how an epoch ended: in the live line, or as a line of its own where there is none.
+  @contextlib.contextmanager
+  def pause(self, epoch: int, doing: str) -> Iterator[None]:
+    """Show what is done beside training; its time counts neither in the rate nor in what is left.
 
     Args:
       epoch: counted from 1.
-      figures: its loss and accuracy, as text.
-      seconds: that it took.
-      images: that it trained on.
-      evaluated: whether the figures include the accuracy.
+      doing: what is done, as text.
     """
-    if evaluated:
-      self._latest = f' (before: {figures})'
-    self._bar.set_postfix_str(f'epoch {epoch}/{self._epochs}{self._latest}', refresh=False)
+    self._say(epoch, f', {doing}' if doing else '', refresh=bool(doing))
+    began = time.monotonic()
+    try:
+      yield
+    finally:
+      if not self._bar.disable:
+        seconds = time.monotonic() - began
+        self._bar.start_t += seconds
+        self._bar.last_print_t += seconds
+
+  def loss(self, epoch: int, loss: float, member: str = '') -> None:
+    """Show in the live line the current epoch, counted from 1, and its mean loss so far.
+
+    Args:
+      epoch: counted from 1.
+      loss: of one member, as losses of different methods have no common scale.
+      member: its name, which is shown where there is room; '' if it is the only one.
+    """
+    self._say(epoch, f', loss {loss:.4f}', f' ({member})' if member else '')
+
+  def epoch(
+    self, epoch: int, figures: Sequence[Figure], accuracy: str, seconds: float, images: int
+  ) -> None:
+    """Show how an epoch ended, in a line of its own.
+
+    Args:
+      epoch: counted from 1.
+      figures: of each label, in the order of members.
+      accuracy: the name of their accuracy, e.g. 'test top-1'.
+      seconds: that the epoch's training took.
+      images: that it trained on.
+    """
+    evaluated = any(figure.top1 is not None for figure in figures)
+    columns = self._columns()
+    start = f'{self._title}: epoch {epoch}/{self._epochs}: '
+    told = describe(figures, accuracy, columns - len(start))
+    if evaluated and _is_notebook():
+      self._latest = f' (before: {told})'  # Nobody may have asked for the log there.
+    self._say(min(epoch + 1, self._epochs))
     now = time.monotonic()
-    if self._bar.disable and (evaluated or now - self._written_at > _LINE_SECONDS):
-      self._written_at = now
-      logger.info(
-        '%s: epoch %d/%d: %s; %.0f images/s, %.0f s left',
-        self._title,
-        epoch,
-        self._epochs,
-        figures,
-        images / seconds,
-        (self._epochs - epoch) * seconds,
-      )
+    if not evaluated and now - self._written_at <= _LINE_SECONDS:
+      return
+    self._written_at = now
+    pace = ''
+    if self._bar.disable:
+      left = tqdm.tqdm.format_interval((self._epochs - epoch) * seconds)
+      pace = f'; {images / max(seconds, 1e-9):,.0f} images/s, {left} left'
+    logger.info('%s%s%s', start, told, pace)
 
   def close(self) -> None:
     self._bar.close()
 
+  def _columns(self) -> int:
+    return (not self._bar.disable and self._bar.format_dict['ncols']) or _COLUMNS
+
+  def _say(self, epoch: int, text: str = '', more: str = '', refresh: bool = False) -> None:
+    """Set the text before the bar; `more` stands there only if the bar keeps its columns."""
+    if self._bar.disable:
+      return
+    text = f'{self._title}: epoch {epoch}/{self._epochs}{text}'
+    if len(text) + len(more) <= self._columns() - _BAR_COLUMNS:
+      text += more
+    self._bar.set_description_str(text + self._latest, refresh=refresh)
+
+
+def describe(figures: Sequence[Figure], accuracy: str, columns: int) -> str:
+  """Return an epoch's figures as text: three labels, or more where they fit, and 'and N more'.
+
+  Args:
+    figures: of each label.
+    accuracy: the name of their accuracy.
+    columns: that the text should take at most. One label has both figures. Several have their
+      losses behind the accuracies only where all of that fits.
+
+  Example:
+    >>> figures = [Figure(label, 0.25, 0.9) for label in ('pidkd', 'kd', 'sp', 'crd')]
+    >>> describe(figures[:1], 'test top-1', 80)
+    'loss 0.2500, test top-1 90.00%'
+    >>> describe(figures, 'test top-1', 30)
+    'test top-1 pidkd 90.00%, kd 90.00%, sp 90.00% and 1 more'
+  """
+  accuracies = [(f.label, f'{100 * f.top1:.2f}%') for f in figures if f.top1 is not None]
+  if len(figures) == 1:
+    parts = [f'loss {figures[0].loss:.4f}']
+    return ', '.join(parts + [f'{accuracy} {top1}' for _, top1 in accuracies])
+  losses = [f'{figure.loss:.4f}' for figure in figures]
+  if not accuracies:
+    return 'loss ' + _fitting([f'{f.label} {f.loss:.4f}' for f in figures], columns - len('loss '))
+  shown = list(map(' '.join, accuracies))
+  both = f'{accuracy} {", ".join(shown)}; loss {", ".join(losses)}'
+  if len(both) <= columns:
+    return both
+  return f'{accuracy} {_fitting(shown, columns - len(accuracy) - 1)}'
+
+
+def _fitting(texts: Sequence[str], columns: int) -> str:
+  """Return as many texts as fit, but at least some, and the number of the others."""
+  most = len(texts)
+  while most > _LEAST_LABELS and len(listed(texts, most)) > columns:
+    most -= 1
+  return listed(texts, most)
+
+
+@contextlib.contextmanager
+def working(doing: str, *, total: int = 0, told: bool = False) -> Iterator[Callable[[], object]]:
+  """Show work that takes seconds, with the time that it takes.
+
+  At a terminal and in a notebook that is a live line. The log file has a line before and after.
+
+  Args:
+    doing: what is done, e.g. 'reading digits'.
+    total: the number of its parts, or 0.
+    told: whether the user sees the lines of the log as well: the first where there is no live line,
+      the second where the work took long.
+
+  Yields:
+    A function to be called after each part.
+  """
+  live = auto.tqdm(
+    total=total,
+    desc=doing,
+    disable=not _is_watched(),
+    leave=False,
+    bar_format='{desc} ...' + (' {n_fmt} of {total_fmt},' if total else '') + ' {elapsed}',
+  )
+  logger.log(logging.INFO if told and live.disable else logging.DEBUG, '%s ...', doing)
+  began = time.monotonic()
+  done = threading.Event()
+
+  def tick() -> None:
+    while not done.wait(1.0):
+      live.refresh()
+
+  ticking = threading.Thread(target=tick, daemon=True)
+  if not live.disable:
+    ticking.start()
+  try:
+    yield live.update
+  finally:
+    done.set()
+    if not live.disable:
+      ticking.join()
+    live.close()
+  seconds = time.monotonic() - began
+  long = seconds >= _TOLD_SECONDS
+  logger.log(logging.INFO if told and long else logging.DEBUG, '%s took %.1f s', doing, seconds)
+
+
+def _is_notebook() -> bool:
+  ipython = sys.modules.get('IPython')
+  shell = ipython and ipython.get_ipython()
+  return 'IPKernelApp' in getattr(shell, 'config', ())
+
 
 def _is_watched() -> bool:
   """Return whether somebody sees a live line: at a terminal, or in a notebook."""
-  ipython = sys.modules.get('IPython')
-  shell = ipython and ipython.get_ipython()
-  return sys.stderr.isatty() or 'IPKernelApp' in getattr(shell, 'config', ())
-
-
-class _AboveTheBar(logging.Handler):
-  """Print log records above the live line, so that they do not collide."""
-
-  def emit(self, record: logging.LogRecord) -> None:
-    tqdm.tqdm.write(printable(self.format(record)), file=sys.stderr)
-
-
-def log_to_terminal(quiet: bool = False) -> None:
-  """Log to standard error in plain lines: this package from INFO on, others from WARNING on.
-
-  Args:
-    quiet: whether this package also logs from WARNING on only.
-  """
-  root = logging.getLogger()
-  # It replaces absl's handler, which would print records twice and into the live line.
-  root.handlers = [_AboveTheBar()]
-  root.setLevel(logging.WARNING)
-  # Orbax raises its errors, and also logs them through absl with their tracebacks.
-  absl_logging.set_verbosity(absl_logging.FATAL)
-  logging.getLogger('pidkd_jax').setLevel(logging.WARNING if quiet else logging.INFO)
+  return sys.stderr.isatty() or _is_notebook()

@@ -1,7 +1,8 @@
 """Measure how an epoch's time divides over the members of a cohort."""
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -30,11 +31,22 @@ class Stopwatch:
   def _clear(self) -> None:
     self._samples = 0
     self._observed = 0.0
+    self._left_out, self._seconds_left_out = 0, 0.0
     self._parts = dict.fromkeys(self._members, 0.0)
 
   def start(self) -> None:
     """Begin a stretch of training."""
     self._started = time.monotonic()
+
+  @contextlib.contextmanager
+  def leave_out(self, steps: int) -> Iterator[None]:
+    """Leave out steps whose call also compiles; the epoch's time is scaled from its other steps."""
+    began = time.monotonic()
+    yield
+    seconds = time.monotonic() - began
+    self._started += seconds
+    self._left_out += steps
+    self._seconds_left_out += seconds
 
   def due(self, step: int) -> bool:
     """Return whether to sample a step of the epoch; never the first, which may compile."""
@@ -61,11 +73,13 @@ class Stopwatch:
       steps: number of steps in the epoch.
 
     Returns:
-      {member: {name: seconds}}. 'wall_seconds' are those of the whole cohort, compilation included.
-      The others are scaled from the samples, without compilation: 'seconds' of the member's own
-      updates, and 'teacher_seconds' of the teacher's forward passes.
+      {member: {name: seconds}}, all without compilation. 'wall_seconds' are those of the whole
+      cohort. The others are scaled from the samples: 'seconds' of the member's own updates, and
+      'teacher_seconds' of the teacher's forward passes. Where every call of the epoch compiled,
+      nothing else is known, and 'wall_seconds' are theirs.
     """
-    wall = {'wall_seconds': self._before + time.monotonic() - self._started}
+    seconds, timed = self._before + time.monotonic() - self._started, steps - self._left_out
+    wall = {'wall_seconds': seconds * steps / timed if timed > 0 else self._seconds_left_out}
     laps = dict.fromkeys(self._members, wall)
     if self._samples:
       scale = steps / self._samples
@@ -85,12 +99,15 @@ class Stopwatch:
       'samples': self._samples,
       'observed': self._observed,
       'parts': self._parts,
+      'left_out': [self._left_out, self._seconds_left_out],
     }
 
   def restore(self, notes: Mapping[str, Any]) -> None:
     """Go on within the epoch in which `notes` were taken."""
     self._before, self._samples = notes['before'], notes['samples']
     self._observed, self._parts = notes['observed'], notes['parts']
+    # Older checkpoints lack it.
+    self._left_out, self._seconds_left_out = notes.get('left_out', (0, 0.0))
 
 
 def _timed(before, function, *args):

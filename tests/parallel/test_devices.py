@@ -16,7 +16,7 @@ from pidkd_jax.bundles import bundle
 from pidkd_jax.cli import app
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices, preemption
-from pidkd_jax.training import progress
+from pidkd_jax.training import log
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
 from pidkd_jax.training.step import observe
@@ -190,7 +190,7 @@ def test_a_platform_that_is_not_there_is_one_line(no_backend, capsys, monkeypatc
     raise AssertionError  # Wherever the command asks JAX first.
 
   # A command's process has handlers of its own, which this one must not keep.
-  monkeypatch.setattr(progress, 'log_to_terminal', lambda **_: None)
+  monkeypatch.setattr(log, 'to_terminal', lambda **_: None)
   monkeypatch.setattr(preemption, 'raise_terminated', lambda: None)
   monkeypatch.setattr(jax.config, 'update', lambda *_: None)
   with pytest.raises(SystemExit) as end:

@@ -68,6 +68,26 @@ def test_samples_are_scaled_to_the_epoch(clock, work):
   assert watch.lap(40)['a'] == {'wall_seconds': 4}
 
 
+def test_a_call_that_compiled_is_left_out_and_its_steps_take_as_long_as_the_others(clock):
+  watch = Stopwatch(['a'])
+  with watch.leave_out(5):
+    clock.now += 60
+  clock.now += 3
+  resumed = Stopwatch(['a'])
+  resumed.restore(json.loads(json.dumps(watch.notes())))
+  clock.now += 1
+  assert resumed.lap(25)['a'] == {'wall_seconds': 5}
+  clock.now += 2
+  assert resumed.lap(25)['a'] == {'wall_seconds': 3}  # The next epoch compiles nothing.
+
+
+def test_an_epoch_of_one_call_that_compiled_has_that_calls_time(clock):
+  watch = Stopwatch(['a'])
+  with watch.leave_out(10):
+    clock.now += 60
+  assert watch.lap(10)['a'] == {'wall_seconds': 60}
+
+
 def test_a_resume_within_an_epoch_keeps_the_time_before(clock, work):
   watch = Stopwatch(['a', 'b'])
   watch.step(work, {'a': 0, 'b': 0}, None, 0)

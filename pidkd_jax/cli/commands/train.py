@@ -10,6 +10,7 @@ that was trained before is used again.
 from absl import flags
 
 from pidkd_jax.cli import training_flags
+from pidkd_jax.training import progress
 
 
 def define_flags():
@@ -17,7 +18,14 @@ def define_flags():
 
 
 def main():
-  from pidkd_jax.experiment import job  # With all networks, which --help and --show do not need.
+  from pidkd_jax.experiment import finished
 
-  if report := job.main(flags.FLAGS.config, flags.FLAGS.workdir):
+  given = flags.FLAGS
+  report = finished.summary(given.config, given.workdir)
+  if report is None:
+    with progress.working('importing JAX and TensorFlow Datasets'):
+      from pidkd_jax.experiment import job  # With all networks, which --show does not need.
+
+    report = job.main(given.config, given.workdir)
+  if report:
     print(report)

@@ -1,7 +1,7 @@
 """The contract of training batches."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -70,5 +70,5 @@ class Batches(abc.ABC):
     """
 
   @abc.abstractmethod
-  def programs(self) -> Iterator[jax.stages.Lowered]:
-    """Lower the programs that compute orders and batches."""
+  def programs(self) -> list[Callable[[], jax.stages.Lowered]]:
+    """Return functions that lower the programs that compute orders and batches."""

@@ -1,6 +1,7 @@
 """Training batches of a split whose images are on the devices."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,10 @@ class ResidentBatches(Batches):
   def batch(self, order: jax.Array, step: jax.Array) -> Batch:
     return self.schedule.finish(self.images[self.schedule.index(order, step)], order, step)
 
-  def programs(self) -> Iterator[jax.stages.Lowered]:
+  def programs(self) -> list[Callable[[], jax.stages.Lowered]]:
     count = jnp.int32(0)
-    yield Schedule.order.lower(self.schedule, count)
-    yield ResidentBatches.batch.lower(self, jax.eval_shape(self.schedule.order, count), count)
+
+    def batch() -> jax.stages.Lowered:
+      return ResidentBatches.batch.lower(self, jax.eval_shape(self.schedule.order, count), count)
+
+    return [functools.partial(Schedule.order.lower, self.schedule, count), batch]

@@ -1,5 +1,6 @@
 """Training batches of a split whose images stay on disk."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import jax
@@ -40,9 +41,12 @@ class StreamedBatches(Batches):
     self._order, self._next = order, step_in_epoch + 1
     return self.schedule.finish(images, order, step)
 
-  def programs(self) -> Iterator[jax.stages.Lowered]:
+  def programs(self) -> list[Callable[[], jax.stages.Lowered]]:
     count = jnp.int32(0)
     images = jax.ShapeDtypeStruct((self.batch_size, *self.schedule.image_shape), jnp.uint8)
-    yield Schedule.order.lower(self.schedule, count)
-    order = jax.eval_shape(self.schedule.order, count)
-    yield Schedule.finish.lower(self.schedule, images, order, count)
+
+    def finish() -> jax.stages.Lowered:
+      order = jax.eval_shape(self.schedule.order, count)
+      return Schedule.finish.lower(self.schedule, images, order, count)
+
+    return [functools.partial(Schedule.order.lower, self.schedule, count), finish]

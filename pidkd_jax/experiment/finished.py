@@ -1,0 +1,80 @@
+"""The answer to a start that has nothing to do: the summary that a finished run keeps.
+
+This module imports little, because such a start should answer at once.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import pathlib
+from collections.abc import Iterator
+
+from ml_collections import ConfigDict
+
+from pidkd_jax.core import regular_file
+from pidkd_jax.parallel import processes
+from pidkd_jax.training import log
+
+logger = logging.getLogger(__name__)
+
+_SUMMARY = 'summary.md'
+# Files that a start may write before it knows that it has nothing to do.
+_PASSED_OVER = ('lock', log.FILE, _SUMMARY)
+
+
+def keep(folder: pathlib.Path, summary: str) -> None:
+  """Keep the summary of a finished run in its folder, after all its other files are written."""
+  with contextlib.suppress(OSError):  # Nothing depends on it.
+    # Not by renaming, which would change the folder after the file.
+    (folder / _SUMMARY).write_text(summary)
+
+
+def summary(config: ConfigDict, folder: str) -> str | None:
+  """Return the summary that a finished run kept, if it still holds.
+
+  It holds for the same configuration, field by field, as long as nothing in the run's folder and
+  in the archive of its data has changed since. Prepared data are not read. A teacher or start that
+  lies where the configuration says has to be loaded, as only its digest tells what it is.
+
+  Args:
+    config: of `job.main`.
+    folder: of the run.
+
+  Returns:
+    None where the run is not finished, or has to be looked at by `job.main`.
+  """
+  if processes.is_initialized():
+    return None
+  home = pathlib.Path(os.path.expanduser(folder))
+  try:
+    saved = regular_file.read_json(home / 'config.json')
+    kept = regular_file.read_text(home / _SUMMARY)
+    written = (home / _SUMMARY).stat().st_mtime_ns
+    if not kept or saved != json.loads(json.dumps(config.to_dict())):
+      return None
+    if any(map(os.path.exists, (config.teacher.bundle, config.start))):
+      return None
+    groups = [config.data, *([config.probe] if 'probe' in config else [])]
+    archives = [pathlib.Path(group.archive) for group in groups if os.path.exists(group.archive)]
+    if any(_changed(path) > written for place in (home, *archives) for path in _all_in(place)):
+      return None
+  except (OSError, ValueError, AttributeError):
+    return None
+  logger.info('%s is complete, and unchanged since its report; nothing is trained', home)
+  return kept
+
+
+def _changed(path: pathlib.Path) -> int:
+  """Return when a file or folder last changed, in nanoseconds; a renamed one has changed."""
+  status = path.stat()
+  return max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _all_in(place: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yield a file, or a folder and everything in it; a removed entry has changed its folder."""
+  yield place
+  for folder, children, files in os.walk(place):
+    for name in (*children, *files):
+      if name not in _PASSED_OVER:
+        yield pathlib.Path(folder, name)
