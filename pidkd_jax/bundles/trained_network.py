@@ -1,8 +1,9 @@
 """A trained network in use: images in, probabilities of its classes out."""
 
+import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -11,9 +12,10 @@ import numpy as np
 from scipy.special import softmax
 
 from pidkd_jax import models
-from pidkd_jax.bundles import bundle
+from pidkd_jax.bundles import bundle, image_input
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core import atomic_folder
+from pidkd_jax.bundles.image_reader import ImageReader
+from pidkd_jax.core import atomic_folder, image
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.models import norm_fusion
@@ -22,6 +24,9 @@ from pidkd_jax.nn.precision import FLOAT32
 
 # A program is compiled for each of these numbers of images. Other numbers are padded to the next.
 _SIZES = (1, 4, 16, 64, 256)
+BATCH_SIZE = _SIZES[-1]
+# Batches that are on their way while the next are read. They bound the memory.
+_AHEAD = 4
 
 
 class TrainedNetwork:
@@ -69,27 +74,36 @@ class TrainedNetwork:
     results = self.card.get('results', {})
     return {name: value for name, value in results.items() if isinstance(value, int | float)}
 
-  def predict(self, images: np.ndarray) -> np.ndarray:
+  def predict(self, images: Any) -> np.ndarray:
     """Return the probabilities of the classes.
 
     Args:
-      images: [N, H, W, C], or one image [H, W, C], of the size of `image_shape`: uint8, or floats
-        with the pixels scaled to [0, 1]. Normalisation is done here.
+      images: one image, or several of one kind. Names or paths of image files and images of Pillow
+        may have any size and mode: they are made upright, scaled until they cover the size of
+        `image_shape`, cut to the middle, and made gray or RGB. Arrays have the size of
+        `image_shape`, [N, H, W, C] or [H, W, C]: uint8, or floats with the pixels scaled to [0, 1].
+        Gray arrays may lack C. Normalisation is done here.
 
     Returns:
       float32 [N, K], or [K] for one image. Each row sums to 1.
 
     Raises:
-      UserError: the images have another shape or type, or pixels out of range; or a logit is not
-        finite.
+      UserError: files cannot be used, all of which are named; or arrays have another shape or type,
+        or pixels out of range; or a logit is not finite.
+
+    Example:
+      >>> student.predict('photo.png').shape  # doctest: +SKIP
+      (100,)
+      >>> student.predict(['a.png', 'b.jpg']).shape  # doctest: +SKIP
+      (2, 100)
     """
     return softmax(self.logits(images), axis=-1)
 
-  def top(self, images: np.ndarray, k: int = 5) -> list[list[tuple[str, float]]]:
+  def top(self, images: Any, k: int = 5) -> list[list[tuple[str, float]]]:
     """Return the likeliest classes.
 
     Args:
-      images: [N, H, W, C], as `predict` takes them.
+      images: as `predict` takes them.
       k: how many; all where there are fewer.
 
     Returns:
@@ -102,15 +116,19 @@ class TrainedNetwork:
       for row, best in zip(probabilities, order, strict=True)
     ]
 
-  def logits(self, images: np.ndarray) -> np.ndarray:
+  def logits(self, images: Any) -> np.ndarray:
     """Return the logits, float32 [N, K] or [K]; arguments and errors as `predict`'s."""
-    images = self._checked(np.asarray(images))
-    logits = self._in_batches(images[None] if images.ndim == 3 else images)
+    taken, alone = image_input.take(images, self.image_shape)
+    logits = self._in_batches(
+      _slices(taken)
+      if isinstance(taken, np.ndarray)
+      else _pixels(ImageReader(taken, self.image_shape))
+    )
     if not np.isfinite(logits).all():
       raise UserError(
         f'the network in {str(self.bundle.folder)!r} gives logits that are not finite; take another'
       )
-    return logits[0] if images.ndim == 3 else logits
+    return logits[0] if alone else logits
 
   def save(self, folder: str | pathlib.Path) -> None:
     """Save the network as a bundle, which `kd.load` and the commands read.
@@ -132,40 +150,36 @@ class TrainedNetwork:
       ) from error
     self.bundle = dataclasses.replace(self.bundle, folder=place)
 
-  def _checked(self, images: np.ndarray) -> np.ndarray:
-    """Return the images as uint8 or float32; raise UserError for images that nobody can mean."""
-    size = ', '.join(map(str, self.image_shape))
-    if images.ndim not in (3, 4) or images.shape[-3:] != self.image_shape:
-      raise UserError(
-        f'the images are {list(images.shape)}; [N, {size}] is needed, or [{size}] for one'
-      )
-    if images.dtype == np.uint8:
-      return images
-    if not np.issubdtype(images.dtype, np.floating):
-      raise UserError(
-        f'the images are {images.dtype}; make them uint8 of 0 to 255, or floats of 0 to 1'
-      )
-    low, high = images.min(initial=0), images.max(initial=1)
-    if not (low >= 0 and high <= 1):  # NaN fails both.
-      raise UserError(
-        f'the pixels are {images.dtype} of {low:g} to {high:g}; floats must lie within 0 and 1 '
-        '(divide those of 0 to 255), and normalisation is done here'
-      )
-    return images.astype(np.float32)
-
-  def _in_batches(self, images: np.ndarray) -> np.ndarray:
-    """Return float32 [N, K] of checked images [N, H, W, C]."""
-    parts = []
+  def _in_batches(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Return float32 [N, K] of images [n, H, W, C], n at most BATCH_SIZE in each part."""
+    logits, ahead = [np.empty((0, len(self.class_names)), np.float32)], collections.deque()
     with FLOAT32.scope():
-      # All batches are dispatched before the first result is fetched.
-      for i in range(0, len(images), _SIZES[-1]):
-        part = images[i : i + _SIZES[-1]]
+      for part in parts:
         missing = next(size for size in _SIZES if size >= len(part)) - len(part)
-        if missing:
-          part = np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        parts.append(_logits(self._network, part, self._normalisation))
-    empty = np.empty((0, len(self.class_names)), np.float32)
-    return np.concatenate([empty, *map(np.asarray, parts)])[: len(images)]
+        padded = np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else part
+        ahead.append((_logits(self._network, padded, self._normalisation), len(part)))
+        if len(ahead) > _AHEAD:
+          logits.append(_fetched(*ahead.popleft()))
+    return np.concatenate([*logits, *(_fetched(*one) for one in ahead)])
+
+
+def _slices(images: np.ndarray) -> Iterator[np.ndarray]:
+  return (images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE))
+
+
+def _pixels(reader: ImageReader) -> Iterator[np.ndarray]:
+  """Yield the pixels of images; raise UserError at the end, with all that cannot be used."""
+  refused = []
+  for batch in reader.batches(BATCH_SIZE):
+    refused += batch.refused
+    if len(batch.pixels):
+      yield batch.pixels
+  if refused:
+    raise image.unusable(refused)
+
+
+def _fetched(logits: jax.Array, count: int) -> np.ndarray:
+  return np.asarray(logits)[:count]
 
 
 @jax.jit

@@ -1,15 +1,15 @@
-"""Decode an image file, and bring an image to another size."""
+"""Decode an image file, and bring an image to another size and other channels."""
 
 import contextlib
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pidkd_jax.core.errors import first_line
+from pidkd_jax.core.errors import UserError, first_line, listed
 
 # Pillow's mode by the number of channels.
 _MODES = {1: 'L', 3: 'RGB'}
@@ -56,27 +56,58 @@ class _Unusable(ValueError):
   """An image that is whole, and that nobody can use."""
 
 
-def upright(path: Path, bits: int = 16) -> Image.Image:
-  """Open an image file of any origin as RGB, rotated as its EXIF orientation says.
+def pixels(
+  source: Path | Image.Image, shape: tuple[int, int, int], bits: int = 16
+) -> tuple[np.ndarray, str]:
+  """Return an image of any origin as a network takes it, and what was done to it.
+
+  It is made upright, scaled until it covers the size, and cut to the middle (`upright`, `cover`).
+
+  Args:
+    source: a file, or an image of Pillow.
+    shape: (H, W, C) of the result; C is 1 or 3.
+    bits: as `upright` takes them.
+
+  Returns:
+    uint8 [H, W, C], and a text such as '640x480, scaled and cut to 32x32'.
+
+  Raises:
+    ValueError: as `upright`.
+  """
+  height, width, channels = shape
+  image = upright(source, bits)
+  size = f'{image.width}x{image.height}'
+  scaled = f', scaled and cut to {width}x{height}' if image.size != (width, height) else ''
+  fitted = cover(image, width, height).convert(_MODES[channels])
+  return np.asarray(fitted).reshape(shape), size + scaled
+
+
+def upright(source: Path | Image.Image, bits: int = 16) -> Image.Image:
+  """Return an image of any origin as RGB, rotated as its EXIF orientation says.
 
   Gray becomes three equal channels. Transparency is dropped, as torchvision's ImageFolder does.
   Colour profiles and texts are dropped.
 
   Args:
-    path: a JPEG, PNG, BMP or WebP file; its suffix does not matter.
+    source: a JPEG, PNG, BMP or WebP file, whose suffix does not matter; or an image of Pillow.
     bits: the bits that the values need if the image has 16 bits (`bits_of`). The highest eight are
       kept.
 
   Raises:
     ValueError: the file is no such image; the message says in one line what it is. Or it has 16
-      bits in colour, and its values need less.
+      bits in colour, and its values need less. Or its values are no levels of 8 or 16 bits.
   """
-  with _opened(path) as image:
+  with _opened(source) as image:
     turned = ImageOps.exif_transpose(image)
+    if turned.mode == 'F':
+      raise _Unusable('of floating-point values; give 8 bits a channel')
     if turned.mode.startswith('I'):  # 16-bit gray, which Pillow would clip at 255.
-      values = np.minimum(np.asarray(turned) >> (bits - 8), 255)
+      values = np.asarray(turned)
+      if values.min() < 0 or values.max() >= 2**16:
+        raise _Unusable(f'of values from {values.min()} to {values.max()}; give 8 or 16 bits')
+      values = np.minimum(values >> (bits - 8), 255)
       turned = Image.fromarray(values.astype(np.uint8))
-    elif bits < 16 and _has_16_bits(path):
+    elif bits < 16 and _has_16_bits(source):
       raise _Unusable(
         f'in colour with 16 bits, and its values need {bits}, so it would be dark or black; save it'
         ' with 8 bits a channel'
@@ -87,42 +118,55 @@ def upright(path: Path, bits: int = 16) -> Image.Image:
     return converted
 
 
-def bits_of(paths: Iterable[Path]) -> int:
+def unusable(refused: Sequence[str]) -> UserError:
+  """Return the error for images that cannot be used.
+
+  Args:
+    refused: one text for each image, with its name and what it is.
+  """
+  many = f'{len(refused):,} images cannot be used: ' if len(refused) > 1 else ''
+  it = 'them' if many else 'it'
+  return UserError(f'{many}{listed(refused, separator="; ")}; mend or remove {it}')
+
+
+def bits_of(sources: Iterable[Path | Image.Image]) -> int:
   """Return how many bits the values of the 16-bit images among some need.
 
   Programs write 8-bit data as 16-bit files, and cameras of 10 to 14 bits do so too. Their high byte
   alone would be black. Images of one origin are judged together, as one of them may be dark.
 
   Args:
-    paths: of image files. Those that are no images are passed over.
+    sources: image files, or images of Pillow. Files that are no images are passed over.
 
   Returns:
     One of 8, 10, 12, 14 and 16; 16 where there are none.
   """
   needed = 0
-  for path in paths:
+  for source in sources:
     if needed == _BITS[-1]:
       break
     with contextlib.suppress(OSError, ValueError):
-      if _has_16_bits(path):
-        with _opened(path) as image:
+      if _has_16_bits(source):
+        with _opened(source) as image:
           values = np.asarray(image)
           # Pillow keeps the high byte of colours.
           highest = int(values.max()) if image.mode.startswith('I') else int(values.max()) << 8
-        needed = max(needed, next(bits for bits in _BITS if highest < 2**bits))
+        needed = max(needed, next((bits for bits in _BITS if highest < 2**bits), _BITS[-1]))
   return needed or _BITS[-1]
 
 
-def _has_16_bits(path: Path) -> bool:
+def _has_16_bits(source: Path | Image.Image) -> bool:
   """Whether a file is a PNG of 16 bits a channel. Of the other formats Pillow reads 8 bits only."""
-  with path.open('rb') as file:
+  if isinstance(source, Image.Image):
+    return source.mode.startswith('I')
+  with source.open('rb') as file:
     start = file.read(25)
   return start[:8] == _SIGNATURE and start[24:] == b'\x10'
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-  """Open an image file and decode it.
+def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
+  """Decode an image file, or an image of Pillow that may still be undecoded.
 
   Raises:
     ValueError: the file is no image, also where the body of the `with` meets that.
@@ -132,7 +176,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
       # Pillow warns of odd metadata. Of too many pixels it warns first, and refuses twice as many.
       warnings.simplefilter('ignore')
       warnings.simplefilter('error', Image.DecompressionBombWarning)
-      with _decoded(path) as image:
+      if isinstance(source, Image.Image):
+        source.load()
+        yield source
+        return
+      with _decoded(source) as image:
         yield image
   except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
     raise ValueError(

@@ -541,8 +541,8 @@ MISTAKES = {
     *(
       _predict(what, says, f'images/{name}.png')
       for what, says, name in (
-        ('image that is not there', 'is not there; name a JPEG, PNG', 'nope'),
-        ('folder for an image', 'is a folder; name a JPEG, PNG', 'folder'),
+        ('image that is not there', 'is not there; name JPEG, PNG', 'nope'),
+        ('folder for an image', 'is a folder without images (.bmp,', 'folder'),
         ('image cut short to look at', 'is not a whole JPEG, PNG, BMP or WebP file', 'cut'),
         ('image of four gigapixels', 'pixels that Pillow allows', 'bomb'),
         ('animation for an image', 'is not a whole JPEG, PNG, BMP or WebP file', 'animation'),
@@ -550,9 +550,15 @@ MISTAKES = {
     ),
     _predict(
       'good image beside one that is none',
-      "image 'images/text.png'",
+      'images/text.png is not a whole JPEG',
       'images/good.png',
       'images/text.png',
+    ),
+    _predict(
+      'file that predictions would replace',
+      'holds no predictions; give another file',
+      'images/good.png',
+      '--out=file',
     ),
     _predict(
       'damaged bundle to predict with',

@@ -1,76 +1,100 @@
-"""Print the likeliest classes of image files.
+"""Print the likeliest classes of images, or write them to a CSV file.
 
-    pidkd predict --bundle runs/cifar100/bundles/pidkd-0 photo.png [more images]
+    pidkd predict runs/cifar100/bundles/pidkd-0 photo.png [more images]
+    pidkd predict runs/cifar100/bundles/pidkd-0 photos --out predictions.csv
 
-An image is read as data of image_folder are: made RGB and upright. One of
-another size is scaled to cover the bundle's size and cropped to the middle; the
-output says so.
+A bundle is followed by images, and by folders that are searched for images. An
+image is made RGB (or gray) and upright. One of another size is scaled to cover
+the bundle's size and cropped to the middle; the output says so.
 """
 
-import os
 import pathlib
 
-import numpy as np
+import tqdm
 from absl import flags
 
 from pidkd_jax import models
 from pidkd_jax.bundles import trained_network
-from pidkd_jax.cli import bundle_flags
-from pidkd_jax.core import image as image_lib
-from pidkd_jax.core.errors import UserError, printable
+from pidkd_jax.bundles.image_reader import ImageReader
+from pidkd_jax.cli import bundle_flags, prediction_output
+from pidkd_jax.core import atomic_folder, image, image_files
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import workdir
 
 FLAGS = flags.FLAGS
 
-# Pillow's name of an image by its channels.
-_MODES = {1: 'L', 3: 'RGB'}
+_CSV = 'predictions.csv'
 
 
 def define_flags():
   bundle_flags.define()
-  flags.DEFINE_integer('top', 5, 'Number of classes to print for each image.', lower_bound=1)
+  flags.DEFINE_string('out', '', f'CSV file of all results; with folders {_CSV} by default.')
+  flags.DEFINE_integer('top', 5, 'Number of classes of each image.', lower_bound=1)
 
 
 def main(*names):
+  folder, names = (FLAGS.bundle, names) if FLAGS.bundle else _bundle(names)
   if not names:
-    raise UserError('no image was given; name one or several JPEG, PNG, BMP or WebP files')
-  own = models.families(*FLAGS.own)
-  student = trained_network.load(workdir.local('--bundle', FLAGS.bundle), own)
-  height, width, channels = student.image_shape
-  if channels not in _MODES:
     raise UserError(
-      f'{FLAGS.bundle!r} is for images of {channels} channels, which no file is read as; use '
-      'pidkd_jax.load from Python'
+      'no image was given; name one or several JPEG, PNG, BMP or WebP files, or their folders'
     )
-  paths = [_path(name) for name in names]
-  bits = image_lib.bits_of(paths)
-  if bits < 16:
-    print(f'the values of the 16-bit images need {bits} bits, and are taken to be of that depth')
-  titles, images = [], []
-  for name, path in zip(names, paths, strict=True):
-    image = _read(name, path, bits)
-    scaled = f', scaled and cut to {width}x{height}' if image.size != (width, height) else ''
-    titles.append(f'{name} ({image.width}x{image.height}{scaled})')
-    image = image_lib.cover(image, width, height).convert(_MODES[channels])
-    images.append(np.asarray(image).reshape(student.image_shape))
-  for title, best in zip(titles, student.top(np.stack(images), FLAGS.top), strict=True):
-    print(printable(title))
-    for label, probability in best:
-      print(f'  {100 * probability:6.2f}%  {printable(label)}')
+  own = models.families(*FLAGS.own)
+  bundle = workdir.local('--bundle', folder)
+  paths, remarks = _paths(names)
+  searched = any(pathlib.Path(name).is_dir() for name in names)
+  out = workdir.local('--out', FLAGS.out or _CSV) if FLAGS.out or searched else None
+  prediction_output.check(out)
+  student = trained_network.load(bundle, own)
+  reader = ImageReader(paths, student.image_shape)
+  for remark in remarks:
+    print(remark)
+  k = min(FLAGS.top, len(student.class_names))
+  refused = []
+  with prediction_output.writing(out, [*map(str, paths)], k) as write:
+    # At a terminal, and where it takes a while.
+    silent = None if len(reader) > trained_network.BATCH_SIZE else True
+    with tqdm.tqdm(total=len(reader), unit=' images', leave=False, disable=silent) as bar:
+      for batch in reader.batches(trained_network.BATCH_SIZE):
+        best = student.top(batch.pixels, k)
+        for row in zip(batch.names, batch.notes, best, strict=True):
+          write(*row)
+        refused += batch.refused
+        bar.update(len(batch.names) + len(batch.refused))
+  if out:
+    print(f'{out}: {len(reader) - len(refused):,} of {len(reader):,} images')
+  if refused:
+    raise image.unusable(refused)
 
 
-def _path(name):
-  path = pathlib.Path(name)
-  if not path.is_file():
-    state = 'is a folder' if path.is_dir() else 'is not there'
-    raise UserError(f'image {name!r} {state}; name a JPEG, PNG, BMP or WebP file')
-  if not os.access(path, os.R_OK):
-    raise UserError(f'image {name!r} may not be read; change its permissions')
-  return path
+def _bundle(names):
+  """Return the folder of a bundle and the images, which are the operands."""
+  if not names:
+    raise UserError('no --bundle was given; name its folder, then images')
+  first, *others = names
+  if not (pathlib.Path(first).expanduser() / atomic_folder.MANIFEST).is_file():
+    raise UserError(
+      f'no --bundle was given, and {first!r} is none; name the folder of a bundle, then images'
+    )
+  return first, others
 
 
-def _read(name, path, bits):
-  try:
-    return image_lib.upright(path, bits)
-  except ValueError as error:
-    raise UserError(f'image {name!r} is {error}; name another') from error
+def _paths(names):
+  """Return the images that operands name, and a remark on each folder."""
+  paths, remarks, refused = [], [], []
+  for name in names:
+    path = pathlib.Path(name).expanduser()
+    if path.is_dir():
+      found, others = image_files.find(path)
+      if not found:
+        refused.append(f'{name!r} is a folder without images ({", ".join(image_files.SUFFIXES)})')
+      kinds = ', '.join(f'{kind}: {count:,}' for kind, count in sorted(others.items()))
+      passed = f'; passed over by their suffix: {kinds}' if others else ''
+      remarks.append(f'{name}: {len(found):,} images{passed}')
+      paths += found
+    elif path.exists():
+      paths.append(path)
+    else:
+      refused.append(f'{name!r} is not there')
+  if refused:
+    raise UserError(f'{"; ".join(refused)}; name JPEG, PNG, BMP or WebP files, or folders of them')
+  return paths, remarks

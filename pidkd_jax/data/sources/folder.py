@@ -7,23 +7,14 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pidkd_jax.core import image_files
 from pidkd_jax.core.errors import UserError, first_line, listed
+from pidkd_jax.core.image_files import SUFFIXES
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 # The folders that may hold the test images, in the order of preference.
 _TEST = ('test', 'val', 'validation')
-# What systems and programs put beside a user's files, as hidden files do.
-_JUNK = (
-  '#recycle',
-  '$RECYCLE.BIN',
-  '@eaDir',
-  'System Volume Information',
-  '__MACOSX',
-  '__pycache__',
-  'lost+found',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,11 +176,11 @@ class _Listing:
     try:
       self._check(folder)
       for path in folder.iterdir():
-        if not path.name.startswith('.') and path.name not in _JUNK and wanted(path):
+        if not image_files.is_junk(path.name) and wanted(path):
           self._check(path)
           chosen.append(path)
         else:
-          self._others[_kind(path)] += 1
+          self._others[image_files.kind(path)] += 1
     except (OSError, RuntimeError) as error:  # A loop of links raises either.
       raise _unreadable(folder, error) from error
     return sorted(chosen)
@@ -204,17 +195,6 @@ class _Listing:
       raise UserError(f'the name of {str(path)!a} is not UTF-8; rename it') from None
     if len(path.name.splitlines()) > 1:
       raise UserError(f'the name of {str(path)!r} has several lines; rename it')
-
-
-def _kind(path: Path) -> str:
-  """Return what an entry is that is passed over, for a message."""
-  if path.name.startswith('.'):
-    return 'hidden'
-  if path.is_dir():
-    return 'folders'
-  if path.is_symlink() and not path.exists():
-    return 'dead links'
-  return ascii(path.suffix.lower()).strip("'") or 'without a suffix'
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

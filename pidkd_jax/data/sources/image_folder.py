@@ -3,13 +3,13 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
 from pidkd_jax.core import image as image_lib
-from pidkd_jax.core.errors import UserError, listed
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.sources.folder import Folder, scan
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.builder import own_name
@@ -88,7 +88,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         image_lib.upright(path, self.bits)
       except ValueError as error:
         refused.append(f'{path} is {error}')
-    raise _unusable(refused)
+    raise image_lib.unusable(refused)
 
   def _image(self, path):
     image = image_lib.upright(path, self.bits)
@@ -174,13 +174,7 @@ def _first(folder: Folder) -> tuple[Path, tuple[int, int]]:
       return path, image_lib.upright(path).size
     except ValueError as error:
       refused.append(f'{path} is {error}')
-  raise _unusable(refused)
-
-
-def _unusable(refused: Sequence[str]) -> UserError:
-  many = f'{len(refused):,} images cannot be used: ' if len(refused) > 1 else ''
-  it = 'them' if many else 'it'
-  return UserError(f'{many}{listed(refused, separator="; ")}; mend or remove {it}')
+  raise image_lib.unusable(refused)
 
 
 def _memory() -> int:
