@@ -15,7 +15,7 @@ from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork, load
 from pidkd_jax.core.errors import UserError, at_least_one
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.experiment import assembly, record, run, workdir
+from pidkd_jax.experiment import assembly, continuation, record, run, workdir
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.methods import MethodSpec
@@ -285,7 +285,11 @@ def _running(experiment: Experiment, folder: Folder) -> Iterator[tuple[pathlib.P
 
 
 def _claim(folder: pathlib.Path, experiment: Experiment) -> None:
-  workdir.claim(folder, 'config.json', dataclasses.asdict(experiment), {'eval_every'})
+  check_part = continuation.compare_experiments
+  content = dataclasses.asdict(experiment)
+  workdir.check(folder, 'config.json', content, {'eval_every'}, check_part=check_part)
+  run.keep_parts(folder, continuation.members_of_experiment(folder))
+  workdir.claim(folder, 'config.json', content, {'eval_every'}, check_part=check_part)
 
 
 def _networks(

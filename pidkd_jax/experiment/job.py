@@ -8,20 +8,19 @@ import pathlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from flax import traverse_util
 from ml_collections import ConfigDict
 
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core import own_code
+from pidkd_jax.core import own_code, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import finished, planning, record, run, workdir
+from pidkd_jax.experiment import continuation, fields, finished, planning, record, run, workdir
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
@@ -46,6 +45,13 @@ _HARMLESS = (
 # The paths that may differ, as a run knows what lies there by its digest (inputs.json).
 _BUNDLES = ('teacher.bundle', 'start')
 _PATHS = ('data.archive', *_BUNDLES)
+# Of `workdir.check`: a run of an older version lacks newer fields, and any run may gain members.
+_TOLERANCES = (
+  _HARMLESS,
+  {field.name: field.default for field in fields.FIELDS},
+  _PATHS,
+  continuation.compare_configs,
+)
 
 
 def main(config: ConfigDict, folder: str) -> str:
@@ -68,9 +74,8 @@ def main(config: ConfigDict, folder: str) -> str:
     _check(config, dataset, home)
     # Whatever can be refused is, before anything is written or trained.
     prepared = None if _is_finished(config, home) else _prepare(config, dataset, home)
-    workdir.claim(
-      home, 'config.json', _identity(config, dataset.spec), _HARMLESS, _defaults(), _PATHS
-    )
+    run.keep_parts(home, continuation.members_of_config(home))
+    workdir.claim(home, 'config.json', _identity(config, dataset.spec), *_TOLERANCES)
     with log.to_file(home) if processes.is_primary() else contextlib.nullcontext():
       if prepared:
         _train(config, prepared, home, groups)
@@ -130,16 +135,16 @@ def _check(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> None:
     spec.num_classes,
     spec.source,
   )
-  workdir.check(home, 'config.json', _identity(config, spec), _HARMLESS, _defaults(), _PATHS)
+  workdir.check(home, 'config.json', _identity(config, spec), *_TOLERANCES)
   run.check_data(home, dataset)
 
 
 def _is_finished(config: ConfigDict, home: pathlib.Path) -> bool:
   """Return whether the run is complete, so that a report needs neither teacher nor start."""
   members = planning.members(config, configuration.rows(config))
-  files = ['teacher.json'] + (['probe.json'] if 'probe' in config else [])
   return (
-    all((home / file).exists() for file in files)
+    (home / 'teacher.json').exists()
+    and ('probe' not in config or not _unprobed(home))
     # A bundle that moved or is there is loaded, to compare its digest.
     and workdir.same_paths(home, config.to_dict(), _BUNDLES)
     and not any(map(os.path.exists, (config.teacher.bundle, config.start)))
@@ -244,17 +249,17 @@ def _report(home: pathlib.Path) -> str:
   return summary
 
 
-def _load(config: ConfigDict, fields: ConfigDict) -> Dataset:
+def _load(config: ConfigDict, group: ConfigDict) -> Dataset:
   """Load a dataset, in the primary process first, as it may have to be prepared."""
-  with progress.working(f'reading {fields.name}', told=True):
+  with progress.working(f'reading {group.name}', told=True):
     return processes.primary_first(
       'data',
       data.load,
-      fields.name,
+      group.name,
       directory=config.data.dir,
-      archive=fields.archive,
-      verify=fields.verify,
-      image_size=fields.image_size,
+      archive=group.archive,
+      verify=group.verify,
+      image_size=group.image_size,
       # Bytes of images above which a dataset is streamed.
       limit=free_memory.STREAMING[config.data.streaming](_budget(config)),
     )
@@ -274,27 +279,37 @@ def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
   return config.to_dict() | ({'networks': descriptions} if descriptions else {})
 
 
-def _defaults() -> dict[str, Any]:
-  """Return the defaults of fields that a run of an older version lacks, by dotted name."""
-  return traverse_util.flatten_dict(configuration.default('').to_dict(), sep='.')
-
-
 def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
   """Probe teacher and students on another dataset, once; probe.json in the run's folder."""
-  path = home / 'probe.json'
-  if path.exists():
+  unprobed = _unprobed(home)
+  if not unprobed:
     return
   other = _load(config, config.probe)
   own = models.families(config.student, config.teacher.model, teacher.network.model)
-  cards = sorted(home.rglob('card.json'))
-  bundles = {'teacher': teacher} | {
-    card.parent.name: bundle.load(card.parent, own) for card in cards
-  }
-  top1 = {}
-  for name, one in bundles.items():
+  top1 = _probed(home)
+  for name, place in unprobed.items():
+    one = bundle.load(place, own) if place else teacher
     image_shape = tuple(one.card['dataset']['image_shape'])
     top1[name] = probe(one.network, other.train, other.test, image_shape, one.normalisation)
     logger.info(
       '%s: top-1 of a linear classifier on %s %.2f%%', name, other.spec.name, 100 * top1[name]
     )
-  workdir.write_json(path, {other.spec.name: top1})
+  workdir.write_json(home / 'probe.json', {other.spec.name: top1})
+
+
+def _unprobed(home: pathlib.Path) -> dict[str, pathlib.Path | None]:
+  """Return {name: bundle} of what is still to be probed: members, and the teacher with None."""
+  cards = sorted(home.rglob('card.json'))
+  bundles = {'teacher': None} | {card.parent.name: card.parent for card in cards}
+  probed = _probed(home)
+  return {name: place for name, place in bundles.items() if name not in probed}
+
+
+def _probed(home: pathlib.Path) -> dict[str, float]:
+  """Return {member: top-1} of a run's probe.json; nothing where there is none."""
+  path = home / 'probe.json'
+  if not path.exists():
+    return {}
+  with workdir.writing(home, path.name):
+    [top1] = regular_file.read_json(path).values()
+  return top1

@@ -33,6 +33,13 @@ _DIVERGED = 'diverged.json'
 # Digests of the data, of the teacher and of the start.
 _INPUTS = 'inputs.json'
 
+# {'parts': the names of the members that train in lock step, part by part, as the run began;
+# 'added': as much of members that it gained later}.
+_PARTS = 'parts.json'
+
+
+_Parts = list[list[str]]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Run:
@@ -163,8 +170,8 @@ def execute(
   """Train an experiment's cohort and save each member's bundle under `folder`/bundles.
 
   A cohort that is larger than memory, or that several groups of devices share, trains in parts
-  (`folder`/part-1, ...). A complete run is left as it is, so its bundles keep the versions that
-  made them.
+  (`folder`/part-1, ...). So do members that were added since the run began, after the others. A
+  complete part is left as it is, so its bundles keep the versions that made them.
 
   Args:
     experiment: what is trained.
@@ -190,12 +197,12 @@ def execute(
     # Each group copies from the host.
     whole = whole.moved(jax.device_get)
   jobs, diverged = [], {}
-  for number, names in enumerate(parts, start=1):
-    members = tuple(member for member in experiment.members if member.name in names)
+  by_name = {member.name: member for member in experiment.members}
+  for number, (place, names) in enumerate(parts.items(), start=1):
     part = dataclasses.replace(
       whole,
-      experiment=dataclasses.replace(experiment, members=members),
-      folder=folder / f'part-{number}',
+      experiment=dataclasses.replace(experiment, members=tuple(by_name[name] for name in names)),
+      folder=place,
       title=f'{title} {number}/{len(parts)}',
     )
     jobs.append(functools.partial(_complete_or_note, part, preemption, diverged))
@@ -214,43 +221,85 @@ def _complete_or_note(
     diverged |= error.steps
 
 
-def _parts(experiment: Experiment, run: _Run) -> list[list[str]]:
-  """Return the names of the members that train in lock step, part by part.
+def keep_parts(folder: pathlib.Path, names: list[str]) -> None:
+  """Write down that members train in lock step, before the run may gain others.
+
+  Runs of one member, and those of version 0.1.0, do not say it themselves.
+
+  Args:
+    folder: of the run. Where no training has begun, or where the parts are known, nothing is done.
+    names: of the members, as the run's configuration has them.
+  """
+  unsaid = (folder / _INPUTS).exists() and not (folder / _PARTS).exists()
+  if processes.any_process(unsaid)[0]:
+    _write_parts(folder, [names], [])
+
+
+def _write_parts(folder: pathlib.Path, parts: _Parts, added: _Parts) -> None:
+  with workdir.writing(folder, _PARTS):
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {'parts': parts} | ({'added': added} if added else {})
+    workdir.write_json(folder / _PARTS, content)
+
+
+def _parts(experiment: Experiment, run: _Run) -> dict[pathlib.Path, list[str]]:
+  """Return {folder: the names of the members that train in lock step there}.
 
   The division follows from memory and groups of devices. It is written down at the first start, so
-  a run can be resumed on another machine. Results are the same however members are divided.
+  a run can be resumed on another machine. Members that it gains later make parts of their own.
+  Results are the same however members are divided.
   """
-  path = run.folder / 'parts.json'
+  path = run.folder / _PARTS
   names = [member.name for member in experiment.members]
-  if len(names) == 1 or (not path.exists() and (run.folder / 'checkpoints').exists()):
-    return [names]
-  groups = run.execution.groups
-  if not processes.any_process(path.exists())[0]:
-    with progress.working('estimating the memory'):
-      estimate = run.assemble().memory()
-    parts = partition.over_groups(experiment.members, estimate, run.execution.memory, len(groups))
-    logger.info(
-      'memory: about %.0f MiB for %d members, of %.0f MiB%s',
-      estimate.total / MIB,
-      len(names),
-      run.execution.memory / MIB,
-      f'; they train in {len(parts)} parts' if len(parts) > 1 else '',
-    )
+  parts: _Parts = []
+  added: _Parts = []
+  if processes.any_process(path.exists())[0]:
     with workdir.writing(run.folder, path.name):
-      run.folder.mkdir(parents=True, exist_ok=True)
-      workdir.write_json(path, {'parts': [[member.name for member in part] for part in parts]})
-  with workdir.writing(run.folder, path.name):
-    parts = regular_file.read_json(path)['parts']
-  if [name for part in parts for name in part] != names:
+      saved = regular_file.read_json(path)
+      parts, added = saved['parts'], saved.get('added', [])
+  elif len(names) == 1 or (run.folder / 'checkpoints').exists():
+    return {run.folder: names}
+  known = [name for part in [*parts, *added] for name in part]
+  if not set(known) <= set(names):
     raise UserError(f'{str(path)!r} is of other members; remove the run to start over')
-  if len(parts) < len(groups):
+  missing = tuple(member for member in experiment.members if member.name not in known)
+  if missing:
+    if parts:
+      logger.info('members added: %s', ', '.join(member.name for member in missing))
+      added += _divided(missing, run)
+    else:
+      parts = _divided(missing, run)
+    _write_parts(run.folder, parts, added)
+  groups = run.execution.groups
+  if len(parts) + len(added) < len(groups):
     logger.warning(
       'the members train in %d parts, so that %d of %d groups of devices have none',
-      len(parts),
-      len(groups) - len(parts),
+      len(parts) + len(added),
+      len(groups) - len(parts) - len(added),
       len(groups),
     )
-  return parts
+  # A cohort that was never split lies in the run's own folder.
+  places = [run.folder / f'part-{i}' for i in range(1, len(parts) + len(added) + 1)]
+  if len(parts) == 1:
+    places[0] = run.folder
+  return dict(zip(places, [*parts, *added], strict=True))
+
+
+def _divided(members: tuple[Member, ...], run: _Run) -> _Parts:
+  """Divide members into parts that fit into memory and occupy the groups of devices."""
+  experiment = dataclasses.replace(run.experiment, members=members)
+  with progress.working('estimating the memory'):
+    estimate = dataclasses.replace(run, experiment=experiment).assemble().memory()
+  memory, groups = run.execution.memory, len(run.execution.groups)
+  parts = partition.over_groups(members, estimate, memory, groups)
+  logger.info(
+    'memory: about %.0f MiB for %d members, of %.0f MiB%s',
+    estimate.total / MIB,
+    len(members),
+    memory / MIB,
+    f'; they train in {len(parts)} parts' if len(parts) > 1 else '',
+  )
+  return [[member.name for member in part] for part in parts]
 
 
 def _complete(run: _Run, preemption: Preemption | None) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import pathlib
 import platform
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -34,6 +34,12 @@ _PACKAGES = (
 )
 
 
+# Takes a run's folder and its identity before and now. It checks some entries in its own way, and
+# returns the others of both.
+CheckPart = Callable[
+  [pathlib.Path, dict[str, Any], dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]
+]
+
 # The field that says how long a run trains.
 _DURATION = 'total_epochs'
 
@@ -45,6 +51,7 @@ def claim(
   harmless: Collection[str] = (),
   defaults: Mapping[str, Any] | None = None,
   paths: Collection[str] = (),
+  check_part: CheckPart | None = None,
 ) -> None:
   """Write the file that identifies a run, or check that the folder holds the same run.
 
@@ -56,12 +63,13 @@ def claim(
     defaults: {dotted name: value} of entries that a file from an older version may lack.
     paths: dotted names of paths that may differ, as the digest of what lies there is compared.
       Whether there is a path may not.
+    check_part: checks entries that may differ under a rule of their own (`continuation`).
 
   Raises:
     UserError: the folder cannot be written, holds another run, or has a path in which no checkpoint
       can be kept.
   """
-  check(folder, file, content, harmless, defaults, paths)
+  check(folder, file, content, harmless, defaults, paths, check_part)
   with writing(folder, file):
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / file, content)
@@ -74,13 +82,19 @@ def check(
   harmless: Collection[str] = (),
   defaults: Mapping[str, Any] | None = None,
   paths: Collection[str] = (),
+  check_part: CheckPart | None = None,
 ) -> None:
   """Check as `claim` does, with the same arguments, and write nothing."""
   check_path(folder)
   path = folder / file
   with writing(folder, file):
     if path.exists():
-      _check_same(folder, regular_file.read_json(path), content, harmless, defaults or {}, paths)
+      before = regular_file.read_json(path)
+      if not isinstance(before, dict):
+        raise ValueError('it holds no JSON object')
+      if check_part:
+        before, content = check_part(folder, before, content)
+      _check_same(folder, before, content, harmless, defaults or {}, paths)
     elif (folder / 'checkpoints').exists():
       raise UserError(f'workdir {str(folder)!r} holds checkpoints and no {file}; give another')
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -213,8 +227,6 @@ def _flat(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_same(folder, before, now, harmless, defaults, paths) -> None:
-  if not isinstance(before, dict):
-    raise ValueError('it holds no JSON object')
   before, now = _flat(before), _flat(now)
   before = {name: value for name, value in defaults.items() if name in now} | before
   for name in sorted(before.keys() | now.keys()):

@@ -1,0 +1,206 @@
+"""A run that gains members: what it has stays, and the new ones are as in a run of all."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pidkd_jax import models
+from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core.errors import Stopped, UserError
+from pidkd_jax.data import noise
+from pidkd_jax.experiment import config as configuration
+from pidkd_jax.experiment import continuation, run, workdir
+from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.models.network import Network
+from pidkd_jax.parallel import devices
+from pidkd_jax.report import run_folder
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.training import loop, metrics
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+from tests.plain import Plain
+
+DATA = noise.dataset(32, 8, 3)
+OPTIMIZER = OptimizerHparams()
+KD = [Member('kd', 'tests.plain:Plain', 'kd_1_1', {}, OPTIMIZER, trial) for trial in range(2)]
+SP = Member('sp', 'tests.plain:Plain', 'sp', {}, OPTIMIZER, 0)
+
+
+@pytest.fixture(scope='module')
+def taught():
+  """Return the bundle of a teacher with random weights."""
+  model = Plain(num_classes=3)
+  variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+  normalisation = DATA.spec.normalisation
+  card = {
+    'dataset': {'mean': normalisation.mean, 'std': normalisation.std},
+    'model': models.describe(model),
+  }
+  return Bundle(Network(variables, model), card, 'toy', pathlib.Path('toy'))
+
+
+def execute(taught, folder, *members):
+  recipe = Recipe(total_epochs=2, batch_size=16)
+  experiment = Experiment(members, recipe, seed=0, padding=1, flip=True)
+  execution = Execution(2**40, (devices.DeviceGroup(tuple(jax.devices()[:1]), True),))
+  run.execute(experiment, DATA, taught, folder, 'students', execution)
+
+
+@pytest.fixture(scope='module')
+def fresh(taught, tmp_path_factory):
+  """Return the folder of a run that had all members from the start."""
+  folder = tmp_path_factory.mktemp('fresh') / 'run'
+  execute(taught, folder, *KD, SP)
+  return folder
+
+
+def results(folder):
+  """Return {member: (its variables, its metrics without times)} of all parts."""
+  found = {}
+  for place in sorted(folder.rglob('variables.npz')):
+    name = place.parent.name
+    with np.load(place) as file:
+      variables = {key: file[key].tobytes() for key in file.files}
+    rows = [
+      {key: value for key, value in row.items() if 'seconds' not in key}
+      for row in metrics.read(place.parents[2])
+      if row['member'] == name
+    ]
+    found[name] = (variables, rows)
+  return found
+
+
+def files(folder):
+  return {path: path.read_bytes() for path in folder.rglob('bundles/*/*')}
+
+
+def test_added_members_are_those_of_a_run_of_all(taught, fresh, tmp_path):
+  folder = tmp_path / 'run'
+  execute(taught, folder, KD[0])
+  # As version 0.1.0 left it, and a run of one member.
+  run.keep_parts(folder, ['kd-0'])
+  kept = files(folder)
+  execute(taught, folder, KD[0], SP)
+  execute(taught, folder, KD[0], KD[1], SP)
+  assert results(folder) == results(fresh)
+  assert kept.items() <= files(folder).items()
+  parts = json.loads((folder / 'parts.json').read_text())
+  assert parts == {'parts': [['kd-0']], 'added': [['sp-0'], ['kd-1']]}
+  assert {path.parent.name for path in folder.glob('*/inputs.json')} == {'part-2', 'part-3'}
+  # A report shows all of them as one comparison.
+  comparison = Comparison(tuple(run_folder.find([folder])[0]))
+  assert {label: list(trials) for label, trials in comparison.labels.items()} == {
+    'kd': [0, 1],
+    'sp': [0],
+  }
+
+
+def test_an_interrupted_run_is_finished_before_the_added_members(
+  taught, fresh, tmp_path, monkeypatch
+):
+  folder, trained = tmp_path / 'run', []
+  train = loop.train
+
+  def stop_once(cohort, *args):
+    trained.append(cohort.names)
+    if len(trained) == 1:
+      raise Stopped('stopped', 143)
+    return train(cohort, *args)
+
+  monkeypatch.setattr(loop, 'train', stop_once)
+  with pytest.raises(Stopped):
+    execute(taught, folder, *KD)
+  execute(taught, folder, *KD, SP)
+  assert trained == [('kd-0', 'kd-1'), ('kd-0', 'kd-1'), ('sp-0',)]
+  assert results(folder) == results(fresh)
+
+
+def config(arg='pidkd,kd_1_1', **fields):
+  made = configuration.default(arg)
+  made.update(fields)
+  return made.to_dict()
+
+
+def compare(before, now):
+  return continuation.compare_configs(pathlib.Path('run'), json.loads(json.dumps(before)), now)
+
+
+@pytest.mark.parametrize(
+  'now',
+  [
+    config(trials=3),
+    config('pidkd,kd_1_1,sp'),
+    config('sp,kd_1_1,pidkd'),
+    config('kd_1_1,pidkd', trials=2),
+  ],
+)
+def test_more_members_are_no_other_run(now):
+  before, after = compare(config(), now)
+  assert before == json.loads(json.dumps(after))
+  assert 'trials' not in before and 'compare' not in before and 'student' in before
+
+
+def changed(**hyperparameters):
+  made = config(trials=2)
+  made['compare']['kd_1_1'] |= hyperparameters
+  return made
+
+
+@pytest.mark.parametrize(
+  ('now', 'message'),
+  [
+    (
+      config('pidkd', trials=2),
+      'holds a run with kd_1_1; name it beside the others, or give another',
+    ),
+    (config(trials=1), 'with trials of pidkd = 2 and not 1; give another --workdir'),
+    (changed(weight=3.0), 'with weight of kd_1_1 = 1.0 and not 3.0; give another --workdir'),
+  ],
+)
+def test_fewer_members_or_other_settings_are_refused(now, message):
+  with pytest.raises(UserError, match=message) as error:
+    compare(config(trials=2), now)
+  assert '\n' not in str(error.value)
+
+
+def test_rows_of_a_study_may_be_added_and_get_more_trials():
+  def cohort(**rows):
+    made = configuration.cohort()
+    for label, fields in rows.items():
+      made.rows[label] = configuration.row('scratch', **fields)
+    return made.to_dict()
+
+  before = cohort(a={}, b={'trials': 2})
+  compare(before, cohort(c={}, b={'trials': 3}, a={}))
+  with pytest.raises(UserError, match='with trials of b = 2 and not 1'):
+    compare(before, cohort(a={}, b={'trials': 1}))
+  with pytest.raises(UserError, match='with learning_rate of a = 0.0 and not 0.1'):
+    compare(before, cohort(a={'learning_rate': 0.1}, b={'trials': 2}))
+
+
+def test_a_field_that_is_newer_than_the_run_has_its_default():
+  before = config()
+  del before['method']['warmup'], before['compare']['kd_1_1']['standardize']
+  compare(before, config())
+
+
+def test_a_damaged_configuration_is_one_line(tmp_path):
+  (tmp_path / 'config.json').write_text('{"trials": 1}')
+  with pytest.raises(UserError, match='config.json.* is damaged: it is no configuration'):
+    workdir.check(tmp_path, 'config.json', config(), check_part=continuation.compare_configs)
+
+
+def test_an_experiment_may_gain_members_too():
+  plan = Experiment((KD[0],), Recipe(), seed=0, padding=1, flip=True)
+  more = dataclasses.replace(plan, members=(KD[0], KD[1], SP))
+  folder = pathlib.Path('run')
+  one, all_of_them = dataclasses.asdict(plan), dataclasses.asdict(more)
+  before, after = continuation.compare_experiments(folder, one, all_of_them)
+  assert before == after and 'members' not in before
+  with pytest.raises(UserError, match='holds a run with trials of kd = 2 and not 1'):
+    continuation.compare_experiments(folder, all_of_them, one)
