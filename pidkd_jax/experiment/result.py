@@ -23,7 +23,7 @@ from pidkd_jax.training.loop import Outcome
 from pidkd_jax.training.validation import Validation
 
 # The times of a member that its card sums over the epochs (`Stopwatch.lap`).
-_SECONDS = ('wall_seconds', 'seconds', 'teacher_seconds')
+_SECONDS = ('wall_seconds', 'compile_seconds', 'seconds', 'teacher_seconds')
 
 
 def judge(

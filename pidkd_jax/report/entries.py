@@ -77,6 +77,7 @@ CARD: Mapping[str, Kind] = {
   'training.selection': TEXT,
   'training.seconds': POSITIVE,
   'training.wall_seconds': POSITIVE,
+  'training.compile_seconds': POSITIVE,
   'training.teacher_seconds': POSITIVE,
   'training.start': OBJECT,
   'training.start.digest': TEXT,

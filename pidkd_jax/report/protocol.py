@@ -66,9 +66,12 @@ def _times(comparison: Comparison) -> list[str]:
     training = run.card['training']
     if training.get('wall_seconds') is None:
       continue
+    # Cards of older versions do not have it apart.
+    compiled = training.get('compile_seconds')
+    compilation = 'included' if compiled is None else f'took another {compiled:.0f} s'
     text = (
       f'Time: a cohort of {training["members"]} trained in {training["wall_seconds"]:.0f} s, '
-      'compilation included'
+      f'compilation {compilation}'
     )
     if training.get('seconds') is not None and training.get('teacher_seconds') is not None:
       text += (

@@ -167,7 +167,8 @@ class _Training:
     title = self._settings.title
     if self._chunk == 1 and devices.count() == 1:
       programs = self._cohort.programs(self._initial, self._batches.shapes)
-      compile_all(title, programs + self._batches.programs())
+      with self._stopwatch.leave_out():
+        compile_all(title, programs + self._batches.programs())
       self._ready.add(1)
       states = self._initial(self._first())
     else:

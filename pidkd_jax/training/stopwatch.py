@@ -39,8 +39,12 @@ class Stopwatch:
     self._started = time.monotonic()
 
   @contextlib.contextmanager
-  def leave_out(self, steps: int) -> Iterator[None]:
-    """Leave out steps whose call also compiles; the epoch's time is scaled from its other steps."""
+  def leave_out(self, steps: int = 0) -> Iterator[None]:
+    """Leave out a compilation.
+
+    Args:
+      steps: that its call also takes. The epoch's time is scaled from its other steps.
+    """
     began = time.monotonic()
     yield
     seconds = time.monotonic() - began
@@ -73,13 +77,16 @@ class Stopwatch:
       steps: number of steps in the epoch.
 
     Returns:
-      {member: {name: seconds}}, all without compilation. 'wall_seconds' are those of the whole
-      cohort. The others are scaled from the samples: 'seconds' of the member's own updates, and
-      'teacher_seconds' of the teacher's forward passes. Where every call of the epoch compiled,
-      nothing else is known, and 'wall_seconds' are theirs.
+      {member: {name: seconds}}. 'wall_seconds' are those of the whole cohort without compilation,
+      which has its own 'compile_seconds'. The others are scaled from the samples: 'seconds' of the
+      member's own updates, and 'teacher_seconds' of the teacher's forward passes. Where every call
+      of the epoch compiled, nothing else is known, and 'wall_seconds' are theirs.
     """
     seconds, timed = self._before + time.monotonic() - self._started, steps - self._left_out
-    wall = {'wall_seconds': seconds * steps / timed if timed > 0 else self._seconds_left_out}
+    wall = {
+      'wall_seconds': seconds * steps / timed if timed > 0 else self._seconds_left_out,
+      'compile_seconds': self._seconds_left_out,
+    }
     laps = dict.fromkeys(self._members, wall)
     if self._samples:
       scale = steps / self._samples
@@ -107,7 +114,9 @@ class Stopwatch:
     self._before, self._samples = notes['before'], notes['samples']
     self._observed, self._parts = notes['observed'], notes['parts']
     # Older checkpoints lack it.
-    self._left_out, self._seconds_left_out = notes.get('left_out', (0, 0.0))
+    steps, seconds = notes.get('left_out', (0, 0.0))
+    self._left_out += steps
+    self._seconds_left_out += seconds
 
 
 def _timed(before, function, *args):

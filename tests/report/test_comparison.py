@@ -49,6 +49,20 @@ def test_the_title_and_the_protocol_name_the_few_images(tmp_path):
   assert data.endswith('Students saw 5 training images of each class, all rows the same ones.')
 
 
+@pytest.mark.parametrize(
+  'compiled, said', [({'compile_seconds': 41.7}, 'took another 42 s'), ({}, 'included')]
+)
+def test_the_protocol_tells_compilation_from_training(compiled, said, tmp_path):
+  folders.run(tmp_path, [A])
+  for path in tmp_path.rglob('card.json'):
+    found = json.loads(path.read_text())
+    found['training'] |= compiled
+    path.write_text(json.dumps(found))
+  [comparison] = compare(run_folder.find([tmp_path])[0])
+  [time] = [text for text in protocol.sentences(comparison) if text.startswith('Time: ')]
+  assert f'trained in 500 s, compilation {said};' in time
+
+
 def test_the_same_label_with_other_settings_or_the_same_trial_is_not_mixed(tmp_path):
   folders.run(tmp_path / '1', [A])
   folders.run(tmp_path / '2', [folders.Label('pidkd', trials=(2,), learning_rate=0.1)])

@@ -9,7 +9,7 @@ from pidkd_jax.report.table import Column
 from pidkd_jax.report.trial import Trial
 
 # Numbers of a training that are measures, beside all of a card's results and cost.
-_TRAINING = ('epoch', 'seconds', 'teacher_seconds', 'wall_seconds', 'members')
+_TRAINING = ('epoch', 'seconds', 'teacher_seconds', 'wall_seconds', 'compile_seconds', 'members')
 
 
 def columns(comparison: Comparison) -> list[Column]:
