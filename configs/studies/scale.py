@@ -1,10 +1,9 @@
-"""The weight of the feature loss, and the projectors' initial weights, in trainings of 10 epochs.
+"""The weight of the feature loss and what else could drive it, in trainings of 10 epochs.
 
     pidkd study --config scale --workdir runs/scale
 
 The error counts in units of the target's mean square, so that a weight means the same for every
-teacher; in `published` it does not, and the weight is 1. Projectors start from PyTorch's default,
-as SimKD's do, or, in `he_*`, from He-normal numbers of 3 to 12 times the variance.
+teacher; in `published` it does not, and the weight is 1.
 """
 
 from pidkd_jax.experiment import config, pairs
@@ -16,12 +15,8 @@ def get_config(arg=''):
   c = config.study(arg, pairs.CIFAR100)
   pair = pairs.chosen(pairs.CIFAR100, arg)
   c.data.name = 'cifar100'
-  settings = {'published': {'weight': 1.0, 'normalize': False}}
-  for init in ('pytorch', 'he'):
-    settings |= {
-      f'{init}_weight{weight}': {'kernel_init': init, 'weight': float(weight)} for weight in WEIGHTS
-    }
-  settings |= {
+  settings = {f'weight{weight}': {'weight': float(weight)} for weight in WEIGHTS} | {
+    'published': {'weight': 1.0, 'normalize': False},
     'warmup': {'warmup': 0.2},
     'projectors_slow': {'projector_rate': 0.3},
     'projectors_fast': {'projector_rate': 3.0},

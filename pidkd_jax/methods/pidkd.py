@@ -29,7 +29,6 @@ class PIDKD(Method):
     num_projectors: q; 3 unless a sweep says otherwise for the pair.
     factor: f, the target's channels over a projector's hidden width; 2 is SimKD's most accurate.
     integration: 'mean', or 'learned' convex weights.
-    kernel_init: the projectors' initial weights, 'pytorch' as SimKD's, or 'he'.
     separate: whether each projector imitates the target by itself, in place of their mean.
     weight: of the squared error. SimKD has 1. A study of 10 epochs chose 30: of the weights within
       one standard error of the best, it is the smallest (configs/studies/scale.py).
@@ -42,7 +41,6 @@ class PIDKD(Method):
   num_projectors: int = 3
   factor: int = 2
   integration: str = 'mean'
-  kernel_init: str = 'pytorch'
   separate: bool = False
   weight: float = 30.0
   normalize: bool = True
@@ -77,7 +75,6 @@ class PIDKD(Method):
       hidden=hidden,
       integration=self.integration,
       rectified=self.target.rectified,
-      kernel_init=projectors.INITIALIZERS[self.kernel_init],
       name='projectors',
     )
     maps = stack.outputs(z, train=True)
@@ -97,8 +94,6 @@ class PIDKD(Method):
       )
     if self.integration not in projectors.INTEGRATIONS:
       raise unknown_name('integration', self.integration, projectors.INTEGRATIONS)
-    if self.kernel_init not in projectors.INITIALIZERS:
-      raise unknown_name('kernel_init', self.kernel_init, projectors.INITIALIZERS)
     if self.separate and self.integration != 'mean':
       raise UserError(
         f'integration is {self.integration!r} and separate is True; a loss on each projector '

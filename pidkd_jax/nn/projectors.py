@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.nn import convolution
-from pidkd_jax.nn.initializers import Initializer, he_normal_fan_out, pytorch_default
+from pidkd_jax.nn.initializers import pytorch_default
 from pidkd_jax.nn.layers import FUSED_NORMS, ConvNorm
 from pidkd_jax.nn.precision import to_float32
 
@@ -24,13 +24,12 @@ class Projector(nn.Module):
   """Project a student's map onto a teacher's target map.
 
   Three convolutions (1x1, 3x3, 1x1), each with BatchNorm and ReLU. With C_s input channels it has
-  `C_s*m + 9*m^2 + m*C_t + 4*m + 2*C_t` parameters.
+  `C_s*m + 9*m^2 + m*C_t + 4*m + 2*C_t` parameters. Kernels start as in SimKD, by PyTorch's rule.
 
   Attributes:
     features: C_t, the channels of the target map.
     hidden: m, the channels between the convolutions.
     rectified: whether the last ReLU stays; it does where the target map is behind a ReLU.
-    kernel_init: the kernels' initialiser; SimKD's module has PyTorch's default.
 
   Example:
     >>> projector, maps = Projector(features=128, hidden=64), jnp.ones((8, 4, 4, 64))
@@ -42,13 +41,12 @@ class Projector(nn.Module):
   features: int
   hidden: int
   rectified: bool = True
-  kernel_init: Initializer = pytorch_default
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     """[B, H, W, C_s] -> [B, H, W, C_t]."""
     layer = functools.partial(
-      ConvNorm, convolution=convolution.fastest_stacked, kernel_init=self.kernel_init
+      ConvNorm, convolution=convolution.fastest_stacked, kernel_init=pytorch_default
     )
     x = nn.relu(layer(self.hidden, 1, name='reduce')(x, train))
     x = nn.relu(layer(self.hidden, 3, name='transform')(x, train))
@@ -80,8 +78,6 @@ class Convex(nn.Module):
 
 INTEGRATIONS = {'mean': Mean, 'learned': Convex}
 
-INITIALIZERS = {'pytorch': pytorch_default, 'he': he_normal_fan_out}
-
 
 class ProjectorStack(nn.Module):
   """Run q projectors on one map and integrate their outputs.
@@ -95,7 +91,6 @@ class ProjectorStack(nn.Module):
     hidden: m, the channels within each projector; None for C_t // 2, SimKD's most accurate.
     integration: a name in `INTEGRATIONS`: 'mean', or 'learned' convex weights.
     rectified: whether the target map is behind a ReLU.
-    kernel_init: the kernels' initialiser.
 
   Example:
     >>> stack = ProjectorStack(features=128)
@@ -109,7 +104,6 @@ class ProjectorStack(nn.Module):
   hidden: int | None = None
   integration: str = 'mean'
   rectified: bool = True
-  kernel_init: Initializer = pytorch_default
 
   def setup(self):
     stack = nn.vmap(
@@ -120,7 +114,7 @@ class ProjectorStack(nn.Module):
       axis_size=self.num_projectors,
     )
     hidden = self.hidden or self.features // 2
-    self.projectors = stack(self.features, hidden, self.rectified, self.kernel_init)
+    self.projectors = stack(self.features, hidden, self.rectified)
     self.integrate = INTEGRATIONS[self.integration]()
 
   def outputs(self, x: jax.Array, train: bool = False) -> jax.Array:

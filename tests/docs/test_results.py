@@ -22,9 +22,10 @@ def measured(name):
     return {row['label']: row for row in csv.DictReader(file)}
 
 
-def table(heading, page='results.md'):
-  """Return the rows of the first table below a heading."""
+def table(heading, page='results.md', header=False):
+  """Return the rows of the first table below a heading, or below the start of its own header."""
   below = (LAB / page).read_text().partition(f'\n{heading}')[2]
+  below = heading + below if header else below
   lines = re.search(r'(?:^\|.*\n)+', below, re.MULTILINE)[0].splitlines()
   return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines[2:]]
 
@@ -79,6 +80,20 @@ def test_projectors():
   for q, cells in zip((1, 2, 3, 4, 6), table('### How many projectors'), strict=True):
     for f, cell in zip((1, 2, 4, 8), cells[1:], strict=True):
       assert check(cell, found[f'q{q}_f{f}'], TOP1) == 2
+
+
+def test_scale():
+  found = measured('scale/main.csv')
+  for weight, cells in zip(
+    (1, 3, 10, 30, 100), table('### How strongly the feature loss'), strict=True
+  ):
+    assert cells[0] == str(weight)
+    for cell, start in zip(cells[1:3], ('pytorch', 'he'), strict=True):
+      assert check(cell, found[f'{start}_weight{weight}'], TOP1) == 1
+  labels = ['published', 'pytorch_weight10', 'pytorch_weight100', 'warmup', 'projectors_slow']
+  rows = table('| other settings, from', header=True)
+  columns = [(1, TOP1, False), (2, 'top-1 minus pytorch_weight30 (points)', True)]
+  assert check_rows(rows, [*labels, 'projectors_fast'], found, columns) == 6 * 4
 
 
 def test_weights():

@@ -217,8 +217,6 @@ def test_hyperparameters_have_defaults_of_their_annotated_types(name):
 
 # From the study `scale`.
 SCALE = {'weight': 30.0, 'normalize': True, 'warmup': 0.0, 'projector_rate': 1.0}
-# SimKD's projector has PyTorch's default.
-START = {'kernel_init': 'pytorch'}
 # From SimKD's scripts.
 HARNESS = {'label_weight': 1.0, 'divergence_weight': 1.0, 'temperature': 4.0}
 DEFAULTS = {
@@ -268,25 +266,22 @@ DEFAULTS = {
     'warmup': 20 / 240,
     'standardize': True,
   },
-  'simkd': {'factor': 2} | START | SCALE,
-  'simkd_published': {'factor': 2} | START,
+  'simkd': {'factor': 2} | SCALE,
+  'simkd_published': {'factor': 2},
   'pidkd_published': {
     'num_projectors': 3,
     'factor': 2,
     'integration': 'mean',
     'separate': False,
-  }
-  | START,
+  },
   'linear': {
     'weight': 30.0,
     'divergence_weight': 1.0,
     'temperature': 4.0,
     'student_rate': 1.0,
   },
-  'wide': {'num_projectors': 3, 'factor': 2} | START | SCALE,
-  'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'separate': False}
-  | START
-  | SCALE,
+  'wide': {'num_projectors': 3, 'factor': 2} | SCALE,
+  'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'separate': False} | SCALE,
 }
 
 
