@@ -368,6 +368,25 @@ def test_trials_and_methods_make_one_cohort(config, whole, home):
   assert len(re.findall(r'resnet8\*0.25 +\| 2 ', report)) == 3 and '±' in report
 
 
+def test_a_finished_run_gains_a_method_of_ones_own(config, whole, home, monkeypatch):
+  folder = shutil.copytree(whole(config), home / 'gained')
+  before = {path: path.read_bytes() for path in folder.rglob('bundles/*/*')}
+  more = configuration.default('pidkd,tests.methods.own:Cosine')
+  more.update({name: config[name] for name in config if name != 'compare'})
+  report = job.main(more, str(folder))
+  assert 'pidkd' in report and 'Cosine' in report
+  assert (folder / 'part-2' / 'bundles' / 'Cosine-0' / 'card.json').exists()
+  assert before.items() <= {path: path.read_bytes() for path in folder.rglob('bundles/*/*')}.items()
+  # It is complete now, and fewer members are another run.
+  monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
+  assert job.main(more, str(folder)) == report
+  with pytest.raises(UserError, match='holds a run with Cosine; name it beside the others'):
+    job.main(config, str(folder))
+  more.total_epochs = 3
+  with pytest.raises(UserError, match='not 3; .*--config.start=.*/bundles/pidkd-0 begins with'):
+    job.main(more, str(folder))
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(config, whole, home):
   whole(config)
   config.method.weight = 1e38
