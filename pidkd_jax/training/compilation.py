@@ -22,9 +22,14 @@ def compile_all(title: str, programs: Sequence[Callable[[], jax.stages.Lowered]]
     concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
   ):
     futures = []
-    for lower in programs:
-      # Tracing holds the interpreter and so stays in this thread. Compilation releases it.
-      futures.append(pool.submit(lower().compile))
-      futures[-1].add_done_callback(lambda _: done())
-    for future in futures:
-      future.result()
+    try:
+      for lower in programs:
+        # Tracing holds the interpreter and so stays in this thread. Compilation releases it.
+        futures.append(pool.submit(lower().compile))
+        futures[-1].add_done_callback(lambda _: done())
+      for future in futures:
+        future.result()
+    except BaseException:
+      # Ctrl-C waits for the programs that compile, and not for the others.
+      pool.shutdown(wait=False, cancel_futures=True)
+      raise

@@ -242,7 +242,7 @@ class _Training:
     epoch = self._step // self._batches.steps_per_epoch + 1
     with (
       progress.working(doing, told=True),
-      self._progress.pause(epoch, 'compiling'),
+      self._progress.pause(epoch),
       self._stopwatch.leave_out(count),
     ):
       self._advance(order, count)

@@ -106,14 +106,15 @@ class Progress:
       self._bar.n += images
 
   @contextlib.contextmanager
-  def pause(self, epoch: int, doing: str) -> Iterator[None]:
+  def pause(self, epoch: int, doing: str = '') -> Iterator[None]:
     """Show what is done beside training; its time counts neither in the rate nor in what is left.
 
     Args:
       epoch: counted from 1.
-      doing: what is done, as text.
+      doing: what is done, as text; '' to leave the line as it is.
     """
-    self._say(epoch, f', {doing}' if doing else '', refresh=bool(doing))
+    if doing:
+      self._say(epoch, f', {doing}', refresh=True)
     began = time.monotonic()
     try:
       yield
