@@ -13,7 +13,7 @@ import jax
 
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import regular_file
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, result, workdir
@@ -265,7 +265,8 @@ def _parts(experiment: Experiment, run: _Run) -> dict[pathlib.Path, list[str]]:
   missing = tuple(member for member in experiment.members if member.name not in known)
   if missing:
     if parts:
-      logger.info('members added: %s', ', '.join(member.name for member in missing))
+      names_added = listed([member.name for member in missing])
+      logger.info('%d members are kept; added: %s', len(known), names_added)
       added += _divided(missing, run)
     else:
       parts = _divided(missing, run)
