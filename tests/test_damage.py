@@ -191,7 +191,11 @@ def test_what_arrays_declare_is_not_believed(tmp_path_factory, shape, kind):
 
 
 @pytest.mark.parametrize(
-  'name', ['metrics.jsonl', 'teacher.json', 'bundles/pidkd-0/card.json', 'outputs/pidkd-0.npz']
+  'name',
+  [
+    *('metrics.jsonl', 'teacher.json', 'bundles/pidkd-0/card.json', 'outputs/pidkd-0.npz'),
+    'outputs/examples.npz',
+  ],
 )
 def test_a_run_is_reported_or_refused(tmp_path, name):
   folder = folders.run(tmp_path / 'run', [folders.Label('pidkd', trials=(0,))], epochs=2)
@@ -205,6 +209,7 @@ def test_a_run_is_reported_or_refused(tmp_path, name):
       for run in run_folder.find([folder])[0]:
         for trial in run.trials:
           _ = trial.outputs
+        _ = run.examples
 
   check()
 

@@ -52,6 +52,10 @@ NUMBERS = Kind(
   'a list of numbers',
   lambda value: isinstance(value, list) and all(NUMBER.accepts(item) for item in value),
 )
+SIZES = Kind(
+  'a list of whole numbers from 1 up',
+  lambda value: isinstance(value, list) and value != [] and all(map(SIZE.accepts, value)),
+)
 
 # {keys of an entry, joined by dots: its kind}. A '*' stands for any key. An entry that is missing
 # or null has no kind; `card.read` asks for those that must be there.
@@ -62,6 +66,8 @@ CARD: Mapping[str, Kind] = {
   'model.family': TEXT,
   'model.num_projectors': SIZE,
   'model.factor': SIZE,
+  'model.integration': TEXT,
+  'model.target': SIZES,
   'dataset': OBJECT,
   'dataset.name': TEXT,
   'dataset.source': TEXT,

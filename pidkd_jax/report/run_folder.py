@@ -1,6 +1,7 @@
 """The folder of a finished run: its trials, its metrics and its teachers."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -8,8 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import card, entries
+from pidkd_jax.report import card, entries, examples
 from pidkd_jax.report.card import Card
+from pidkd_jax.report.examples import Examples
 from pidkd_jax.report.trial import Trial
 from pidkd_jax.training import metrics
 
@@ -63,6 +65,16 @@ class Run:
   def card(self) -> Card:
     """The card of the first trial, for entries that all trials of the run share."""
     return self.trials[0].card
+
+  @functools.cached_property
+  def examples(self) -> Examples | None:
+    """The test images that the run kept, or None.
+
+    Raises:
+      UserError: The file is damaged.
+    """
+    path = _locate(self.folder, 'outputs/examples.npz')
+    return examples.read(path) if path else None
 
   @property
   def pairing_key(self) -> str:

@@ -26,12 +26,14 @@ class Outputs:
     predicted: int [N], the predicted classes.
     confidence: float [N], the softmax probabilities of the predictions.
     pooled: float [M, C], the classifier's inputs for the first M <= N images.
+    probabilities: float [E, K], those of the run's examples; None where an older run kept none.
   """
 
   label: np.ndarray
   predicted: np.ndarray
   confidence: np.ndarray
   pooled: np.ndarray
+  probabilities: np.ndarray | None = None
 
   @property
   def correct(self) -> np.ndarray:
@@ -120,7 +122,13 @@ class Trial:
       return None
     try:
       arrays = npz.read(path)
-      outputs = Outputs(**{field.name: arrays[field.name] for field in dataclasses.fields(Outputs)})
+      outputs = Outputs(
+        label=arrays['label'],
+        predicted=arrays['predicted'],
+        confidence=arrays['confidence'],
+        pooled=arrays['pooled'],
+        probabilities=arrays.get('probabilities'),
+      )
       _check(outputs, self.value('dataset', 'class_names'))
     except (ValueError, KeyError) as error:
       raise UserError(f'{str(path)!r} is damaged: {error}; remove it, or copy it again') from error
@@ -155,6 +163,14 @@ def _check(outputs: Outputs, class_names: Sequence[str] | None) -> None:
     raise ValueError('label, predicted and confidence are of different lengths')
   if outputs.pooled.ndim != 2 or len(outputs.pooled) > len(label):
     raise ValueError('pooled is no table with a row for each image')
+  probabilities = outputs.probabilities
+  if probabilities is not None:
+    if probabilities.ndim != 2 or not np.issubdtype(probabilities.dtype, np.floating):
+      raise ValueError('probabilities is no table with a row for each example')
+    if class_names and probabilities.shape[1] != len(class_names):
+      raise ValueError('probabilities are of another number of classes than the card has')
+    if not ((0 <= probabilities) & (probabilities <= 1.001)).all():
+      raise ValueError('probabilities holds values out of the range from 0 to 1')
   # Rounding may go past 1.
   if outputs.confidence.min() < 0 or outputs.confidence.max() > 1.001:
     raise ValueError('confidence holds values out of the range from 0 to 1')

@@ -7,6 +7,7 @@ import numpy as np
 
 NUM_IMAGES = 400
 NUM_POOLED = 120
+NUM_EXAMPLES = 5
 CLASSES = ('ant', 'bee', 'cat', 'dog', 'emu', 'fox', 'gnu', 'hen', 'ibis', 'jay')
 RECIPE = {
   'total_epochs': 12,
@@ -55,6 +56,7 @@ def run(
   channels=16,
   num_images=NUM_IMAGES,
   shots=None,
+  image_shape=(8, 8, 3),
 ):
   """Write a run whose accuracies are those of its outputs, and return its folder.
 
@@ -62,13 +64,15 @@ def run(
   """
   rng = np.random.default_rng(seed)
   label = (np.arange(num_images) % len(CLASSES)).astype(np.uint16)
+  if outputs:
+    save_examples(folder, label, image_shape)
   centres = rng.normal(size=(len(CLASSES), channels)) * 2
   dataset = {
     'name': 'toy',
     'source': 'made up',
     'fingerprint': fingerprint,
     'class_names': list(CLASSES),
-    'image_shape': [8, 8, 3],
+    'image_shape': list(image_shape),
     'mean': [0.5] * 3,
     'std': [0.2] * 3,
   }
@@ -177,19 +181,45 @@ def write_outputs(folder, name, rng, label, centres, top1, keep):
   seen = label[:NUM_POOLED]
   pooled = centres[seen] + rng.normal(size=(len(seen), centres.shape[1]))
   if keep:
-    save(folder, name, label=label, predicted=predicted, confidence=sure, pooled=pooled)
+    shown = predicted[:NUM_EXAMPLES]
+    rest = ((1 - sure[:NUM_EXAMPLES]) / (len(CLASSES) - 1))[:, None]
+    likely = np.arange(len(CLASSES)) == shown[:, None]
+    probabilities = np.where(likely, sure[:NUM_EXAMPLES, None], rest)
+    save(
+      folder,
+      name,
+      label=label,
+      predicted=predicted,
+      confidence=sure,
+      pooled=pooled,
+      probabilities=probabilities,
+    )
   return float(np.mean(predicted == label))
 
 
-def save(folder, name, *, label, predicted, confidence, pooled):
-  """Write a member's outputs in the types of a run."""
+def save(folder, name, *, label, predicted, confidence, pooled, probabilities=None):
+  """Write a member's outputs in the types of a run; an older one had no probabilities."""
   (folder / 'outputs').mkdir(exist_ok=True)
+  newer = {} if probabilities is None else {'probabilities': np.asarray(probabilities, np.float32)}
   np.savez(
     folder / 'outputs' / f'{name}.npz',
     label=np.asarray(label, np.uint16),
     predicted=np.asarray(predicted, np.uint16),
     confidence=np.asarray(confidence, np.float32),
     pooled=np.asarray(pooled, np.float16),
+    **newer,
+  )
+
+
+def save_examples(folder, label, image_shape):
+  """Write the test images that a run keeps; the first ones have different classes."""
+  (folder / 'outputs').mkdir(parents=True)
+  rng = np.random.default_rng(1)
+  np.savez(
+    folder / 'outputs' / 'examples.npz',
+    position=np.arange(NUM_EXAMPLES),
+    label=label[:NUM_EXAMPLES],
+    image=rng.integers(0, 256, (NUM_EXAMPLES, *image_shape), np.uint8),
   )
 
 

@@ -111,6 +111,9 @@ def test_damaged_probes_are_named(folder, value):
     ('confidence', lambda kept: kept + 9, 'out of the range'),
     ('confidence', lambda kept: kept * np.nan, 'no finite numbers'),
     ('pooled', lambda kept: kept[0], 'no table'),
+    ('probabilities', lambda kept: kept[0], 'no table'),
+    ('probabilities', lambda kept: kept - 9, 'out of the range'),
+    ('probabilities', lambda kept: kept[:, 1:], 'another number of classes'),
     ('label', lambda kept: kept.astype('U3'), 'no row of whole numbers'),
   ],
 )

@@ -59,10 +59,8 @@ def test_a_study_leaves_tables_and_figures_with_captions(out):
   assert names == {
     'report.md',
     *(f'{name}.csv' for name in ('main', 'trials', 'cost', 'settings')),
-    *(
-      f'{name}.png'
-      for name in ('summary', 'curves', 'size', 'agreement', 'calibration', 'features')
-    ),
+    *(f'{name}.png' for name in ('overview', 'summary', 'curves')),
+    *(f'{name}.png' for name in ('size', 'agreement', 'calibration', 'features')),
   }
   text = (out / 'report.md').read_text()
   for name in (name for name in names if name.endswith('.png')):
@@ -177,8 +175,8 @@ def test_unfinished_runs_are_named(tmp_path):
   assert 'begun' in report.study([tmp_path / 'runs'], tmp_path / 'out').partition('\n## ')[0]
 
 
-def test_a_line_breaks_off_where_its_loss_is_not_positive(out, tmp_path):
-  said = 'A line breaks off where its loss'
+def test_an_axis_is_linear_where_a_loss_is_not_positive(out, tmp_path):
+  said = 'An axis is linear where a loss'
   assert said not in (out / 'report.md').read_text()
   folder = folders.run(tmp_path / 'run', LABELS)
   figures = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
@@ -192,7 +190,7 @@ def test_a_run_reports_itself_in_its_folder(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS)
   summary = report.run(folder)
   text = (folder / 'report.md').read_text()
-  for name in ('summary.png', 'curves.png'):
+  for name in ('overview.png', 'summary.png', 'curves.png'):
     assert (folder / name).read_bytes().startswith(b'\x89PNG')
     assert f']({name})' in text
   heading, _, *lines = table('\n' + text, '\n')
@@ -207,7 +205,7 @@ def test_a_run_reports_itself_in_its_folder(tmp_path):
   assert [line[0] for line in short] == [line[0] for line in lines[:4]]
   assert heading == ['', 'n', 'parameters (M)', 'top-1 (%)', 'top-1 minus simkd (points)']
   assert max(map(len, summary.partition('Picture')[0].splitlines())) <= 100
-  assert summary.endswith(f'Picture: {folder / "summary.png"}\nReport:  {folder / "report.md"}\n')
+  assert summary.endswith(f'Picture: {folder / "overview.png"}\nReport:  {folder / "report.md"}\n')
   report.run(folders.run(tmp_path / 'alone', LABELS[:1]))
   alone = (tmp_path / 'alone' / 'report.md').read_text()
   assert 'minus' not in alone and 'resamples' not in alone

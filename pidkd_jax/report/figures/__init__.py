@@ -11,6 +11,7 @@ from pidkd_jax.report.figures import (
   curves,
   features,
   heatmap,
+  overview,
   size,
   summary,
 )
@@ -18,6 +19,7 @@ from pidkd_jax.report.figures import (
 # {name of the PNG file: draw(comparison, baseline)}, in the order of the report. It returns the
 # figure with its caption, or None if the runs lack what it shows.
 FIGURES: dict[str, Callable[[Comparison, str | None], tuple[Figure, str] | None]] = {
+  'overview': overview.draw,
   'summary': summary.draw,
   'curves': curves.draw,
   'size': size.draw,

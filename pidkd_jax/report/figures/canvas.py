@@ -1,14 +1,17 @@
 """How figures treat text, and how they are saved."""
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.text import Text
 
 # Without date and version, equal figures make equal files.
 _SAVEFIG_OPTIONS: dict[str, Any] = {
@@ -16,6 +19,28 @@ _SAVEFIG_OPTIONS: dict[str, Any] = {
   'bbox_inches': 'tight',
   'metadata': {'Software': None},
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+  """A place in a figure, in inches from its lower left corner.
+
+  Attributes:
+    left: of the left side.
+    bottom: of the lower side.
+    width: of the box.
+    height: of the box.
+  """
+
+  left: float
+  bottom: float
+  width: float
+  height: float
+
+  def of(self, figure: Figure) -> tuple[float, float, float, float]:
+    """Return the place in shares of a figure, as `Figure.add_axes` takes it."""
+    width, height = figure.get_size_inches()
+    return self.left / width, self.bottom / height, self.width / width, self.height / height
 
 
 @contextlib.contextmanager
@@ -41,3 +66,14 @@ def legend(axes: Axes, handles: list[Any], names: list[str], **options: Any) -> 
   for text, name in zip(result.get_texts(), names, strict=True):
     text.set_text(name)
   return result
+
+
+def shorten(text: Text, width: float) -> None:
+  """Cut the end of a text that is wider than some inches."""
+  figure = text.get_figure(root=True)
+  assert figure is not None
+  renderer, whole = FigureCanvasAgg(figure).get_renderer(), text.get_text()
+  for length in range(len(whole) - 1, 0, -1):
+    if text.get_window_extent(renderer).width <= width * figure.dpi:
+      break
+    text.set_text(f'{whole[:length].rstrip()}\N{HORIZONTAL ELLIPSIS}')

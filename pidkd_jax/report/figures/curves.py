@@ -81,6 +81,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   )
   if teacher is not None:
     caption += ' The dashed line is the teacher.'
+  if any(axes.get_yscale() == 'linear' for axes in below):
+    caption += ' An axis is linear where a loss, which may be a likelihood, is not positive.'
   return figure, caption
 
 

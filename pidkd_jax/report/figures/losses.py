@@ -44,7 +44,7 @@ def draw(
     for label, curve in curves.items()
   }
   # A loss may be a likelihood, which is not always positive.
-  if all(value > 0 for mean in means.values() for value in mean.values()):
+  if all(min(values) > 0 for curve in curves.values() for values in curve.values()):
     axes.set_yscale('log')
   hidden = overlap.hidden({label: _heights(axes, mean) for label, mean in means.items()})
   lines = []
@@ -72,8 +72,9 @@ def draw(
     use_plain_numbers(axes.yaxis, most=7)
   labels = list(curves)
   if len(labels) == 1:
-    look = {'color': styles[labels[0]].colour, 'fontweight': styles[labels[0]].font_weight}
-    axes.set_title(labels[0], fontsize=font_size + 1, pad=3, **look)
+    style = styles[labels[0]]
+    title = axes.set_title(labels[0], fontsize=font_size + 1, pad=3)
+    title.set(color=style.colour, fontweight=style.font_weight)
   else:
     axes.set_title(f'{method}: {len(labels)} labels', fontsize=font_size + 1, pad=3)
     if len(labels) <= _MOST_NAMES:
