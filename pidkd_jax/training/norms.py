@@ -30,7 +30,8 @@ def measure(learner: Learner, state: State, step: int) -> dict[str, float]:
   momentum = optax.tree.get(state.opt_state, 'trace')
   rates = learner.bound_method().rates()
   squares = {module: _squared_length(tree) for module, tree in momentum.items()}
-  rate = float(learner.hparams['learning_rate'] * learner.optimizer.rate(jnp.int32(step)))
+  rate = learner.hparams['learning_rate'] * learner.optimizer.rate(jnp.int32(step))
+  rate = float(f'{float(rate):.7g}')  # float32 has no more digits.
   change = sum(float(rates.get(module, 1.0)) ** 2 * square for module, square in squares.items())
   values = {
     'learning_rate': rate,

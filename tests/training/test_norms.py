@@ -44,7 +44,7 @@ def test_it_describes_the_last_step(learner):
   ]  # fmt: skip
   momentum = 0.9 * decayed[0] + decayed[1]
   found = norms.measure(learner, state, 1)
-  assert found['learning_rate'] == pytest.approx(0.2)
+  assert found['learning_rate'] == 0.2
   assert found['gradient_norm'] == pytest.approx(0.1 * np.linalg.norm(momentum))
   assert found['update_norm'] == pytest.approx(0.2 * np.linalg.norm(momentum * [1, 1, 0.5]))
   assert norms.measure(learner, state, 2)['learning_rate'] == pytest.approx(0.02)
