@@ -33,14 +33,14 @@ def check(name: str, method: object) -> None:
     UserError: it is not a method, lacks `loss`, or has a field that is not a hyper-parameter.
   """
   if not (isinstance(method, type) and issubclass(method, Method)):
-    raise UserError(f'{name!r} is no method; make it a subclass of kd.methods.Method')
+    raise UserError(f'{name} is no method; make it a subclass of kd.methods.Method')
   if method.loss is Method.loss:
-    raise UserError(f'{name!r} lacks loss, which a method must define')
+    raise UserError(f'{name} lacks loss, which a method must define')
   for field in hyperparameters(method).values():
     if field.default is dataclasses.MISSING:
-      raise UserError(f'{field.name} of {name!r} has no default; give it one')
+      raise UserError(f'{field.name} of {name} has no default; give it one')
     if not isinstance(field.default, _KINDS):
       raise UserError(
-        f'{field.name} of {name!r} is {field.default!r} by default; hyper-parameters are of type '
+        f'{field.name} of {name} is {field.default!r} by default; hyper-parameters are of type '
         f'{", ".join(kind.__name__ for kind in _KINDS)}'
       )

@@ -94,6 +94,17 @@ def test_a_finished_folder_is_read_and_not_trained_again(teacher, data, tmp_path
     kd.distill(teacher, data, seed=1, **where, **KEYWORDS)
 
 
+def test_a_finished_folder_gains_trials(teacher, data, tmp_path):
+  where = {'workdir': tmp_path / 'run', 'methods': 'scratch'}
+  before = kd.distill(teacher, data, **where, **KEYWORDS)['scratch']
+  first, second = kd.distill(teacher, data, trials=2, **where, **KEYWORDS).trials['scratch']
+  images = data.test.images
+  np.testing.assert_array_equal(first.predict(images), before.predict(images))
+  assert not np.array_equal(second.predict(images), before.predict(images))
+  with pytest.raises(kd.UserError, match='holds a run with trials of scratch = 2 and not 1'):
+    kd.distill(teacher, data, **where, **KEYWORDS)
+
+
 class Squares(kd.methods.Method):
   """The mean square of the student's logits: a method of the user's own."""
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -144,6 +145,23 @@ def test_a_row_alone_comes_to_the_same(config, whole, home):
   )
   for path, value in theirs.items():
     np.testing.assert_array_equal(ours[path], value, err_msg=path)
+
+
+def test_a_study_gains_trials_and_rows(config, whole, home):
+  before = variables(whole(config) / 'second' / 'bundles' / 'scratch-0')
+  folder = shutil.copytree(whole(config), home / 'gained')
+  config.cohorts.second.rows.scratch.trials = 2
+  config.cohorts.second.rows.more = configuration.row('scratch', learning_rate=0.02)
+  del config.cohorts['first']
+  reports = study.main(config, str(folder))
+  assert 'scratch' in reports['second'] and 'more' in reports['second']
+  added = folder / 'second' / 'part-2' / 'bundles'
+  assert {path.name for path in added.iterdir()} == {'scratch-1', 'more-0'}
+  kept = variables(folder / 'second' / 'bundles' / 'scratch-0')
+  assert all(np.array_equal(value, kept[path]) for path, value in before.items())
+  config.cohorts.second.rows.scratch.trials = 1
+  with pytest.raises(UserError, match='trials of scratch = 2 and not 1; give another --workdir'):
+    study.main(config, str(folder))
 
 
 def test_a_misspelt_row_names_the_nearest(config, home):

@@ -166,6 +166,19 @@ MISTAKES = {
     _benchmark('own network to measure that fails', 'own.py, line', '--student=own:Failing'),
     _train('own module that is no Python', "'misspelt:Tiny'", '--config.student=misspelt:Tiny'),
     _train('own module that fails', 'division by zero', '--config.student=stumbling:Tiny'),
+    _bare(
+      'own method that is not in its module',
+      "unknown method of 'own' 'Cosine'",
+      '--config=digits:own:Cosine',
+      status=2,
+    ),
+    _bare('own method that is none', 'is no method', '--config=digits:own:Other', status=2),
+    _train(
+      'own data set without its module',
+      "dataset 'nowhere:Mine': there is no module 'nowhere'",
+      '--config.data.name=nowhere:Mine',
+    ),
+    _train('own data set that is none', 'is no dataset', '--config.data.name=own:Other'),
     _train(
       'own network named wrongly', 'is named package.module:Class', '--config.student=own:a:b'
     ),
@@ -601,7 +614,7 @@ MISTAKES = {
     ),
     _torch(
       'checkpoint of another network',
-      "it is that of 'resnet8'",
+      "is that of 'resnet8', not of 'resnet14'",
       '--checkpoint=torch/resnet8.pth',
       '--model=resnet14',
     ),
