@@ -105,7 +105,7 @@ def _use(card: Mapping[str, Any]) -> str:
       'import pidkd_jax as kd',
       '',
       "student = kd.load('THIS_FOLDER')",
-      f'images = ...  # uint8 [N, {height}, {width}, {channels}]',
+      f'images = ...  # names of files, or uint8 [N, {height}, {width}, {channels}]',
       'student.predict(images)  # float32 [N, classes]; student.top(images) has their names',
       '```',
     ]

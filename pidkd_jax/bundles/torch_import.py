@@ -20,7 +20,7 @@ from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn.projectors import Projector
 
-__all__ = ['Checkpoint', 'StateDict', 'convert', 'distilled', 'network', 'read']
+__all__ = ['Checkpoint', 'StateDict', 'convert', 'distilled', 'network', 'read', 'suggestion']
 
 
 def convert(state_dict: StateDict, model: str) -> Variables:
@@ -35,8 +35,8 @@ def convert(state_dict: StateDict, model: str) -> Variables:
     {'params': ..., 'batch_stats': ...}, float32.
 
   Raises:
-    UserError: the model is unknown. Or keys are missing, surplus or misshapen; the message names
-      them, and the model that the state dict looks like.
+    UserError: the model is unknown. Or the state dict is of another model or library, which the
+      message names; or keys are missing, surplus or misshapen.
   """
   return network(state_dict, model).variables
 
@@ -44,6 +44,9 @@ def convert(state_dict: StateDict, model: str) -> Variables:
 def network(state_dict: StateDict, model: str) -> Network:
   """Convert a PyTorch state dict to a network; arguments and errors as `convert`'s."""
   weights = _weights(state_dict)
+  # Before networks are traced, which takes seconds.
+  if text := torch_likeness.foreign(weights):
+    raise UserError(text)
   created, converted, mismatch = _convert(weights, model)
   part, inner = torch_file.unwrapped(weights)
   while mismatch and part:  # A wrapper may have the name of a module, such as `classifier`.
@@ -51,11 +54,14 @@ def network(state_dict: StateDict, model: str) -> Network:
     mismatch = rest and mismatch  # The message is on the state dict as it was given.
     part, inner = torch_file.unwrapped(inner)
   if mismatch:
-    raise UserError(
-      f'the state dict does not fit {model!r} ({torch_likeness.text(weights, model)}): {mismatch}'
-    )
+    raise UserError(torch_likeness.explain(weights, model, mismatch))
   _check_values(converted)
   return Network(traverse_util.unflatten_dict(converted), created)
+
+
+def suggestion(checkpoint: Checkpoint) -> str:
+  """Return in one line what a checkpoint is, for a user who has not named its network."""
+  return torch_likeness.suggestion(_weights(checkpoint.model))
 
 
 def distilled(

@@ -1,4 +1,4 @@
-"""Which network of this package a PyTorch state dict looks like."""
+"""What a PyTorch state dict is: a network that is built in, or one of another library."""
 
 import functools
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 
 from pidkd_jax import models
-from pidkd_jax.bundles import torch_names
+from pidkd_jax.bundles import torch_layouts, torch_names
 from pidkd_jax.bundles.torch_file import StateDict
 from pidkd_jax.models.base import Model
 
@@ -21,6 +21,10 @@ _ALIKE = 0.5
 # To trace a deep network takes a second. So only those of about that depth are.
 _DEPTHS = 0.6
 _IMAGENET_KERNEL = 7
+_REMEDY = (
+  '`pidkd networks` lists the networks that are; docs/how-to/own-network.md tells how to bring '
+  'another'
+)
 
 
 @functools.cache
@@ -39,29 +43,69 @@ def num_classes(weights: StateDict, name: str) -> int:
   return classifier.shape[0] if classifier is not None and classifier.ndim > 1 else 1
 
 
-def text(weights: StateDict, wanted: str) -> str:
-  """Return what a state dict looks like that does not fit `wanted`."""
-  if kernel := _imagenet_kernel(weights):
-    return f'it is of a network for images of 224x224, as {kernel}; none of those is here'
-  entries = {(key, _essential(value.shape)) for key, value in weights.items()}
-  shares = {}
-  for name in (wanted, *_similar(weights, wanted)):
-    shares[name] = _share(entries, weights, name)
-    if shares[name] == 1:
-      return f'it is that of {name!r}'
+def foreign(weights: StateDict) -> str:
+  """Return what a state dict is that is certainly of no network here, or '' for another one."""
+  if layout := torch_layouts.find(weights):
+    return f'the checkpoint is {layout}; that family is not built in: {_REMEDY}'
+  return ''
+
+
+def explain(weights: StateDict, wanted: str, mismatch: str) -> str:
+  """Return what a state dict is that is not that of `wanted`, as a message.
+
+  Args:
+    weights: the state dict.
+    wanted: a network's name.
+    mismatch: the entries in which they differ, by name.
+  """
+  if text := foreign(weights) or _large(weights):
+    return text
+  shares = _shares(weights, wanted)
   best = max(shares, key=lambda name: shares[name])
+  if shares[best] == 1:
+    return f'the checkpoint is that of {best!r}, not of {wanted!r}; import it by that name'
   if shares[best] <= _ALIKE:
-    return 'it looks like none of the networks here'
-  alike = f'{shares[best]:.0%} of all entries alike'
-  return alike if best == wanted else f'it looks most like {best!r}, with {alike}'
+    return f'the checkpoint is of no network that is built in; for {wanted!r} it has {mismatch}'
+  alike = f'{shares[best]:.0%} of the entries'
+  if best == wanted:
+    return f'the checkpoint has {alike} of {wanted!r}: {mismatch}'
+  return (
+    f'the checkpoint is not that of {wanted!r}; it is nearest to {best!r}, with {alike}. For '
+    f'{wanted!r} it has {mismatch}'
+  )
 
 
-def _imagenet_kernel(weights: StateDict) -> str:
-  """Return the first kernel of a network for large images, whose names may be used here too."""
+def suggestion(weights: StateDict) -> str:
+  """Return what a state dict is, for a user who has named no network."""
+  if text := foreign(weights) or _large(weights):
+    return text
+  shares = _shares(weights, '')
+  best = max(shares, key=lambda name: shares[name], default='')
+  if not best or shares[best] <= _ALIKE:
+    return f'the checkpoint is of no network that is built in: {_REMEDY}'
+  return f'{"by its entries" if shares[best] == 1 else "nearest is"} --model {best}'
+
+
+def _large(weights: StateDict) -> str:
+  """Return a text on a network for large images, whose names may be used here too."""
   for key, value in weights.items():
     if value.ndim == 4 and value.shape[1] == 3 and value.shape[2] >= _IMAGENET_KERNEL:
-      return f'its {key} is {"x".join(map(str, value.shape[2:]))}'
+      return (
+        f'the checkpoint is of a network for images of 224x224, as its {key} is '
+        f'{"x".join(map(str, value.shape[2:]))}; none of those is built in: {_REMEDY}'
+      )
   return ''
+
+
+def _shares(weights: StateDict, wanted: str) -> dict[str, float]:
+  """Return the share of equal entries with `wanted` and similar networks, up to one that is it."""
+  entries = {(key, _essential(value.shape)) for key, value in weights.items()}
+  shares = {}
+  for name in (*filter(None, [wanted]), *_similar(weights, wanted)):
+    shares[name] = _share(entries, weights, name)
+    if shares[name] == 1:
+      break
+  return shares
 
 
 def _similar(weights: StateDict, wanted: str) -> list[str]:

@@ -299,9 +299,9 @@ def test_keys_that_do_not_fit_are_named(few):
   state['bn1.colour'] = np.zeros(16, np.float32)
   state['conv1.weight'] = np.zeros((16, 1, 3, 3), np.float32)
   del state['layer2.0.bn2.running_var']
-  likeness, _, problems = message(state, 'resnet8').partition('): ')
+  likeness, _, problems = message(state, 'resnet8').partition(': ')
   # 45 of resnet8's 47 entries are there, and three others: 45 of 50 in all.
-  assert likeness == ("the state dict does not fit 'resnet8' (90% of all entries alike")
+  assert likeness == "the checkpoint has 90% of the entries of 'resnet8'"
   assert problems.split('; ') == [
     'missing: layer2.0.bn2.running_var',
     'surplus: bn1.colour, layer4.0.conv1.weight',
@@ -312,7 +312,7 @@ def test_keys_that_do_not_fit_are_named(few):
 def test_many_missing_keys_are_not_all_listed(few):
   text = message({'fc.weight': np.zeros((5, 64)), 'fc.bias': np.zeros(5)}, 'resnet8')
   assert text.startswith(
-    "the state dict does not fit 'resnet8' (it looks like none of the networks here): missing: "
+    "the checkpoint is of no network that is built in; for 'resnet8' it has missing: "
   )
   assert text.endswith(', ...') and len(text) < 400
 
@@ -327,8 +327,8 @@ def test_another_networks_state_dict_is_told_by_its_name():
     shape = [leaf.shape[axis] for axis in order]
     state[torch_names.key('ResNet', path)] = np.zeros(shape, np.float16)
   text = message(state, 'resnet8x4')
-  assert text.startswith(
-    "the state dict does not fit 'resnet8x4' (it is that of 'resnet32x4'): surplus: layer1.1."
+  assert text == (
+    "the checkpoint is that of 'resnet32x4', not of 'resnet8x4'; import it by that name"
   )
   assert torch_import.network(state, 'resnet32x4').model == model
 
@@ -421,9 +421,18 @@ def test_a_network_for_large_images_is_told_by_its_stem():
   """SimKD's ResNets for ImageNet have names and keys of networks here."""
   state = random_state(resnet8_shapes() | {'conv1.weight': (16, 3, 7, 7)})
   assert message(state, 'resnet8').startswith(
-    "the state dict does not fit 'resnet8' (it is of a network for images of 224x224, as its "
-    'conv1.weight is 7x7; none of those is here): misshapen: conv1.weight [16, 3, 7, 7]'
+    'the checkpoint is of a network for images of 224x224, as its conv1.weight is 7x7; none of '
+    'those is built in: '
   )
+
+
+def test_a_user_who_names_no_network_learns_which_it_is(few):
+  state = random_state(resnet8_shapes())
+  assert torch_likeness.suggestion(state) == 'by its entries --model resnet8'
+  del state['conv1.weight']
+  assert torch_likeness.suggestion(state) == 'nearest is --model resnet8'
+  other = {'encoder.weight': np.zeros((4, 4), np.float32)}
+  assert torch_likeness.suggestion(other).startswith('the checkpoint is of no network that is')
 
 
 def test_only_networks_that_may_be_alike_are_traced(monkeypatch):

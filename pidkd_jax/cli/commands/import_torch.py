@@ -48,7 +48,7 @@ def main():
   if not FLAGS.checkpoint:
     raise UserError('no --checkpoint was given; name a PyTorch file')
   if not FLAGS.model or FLAGS.model.startswith('-'):
-    raise UserError('no --model was given; e.g. --model resnet32x4')
+    raise UserError(f'no --model was given; {_suggestion()}')
   models.create(FLAGS.model, num_classes=1)  # A misspelt name comes out before anything is read.
   path = workdir.local('--checkpoint', FLAGS.checkpoint)
   out = workdir.local('--out', FLAGS.out)
@@ -93,6 +93,15 @@ def main():
     print(f'  on the {len(dataset.test)} test images of {dataset.spec.name}')
   for name, value in card.get('results', {}).items():
     print(f'    {name:<18} {value!r}')
+
+
+def _suggestion():
+  """Return what the checkpoint is, or an example where it cannot be read."""
+  try:
+    path = workdir.local('--checkpoint', FLAGS.checkpoint)
+    return torch_import.suggestion(torch_import.read(path, FLAGS.key, FLAGS.prefix))
+  except UserError:
+    return 'e.g. --model resnet32x4'
 
 
 def _facts(dataset, teacher):
