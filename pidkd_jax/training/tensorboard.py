@@ -56,11 +56,14 @@ class TensorBoardEvents:
     if run not in self._writers:
       folder = self._folder / run
       folder.mkdir(parents=True, exist_ok=True)
+      resumed = any(folder.glob('events*'))
       # The default name has whole seconds, and two starts may fall into the same one.
       suffix = f'.{time.time_ns()}'
       self._writers[run] = EventsWriter(str(folder / 'events'), filename_suffix=suffix)
-      if self._step:
-        self._add(run, self._step + 1, session_log=SessionLog(status=SessionLog.START))
+      if resumed:
+        # A training that was killed before its first checkpoint begins anew, at step 0.
+        start = self._step + 1 if self._step else 0
+        self._add(run, start, session_log=SessionLog(status=SessionLog.START))
     self._writers[run].write_event(Event(wall_time=time.time(), step=step, **content))
 
   def close(self) -> None:

@@ -150,6 +150,17 @@ def test_tensorboard_drops_events_after_a_resume(workdir, monkeypatch):
   assert scalars == sorted(expected)
 
 
+def test_tensorboard_drops_all_events_of_a_training_that_begins_anew(workdir):
+  (workdir / 'config.json').write_text('{}')
+  for _ in range(2):
+    again = MetricsLog(workdir, 0)
+    again.write([row(10)])
+    again.close()
+  _, starts = events(workdir)
+  # The first file had no configuration, so the next to have one is no restart.
+  assert starts == [('.', 0), ('kd-0', 0), ('kd-0', 0)]
+
+
 def test_tensorboard_gets_the_teacher_as_a_level_line(tmp_path):
   log = MetricsLog(tmp_path, 0)
   for step in (10, 20):
