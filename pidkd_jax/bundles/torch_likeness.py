@@ -83,7 +83,7 @@ def suggestion(weights: StateDict) -> str:
   best = max(shares, key=lambda name: shares[name], default='')
   if not best or shares[best] <= _ALIKE:
     return f'the checkpoint is of no network that is built in: {_REMEDY}'
-  return f'{"by its entries" if shares[best] == 1 else "nearest is"} --model {best}'
+  return f'{"its entries are those of" if shares[best] == 1 else "nearest is"} --model {best}'
 
 
 def _large(weights: StateDict) -> str:

@@ -428,11 +428,12 @@ def test_a_network_for_large_images_is_told_by_its_stem():
 
 def test_a_user_who_names_no_network_learns_which_it_is(few):
   state = random_state(resnet8_shapes())
-  assert torch_likeness.suggestion(state) == 'by its entries --model resnet8'
+  find = lambda state: torch_import.suggestion(torch_import.Checkpoint(state, None))  # noqa: E731
+  assert find(state) == 'its entries are those of --model resnet8'
   del state['conv1.weight']
-  assert torch_likeness.suggestion(state) == 'nearest is --model resnet8'
+  assert find(state) == 'nearest is --model resnet8'
   other = {'encoder.weight': np.zeros((4, 4), np.float32)}
-  assert torch_likeness.suggestion(other).startswith('the checkpoint is of no network that is')
+  assert find(other).startswith('the checkpoint is of no network that is')
 
 
 def test_only_networks_that_may_be_alike_are_traced(monkeypatch):
