@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import job, workdir
+from pidkd_jax.experiment import finished, job, workdir
 from pidkd_jax.training import metrics
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.progress import Progress
@@ -197,8 +198,23 @@ def test_a_finished_run_is_reported_again_and_not_trained_again(config, whole, m
   folder = whole(config)
   before = (folder / 'report.md').read_text()
   monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained'))
-  job.main(config, str(folder))
+  summary = job.main(config, str(folder))
   assert (folder / 'report.md').read_text() == before
+  # The next start need not even look at the data.
+  assert finished.summary(config, str(folder)) == summary
+  assert (folder / 'log.txt').exists()
+
+
+@pytest.mark.parametrize('begun', [False, True])
+def test_a_run_that_is_taken_up_does_not_say_again_what_its_log_has(
+  begun, config, tmp_path, monkeypatch
+):
+  hushed = []
+  monkeypatch.setattr(job.log, 'hushed', lambda hush: hushed.append(hush) or nullcontext())
+  monkeypatch.setattr(job, '_put_together', lambda *_: 'the job')
+  if begun:
+    (tmp_path / 'config.json').write_text('{}')
+  assert job._prepare(config, None, tmp_path) == 'the job' and hushed == [begun]
 
 
 @pytest.fixture

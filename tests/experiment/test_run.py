@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import logging
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ from pidkd_jax.experiment import assembly, run, teacher, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
+from pidkd_jax.training import metrics
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -52,6 +55,30 @@ def test_a_dry_run_puts_no_image_onto_a_device(taught, monkeypatch):
   costs = assembly.dry_run(experiment(0, 1), DATA, taught.network)
   assert costs.keys() == {'kd'}
   assembly.check_memory(experiment(0, 1), DATA, taught.network, 2**40)
+
+
+def test_a_dry_run_says_in_one_line_what_is_deployed(taught, caplog):
+  with caplog.at_level(logging.DEBUG, 'pidkd_jax'):
+    assembly.dry_run(experiment(0, 1), DATA, taught.network)
+  told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+  sizes = [int(size.replace(',', '')) for size in re.findall(r'\b[\d,]*\d\b', told[0])]
+  assert told[0].startswith('parameters: teacher ') and '; kd ' in told[0]
+  assert len(told) == 1 and len(sizes) == 2 and min(sizes) > 0
+  # The log file has the shapes.
+  assert any('classifier/linear/kernel' in message for message in caplog.messages)
+
+
+def test_a_call_of_several_steps_says_that_it_compiles_and_counts_in_no_time(
+  taught, tmp_path, caplog
+):
+  several = dataclasses.replace(execution(), steps_per_call=1000)
+  with caplog.at_level(logging.INFO, 'pidkd_jax'):
+    run.execute(experiment(0), DATA, taught, tmp_path / 'run', 'students', several)
+  first, second = metrics.read(tmp_path / 'run')
+  steps = first['step']
+  said = f'students: compiling a call of {steps} steps, and its first run ...'
+  assert caplog.messages.count(said) == 1 and steps > 1
+  assert first['compile_seconds'] > second['wall_seconds'] > 0 == second['compile_seconds']
 
 
 def test_a_run_of_two_members_makes_its_folder(taught, tmp_path):
