@@ -135,7 +135,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field('teacher.seed', 0, 'of its data order and weights', least=0, requirement=_SEED),
   ),
   'Data': (
-    Field('data.name', '', 'data set ([Data sets](data.md))'),
+    Field('data.name', '', 'data set ([Data sets](data.md)), or `module:Class`'),
     Field('data.dir', '', "TFDS's folder; TFDS's own if empty"),
     Field('data.archive', '', 'your archive of it; of `image_folder` the folder'),
     Field('data.verify', True, 'whether the archive must be the official one'),
@@ -163,7 +163,7 @@ FIELDS = tuple(itertools.chain(*SECTIONS.values()))
 
 # Of a row, beside its method's hyper-parameters; '' and 0 stand for the value of all rows.
 ROW = (
-  Field('method', '', "the method's name"),
+  Field('method', '', "the method's name, or `module:Class`"),
   Field('student', '', "its network, where it is not the study's"),
   Field('widen', '', 'label of a row of the same cohort, which sets its size'),
   Field('trials', 0, "its trials, where they are not the study's", least=0),

@@ -256,6 +256,8 @@ def _parts(experiment: Experiment, run: _Run) -> dict[pathlib.Path, list[str]]:
   if processes.any_process(path.exists())[0]:
     with workdir.writing(run.folder, path.name):
       saved = regular_file.read_json(path)
+      if not isinstance(saved, dict) or 'parts' not in saved:
+        raise ValueError('it names no parts')
       parts, added = saved['parts'], saved.get('added', [])
   elif len(names) == 1 or (run.folder / 'checkpoints').exists():
     return {run.folder: names}

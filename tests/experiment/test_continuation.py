@@ -120,6 +120,12 @@ def test_an_interrupted_run_is_finished_before_the_added_members(
   assert results(folder) == results(fresh)
 
 
+def test_parts_that_are_damaged_are_one_line(taught, tmp_path):
+  (tmp_path / 'parts.json').write_text('[]')
+  with pytest.raises(UserError, match='parts.json. is damaged: it names no parts'):
+    execute(taught, tmp_path, *KD)
+
+
 def config(arg='pidkd,kd_1_1', **fields):
   made = configuration.default(arg)
   made.update(fields)
