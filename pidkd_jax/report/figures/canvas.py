@@ -72,7 +72,9 @@ def shorten(text: Text, width: float) -> None:
   """Cut the end of a text that is wider than some inches."""
   figure = text.get_figure(root=True)
   assert figure is not None
-  renderer, whole = FigureCanvasAgg(figure).get_renderer(), text.get_text()
+  # A canvas keeps its renderer, which takes milliseconds to make.
+  kept = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+  renderer, whole = kept.get_renderer(), text.get_text()
   for length in range(len(whole) - 1, 0, -1):
     if text.get_window_extent(renderer).width <= width * figure.dpi:
       break
