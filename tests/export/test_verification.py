@@ -2,6 +2,7 @@
 
 import pytest
 
+from pidkd_jax.cli.commands import export as command
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.export import verification
 
@@ -45,3 +46,10 @@ def test_an_inexact_file_may_lose_so_much():
     verification.require('file', lossy, 1.99)
   with pytest.raises(UserError):
     verification.require('file', agreement(largest_difference=float('nan')), 100)
+
+
+def test_a_result_is_a_line_that_fits_a_terminal():
+  facts = {'bytes': 123456789, 'verification': agreement(top1=0.48).to_card()}
+  line = command._result('onnx_int8', facts)
+  assert line.split() == ['onnx_int8', '123,456,789', '5e-05', '0', '48.00', '2.00']
+  assert len(line) <= 80

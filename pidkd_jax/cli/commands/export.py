@@ -43,21 +43,29 @@ def main():
   expected = inference.logits(
     loaded.network, inference.eval_batches(dataset.test, loaded.normalisation)
   )
-  print(
-    f'{FLAGS.bundle} on the {len(dataset.test)} test images of {dataset.spec.name}, '
-    f'input {list(deployable.describe_input()["shape"])}'.replace('None', 'N')
-    + f' {deployable.dtype.name}\n'
-  )
-  print(
-    '| format | file | bytes | largest difference | other predictions | top-1 (%) | lost (points) |'
-  )
-  print('|--|--|--|--|--|--|--|')
+  shape = ', '.join(['N', *map(str, deployable.input_shape)])
+  print(f'{FLAGS.bundle}, input [{shape}] {deployable.dtype.name}')
+  print(f'verified on the {len(dataset.test):,} test images of {dataset.spec.name}:\n')
+  print(_row('format', 'bytes', 'difference', 'other class', 'top-1 (%)', 'lost'))
   for name in FLAGS.format:
     facts = export.export(deployable, name, out / name, dataset.test, expected, FLAGS.largest_loss)
-    agreement = facts['verification']
-    print(
-      f'| {name} | {out / name / facts["file"]} | {facts["bytes"]:,} '
-      f'| {agreement["largest_difference"]:.2g} | {agreement["other_predictions"]} '
-      f'| {100 * agreement["top1"]:.2f} '
-      f'| {100 * (agreement["bundle_top1"] - agreement["top1"]):.2f} |'
-    )
+    print(_result(name, facts), flush=True)
+  print('\nlargest difference of a logit; images of another class; lost points of top-1')
+  print(f'{out / "FORMAT"}: the file, its card, and example.py that runs it')
+
+
+def _result(name, facts):
+  """Return the line of a file that was written and verified."""
+  agreement = facts['verification']
+  return _row(
+    name,
+    f'{facts["bytes"]:,}',
+    f'{agreement["largest_difference"]:.2g}',
+    str(agreement['other_predictions']),
+    f'{100 * agreement["top1"]:.2f}',
+    f'{100 * (agreement["bundle_top1"] - agreement["top1"]):.2f}',
+  )
+
+
+def _row(name, *cells):
+  return f'{name:<10}' + ''.join(f'{cell:>13}' for cell in cells)
