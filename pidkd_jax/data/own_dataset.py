@@ -120,16 +120,18 @@ def _encodable(
 def _check_features(name: str, builder: Builder) -> None:
   found = features(builder)
   named = dict(found.items()) if isinstance(found, tfds.features.FeaturesDict) else {}
-  image: Any = named.get('image')
-  label = named.get('label')
+  image, label = named.get('image'), named.get('label')
   if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
     raise UserError(
       f"{name!r} needs the features 'image' (tfds.features.Image) and 'label' "
       '(tfds.features.ClassLabel); name them so in _info'
     )
-  if None in image.shape or image.shape[-1] not in (1, 3) or image.np_dtype != np.uint8:
+  # TFDS allows any tree of shapes and types.
+  shape: Any = image.shape
+  dtype: Any = image.np_dtype
+  if None in shape or shape[-1] not in (1, 3) or dtype != np.uint8:
     raise UserError(
-      f"the 'image' of {name!r} has shape {image.shape} and type {np.dtype(image.np_dtype)}; all "
+      f"the 'image' of {name!r} has shape {shape} and type {np.dtype(dtype)}; all "
       'images need one size, 1 or 3 channels and type uint8: give _info that shape'
     )
   if not label.num_classes:
