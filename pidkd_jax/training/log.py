@@ -80,7 +80,9 @@ class _File(logging.FileHandler):
   def handleError(self, record: logging.LogRecord) -> None:
     if not self._failed:
       self._failed = True
-      logger.warning('%s: %s; the run goes on without it', self.baseFilename, sys.exc_info()[1])
+      error = sys.exc_info()[1]
+      reason = getattr(error, 'strerror', None) or error
+      logger.warning('%s: %s; the run goes on without it', self.baseFilename, reason)
 
   def emit(self, record: logging.LogRecord) -> None:
     if not self._failed:

@@ -150,7 +150,8 @@ class _Training:
     self._stopwatch = Stopwatch(cohort.names)
     self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
     self._chunk = settings.chunk if batches.traceable else 1
-    self._ready: set[int] = set()  # Numbers of steps whose call is compiled.
+    self._is_compiled = False  # Ahead of the first step.
+    self._ready: set[int] = set()  # Numbers of steps whose call has run once.
     self._total = settings.total_epochs * batches.steps_per_epoch
     self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
@@ -169,7 +170,7 @@ class _Training:
       programs = self._cohort.programs(self._initial, self._batches.shapes)
       with self._stopwatch.leave_out():
         compile_all(title, programs + self._batches.programs())
-      self._ready.add(1)
+      self._is_compiled = True
       states = self._initial(self._first())
     else:
       with progress.working(f'{title}: compiling the initial state', told=True):
@@ -214,7 +215,7 @@ class _Training:
           self._advance(order, count)
           self._progress.advance(count * self._batches.batch_size)
         else:
-          self._compile_and_advance(order, count)
+          self._advance_first(order, count)
         if self._step % self._batches.steps_per_epoch == 0:
           self._end_epoch(epoch + 1)
         elif time.monotonic() - shown_at > _SHOW_SECONDS:
@@ -236,13 +237,13 @@ class _Training:
       self._progress.close()
       self._metrics.close()
 
-  def _compile_and_advance(self, order: jax.Array, count: int) -> None:
-    """Take steps by a call that compiles, and so counts in no rate."""
-    doing = f'{self._settings.title}: compiling a call of {count} steps, and its first run'
-    epoch = self._step // self._batches.steps_per_epoch + 1
+  def _advance_first(self, order: jax.Array, count: int) -> None:
+    """Take steps by a call that runs for the first time, and so counts in no rate."""
+    compiling = f'compiling a call of {count} steps, its first run'
+    doing = 'first step' if self._is_compiled else compiling
     with (
-      progress.working(doing, told=True),
-      self._progress.pause(epoch),
+      progress.working(f'{self._settings.title}: {doing}', told=not self._is_compiled),
+      self._progress.pause(),
       self._stopwatch.leave_out(count),
     ):
       self._advance(order, count)
@@ -287,7 +288,7 @@ class _Training:
     steps = self._batches.steps_per_epoch
     seconds = self._stopwatch.lap(steps)
     due = epoch % self._settings.eval_every == 0 or epoch == self._settings.total_epochs
-    with self._progress.pause(epoch, 'evaluating' if due else ''):
+    with self._progress.pause('evaluating' if due else ''):
       rows = self._rows(epoch, seconds, due)
       self._metrics.write(rows, self._validation.teacher_top1 if due else None)
     self._progress.epoch(

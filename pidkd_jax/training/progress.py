@@ -82,11 +82,12 @@ class Progress:
     self._epochs = epochs
     self._title = title
     self._latest = ''
+    self._epoch = 1 + done // max(1, images_per_epoch)
     self._written_at = time.monotonic()
     self._bar = auto.tqdm(
       total=epochs * images_per_epoch,
       initial=done,
-      desc=f'{title}: epoch {1 + done // max(1, images_per_epoch)}/{epochs}',
+      desc=f'{title}: epoch {self._epoch}/{epochs}',
       unit=' images',
       unit_scale=True,
       disable=not _is_watched(),
@@ -106,15 +107,14 @@ class Progress:
       self._bar.n += images
 
   @contextlib.contextmanager
-  def pause(self, epoch: int, doing: str = '') -> Iterator[None]:
+  def pause(self, doing: str = '') -> Iterator[None]:
     """Show what is done beside training; its time counts neither in the rate nor in what is left.
 
     Args:
-      epoch: counted from 1.
       doing: what is done, as text; '' to leave the line as it is.
     """
     if doing:
-      self._say(epoch, f', {doing}', refresh=True)
+      self._say(f', {doing}', refresh=True)
     began = time.monotonic()
     try:
       yield
@@ -132,7 +132,8 @@ class Progress:
       loss: of one member, as losses of different methods have no common scale.
       member: its name, which is shown where there is room; '' if it is the only one.
     """
-    self._say(epoch, f', loss {loss:.4f}', f' ({member})' if member else '')
+    self._epoch = epoch
+    self._say(f', loss {loss:.4f}', f' ({member})' if member else '')
 
   def epoch(
     self, epoch: int, figures: Sequence[Figure], accuracy: str, seconds: float, images: int
@@ -152,7 +153,9 @@ class Progress:
     told = describe(figures, accuracy, columns - len(start))
     if evaluated and _is_notebook():
       self._latest = f' (before: {told})'  # Nobody may have asked for the log there.
-    self._say(min(epoch + 1, self._epochs))
+    self._epoch = min(epoch + 1, self._epochs)
+    label = f' ({figures[0].label})' if len(figures) > 1 else ''
+    self._say(f', loss {figures[0].loss:.4f}', label)
     now = time.monotonic()
     if not evaluated and now - self._written_at <= _LINE_SECONDS:
       return
@@ -169,11 +172,11 @@ class Progress:
   def _columns(self) -> int:
     return (not self._bar.disable and self._bar.format_dict['ncols']) or _COLUMNS
 
-  def _say(self, epoch: int, text: str = '', more: str = '', refresh: bool = False) -> None:
+  def _say(self, text: str, more: str = '', refresh: bool = False) -> None:
     """Set the text before the bar; `more` stands there only if the bar keeps its columns."""
     if self._bar.disable:
       return
-    text = f'{self._title}: epoch {epoch}/{self._epochs}{text}'
+    text = f'{self._title}: epoch {self._epoch}/{self._epochs}{text}'
     if len(text) + len(more) <= self._columns() - _BAR_COLUMNS:
       text += more
     self._bar.set_description_str(text + self._latest, refresh=refresh)

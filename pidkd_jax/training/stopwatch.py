@@ -31,7 +31,8 @@ class Stopwatch:
   def _clear(self) -> None:
     self._samples = 0
     self._observed = 0.0
-    self._left_out, self._seconds_left_out = 0, 0.0
+    # What compiled: the steps of calls, their seconds, and those of programs ahead of calls.
+    self._left_out, self._call_seconds, self._ahead_seconds = 0, 0.0, 0.0
     self._parts = dict.fromkeys(self._members, 0.0)
 
   def start(self) -> None:
@@ -43,14 +44,18 @@ class Stopwatch:
     """Leave out a compilation.
 
     Args:
-      steps: that its call also takes. The epoch's time is scaled from its other steps.
+      steps: that its call also takes, 0 ahead of calls. The epoch's time is scaled from its other
+        steps.
     """
     began = time.monotonic()
     yield
     seconds = time.monotonic() - began
     self._started += seconds
     self._left_out += steps
-    self._seconds_left_out += seconds
+    if steps:
+      self._call_seconds += seconds
+    else:
+      self._ahead_seconds += seconds
 
   def due(self, step: int) -> bool:
     """Return whether to sample a step of the epoch; never the first, which may compile."""
@@ -84,8 +89,8 @@ class Stopwatch:
     """
     seconds, timed = self._before + time.monotonic() - self._started, steps - self._left_out
     wall = {
-      'wall_seconds': seconds * steps / timed if timed > 0 else self._seconds_left_out,
-      'compile_seconds': self._seconds_left_out,
+      'wall_seconds': seconds * steps / timed if timed > 0 else self._call_seconds,
+      'compile_seconds': self._call_seconds + self._ahead_seconds,
     }
     laps = dict.fromkeys(self._members, wall)
     if self._samples:
@@ -106,7 +111,7 @@ class Stopwatch:
       'samples': self._samples,
       'observed': self._observed,
       'parts': self._parts,
-      'left_out': [self._left_out, self._seconds_left_out],
+      'left_out': [self._left_out, self._call_seconds, self._ahead_seconds],
     }
 
   def restore(self, notes: Mapping[str, Any]) -> None:
@@ -114,9 +119,10 @@ class Stopwatch:
     self._before, self._samples = notes['before'], notes['samples']
     self._observed, self._parts = notes['observed'], notes['parts']
     # Older checkpoints lack it.
-    steps, seconds = notes.get('left_out', (0, 0.0))
+    steps, call_seconds, ahead_seconds = notes.get('left_out', (0, 0.0, 0.0))
     self._left_out += steps
-    self._seconds_left_out += seconds
+    self._call_seconds += call_seconds
+    self._ahead_seconds += ahead_seconds
 
 
 def _timed(before, function, *args):

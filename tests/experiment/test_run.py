@@ -76,7 +76,7 @@ def test_a_call_of_several_steps_says_that_it_compiles_and_counts_in_no_time(
     run.execute(experiment(0), DATA, taught, tmp_path / 'run', 'students', several)
   first, second = metrics.read(tmp_path / 'run')
   steps = first['step']
-  said = f'students: compiling a call of {steps} steps, and its first run ...'
+  said = f'students: compiling a call of {steps} steps, its first run ...'
   assert caplog.messages.count(said) == 1 and steps > 1
   assert first['compile_seconds'] > second['wall_seconds'] > 0 == second['compile_seconds']
 

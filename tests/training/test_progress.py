@@ -130,16 +130,23 @@ def test_neither_a_pause_nor_what_compiled_counts_in_rate_and_time_left(watched,
   [bar] = watched
   now = bar.start_t
   bar._time = lambda: now + clock.now - 1000
-  with training.pause(1, 'compiling'):
+  with training.pause():
     clock.now += 60
   training.skip(100)
   clock.now += 4
   bar.n += 400
-  with training.pause(1, 'evaluating'):
+  with training.pause('evaluating'):
     assert 'epoch 1/2, evaluating' in str(bar)
     clock.now += 60
   rate = re.search(r'(\S+) images/s, (\S+) left', str(bar))
   assert (rate[1], rate[2]) == ('100', '00:05')
+  training.close()
+
+
+def test_the_live_line_keeps_the_loss_of_the_epoch_before(watched):
+  training = Progress('students', epochs=3, images_per_epoch=50, done=0)
+  training.epoch(1, FIGURES, 'test top-1', 0.1, 50)
+  assert str(watched[0]).startswith('students: epoch 2/3, loss 0.2500 (pidkd) |')
   training.close()
 
 
