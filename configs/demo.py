@@ -10,13 +10,11 @@ looked at a student with a teacher.
 Cost: about two minutes on two CPU cores.
 """
 
-from pidkd_jax.experiment import config
+from pidkd_jax.experiment import config, pairs
 
 
-def get_config(arg='pidkd,kd_1_1,scratch'):
-  c = config.default(arg)
-  c.student = 'resnet8'
-  c.teacher.model = 'resnet14x2'
+def get_config(arg=''):
+  c = config.default(arg, pairs.DIGITS, 'pidkd,kd_1_1,scratch')
   c.teacher.total_epochs = 30  # As in configs/digits.py, which finds this teacher again.
   c.data.name = 'digits'
   c.data.shots = 5

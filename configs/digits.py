@@ -6,13 +6,11 @@ The digits are easy: what separates the rows is within the spread of seeds, and 
 everything works, not which method is better. configs/demo.py shows what a teacher gains.
 """
 
-from pidkd_jax.experiment import config
+from pidkd_jax.experiment import config, pairs
 
 
-def get_config(arg='pidkd,scratch'):
-  c = config.default(arg)
-  c.student = 'resnet8'
-  c.teacher.model = 'resnet14x2'
+def get_config(arg=''):
+  c = config.default(arg, pairs.DIGITS, 'pidkd,scratch')
   c.data.name = 'digits'
   c.total_epochs = 30
   c.teacher.total_epochs = 30

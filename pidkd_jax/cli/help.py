@@ -7,30 +7,41 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _WIDTH = 80
+# The last two are absl's, and would end in status 1.
+_HELP = ('--help', '-help', '-h', '--helpfull', '--helpshort')
 _OVERVIEW = """Knowledge distillation by projector integration and classifier sharing, in JAX.
 
     pidkd train --config digits --workdir runs/digits
 
 {commands}
 
-`pidkd COMMAND --help` shows a command's flags and an example."""
+{configs}
+
+`pidkd COMMAND --help` shows its flags; with `--config NAME` also all fields."""
 
 
 def is_asked_for(arguments: Iterable[str]) -> bool:
   """Return whether one of the arguments asks for help."""
-  return any(argument in ('--help', '-help', '-h') for argument in arguments)
+  return any(argument in _HELP for argument in arguments)
 
 
-def overview(files: Mapping[str, pathlib.Path]) -> str:
-  """Return the list of commands, each with the first line of its docstring.
+def overview(files: Mapping[str, pathlib.Path], configs: Iterable[str]) -> str:
+  """Return the list of commands, each with the first line of its docstring, and of configs.
 
   Args:
     files: each command's file, by the command's name. They are read and not imported.
+    configs: names of configs; those of studies are 'studies/NAME'.
   """
   width = max(map(len, files))
   lines = {name: _docstring(path).partition('\n')[0] for name, path in files.items()}
+  own = [name for name in configs if '/' not in name]
+  studies = [name.partition('/')[2] for name in configs if '/' in name]
   return _OVERVIEW.format(
-    commands='\n'.join(f'  {name:<{width}}  {line}' for name, line in lines.items())
+    commands='\n'.join(f'  {name:<{width}}  {line}' for name, line in lines.items()),
+    configs='\n'.join(
+      textwrap.fill(f'{kind}: {", ".join(names)}', _WIDTH, subsequent_indent='  ')
+      for kind, names in (('Configs', own), ('Studies', studies))
+    ),
   )
 
 

@@ -9,7 +9,7 @@ import pathlib
 import signal
 import sys
 
-from pidkd_jax.cli import help
+from pidkd_jax.cli import config_files, help
 from pidkd_jax.core.errors import unknown_name
 
 COMMANDS = pathlib.Path(__file__).with_name('commands')
@@ -47,11 +47,11 @@ def _run() -> None:
   name, *rest = sys.argv[1:] or ['--help']
   known = files()
   if help.is_asked_for([name]):
-    print(help.overview(known))
+    print(help.overview(known, config_files.names()))
     return
   name = name.replace('_', '-')
   if name not in known:
-    print(unknown_name('command', name, known), file=sys.stderr)
+    print(unknown_name('command', name, known, 'pidkd --help'), file=sys.stderr)
     sys.exit(2)
   from pidkd_jax.cli import app  # First: it sets the process up before a command imports JAX.
 

@@ -13,11 +13,11 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from pidkd_jax.cli import config_files
 from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError, describe_error, unknown_name
 
-_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-_SAVED = _PACKAGE / 'experiment' / 'saved_config.py'
+_SAVED = pathlib.Path(__file__).resolve().parents[1] / 'experiment' / 'saved_config.py'
 # The fields that may name code by 'module:Class', by the last part of their names: networks,
 # methods (`method.name`, a row's `method`) and data sets (`data.name`).
 _CODE = ('student', 'model', 'method', 'name')
@@ -45,18 +45,6 @@ def define(config_help: str) -> None:
   flags.DEFINE_integer('process_id', -1, 'Number of this process, from 0, with --coordinator.')
 
 
-def folder() -> pathlib.Path:
-  """Return where the configs lie: in the installed package, or beside it in a checkout."""
-  installed = _PACKAGE / 'configs'
-  return installed if installed.is_dir() else _PACKAGE.with_name('configs')
-
-
-def names() -> dict[str, pathlib.Path]:
-  """Return the configs' files by name, those in folders last."""
-  paths = sorted(folder().rglob('*.py'), key=lambda path: (len(path.parts), path))
-  return {path.relative_to(folder()).with_suffix('').as_posix(): path for path in paths}
-
-
 def resolve(arguments: Sequence[str]) -> list[str]:
   """Return the command line with a file in the place of a name after --config.
 
@@ -81,13 +69,13 @@ def _file(value: str) -> str:
   name, colon, argument = value.partition(':')
   if value.endswith('.json'):
     return f'{_SAVED}:{value}'
-  known = names()
+  known = config_files.names()
   short = {key.rpartition('/')[2]: path for key, path in known.items()}
   if path := known.get(name) or short.get(name):
     return f'{path}{colon}{argument}'
   if name.endswith('.py') or os.path.exists(name):
     return value
-  raise unknown_name('config', name, known)
+  raise unknown_name('config', name, known, 'pidkd --help')
 
 
 def file(arguments: Sequence[str]) -> str:
@@ -132,7 +120,12 @@ def require(config: str) -> None:
     return
   if config:
     raise UserError(f'--config {config}: its get_config returns nothing; return a ConfigDict')
-  raise UserError(f'no --config was given; name a file, or one of: {", ".join(names())}')
+  raise UserError(f'no --config was given; name a file, or one of: {_names()}')
+
+
+def _names() -> str:
+  """Return names of configs as text, those of studies without their folder."""
+  return ', '.join(name.rpartition('/')[2] for name in config_files.names())
 
 
 def _require_no_foreign_code(config: Mapping[str, Any]) -> None:

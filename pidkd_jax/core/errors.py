@@ -4,6 +4,9 @@ import difflib
 import traceback
 from collections.abc import Iterable, Sequence
 
+# Names in the message on an unknown one; a command lists the others.
+_NAMES = 10
+
 
 class UserError(Exception):
   """A mistake that the user can mend.
@@ -13,13 +16,16 @@ class UserError(Exception):
   """
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-  """Return the error for an unknown name, with the nearest name and all that exist.
+def unknown_name(kind: str, name: str, known: Iterable[str], command: str = '') -> UserError:
+  """Return the error for an unknown name, with the nearest name and those that exist.
+
+  After ten names the message tells how many others there are.
 
   Args:
     kind: the kind of thing that has the name, e.g. 'model'.
     name: the name as the user wrote it.
     known: the names that exist.
+    command: lists all of them, e.g. 'pidkd networks'; '' where none does.
 
   Example:
     >>> print(unknown_name('model', 'resnet9', ['vgg8', 'resnet8']))
@@ -28,7 +34,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
   known = sorted(known)
   nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
   hint = f'did you mean {nearest[0]!r}? ' if nearest else ''
-  return UserError(f'unknown {kind} {name!r}; {hint}there are: {", ".join(known)}')
+  more = f': {command}' if command and len(known) > _NAMES else ''
+  return UserError(f'unknown {kind} {name!r}; {hint}there are: {listed(known, _NAMES)}{more}')
 
 
 def describe_error(error: BaseException, file: str) -> str:

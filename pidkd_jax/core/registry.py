@@ -37,13 +37,20 @@ def discover(package: str, table: str) -> Mapping[str, Any]:
   return dict(sorted(entries.items()))
 
 
-def find(kind: str, package: str, table: str, name: str) -> Any:
+def find(kind: str, package: str, table: str, name: str, command: str = '') -> Any:
   """Return the entry called `name`.
 
+  Args:
+    kind: of the entries, for the message.
+    package: as in `discover`.
+    table: as in `discover`.
+    name: of the entry.
+    command: that lists all names, as in `unknown_name`.
+
   Raises:
-    UserError: there is none; the message has the nearest name and all that exist.
+    UserError: there is none; the message has the nearest name, and those that exist.
   """
   entries = discover(package, table)
   if name not in entries:
-    raise unknown_name(kind, name, entries)
+    raise unknown_name(kind, name, entries, command)
   return entries[name]

@@ -18,15 +18,18 @@ from pidkd_jax.experiment.pairs import Pair, find
 _METHOD = 'pidkd'
 
 
-def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
+def default(
+  arg: str, pairs: Mapping[str, Pair] | None = None, methods_default: str = _METHOD
+) -> ConfigDict:
   """Return the main job's configuration; a file of configs/ fills in data set and length.
 
   Args:
-    arg: `[TEACHER-STUDENT][:][METHOD,...]`, a pair and methods. The first method (pidkd if none
-      is named) is `method`. The others lie under `compare` and are trained beside it in the same
-      cohort. 'module:Class' is a method of the user's own, and its label is Class.
-    pairs: those that may be named; the first is taken if none is. Without any, the caller sets
-      `student` and `teacher.model`.
+    arg: `[TEACHER-STUDENT][:][METHOD,...]`, a pair and methods. The first method is `method`. The
+      others lie under `compare` and are trained beside it in the same cohort. 'module:Class' is a
+      method of the user's own, and its label is Class.
+    pairs: of the data set; the first is taken if none is named (`pairs.find`). Without any, the
+      caller sets `student` and `teacher.model`, and no pair may be named.
+    methods_default: the methods if none is named, by commas.
 
   Returns:
     `fields.FIELDS` with their defaults or the pair's values, and
@@ -34,7 +37,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
     `compare.LABEL.*`: the other methods' hyper-parameters, and of the user's own the `method`.
 
   Raises:
-    UserError: a pair or a method is unknown, or a method is named twice.
+    UserError: a network or a method is unknown, or a method is named twice.
 
   Example:
     >>> config = default('kd_1_1,scratch')
@@ -42,6 +45,7 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
     ('kd_1_1', ['scratch'], 240)
   """
   pair, chosen = _parse(arg, pairs or {})
+  chosen = chosen or methods_default
   names = [name.strip() for name in chosen.split(',')]
   if len(set(map(_label, names))) < len(names):
     raise UserError(f'methods {arg!r}: one is named twice; give trials for several seeds of one')
@@ -64,18 +68,17 @@ def default(arg: str, pairs: Mapping[str, Pair] | None = None) -> ConfigDict:
 
 
 def _parse(arg: str, pairs: Mapping[str, Pair]) -> tuple[Pair | None, str]:
-  """Return the pair and the methods that an argument names."""
+  """Return the pair and the methods that an argument names; '' for methods that it leaves out."""
   first, _, rest = arg.partition(':')
-  if not pairs and '-' in first:
+  named = '-' in first  # No method's name has one.
+  chosen = rest if named or not first else arg
+  if pairs:
+    return find(pairs, first.strip()) if named else next(iter(pairs.values())), chosen
+  if named:
     raise UserError(
-      f'{first!r}: there are no pairs for these data; give --config.student and '
-      '--config.teacher.model'
+      f'{first!r}: this config takes no pair; give --config.student and --config.teacher.model'
     )
-  if not pairs:
-    return None, arg or _METHOD
-  if '-' in first:  # No method's name has one.
-    return find(pairs, first.strip()), rest or _METHOD
-  return next(iter(pairs.values())), (rest if not first else arg) or _METHOD
+  return None, chosen
 
 
 def _label(method: str) -> str:
@@ -101,7 +104,7 @@ def study(arg: str, pairs: Mapping[str, Pair]) -> ConfigDict:
 
   Args:
     arg: 'TEACHER-STUDENT', or '' for the first pair.
-    pairs: those that may be named.
+    pairs: of the data set.
 
   Returns:
     The fields of `default` but for `method` and `compare`, and an empty group `cohorts`, for
@@ -112,7 +115,7 @@ def study(arg: str, pairs: Mapping[str, Pair]) -> ConfigDict:
       A linear classifier over each network's frozen features is judged on it afterwards.
 
   Raises:
-    UserError: the pair is unknown.
+    UserError: the argument is no pair.
   """
   return _replace_methods(default(arg and find(pairs, arg).name, pairs), 'cohorts')
 

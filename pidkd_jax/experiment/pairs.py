@@ -1,6 +1,7 @@
-"""The teacher-student pairs of the literature and one of ours, with recipe and projector size.
+"""The teacher-student pairs of the literature and ours, with recipe and projector size.
 
-A pair is called 'TEACHER-STUDENT'. A deployed student (encoder, projectors, the teacher's
+Any two networks make a pair, with sizes as below; the tables hold those with known recipes. A pair
+is called 'TEACHER-STUDENT'. A deployed student (encoder, projectors, the teacher's
 classifier) stays smaller than its teacher. Where no study chose the projectors' size, q is 3 and
 the factor is the least power of two that meets this bound, from 2 on: SimKD's most accurate.
 """
@@ -8,7 +9,8 @@ the factor is the least power of two that meets this bound, from 2 on: SimKD's m
 import dataclasses
 from collections.abc import Mapping
 
-from pidkd_jax.core.errors import unknown_name
+from pidkd_jax import models
+from pidkd_jax.core.errors import UserError, unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +88,9 @@ CIFAR100 = _named(
   ),
 )
 
+# Ours, for 8x8 digits.
+DIGITS = _named(Pair('resnet14x2', 'resnet8'))
+
 TINY_IMAGENET = _named(
   Pair('resnet32x4', 'resnet8x4'),
   _light('resnet32x4', 'ShuffleV2'),
@@ -95,15 +100,40 @@ TINY_IMAGENET = _named(
 )
 
 
+# {student: the learning rate that it has in all pairs}.
+_RATES = {pair.student: pair.learning_rate for pair in (*CIFAR100.values(), *TINY_IMAGENET.values())}
+
+
 def find(pairs: Mapping[str, Pair], name: str) -> Pair:
   """Return the pair called `name`.
 
+  A pair that is not among `pairs` has the default size of projectors, and the learning rate that
+  its student has in a pair of the literature.
+
+  Args:
+    pairs: those of a data set.
+    name: TEACHER-STUDENT, two names of `models.names()`, with or without a factor on their widths.
+
   Raises:
-    UserError: there is none; the message has the nearest name.
+    UserError: the name has another form, or a network is unknown.
+
+  Example:
+    >>> pair = find(CIFAR100, 'resnet56-resnet8*0.5')
+    >>> pair.student, pair.learning_rate, pair.size
+    ('resnet8*0.5', 0.05, {'num_projectors': 3, 'factor': 2})
   """
-  if name not in pairs:
-    raise unknown_name('pair', name, pairs)
-  return pairs[name]
+  if name in pairs:
+    return pairs[name]
+  networks = name.split('-')
+  if len(networks) != 2:
+    raise UserError(f'{name!r} is no pair; write TEACHER-STUDENT, e.g. {next(iter(pairs))}')
+  for network in networks:
+    base = network.partition('*')[0]
+    if base not in models.names():
+      where = f'model in the pair {name!r}:'
+      raise unknown_name(where, base, models.names(), 'pidkd networks')
+  teacher, student = networks
+  return Pair(teacher, student, _RATES.get(student.partition('*')[0], Pair.learning_rate))
 
 
 def chosen(pairs: Mapping[str, Pair], arg: str) -> Pair:

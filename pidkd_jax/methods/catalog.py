@@ -106,4 +106,4 @@ def _constructor(name: str) -> functools.partial[base.Method]:
     return functools.partial(_OWN[name])
   if own_code.is_own(name):
     return own_method.load(name)
-  return functools.partial(registry.find('method', _PACKAGE, 'METHODS', name))
+  return functools.partial(registry.find('method', _PACKAGE, 'METHODS', name, 'pidkd methods'))

@@ -39,7 +39,8 @@ def create(name: str, *, num_classes: int) -> Model:
     return create(narrower, num_classes=num_classes).widened(_width_factor(narrower, factor))
   if own_code.is_own(name):
     return custom_model.create(name, num_classes=num_classes)
-  return registry.find('model', _PACKAGE, 'MODELS', name)(num_classes=num_classes)
+  found = registry.find('model', _PACKAGE, 'MODELS', name, 'pidkd networks')
+  return found(num_classes=num_classes)
 
 
 def _width_factor(name: str, text: str) -> float:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pidkd_jax.cli import help, training_flags
+from pidkd_jax.cli import config_files, help, training_flags
 from pidkd_jax.cli.main import files, main
 from pidkd_jax.core.errors import UserError
 from tests.cli import command_flags
@@ -93,8 +93,9 @@ def fits(text):
 
 
 def test_the_overview_has_a_line_for_each_command():
-  text = help.overview(files())
+  text = help.overview(files(), config_files.names())
   assert fits(text)
+  assert '\nConfigs: cifar100, condense, demo, digits,' in text and '\nStudies: capacity,' in text
   for command in COMMANDS:
     assert re.search(rf'^  {command} +[A-Z][^.]+\.$', text, re.MULTILINE), command
 
@@ -121,7 +122,7 @@ def test_help_ends_with_status_0(monkeypatch, capsys):
 
 
 def test_names_of_configs_are_unambiguous():
-  stems = [name.rpartition('/')[2] for name in training_flags.names()]
+  stems = [name.rpartition('/')[2] for name in config_files.names()]
   assert len(set(stems)) == len(stems) and {'digits', 'methods'} <= set(stems)
 
 
@@ -160,7 +161,7 @@ def test_only_a_json_after_config_is_read_so():
 
 
 def test_an_unknown_name_lists_the_names():
-  with pytest.raises(UserError, match=r"unknown config 'digit'; .*'digits'\? .*studies/methods"):
+  with pytest.raises(UserError, match=r"unknown config 'digit'; .*'digits'\? .*: pidkd --help"):
     training_flags.resolve(['--config=digit'])
 
 

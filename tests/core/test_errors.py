@@ -15,6 +15,14 @@ def test_a_name_unlike_all_others_gets_no_guess():
   assert str(unknown_name('model', 'zzz', ['a', 'b'])) == "unknown model 'zzz'; there are: a, b"
 
 
+def test_after_ten_names_a_command_lists_the_others():
+  names = [f'n{number:02}' for number in range(12)]
+  ten = ', '.join(names[:10])
+  for command, end in (('pidkd networks', ' and 2 more: pidkd networks'), ('', ' and 2 more')):
+    assert str(unknown_name('model', 'zzz', names, command)).endswith(f'there are: {ten}{end}')
+  assert str(unknown_name('model', 'zzz', names[:10], 'pidkd networks')).endswith(ten)
+
+
 def test_stopped_carries_its_exit_status():
   stopped = Stopped('stopped at step 3', status=143)
   assert (str(stopped), stopped.status) == ('stopped at step 3', 143)

@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import runpy
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLES = {'cifar100': (pairs.CIFAR100, 32, 100), 'tiny_imagenet': (pairs.TINY_IMAGENET, 64, 200)}
 ALL = [(data, name) for data, (table, _, _) in TABLES.items() for name in table]
 
@@ -94,11 +96,10 @@ def test_a_deployed_student_is_smaller_than_its_teacher(data, name):
 
 
 def test_a_size_with_a_study_is_the_size_that_its_report_chose():
-  root = pathlib.Path(__file__).resolve().parents[2]
   chosen = [table[name] for data, name in ALL for table in [TABLES[data][0]] if table[name].study]
   assert chosen
   for pair in chosen:
-    report = (root / pair.study.split()[-1]).read_text()
+    report = (ROOT / pair.study.split()[-1]).read_text()
     assert f'{pair.student} taught by {pair.teacher}' in report
     assert f'best: **q = {pair.num_projectors}, f = {pair.factor}**' in report
 
@@ -152,28 +153,49 @@ def test_a_pair_is_taken_by_name():
   assert c.compare.pefd.to_dict() == methods.defaults('pefd')
 
 
+@pytest.mark.parametrize('name', ['cifar100', 'tiny_imagenet', 'digits', 'demo', 'image_folder'])
 @pytest.mark.parametrize(
   ('arg', 'student', 'methods'),
   [
-    ('', 'resnet8x4', ['pidkd']),
-    ('kd_1_1', 'resnet8x4', ['kd_1_1']),
-    ('kd_1_1,scratch', 'resnet8x4', ['kd_1_1', 'scratch']),
-    ('vgg13-vgg8', 'vgg8', ['pidkd']),
+    ('', None, None),
+    ('kd_1_1', None, ['kd_1_1']),
+    (':kd_1_1', None, ['kd_1_1']),
+    ('kd_1_1,scratch', None, ['kd_1_1', 'scratch']),
+    ('vgg13-vgg8', 'vgg8', None),
     ('vgg13-vgg8:kd_1_1', 'vgg8', ['kd_1_1']),
   ],
 )
-def test_pair_and_methods_may_each_be_left_out(arg, student, methods):
-  c = config.default(arg, pairs.CIFAR100)
-  assert c.student == student
+def test_pair_and_methods_may_each_be_left_out_of_every_config(name, arg, student, methods):
+  module = runpy.run_path(str(ROOT / 'configs' / f'{name}.py'))
+  c, usual = module['get_config'](arg), module['get_config']()
+  assert c.student == (student or usual.student)
+  assert c.teacher.model == ('vgg13' if student else usual.teacher.model)
+  methods = methods or [usual.method.name, *usual.compare]
   assert [c.method.name, *c.compare] == methods
+
+
+def test_any_two_networks_make_a_pair():
+  c = config.default('resnet20-ShuffleV1:pidkd', pairs.CIFAR100)
+  assert (c.teacher.model, c.student, c.learning_rate) == ('resnet20', 'ShuffleV1', 0.01)
+  assert (c.method.num_projectors, c.method.factor) == (3, 2)
+  study = config.study('vgg13*0.5-resnet8*0.5', pairs.CIFAR100)
+  assert (study.teacher.model, study.student) == ('vgg13*0.5', 'resnet8*0.5')
+  assert study.learning_rate == 0.05
+
+
+def test_a_config_that_sets_its_own_networks_takes_no_pair():
+  with pytest.raises(UserError, match="'vgg13-vgg8': this config takes no pair; give --config"):
+    config.default('vgg13-vgg8:pidkd')
 
 
 @pytest.mark.parametrize(
   ('arg', 'message'),
   [
-    ('vgg13-vgg9', "unknown pair 'vgg13-vgg9'; did you mean 'vgg13-vgg8'"),
+    ('vgg13-vgg8x', "unknown model in the pair 'vgg13-vgg8x': 'vgg8x'; did you mean 'vgg8'"),
+    ('vgg13-', "unknown model in the pair 'vgg13-': ''"),
+    ('vgg13-vgg8-vgg8', "'vgg13-vgg8-vgg8' is no pair; write TEACHER-STUDENT, e.g. resnet32x4"),
     ('vgg13-vgg8:pidk', "unknown method 'pidk'; did you mean 'pidkd'"),
-    ('vgg13-vgg8:kd_1_1:pidkd', "unknown method 'kd_1_1:pidkd'"),
+    ('vgg13-vgg8:kd_1_1:pidkd', "method 'kd_1_1:pidkd': there is no module 'kd_1_1'"),
   ],
 )
 def test_a_misspelt_argument_says_what_is_nearest(arg, message):

@@ -14,13 +14,14 @@ train = command(
   f'--config.teacher.model={NETWORK}',
 )
 _PAIR = (f'--teacher={NETWORK}', f'--student={NETWORK}')
+_IN_PAIR = "model in the pair 'vgg13-vgg8x':"
 
 # What takes a registered name: the command, the kind, the argument, and a name.
 _NAMES = (
   (command('train', '--workdir=run'), 'method', '--config=digits:{}', 'pidkd'),
-  (command('train', '--workdir=run'), 'pair', '--config=cifar100:{}', 'vgg13-vgg8'),
+  (command('train', '--workdir=run'), _IN_PAIR, '--config=cifar100:vgg13-{}', 'vgg8'),
   (command('train', '--workdir=run'), 'config', '--config={}', 'digits'),
-  (command('study', '--workdir=run'), 'pair', '--config=methods:{}', 'vgg13-vgg8'),
+  (command('study', '--workdir=run'), _IN_PAIR, '--config=methods:vgg13-{}', 'vgg8'),
   (command('study', '--workdir=run', '--config=methods'), 'row', '--rows={}', 'pidkd'),
   (train, 'model', '--config.student={}', 'resnet8x4'),
   (train, 'model', '--config.teacher.model={}', 'resnet8x4'),

@@ -133,9 +133,9 @@ MISTAKES = {
   'Names': (
     _bare('method named twice', 'one is named twice', '--config=digits:pidkd,pidkd', status=2),
     _bare(
-      'pair where there is none',
-      'there are no pairs for these data',
-      '--config=digits:vgg13-vgg8',
+      'pair of three networks',
+      "'vgg13-vgg8-vgg8' is no pair; write TEACHER-STUDENT",
+      '--config=digits:vgg13-vgg8-vgg8',
       status=2,
     ),
     _train('no student', 'unknown model', '--config.student='),

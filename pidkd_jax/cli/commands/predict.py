@@ -1,4 +1,4 @@
-"""Print the likeliest classes of images, or write them to a CSV file.
+"""Print the likeliest classes of images, or write them as CSV.
 
     pidkd predict runs/cifar100/bundles/pidkd-0 photo.png [more images]
     pidkd predict runs/cifar100/bundles/pidkd-0 photos --out predictions.csv
