@@ -136,6 +136,7 @@ def test_curves_name_all_labels_and_each_method_has_axes_of_its_losses(tmp_path)
   ]
   assert [text.get_text() for text in losses[-1].get_legend().get_texts()] == ['kd1', 'kd9']
   assert [len(axes.lines) for axes in losses] == [1] * 18 + [2]
+  assert all(tick == int(tick) for axes in losses for tick in axes.get_xticks())
 
 
 def test_the_last_third_is_not_stretched_to_a_distant_teacher(tmp_path):

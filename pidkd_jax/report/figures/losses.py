@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.figures import canvas, overlap
@@ -81,6 +82,7 @@ def draw(
       canvas.legend(axes, lines, labels, frameon=False, fontsize=font_size, loc='upper right')
   axes.tick_params(labelsize=font_size)
   axes.margins(x=0.02)
+  axes.xaxis.set_major_locator(MaxNLocator('auto', integer=True))
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
 
