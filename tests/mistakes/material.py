@@ -343,6 +343,10 @@ def _torch(home):
   torch.save({**state, 'conv1.weight': state['conv1.weight'] / 0}, place / 'infinite.pth')
   torch.save({**state, 'conv1.weight': state['conv1.weight'][:, :1]}, place / 'misshapen.pth')
   torch.save({'model': state, 'proj': {'a': torch.zeros(1)}}, place / 'simkd.pth')
+  large = {'conv1': (64, 3, 7, 7), 'layer2.0.downsample.0': (2, 2, 1, 1), 'fc': (1000, 2)}
+  blocks = {f'layer{1 + i // 2}.{i % 2}.conv2': (2, 2, 3, 3) for i in range(8)}
+  other = {f'{name}.weight': torch.zeros(shape) for name, shape in {**large, **blocks}.items()}
+  torch.save(other, place / 'torchvision.pth')
   whole = (place / 'resnet8.pth').read_bytes()
   (place / 'cut.pth').write_bytes(whole[: len(whole) // 2])
 

@@ -619,6 +619,11 @@ MISTAKES = {
       '--model=resnet14',
     ),
     _torch(
+      'checkpoint of another library',
+      "is torchvision's resnet18 (timm's has the same names), a stem of 7x7, 1,000 classes",
+      '--checkpoint=torch/torchvision.pth',
+    ),
+    _torch(
       'checkpoint of other classes than the data',
       'for colour images of 4 classes',
       '--checkpoint=torch/resnet8.pth',
