@@ -33,7 +33,7 @@ ALLOWED = {
     *('evaluation', 'bundles', 'training', 'report'),
   },
   'cli': {
-    *('core', 'nn', 'parallel', 'models', 'data', 'evaluation', 'bundles'),
+    *('core', 'nn', 'parallel', 'models', 'methods', 'data', 'evaluation', 'bundles'),
     *('training', 'report', 'export', 'latency', 'experiment'),
   },
 }

@@ -28,13 +28,21 @@ def discover(package: str, table: str) -> Mapping[str, Any]:
     True
   """
   entries = {}
-  for info in pkgutil.iter_modules(importlib.import_module(package).__path__):
+  for info in pkgutil.iter_modules(_path(package)):
     module = importlib.import_module(f'{package}.{info.name}')
     for name, entry in getattr(module, table, {}).items():
       if name in entries:
         raise ValueError(f'{package}: two files offer {name!r}')
       entries[name] = entry
   return dict(sorted(entries.items()))
+
+
+def module_of(package: str, table: str, name: str) -> str:
+  """Return the full name of the module that offers an entry of `discover`."""
+  names = (f'{package}.{info.name}' for info in pkgutil.iter_modules(_path(package)))
+  return next(
+    module for module in names if name in getattr(importlib.import_module(module), table, {})
+  )
 
 
 def find(kind: str, package: str, table: str, name: str, command: str = '') -> Any:
@@ -54,3 +62,7 @@ def find(kind: str, package: str, table: str, name: str, command: str = '') -> A
   if name not in entries:
     raise unknown_name(kind, name, entries, command)
   return entries[name]
+
+
+def _path(package: str) -> list[str]:
+  return list(importlib.import_module(package).__path__)

@@ -8,6 +8,17 @@ one}. Hyper-parameters are the fields that the partial leaves free.
 
 from pidkd_jax.methods.base import Method
 from pidkd_jax.methods.catalog import MethodSpec, create, defaults, method, names
+from pidkd_jax.methods.documentation import meanings, summary
 from pidkd_jax.methods.harness import Harness
 
-__all__ = ['Harness', 'Method', 'MethodSpec', 'create', 'defaults', 'method', 'names']
+__all__ = [
+  'Harness',
+  'Method',
+  'MethodSpec',
+  'create',
+  'defaults',
+  'meanings',
+  'method',
+  'names',
+  'summary',
+]

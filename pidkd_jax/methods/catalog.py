@@ -9,7 +9,7 @@ from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.methods import base, own_method
 
-_PACKAGE = 'pidkd_jax.methods'
+PACKAGE, TABLE = 'pidkd_jax.methods', 'METHODS'
 
 # {name: class} of the user's own methods that `method` was given.
 _OWN: dict[str, type[base.Method]] = {}
@@ -43,7 +43,7 @@ class MethodSpec:
 
 def names() -> list[str]:
   """Return the names of all methods, sorted; 'module:Class' names one of the user's own."""
-  return list(registry.discover(_PACKAGE, 'METHODS'))
+  return list(registry.discover(PACKAGE, TABLE))
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -61,10 +61,8 @@ def defaults(name: str) -> dict[str, Any]:
     >>> kd.methods.defaults('kd_1_1')
     {'weight': 1.0, 'label_weight': 1.0, 'temperature': 4.0, 'standardize': False}
   """
-  constructor = _constructor(name)
-  assert isinstance(constructor.func, type)  # A partial of a partial holds the innermost.
-  fields = base.hyperparameters(constructor.func)
-  free = {key: field for key, field in fields.items() if key not in constructor.keywords}
+  kind, fixed = class_of(name)
+  free = {key: field for key, field in base.hyperparameters(kind).items() if key not in fixed}
   return {key: base.default(field) for key, field in free.items()}
 
 
@@ -98,12 +96,22 @@ def create(name: str, **hyperparameters: Any) -> Callable[..., base.Method]:
     UserError: as `method` does.
   """
   spec = method(name, **hyperparameters)
-  return functools.partial(_constructor(spec.name), **spec.hyperparameters)
+  kind, fixed = class_of(spec.name)
+  return functools.partial(kind, **fixed, **spec.hyperparameters)
 
 
-def _constructor(name: str) -> functools.partial[base.Method]:
+def class_of(name: str) -> tuple[type[base.Method], dict[str, Any]]:
+  """Return a method's class, and the hyper-parameters that the method's name fixes.
+
+  Raises:
+    UserError: as `defaults` does.
+  """
   if name in _OWN:
-    return functools.partial(_OWN[name])
+    return _OWN[name], {}
   if own_code.is_own(name):
-    return own_method.load(name)
-  return functools.partial(registry.find('method', _PACKAGE, 'METHODS', name, 'pidkd methods'))
+    entry = own_method.load(name)
+  else:
+    entry = registry.find('method', PACKAGE, TABLE, name, 'pidkd methods')
+  found = functools.partial(entry)  # A partial of a partial holds the innermost.
+  assert isinstance(found.func, type)
+  return found.func, found.keywords

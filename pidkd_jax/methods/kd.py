@@ -54,7 +54,7 @@ class ConvexKD(KD):
 
 
 class StandardizedKD(ConvexKD):
-  """`ConvexKD` of standardised logits, which are small and so have a larger weight.
+  """`kd_01_09` of standardised logits, which are small and so have a larger weight.
 
   The defaults are those of the authors' script (arXiv:2403.01427).
 

@@ -30,7 +30,7 @@ def start(*arguments, folder=ROOT):
 def test_the_commands():
   assert set(COMMANDS) == {
     'train', 'study', 'report', 'evaluate', 'predict', 'export', 'condense', 'latency', 'plan',
-    'networks', 'probe', 'import-torch', 'benchmark',
+    'networks', 'methods', 'probe', 'import-torch', 'benchmark',
   }  # fmt: skip
 
 

@@ -43,6 +43,11 @@ def test_two_files_may_not_offer_one_name(package):
     registry.discover(name, 'THINGS')
 
 
+def test_the_file_of_an_entry(package):
+  name = package(one="THINGS = {'a': 1}", two="THINGS = {'b': 2}", three='')
+  assert registry.module_of(name, 'THINGS', 'b') == f'{name}.two'
+
+
 def test_find_returns_the_entry_or_names_the_nearest(package):
   name = package(one="THINGS = {'projector': 1, 'classifier': 2}")
   assert registry.find('thing', name, 'THINGS', 'classifier') == 2

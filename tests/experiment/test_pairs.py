@@ -178,8 +178,8 @@ def test_any_two_networks_make_a_pair():
   c = config.default('resnet20-ShuffleV1:pidkd', pairs.CIFAR100)
   assert (c.teacher.model, c.student, c.learning_rate) == ('resnet20', 'ShuffleV1', 0.01)
   assert (c.method.num_projectors, c.method.factor) == (3, 2)
-  study = config.study('vgg13*0.5-resnet8*0.5', pairs.CIFAR100)
-  assert (study.teacher.model, study.student) == ('vgg13*0.5', 'resnet8*0.5')
+  study = config.study('resnet14*0.5-resnet8*0.5', pairs.CIFAR100)
+  assert (study.teacher.model, study.student) == ('resnet14*0.5', 'resnet8*0.5')
   assert study.learning_rate == 0.05
 
 

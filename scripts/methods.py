@@ -1,0 +1,6 @@
+"""`pidkd methods` from a checkout."""
+
+import door
+
+if __name__ == '__main__':
+  door.enter('methods')
