@@ -5,12 +5,17 @@ import os
 import pathlib
 import signal
 
-# Compilation takes most of the tests' time, and optimising toys gains nothing.
-os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
-# XLA's older emitters for CPU compile a training step of toys in half the time.
-os.environ.setdefault(
-  'XLA_FLAGS', '--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters'
-)
+# Tracing and compilation take most of the tests' time. Optimising toys gains nothing; XLA's older
+# emitters, and a program that is not split for compilation in parallel, are cheaper; and nobody
+# reads in a toy's program which line of Python an operation comes from.
+for _name, _value in {
+  'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
+  'JAX_INCLUDE_FULL_TRACEBACKS_IN_LOCATIONS': '0',
+  'JAX_TRACEBACK_IN_LOCATIONS_LIMIT': '0',
+  'XLA_FLAGS': '--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters '
+  '--xla_cpu_parallel_codegen_split_count=1',
+}.items():
+  os.environ.setdefault(_name, _value)
 
 from pidkd_jax.core import runtime
 
@@ -50,14 +55,6 @@ LONG = (
   'test_study_report.py',
   'test_rivals.py',
 )
-
-
-def pytest_configure(config):
-  if config.pluginmanager.hasplugin('cacheprovider'):
-    # Each worker has its own: to read an entry that another is still writing aborts the process.
-    worker = os.environ.get('PYTEST_XDIST_WORKER', 'alone')
-    jax.config.update('jax_compilation_cache_dir', str(config.cache.mkdir(f'jax-{worker}')))
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 
 
 def pytest_collection_modifyitems(items):
