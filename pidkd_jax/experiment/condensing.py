@@ -27,7 +27,7 @@ def main(config: ConfigDict, folder: str, home: str) -> str:
     home: the run's folder, as in `job.main`.
 
   Returns:
-    The report's summary, Markdown; '' in all processes but the primary one.
+    The report's summary, as `job.main`'s.
 
   Raises:
     UserError: as `job.main`, or the bundle has no projectors.

@@ -13,24 +13,25 @@ from collections.abc import Iterator
 from ml_collections import ConfigDict
 
 from pidkd_jax.core import regular_file
+from pidkd_jax.core.screen import Summary
 from pidkd_jax.parallel import processes
 from pidkd_jax.training import log
 
 logger = logging.getLogger(__name__)
 
-_SUMMARY = 'summary.md'
+_SUMMARY = 'summary.json'
 # Files that a start may write before it knows that it has nothing to do.
 _PASSED_OVER = ('lock', log.FILE, _SUMMARY)
 
 
-def keep(folder: pathlib.Path, summary: str) -> None:
+def keep(folder: pathlib.Path, summary: Summary) -> None:
   """Keep the summary of a finished run in its folder, after all its other files are written."""
   with contextlib.suppress(OSError):  # Nothing depends on it.
     # Not by renaming, which would change the folder after the file.
-    (folder / _SUMMARY).write_text(summary)
+    (folder / _SUMMARY).write_text(json.dumps(summary.to_json(), indent=2) + '\n')
 
 
-def summary(config: ConfigDict, folder: str) -> str | None:
+def summary(config: ConfigDict, folder: str) -> Summary | None:
   """Return the summary that a finished run kept, if it still holds.
 
   It holds for the same configuration, field by field, as long as nothing in the run's folder and
@@ -49,9 +50,9 @@ def summary(config: ConfigDict, folder: str) -> str | None:
   home = pathlib.Path(os.path.expanduser(folder))
   try:
     saved = regular_file.read_json(home / 'config.json')
-    kept = regular_file.read_text(home / _SUMMARY)
+    kept = Summary.from_json(regular_file.read_json(home / _SUMMARY), str(home))
     written = (home / _SUMMARY).stat().st_mtime_ns
-    if not kept or saved != json.loads(json.dumps(config.to_dict())):
+    if saved != json.loads(json.dumps(config.to_dict())):
       return None
     if any(map(os.path.exists, (config.teacher.bundle, config.start))):
       return None
@@ -59,7 +60,7 @@ def summary(config: ConfigDict, folder: str) -> str | None:
     archives = [pathlib.Path(group.archive) for group in groups if os.path.exists(group.archive)]
     if any(_changed(path) > written for place in (home, *archives) for path in _all_in(place)):
       return None
-  except (OSError, ValueError, AttributeError):
+  except (OSError, ValueError, TypeError, KeyError, AttributeError):
     return None
   logger.info('%s is complete, and unchanged since its report; nothing is trained', home)
   return kept

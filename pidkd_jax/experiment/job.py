@@ -45,6 +45,8 @@ _HARMLESS = (
 # The paths that may differ, as a run knows what lies there by its digest (inputs.json).
 _BUNDLES = ('teacher.bundle', 'start')
 _PATHS = ('data.archive', *_BUNDLES)
+# Of the summary in a run's log.
+_LOG_COLUMNS = 100
 # Of `workdir.check`: a run of an older version lacks newer fields, and any run may gain members.
 _TOLERANCES = (
   _HARMLESS,
@@ -62,7 +64,7 @@ def main(config: ConfigDict, folder: str) -> str:
     folder: of the run. The results lie there, in report.md, summary.png and bundles/.
 
   Returns:
-    The report's summary, Markdown; '' in all processes but the primary one.
+    The report's summary, as text in the width of the screen; '' in all processes but the primary.
 
   Raises:
     UserError: one line for each mistake that the user can mend.
@@ -244,9 +246,9 @@ def _report(home: pathlib.Path) -> str:
     from pidkd_jax import report  # Late: Matplotlib takes seconds, and training need not wait.
 
     summary = report.run(home)
-  logger.debug('%s', summary)
+  logger.debug('%s', summary.render(_LOG_COLUMNS))
   finished.keep(home, summary)
-  return summary
+  return str(summary)
 
 
 def _load(config: ConfigDict, group: ConfigDict) -> Dataset:

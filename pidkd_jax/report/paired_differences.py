@@ -10,6 +10,7 @@ from pidkd_jax.report import statistics
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.trial import Trial
 
+# Methods: the nearest rival, and the student without a teacher.
 _DEFAULT_BASELINES = ('simkd', 'scratch')
 
 
@@ -35,7 +36,8 @@ def choose_baseline(comparison: Comparison, requested: str | None) -> str | None
 
   Args:
     comparison: the runs.
-    requested: the label to use; None for simkd, else scratch, else the first label.
+    requested: the label to use; None for the first label of the method simkd, else of scratch, the
+      plain student, else the first label. Of several labels, one that is the method's name counts.
 
   Returns:
     The label, or None if the comparison lacks the requested one.
@@ -43,7 +45,12 @@ def choose_baseline(comparison: Comparison, requested: str | None) -> str | None
   labels = comparison.labels
   if requested:
     return requested if requested in labels else None
-  return next((label for label in _DEFAULT_BASELINES if label in labels), next(iter(labels)))
+  methods = {label: next(iter(own.values())).settings['method'] for label, own in labels.items()}
+  for method in _DEFAULT_BASELINES:
+    found = [label for label in labels if methods[label] == method]
+    if found:
+      return method if method in found else found[0]
+  return next(iter(labels))
 
 
 def require_baseline(comparisons: Sequence[Comparison], requested: str | None) -> None:

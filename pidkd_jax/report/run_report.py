@@ -1,19 +1,19 @@
-"""The short report that a run leaves in its own folder, and its summary for the terminal."""
+"""The short report that a run leaves in its own folder, and its summary for the screen."""
 
 import pathlib
-import textwrap
+from collections.abc import Iterable
 
+from pidkd_jax.core.screen import Summary
 from pidkd_jax.report import conclusion, paired_differences, protocol, run_folder, table
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.figures import canvas, curves, overview, summary
-from pidkd_jax.report.tables import accuracy, condensed, settings, trials
+from pidkd_jax.report.tables import accuracy, brief, condensed, settings, trials
+from pidkd_jax.training import log
 
-# Of the sentences in a terminal, in columns.
-_WIDTH = 90
 _FIGURES = {'overview': overview.draw, 'summary': summary.draw, 'curves': curves.draw}
 
 
-def run(folder: pathlib.Path) -> str:
+def run(folder: pathlib.Path) -> Summary:
   """Write the report of one finished run into its folder.
 
   The files are report.md, main.csv, trials.csv, and overview.png, summary.png and curves.png.
@@ -22,8 +22,8 @@ def run(folder: pathlib.Path) -> str:
     folder: the run's folder; a cohort that was split by memory has its parts below it.
 
   Returns:
-    A summary as Markdown: the table that matters most, the paths of picture and report, and what
-    the run shows.
+    A summary for the screen: the columns that matter most, what the run shows, and where its files
+    lie.
 
   Raises:
     UserError: A file in the folder is damaged.
@@ -48,12 +48,31 @@ def run(folder: pathlib.Path) -> str:
     *shown,
     '\n'.join(f'- {sentence}' for sentence in [*sentences, trials.note('trials.csv')]),
   ]
-  report = folder / 'report.md'
-  report.write_text('\n\n'.join(parts) + '\n')
-  main = against_bundle or accuracy.short_columns(comparison, baseline)
-  paths = [f'Picture: {path}' for path in list(pictures)[:1]] + [f'Report:  {report}']
-  closing = [textwrap.fill(text, _WIDTH) for text in [*condensed.sentences(comparison), *shown]]
-  return '\n\n'.join([table.to_markdown(main), '\n'.join(paths), *closing]) + '\n'
+  (folder / 'report.md').write_text('\n\n'.join(parts) + '\n')
+  return Summary(
+    comparison.title,
+    table.to_screen(brief.columns(comparison, baseline)),
+    (*brief.notes(comparison), *condensed.sentences(comparison), *shown),
+    str(folder),
+    _places(folder, comparison, pictures),
+  )
+
+
+def _places(
+  folder: pathlib.Path, comparison: Comparison, pictures: Iterable[pathlib.Path]
+) -> dict[str, tuple[str, ...]]:
+  """Return {kind of file: paths in the folder} of what a reader looks for."""
+  bundles = dict.fromkeys((run.folder / 'bundles').relative_to(folder) for run in comparison.runs)
+  return {
+    'report': ('report.md', *_there(folder, 'main.csv', 'trials.csv', 'metrics.csv')),
+    'pictures': tuple(path.name for path in pictures),
+    'bundles': tuple(map(str, bundles)),
+    'log': _there(folder, log.FILE),
+  }
+
+
+def _there(folder: pathlib.Path, *names: str) -> tuple[str, ...]:
+  return tuple(name for name in names if (folder / name).exists())
 
 
 def _draw(

@@ -1,4 +1,4 @@
-"""Tables, as Markdown for readers and as CSV for programs."""
+"""Tables: Markdown for readers, CSV for programs, and what a screen shows of them."""
 
 import csv
 import dataclasses
@@ -6,6 +6,8 @@ import math
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
+
+from pidkd_jax.core import screen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +73,18 @@ def to_markdown(columns: Sequence[Column]) -> str:
     '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + ' |'
     for row in rows
   )
+
+
+def to_screen(columns: Sequence[Column]) -> screen.Table:
+  """Return the table for a screen; the columns whose values are text are columns of words."""
+  words = [
+    position
+    for position, column in enumerate(columns)
+    if any(isinstance(value, str) for values in column.values.values() for value in values)
+  ]
+  rows = zip(*(column.cells for column in columns), strict=True)
+  headings = tuple(column.heading for column in columns)
+  return screen.Table(headings, tuple(rows), tuple(words))
 
 
 def write_csv(columns: Sequence[Column], path: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from pidkd_jax.core.screen import Summary, Table
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import finished
 from pidkd_jax.parallel import processes
@@ -33,21 +34,26 @@ def run(config, tmp_path):
   return folder
 
 
+def summary(folder):
+  """Return what a run in this folder says; the folder itself is not kept."""
+  return Summary('the title', Table(('network',), (('pidkd',),)), ('a note',), str(folder))
+
+
 def report(folder):
   """Report a run; the clock ticks before and after, as a tick may be 10 ms."""
   time.sleep(0.02)
-  finished.keep(folder, 'the summary')
+  finished.keep(folder, summary(folder))
   time.sleep(0.02)
 
 
 def test_a_run_that_nothing_has_changed_answers(config, run):
-  assert finished.summary(config, str(run)) == 'the summary'
+  assert finished.summary(config, str(run)) == summary(run)
 
 
 def test_a_start_before_may_have_locked_the_folder_and_logged(config, run):
   for name in ('lock', log.FILE):
     (run / name).write_text('more')
-  assert finished.summary(config, str(run)) == 'the summary'
+  assert finished.summary(config, str(run)) == summary(run)
 
 
 @pytest.mark.parametrize('name', ['report.md', 'bundles/pidkd-0/card.json', 'metrics.jsonl'])
@@ -57,7 +63,7 @@ def test_a_changed_file_makes_it_void(config, run, name):
   os.utime(run / name, ns=(status.st_atime_ns, status.st_mtime_ns))  # As `cp -p` leaves it.
   assert finished.summary(config, str(run)) is None
   report(run)
-  assert finished.summary(config, str(run)) == 'the summary'
+  assert finished.summary(config, str(run)) == summary(run)
 
 
 @pytest.mark.parametrize('name', ['report.md', 'bundles/pidkd-0'])
@@ -65,6 +71,19 @@ def test_a_missing_file_makes_it_void(config, run, name):
   path = run / name
   shutil.rmtree(path) if path.is_dir() else path.unlink()
   assert finished.summary(config, str(run)) is None
+
+
+@pytest.mark.parametrize(
+  'text', ['', '[]', '{"title": 1}', '{"table": {"headings": [], "rows": 1}}']
+)
+def test_a_damaged_summary_is_none(config, run, text):
+  (run / 'summary.json').write_text(text)
+  assert finished.summary(config, str(run)) is None
+
+
+def test_a_run_that_moved_says_where_it_lies(config, run, tmp_path):
+  report(shutil.copytree(run, tmp_path / 'moved'))
+  assert finished.summary(config, str(tmp_path / 'moved')).folder == str(tmp_path / 'moved')
 
 
 def test_another_configuration_is_no_finished_run(config, run):
@@ -76,7 +95,7 @@ def test_a_bundle_that_is_there_has_to_be_loaded(config, run, tmp_path):
   config.teacher.bundle = str(tmp_path / 'teacher')
   (run / 'config.json').write_text(json.dumps(config.to_dict()))
   report(run)
-  assert finished.summary(config, str(run)) == 'the summary'  # As a report needs no teacher.
+  assert finished.summary(config, str(run)) == summary(run)  # As a report needs no teacher.
   (tmp_path / 'teacher').mkdir()
   assert finished.summary(config, str(run)) is None
 
@@ -88,7 +107,7 @@ def test_a_changed_archive_makes_it_void(config, run, tmp_path):
   image.parent.mkdir(parents=True)
   image.write_text('cat')
   report(run)
-  assert finished.summary(config, str(run)) == 'the summary'
+  assert finished.summary(config, str(run)) == summary(run)
   image.write_text('dog')
   assert finished.summary(config, str(run)) is None
 
@@ -110,4 +129,4 @@ def test_a_damaged_run_has_no_summary(config, run):
 
 
 def test_a_summary_that_cannot_be_kept_costs_nothing(tmp_path):
-  finished.keep(tmp_path / 'gone', 'the summary')
+  finished.keep(tmp_path / 'gone', summary(tmp_path))

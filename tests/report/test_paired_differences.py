@@ -121,6 +121,15 @@ def test_the_baseline(tmp_path, labels, wanted, expected):
   assert paired_differences.choose_baseline(one, wanted) == expected
 
 
+def test_the_baseline_is_a_method_whatever_its_label(tmp_path):
+  rows = {'better': 'pidkd', 'alone': 'scratch', 'rival': 'simkd', 'again': 'simkd'}
+  labels = [folders.Label(label, method=method) for label, method in rows.items()]
+  for kept, expected in ((4, 'rival'), (2, 'alone'), (1, 'better')):
+    folder = folders.run(tmp_path / str(kept), labels[:kept])
+    one = Comparison(tuple(run_folder.find([folder])[0]))
+    assert paired_differences.choose_baseline(one, None) == expected
+
+
 def test_a_missing_baseline_is_unknown(tmp_path):
   one = comparison(tmp_path / 'run', {'simkd': {0: [1, 0]}, 'kd': {0: [1, 0]}})
   with pytest.raises(UserError, match="unknown baseline 'simdk'; did you mean 'simkd'"):

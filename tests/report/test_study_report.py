@@ -201,11 +201,22 @@ def test_a_run_reports_itself_in_its_folder(tmp_path):
     'scratch resnet8',
   ]
   assert 'top-1 minus simkd (points)' in heading and 'own updates (s)' in heading
-  heading, _, *short = table('\n' + summary, '\n')
-  assert [line[0] for line in short] == [line[0] for line in lines[:4]]
-  assert heading == ['', 'n', 'parameters (M)', 'top-1 (%)', 'top-1 minus simkd (points)']
-  assert max(map(len, summary.partition('Picture')[0].splitlines())) <= 100
-  assert summary.endswith(f'Picture: {folder / "overview.png"}\nReport:  {folder / "report.md"}\n')
+  short = summary.table
+  assert [row[0] for row in short.rows] == [line[0] for line in lines[:4]]
+  assert short.headings == (
+    'network',
+    'parameters (M)',
+    'top-1 (%)',
+    'top-1 minus simkd (points)',
+    'agreement (%)',
+  )
+  assert short.words == (0,) and short.rows[0][-2:] == ('', '')
+  assert summary.notes == ('±: standard deviation over 2 trials; [ ]: 95% interval.',)
+  assert summary.render(200).endswith(
+    f'Report:    {folder / "report.md"}, main.csv, trials.csv\n'
+    f'Pictures:  {folder / "overview.png"}, summary.png, curves.png\n'
+    f'Bundles:   {folder / "bundles"}'
+  )
   report.run(folders.run(tmp_path / 'alone', LABELS[:1]))
   alone = (tmp_path / 'alone' / 'report.md').read_text()
   assert 'minus' not in alone and 'resamples' not in alone

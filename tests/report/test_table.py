@@ -19,6 +19,12 @@ def test_markdown_has_means_deviations_and_aligned_bars():
   assert lines[3] == '| c    | 60.00        |            |'
 
 
+def test_the_screen_gets_words_and_numbers_apart():
+  shown = table.to_screen(COLUMNS)
+  assert shown.headings == ('', 'top-1 (%)', 'parameters') and shown.words == (0,)
+  assert shown.rows == (('a|b', '51.00 ± 1.41', '0.100'), ('c', '60.00', ''))
+
+
 def test_csv_has_plain_numbers(tmp_path):
   table.write_csv(COLUMNS, tmp_path / 'table.csv')
   with (tmp_path / 'table.csv').open(newline='') as file:

@@ -8,9 +8,13 @@ each, and `pidkd report DIR...` puts it together. --show lists the fields that
 `--config.FIELD=VALUE` sets.
 """
 
+import os
+import shlex
+
 from absl import flags
 
 from pidkd_jax.cli import training_flags
+from pidkd_jax.core import screen
 
 
 def define_flags():
@@ -22,6 +26,11 @@ def main():
   from pidkd_jax.experiment import study  # With all networks, which --help and --show do not need.
 
   given = flags.FLAGS
-  for name, report in study.main(given.config, given.workdir, given.rows).items():
-    if report:
-      print(f'## {name}\n\n{report}')
+  reports = study.main(given.config, given.workdir, given.rows)
+  shown = {name: report for name, report in reports.items() if report}
+  for name, report in shown.items():
+    print(f'Cohort {name}\n\n{report}\n')
+  if len(shown) > 1:
+    out = os.path.join(given.workdir, 'report')
+    command = shlex.join(['pidkd', 'report', given.workdir, '--out', out])
+    print(screen.places({'all cohorts in one report': [command]}))

@@ -1,7 +1,5 @@
 """The table of accuracy and all other measures on the test images."""
 
-from collections.abc import Sequence
-
 from pidkd_jax.report import paired_differences
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.published_results import PublishedResults
@@ -11,7 +9,7 @@ from pidkd_jax.report.tables.rows import Measure
 
 _MEASURES = (
   rows.TOP5,
-  Measure('agreement (%)', ('results', 'agreement'), 100),
+  rows.AGREEMENT,
   Measure('cross-entropy', ('results', 'cross_entropy'), 1, 4),
   Measure('ECE (%)', ('results', 'calibration_error'), 100),
   Measure('alignment error', ('results', 'alignment_error'), 1, 4),
@@ -30,16 +28,17 @@ def columns(
     published: results from elsewhere, which get a column of their own.
   """
   table_rows = _with_teacher(comparison)
-  table = _top1(comparison, baseline, (rows.PARAMETERS, rows.MULTIPLY_ADDS, rows.TOP1))
+  table = [
+    *rows.name_columns(table_rows),
+    *rows.measure_columns(table_rows, rows.PARAMETERS, rows.MULTIPLY_ADDS, rows.TOP1),
+  ]
+  if baseline:
+    differences = paired_differences.to_baseline(comparison, baseline)
+    table += rows.difference_columns(table_rows, differences, baseline)
   table += rows.measure_columns(table_rows, *_MEASURES, *_probes(table_rows), _BEST)
   if published:
     table.append(published.column(list(table_rows)))
   return table
-
-
-def short_columns(comparison: Comparison, baseline: str | None) -> list[Column]:
-  """Return the first columns of the table, which fit a terminal."""
-  return _top1(comparison, baseline, (rows.PARAMETERS, rows.TOP1))
 
 
 def columns_with_time(comparison: Comparison, baseline: str | None) -> list[Column]:
@@ -51,18 +50,6 @@ def columns_with_time(comparison: Comparison, baseline: str | None) -> list[Colu
   if best.heading != _BEST.heading:  # A holdout selected the epoch, so there is no such column.
     return [*table, best, *seconds]
   return [*table, *seconds, best]
-
-
-def _top1(
-  comparison: Comparison, baseline: str | None, measures: Sequence[Measure]
-) -> list[Column]:
-  """Return names, measures that end with top-1, and the differences in it."""
-  table_rows = _with_teacher(comparison)
-  table = [*rows.name_columns(table_rows), *rows.measure_columns(table_rows, *measures)]
-  if baseline:
-    differences = paired_differences.to_baseline(comparison, baseline)
-    table += rows.difference_columns(table_rows, differences, baseline)
-  return table
 
 
 def _with_teacher(comparison: Comparison) -> rows.Rows:

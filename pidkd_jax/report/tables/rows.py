@@ -39,6 +39,7 @@ PARAMETERS = Measure('parameters (M)', ('cost', 'parameters'), 1e-6, 3)
 MULTIPLY_ADDS = Measure('multiply-adds (M)', ('cost', 'multiply_adds'), 1e-6, 1)
 TOP1 = Measure('top-1 (%)', ('results', 'top1'), 100)
 TOP5 = Measure('top-5 (%)', ('results', 'top5'), 100)
+AGREEMENT = Measure('agreement (%)', ('results', 'agreement'), 100)
 UPDATE_SECONDS = Measure('own updates (s)', ('training', 'seconds'), 1, 0)
 
 

@@ -1,0 +1,58 @@
+"""What a screen shows of a comparison: five columns, and how to read them."""
+
+import statistics
+
+from pidkd_jax.report import paired_differences, table
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.table import Column
+from pidkd_jax.report.tables import rows
+
+
+def columns(comparison: Comparison, baseline: str | None) -> list[Column]:
+  """Return network, parameters, top-1, its difference with the interval, and agreement.
+
+  Condensed students are compared with the bundle from which they started, and not with a baseline.
+
+  Args:
+    comparison: the runs. A column that no card fills is left out.
+    baseline: the label that others are compared with, or None.
+  """
+  teachers, differences, reference = {}, {}, baseline or ''
+  if comparison.condensed:
+    if comparison.origin:
+      teachers['first teacher'] = [comparison.origin]
+    differences, reference = paired_differences.to_teacher(comparison), 'the bundle'
+  elif baseline:
+    differences = paired_differences.to_baseline(comparison, baseline)
+  if comparison.teacher:
+    teachers['bundle' if comparison.condensed else 'teacher'] = [comparison.teacher]
+  students = rows.student_rows(comparison)
+  table_rows = teachers | students
+  names, _ = rows.name_columns(table_rows)
+  result = [
+    Column('network', names.cells, names.values),
+    *rows.measure_columns(table_rows, rows.PARAMETERS, rows.TOP1),
+    *rows.difference_columns(table_rows, differences, reference),
+  ]
+  agreements = [
+    rows.AGREEMENT.values([] if label in teachers else trials)
+    for label, trials in table_rows.items()
+  ]
+  if any(agreements):
+    # Their deviations stand in the report.
+    means = [[statistics.mean(values)] if values else [] for values in agreements]
+    result.append(table.mean_column(rows.AGREEMENT.heading, means, rows.AGREEMENT.digits))
+  return result
+
+
+def notes(comparison: Comparison) -> list[str]:
+  """Return a sentence on the marks in the table; [] where it has none."""
+  counts = sorted({len(trials) for trials in comparison.labels.values()})
+  marks = []
+  if counts[-1] > 1:
+    span = f'{counts[0]} to {counts[-1]}' if len(counts) > 1 else str(counts[0])
+    marks.append(f'±: standard deviation over {span} trials')
+  if counts[-1] > 1 or paired_differences.has_outputs(comparison):
+    if len(comparison.labels) > 1 or comparison.condensed:
+      marks.append('[ ]: 95% interval')
+  return [f'{"; ".join(marks)}.'] if marks else []
