@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from absl import app, flags
 
-from pidkd_jax.cli import training_flags
+from pidkd_jax.cli import help, training_flags
 from pidkd_jax.core.errors import Stopped, UserError, printable
 from pidkd_jax.training import progress
 
@@ -33,6 +33,11 @@ def define(define_flags: Callable[[], None]) -> list[flags.Flag]:
   before = set(flags.FLAGS)
   define_flags()
   return [flags.FLAGS[name] for name in flags.FLAGS if name not in before]
+
+
+def names_config(arguments: Sequence[str]) -> bool:
+  """Return whether a command takes a config, and its arguments name one."""
+  return 'config' in flags.FLAGS and bool(training_flags.value(arguments))
 
 
 def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
@@ -59,8 +64,10 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
 
 def _parse(args: Sequence[str], operands: bool) -> list[str]:
   config = ''
+  # `main` has printed the flags.
+  helps = help.is_asked_for(args)
   try:
-    args = training_flags.resolve(args)
+    args = training_flags.resolve([one for one in args if not help.is_asked_for([one])])
     config = training_flags.file(args)
     with progress.working('importing JAX') if config else contextlib.nullcontext():
       rest = flags.FLAGS(args)
@@ -78,19 +85,19 @@ def _parse(args: Sequence[str], operands: bool) -> list[str]:
   if len(rest) > 1 and not operands:
     _fail(f'unknown argument {rest[1]!r}', 2)
   if 'config' in flags.FLAGS:
-    _require_config(config)
+    _require_config(config, training_flags.argument(args), helps)
   return rest
 
 
-def _require_config(file: str) -> None:
-  """End here without a configuration, or with --show."""
+def _require_config(file: str, argument: str, helps: bool) -> None:
+  """End here without a configuration, with --help or with --show."""
   try:
     training_flags.require(file)
+    if helps or flags.FLAGS.show:
+      print(training_flags.described() if helps else training_flags.shown(file, argument))
+      sys.exit()
   except UserError as error:
     _fail(error, 2 if file else 1)
-  if flags.FLAGS.show:
-    print('\n'.join(training_flags.lines(flags.FLAGS.config)))
-    sys.exit()
 
 
 def _guarded(main: Callable[[], None]) -> None:

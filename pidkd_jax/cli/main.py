@@ -58,8 +58,10 @@ def _run() -> None:
   command = importlib.import_module(f'pidkd_jax.cli.commands.{known[name].stem}')
   own = app.define(command.define_flags)
   if help.is_asked_for(rest):
-    print(help.of_command(command.__doc__ or '', own))
-    return
+    print(help.of_command(command.__doc__ or '', own), flush=True)
+    if not app.names_config(rest):
+      return
+    print()  # The fields of the config follow.
   app.run(command.main, [f'pidkd {name}', *rest])
 
 

@@ -4,8 +4,10 @@
 argument of its `get_config` may follow a colon.
 """
 
+import contextlib
 import os
 import pathlib
+import runpy
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -36,7 +38,7 @@ def define(config_help: str) -> None:
   )
   flags.DEFINE_string('workdir', '', "The run's folder; the same command resumes the run in it.")
   flags.DEFINE_bool('verbose', False, 'Print all that log.txt in the workdir has.')
-  flags.DEFINE_bool('show', False, 'Print every field of the config, and end.')
+  flags.DEFINE_bool('show', False, 'Print all fields, where each comes from, and end.')
   flags.DEFINE_bool(
     'distributed', False, 'Join the other processes of a TPU pod, of Slurm or of MPI.'
   )
@@ -80,10 +82,20 @@ def _file(value: str) -> str:
 
 def file(arguments: Sequence[str]) -> str:
   """Return the file that --config names in a resolved command line, or ''."""
-  for argument, following in zip(arguments, [*arguments[1:], ''], strict=True):
-    flag, equals, value = argument.partition('=')
+  return value(arguments).partition(':')[0]
+
+
+def argument(arguments: Sequence[str]) -> str:
+  """Return what follows the file that --config names in a resolved command line, or ''."""
+  return value(arguments).partition(':')[2]
+
+
+def value(arguments: Sequence[str]) -> str:
+  """Return the value of --config, or ''."""
+  for given, following in zip(arguments, [*arguments[1:], ''], strict=True):
+    flag, equals, found = given.partition('=')
     if flag in ('--config', '-config'):
-      return (value if equals else following).partition(':')[0]
+      return found if equals else following
   return ''
 
 
@@ -135,7 +147,7 @@ def _require_no_foreign_code(config: Mapping[str, Any]) -> None:
   """
   named = {
     *flags.FLAGS.own,
-    *map(str, config_flags.get_override_values(flags.FLAGS['config']).values()),
+    *map(str, config_flags.get_override_values(_flag()).values()),
   }
   for name, value in code(config):
     found = value.partition('*')[0]  # 'module:Class*1.5' is a network that is widened.
@@ -156,10 +168,37 @@ def code(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
       yield f'compare.{label}', label
 
 
-def lines(config: Mapping[str, Any]) -> Iterator[str]:
-  """Yield 'name = value' for every field of a configuration, sorted, by its dotted name."""
-  for name, value in _fields(config):
-    yield f'{name} = {value!r}'
+def shown(file: str, argument: str) -> str:
+  """Return what --show prints: every field, and where its value comes from.
+
+  Args:
+    file: that --config names.
+    argument: that follows it, or ''.
+  """
+  from pidkd_jax.cli import config_help  # Late: with all methods.
+
+  saved = pathlib.Path(file).resolve() == _SAVED
+  # The file has run already, so that it runs without its argument as well, or needs one.
+  unargued = None
+  if argument and not saved:
+    with contextlib.suppress(Exception):
+      unargued = runpy.run_path(file)['get_config']()
+  named = argument if saved else file
+  head = [('config', named)] + ([('argument', argument)] if argument and not saved else [])
+  given = {name.partition('[')[0] for name in config_flags.get_override_values(_flag())}
+  text = config_help.sources(flags.FLAGS.config, unargued, given, pathlib.Path(named).name)
+  return '\n'.join([*(f'# {name}: {value}' for name, value in head), '', text])
+
+
+def described() -> str:
+  """Return what --help prints of the fields of the configuration that --config names."""
+  from pidkd_jax.cli import config_help  # Late: with all methods.
+
+  return config_help.meanings(flags.FLAGS.config)
+
+
+def _flag() -> flags.Flag:
+  return flags.FLAGS['config']
 
 
 def _fields(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

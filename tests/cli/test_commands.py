@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pidkd_jax.cli import config_files, help, training_flags
+from pidkd_jax.cli import app, config_files, help, training_flags
 from pidkd_jax.cli.main import files, main
 from pidkd_jax.core.errors import UserError
 from tests.cli import command_flags
@@ -118,6 +118,30 @@ def test_help_ends_with_status_0(monkeypatch, capsys):
   assert '  --image_size=32    Side of the square images.\n' in done.stdout
 
 
+@pytest.mark.parametrize('word', ['--help', '-h', '--helpfull', '--helpshort'])
+def test_every_word_for_help_is_understood(word, monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', ['pidkd', 'report', 'runs/a', word])
+  own = command_flags.of('report')
+  monkeypatch.setattr(app, 'define', lambda _: own)
+  main()
+  assert capsys.readouterr().out.startswith('Make tables')
+
+
+def test_help_with_a_config_lists_its_fields_too(tmp_path):
+  done = start('train', '--help', '--config=digits:pidkd', '--config.trials=3', folder=tmp_path)
+  assert (done.returncode, done.stderr) == (0, '')
+  flags, fields = done.stdout.split('\n\nWhat is trained\n')
+  assert '--workdir' in flags and '\n  trials   int  3 ' in fields
+  assert '\n  num_projectors  int    3 ' in fields
+  assert not list(tmp_path.iterdir())
+
+
+def test_help_with_a_config_that_does_not_exist_is_one_line(tmp_path):
+  done = start('train', '--config=digit', '--help', folder=tmp_path)
+  assert done.returncode == 2 and done.stderr.startswith("unknown config 'digit'")
+  assert done.stderr.count('\n') == 1 and done.stdout.startswith('Train a teacher')
+
+
 # --- configs
 
 
@@ -179,9 +203,13 @@ def test_show_prints_every_field_and_ends(tmp_path):
     folder=tmp_path,
   )
   assert (done.returncode, done.stderr) == (0, '')
-  lines = done.stdout.splitlines()
-  assert lines == sorted(lines)
-  assert {"student = 'no such network'", 'method.weight = 2.0', 'trials = 1'} <= set(lines)
+  head, lines = done.stdout.split('\n\n')
+  path = ROOT / 'configs' / 'digits.py'
+  assert head == f'# config: {path}\n# argument: kd_1_1,scratch'
+  sources = dict(re.split(r' {2,}', line) for line in lines.splitlines())
+  assert sources["student = 'no such network'"] == 'command line'
+  assert sources['method.weight = 2.0'] == 'command line'
+  assert (sources["method.name = 'kd_1_1'"], sources['trials = 1']) == ('argument', 'default')
   assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,7 @@ Both begin with the bundle's encoder and learn from its integrated features. The
 one without projectors has a linear map, which is fused into the classifier: an
 ordinary network of the student's own family. The report says what each costs in
 accuracy and saves in size. `--config.rows.one.factor=4` sets the projector's
-size, `--config.FIELD=VALUE` any field of --show.
+size, `--config.FIELD=VALUE` any field.
 """
 
 from absl import flags

@@ -4,8 +4,8 @@
 
 A cohort costs little more than one run. With --rows only some rows are trained,
 each as it would be beside the others. So machines can share a study, a workdir
-each, and `pidkd report DIR...` puts it together. --show lists the fields that
-`--config.FIELD=VALUE` sets.
+each, and `pidkd report DIR...` puts it together. --help with a config lists
+the fields that `--config.FIELD=VALUE` sets.
 """
 
 import os

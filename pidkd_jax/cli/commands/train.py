@@ -3,8 +3,8 @@
     pidkd train --config cifar100 --workdir runs/cifar100
 
 `--config cifar100:vgg13-vgg8:pidkd,kd_1_1` takes another pair, and two methods
-in one cohort. `--config.FIELD=VALUE` sets a field; --show lists them. A teacher
-that was trained before is used again.
+in one cohort. `--config.FIELD=VALUE` sets a field; --help with a config lists
+them. A teacher that was trained before is used again.
 """
 
 from absl import flags
