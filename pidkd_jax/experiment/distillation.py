@@ -5,9 +5,7 @@ import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from pidkd_jax import methods as registered
 from pidkd_jax import models
@@ -25,6 +23,9 @@ from pidkd_jax.training import free_memory
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
+if TYPE_CHECKING:
+  from pidkd_jax.report.comparison import Comparison
+
 Folder = str | pathlib.Path | None
 Network = str | type[models.Model]
 Choice = str | type[registered.Method] | MethodSpec
@@ -33,19 +34,26 @@ Choice = str | type[registered.Method] | MethodSpec
 class Distillation(Mapping[str, TrainedNetwork]):
   """The students of `distill`: {label: the student of the first trial that did not diverge}.
 
-  In a notebook it shows as a table.
+  As text and in a notebook it shows as the table that a run prints.
 
   Attributes:
     trials: {label: the students of all trials}. A trial that diverged is missing.
     teacher: of all students.
+    comparison: what a report reads of their folder.
 
   Raises:
     UserError: by `students[label]`, where every trial of the label diverged.
   """
 
-  def __init__(self, trials: Mapping[str, Sequence[TrainedNetwork]], teacher: TrainedNetwork):
+  def __init__(
+    self,
+    trials: Mapping[str, Sequence[TrainedNetwork]],
+    teacher: TrainedNetwork,
+    comparison: 'Comparison',
+  ):
     self.trials = trials
     self.teacher = teacher
+    self.comparison = comparison
 
   def __getitem__(self, label: str) -> TrainedNetwork:
     students = self.trials[label]
@@ -60,26 +68,16 @@ class Distillation(Mapping[str, TrainedNetwork]):
     return len(self.trials)
 
   def __repr__(self) -> str:
-    return self._repr_markdown_()
+    from pidkd_jax.report.tables import brief  # Late, as in `job`.
+
+    return str(brief.summary(self.comparison))
 
   def _repr_markdown_(self) -> str:
-    rows = [
-      '| | n | parameters | top-1 (%) | agreement with the teacher (%) |',
-      '|--|--|--|--|--|',
-      _row('teacher', [self.teacher]),
-      *(_row(label, students) for label, students in self.trials.items()),
-    ]
-    return '\n'.join(rows)
+    from pidkd_jax.report import table
+    from pidkd_jax.report.tables import brief
 
-
-def _row(label: str, networks: Sequence[TrainedNetwork]) -> str:
-  parameters = networks[0].card.get('cost', {}).get('parameters') if networks else None
-  cells = [label, str(len(networks)), f'{parameters:,}' if parameters else '']
-  for metric in ('top1', 'agreement'):
-    values = [100 * one.metrics[metric] for one in networks if metric in one.metrics]
-    spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
-    cells.append(f'{np.mean(values):.2f}{spread}' if values else '')
-  return f'| {" | ".join(cells)} |'
+    marks = brief.notes(self.comparison)
+    return '\n\n'.join([table.to_markdown(brief.columns(self.comparison)), *marks])
 
 
 def train(
@@ -224,7 +222,8 @@ def distill(
     run.execute(experiment, data, frozen, folder, 'students', execution)
     if workdir is not None:
       record.teacher('teacher', frozen, data, folder)
-    return Distillation(_networks(folder, experiment, teacher.bundle), teacher)
+    trained = _networks(folder, experiment, teacher.bundle)
+    return Distillation(trained, teacher, _comparison(folder, teacher))
 
 
 def _name(model: Network) -> str:
@@ -290,6 +289,28 @@ def _claim(folder: pathlib.Path, experiment: Experiment) -> None:
   workdir.check(folder, 'config.json', content, {'eval_every'}, check_part=check_part)
   run.keep_parts(folder, continuation.members_of_experiment(folder))
   workdir.claim(folder, 'config.json', content, {'eval_every'}, check_part=check_part)
+
+
+def _comparison(folder: pathlib.Path, teacher: TrainedNetwork) -> 'Comparison':
+  """Return what a report reads of a finished folder, without need of the folder from here on."""
+  from pidkd_jax.report import run_folder
+  from pidkd_jax.report.comparison import Comparison
+  from pidkd_jax.report.trial import Trial
+
+  places = [place for place in (folder, *sorted(folder.glob('part-*'))) if _has_bundles(place)]
+  runs = map(run_folder.read, places)
+  described = Trial(folder, 'teacher', dict(teacher.card))
+  comparison = Comparison(
+    tuple(dataclasses.replace(run, teacher=run.teacher or described) for run in runs)
+  )
+  for trials in comparison.labels.values():
+    for trial in trials.values():
+      _ = trial.outputs  # It stays in memory.
+  return comparison
+
+
+def _has_bundles(folder: pathlib.Path) -> bool:
+  return any(folder.glob('bundles/*/card.json'))
 
 
 def _networks(

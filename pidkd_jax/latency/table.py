@@ -2,8 +2,17 @@
 
 from collections.abc import Sequence
 
+from pidkd_jax.core import screen
 from pidkd_jax.latency.measurement import Measurement
-from pidkd_jax.report.table import Column, mean_column, text_column
+from pidkd_jax.report.table import Column, mean_column, text_column, to_screen
+
+# Columns that a screen shows.
+_ON_SCREEN = ('network', 'on', 'top-1 (%)', 'size (MB)', 'images', 'median (ms)', 'images/s')
+
+
+def on_screen(columns: Sequence[Column]) -> screen.Table:
+  """Return the columns that matter most for a screen; all others stand in the files."""
+  return to_screen([column for column in columns if column.heading in _ON_SCREEN])
 
 
 def columns(measurements: Sequence[Measurement]) -> list[Column]:

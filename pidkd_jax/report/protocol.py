@@ -36,7 +36,7 @@ def sentences(comparison: Comparison) -> list[str]:
     + f'; epoch {", ".join(map(str, sorted(epochs)))}.',
     f'Teacher: {_teacher(comparison)}.',
     *_times(comparison),
-    *_diverged(comparison),
+    *diverged(comparison),
     *(f'Made with {versions}.' for versions in _environments(comparison)),
   ]
 
@@ -82,7 +82,8 @@ def _times(comparison: Comparison) -> list[str]:
   return sentences
 
 
-def _diverged(comparison: Comparison) -> list[str]:
+def diverged(comparison: Comparison) -> list[str]:
+  """Return a sentence that names the members that were left out; [] where there are none."""
   steps = {member: step for run in comparison.runs for member, step in run.diverged.items()}
   if not steps:
     return []

@@ -1,5 +1,6 @@
 """The short report that a run leaves in its own folder, and its summary for the screen."""
 
+import dataclasses
 import pathlib
 from collections.abc import Iterable
 
@@ -49,12 +50,12 @@ def run(folder: pathlib.Path) -> Summary:
     '\n'.join(f'- {sentence}' for sentence in [*sentences, trials.note('trials.csv')]),
   ]
   (folder / 'report.md').write_text('\n\n'.join(parts) + '\n')
-  return Summary(
-    comparison.title,
-    table.to_screen(brief.columns(comparison, baseline)),
-    (*brief.notes(comparison), *condensed.sentences(comparison), *shown),
-    str(folder),
-    _places(folder, comparison, pictures),
+  said = brief.summary(comparison)
+  return dataclasses.replace(
+    said,
+    notes=(*said.notes, *condensed.sentences(comparison), *shown),
+    folder=str(folder),
+    places=_places(folder, comparison, pictures),
   )
 
 

@@ -57,8 +57,8 @@ def study(
   Args:
     folders: folders of runs, or of studies that contain runs.
     out: the folder to write into.
-    baseline: the label that others are compared with; None for that of simkd, else of scratch, else the
-      first.
+    baseline: the label that others are compared with; None for that of simkd, else of scratch, else
+      the first.
     published: a CSV file of results from elsewhere (see `published_results.read`), or None.
 
   Returns:

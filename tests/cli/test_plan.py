@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,9 @@ import pytest
 from pidkd_jax.nn import projector_size
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / 'scripts' / 'plan.py'
+
+
+COLUMNS = ('projectors', 'deployed', 'of the teacher', 'multiply-adds', 'training', 'width of one')
 
 
 @pytest.fixture(scope='module')
@@ -33,12 +37,14 @@ def start(pytestconfig):
 def table(done):
   """{row: {column: text}}."""
   assert done.returncode == 0, done.stderr
-  header, _, *rows = (
-    [cell.strip() for cell in line.split('|')[1:-1]]
-    for line in done.stdout.splitlines()
-    if line.startswith('|')
-  )
-  return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+  assert max(map(len, done.stdout.splitlines())) <= 80
+  lines = re.search(r'-{60,}\n(.*?)\n\n', done.stdout, re.DOTALL)[1].splitlines()
+  found = {}
+  for name, *cells in (re.split(' {2,}', line) for line in lines):
+    # Teacher and student have no projectors.
+    full = cells if len(cells) == len(COLUMNS) else ['', *cells, '']
+    found[name] = dict(zip(COLUMNS, full, strict=True))
+  return found
 
 
 def number(text):
@@ -47,22 +53,21 @@ def number(text):
 
 def test_figures_of_the_literature(start):
   found = table(start('--num_projectors=1,3', '--factors=2,8'))
-  columns = ('projectors', 'deployed parameters', 'of the teacher', 'one projector as large')
+  columns = ('projectors', 'deployed', 'of the teacher', 'width of one')
   # Parameters: shared/reference. The widths: tests/test_projector_size.py, and a projector's own.
   assert {row: [cells[column] for column in columns] for row, cells in found.items()} == {
     'teacher resnet32x4': ['', '7,433,860', '100.0%', ''],
-    'student resnet8x4 alone': ['', '1,233,540', '16.6%', ''],
-    'q = 1, f = 2': ['214,016', '1,447,556', '19.5%', 'm = 128'],
-    'q = 3, f = 2': ['642,048', '1,875,588', '25.2%', 'm = 240'],
-    'q = 1, f = 8': ['26,240', '1,259,780', '16.9%', 'm = 32'],
-    'q = 3, f = 8': ['78,720', '1,312,260', '17.7%', 'm = 69'],
+    'resnet8x4 alone': ['', '1,233,540', '16.6%', ''],
+    'q = 1, f = 2': ['214,016', '1,447,556', '19.5%', '128'],
+    'q = 3, f = 2': ['642,048', '1,875,588', '25.2%', '240'],
+    'q = 1, f = 8': ['26,240', '1,259,780', '16.9%', '32'],
+    'q = 3, f = 8': ['78,720', '1,312,260', '17.7%', '69'],
   }
   one, three = found['q = 1, f = 2'], found['q = 3, f = 2']
   # 8x8 places, a product for each weight of a convolution.
-  more = number(three['multiply-adds']) - number(one['multiply-adds'])
-  assert more == 2 * 64 * (256 * 128 + 9 * 128**2 + 128 * 256)
-  assert one['weights (MiB)'] == '5.52'  # 4 * 1,447,556 / 2^20
-  assert number(one['training (MiB)']) < number(three['training (MiB)'])
+  more = float(three['multiply-adds']) - float(one['multiply-adds'])
+  assert abs(1e6 * more - 2 * 64 * (256 * 128 + 9 * 128**2 + 128 * 256)) < 1e5  # One digit.
+  assert number(one['training']) < number(three['training'])
 
 
 def test_a_pair_of_unlike_widths_and_a_student_no_smaller(start):
@@ -74,5 +79,5 @@ def test_a_pair_of_unlike_widths_and_a_student_no_smaller(start):
   found = table(start('--teacher=resnet8', *small, '--num_projectors=1', '--factors=1,64'))
   # 64 + 9 + 64 + 4 + 128 weights more than the student, who has as many as his teacher.
   assert number(found['q = 1, f = 64']['projectors']) == 269
-  assert found['q = 1, f = 64']['of the teacher'].endswith('% (no smaller)')
-  assert found['student resnet8 alone']['of the teacher'] == '100.0%'
+  assert float(found['q = 1, f = 64']['of the teacher'].rstrip('%')) > 100
+  assert found['resnet8 alone']['of the teacher'] == '100.0%'

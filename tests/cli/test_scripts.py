@@ -75,9 +75,10 @@ def test_killed_twice_and_once_asked_to_stop_the_result_is_the_same(command, env
   ]
   done = run(evaluate, environment)
   assert done.returncode == 0, done.stderr
-  lines = [line for line in done.stdout.splitlines() if line.startswith('  ')]
-  measures, apart = lines[:6], lines[6:]
-  assert all(line.endswith('as in the card') for line in measures)
+  lines = done.stdout.splitlines()
+  measures = [line for line in lines if line.endswith('as in the card')]
+  apart = [line for line in lines if line.startswith('projector ')]
+  assert len(measures) == 6 and max(map(len, lines[1:])) <= 80
   # The mean of the projectors comes nearer to the teacher than they do on average.
   [whole] = (float(line.split()[1]) for line in measures if 'alignment_error' in line)
   alone = [float(line.rpartition(' ')[2]) for line in apart]

@@ -40,9 +40,7 @@ def test_no_cell_is_cut_and_no_number_broken(columns):
   assert max(map(len, lines)) <= max(columns, 72)
   text = '\n'.join(lines)
   assert text.count('+7.07 [+3.80, +10.47]') == 7
-  first = ''.join(line[: line.find('  ')] if '  ' in line else line for line in lines).replace(
-    ' ', ''
-  )
+  first = ''.join(line.partition('  ')[0] for line in lines).replace(' ', '')
   assert first.count(ROWS[2][0].replace(' ', '')) == 7
   assert '\x1b' not in text
 

@@ -1,5 +1,6 @@
 """Train and distil from Python: `kd.train` and `kd.distill`, without a configuration."""
 
+import re
 import signal
 import threading
 
@@ -72,8 +73,13 @@ def test_methods_have_labels_and_trials(teacher, data):
   assert students['four'].network.model.num_projectors == 4
   first, second = (one.predict(data.test.images) for one in students.trials['kd'])
   assert not np.array_equal(first, second)
-  table = students._repr_markdown_()
-  assert '| teacher | 1 |' in table and '| four | 2 |' in table and '±' in table
+  # The folder is gone by now.
+  text, markdown = str(students), students._repr_markdown_()
+  assert '±: standard deviation over 2 trials; [ ]: 95% interval.' in text
+  for shown in (text, markdown):
+    assert 'top-1 minus four' in shown and 'agreement' in shown
+    assert re.findall(r'(?m)^\W*(teacher|four|kd) ', shown) == ['teacher', 'four', 'kd']
+  assert '| network ' in markdown and '|' not in text
   # The same trial of the same method is bit-identical when it trains alone.
   alone = kd.distill(teacher, data, methods='kd_1_1', **KEYWORDS)
   np.testing.assert_array_equal(alone['kd_1_1'].predict(data.test.images), first)

@@ -227,7 +227,13 @@ def test_the_command_measures_a_teacher_beside_its_student(teacher, tmp_path, en
     check=False,
   )
   assert done.returncode == 0, done.stderr
-  assert done.stdout == (out / 'latency.md').read_text() and 'cores 1;' in done.stdout
+  assert 'cores 1;' in (out / 'latency.md').read_text()
+  table, _, paths = done.stdout.partition('\n\n')
+  files = [str(out / 'latency.md'), 'latency.csv', 'latency.png']
+  assert paths.replace(',', '').split() == ['Report:', *files]
+  lines = table.splitlines()
+  assert lines[1].split() == ['network', 'on', '(%)', '(MB)', 'images', '(ms)', 'images/s']
+  assert max(map(len, lines)) <= 80
   with (out / 'latency.csv').open() as file:
     rows = list(csv.DictReader(file))
   assert [row['network'] for row in rows] == ['teacher ResNet', 'ResNet']

@@ -138,7 +138,8 @@ def evaluate(home, *arguments):
 
 def test_it_is_teacher_and_student_and_loads_only_where_it_is_named(config, home):
   report = job.main(config, str(home / 'run'))
-  assert f'teacher {TINY}' in report and f'pidkd {TINY}' in report
+  written = (home / 'run' / 'report.md').read_text()
+  assert f'teacher {TINY}' in written and f'pidkd {TINY}' in written
   folder = home / 'run' / 'bundles' / 'pidkd-0'
   with pytest.raises(UserError, match='imported only if you name it yourself: .* --own=' + TINY):
     bundle.load(folder)

@@ -21,7 +21,7 @@ from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
 from pidkd_jax import models
-from pidkd_jax.core import own_code
+from pidkd_jax.core import own_code, screen
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data import noise
@@ -123,30 +123,39 @@ def _measure(caches):
     rows.append(("teacher's forward pass", count, _rounds(observe)))
   rows.append(('evaluation', len(examples), _rounds(lambda: inference.logits(network, split))))
 
-  print(
+  title = (
     f'{FLAGS.teacher} -> {FLAGS.student}, {" ".join([FLAGS.method, *FLAGS.set])}, '
     f'batch {FLAGS.batch_size}, {FLAGS.image_size}x{FLAGS.image_size}, {FLAGS.precision}, '
     f'{fused} step(s) a call'
   )
-  print(', '.join(f'{key} {value}' for key, value in workdir.environment().items()))
-  print(f'\n| {"":<22} | images/s | slowest - fastest round | ms a batch |')
-  print('|---|---|---|---|')
-  for title, images, seconds in rows:
-    speeds = sorted(images / s for s in seconds)
-    batch_seconds = statistics.median(seconds) * FLAGS.batch_size / images
-    print(
-      f'| {title:<22} | {statistics.median(speeds):,.0f} '
-      f'| {speeds[0]:,.0f} - {speeds[-1]:,.0f} | {1000 * batch_seconds:.1f} |'
-    )
+  notes = [', '.join(f'{key} {value}' for key, value in workdir.environment().items())]
   if FLAGS.trials > 1:
     together, alone = (statistics.median(seconds) for seconds in training.values())
-    print(
+    notes.append(
       f'{FLAGS.trials} trials as one cohort take {together / (FLAGS.trials * alone):.2f} of the '
       f'time of {FLAGS.trials} runs'
     )
-  for title, seconds in first_call.items():
-    print(f'first call of {title}: {seconds:.1f} s')
-  print(f'peak memory: {_peak_memory() / 2**20:,.0f} MiB')
+  notes += [f'first call of {title}: {seconds:.1f} s' for title, seconds in first_call.items()]
+  notes.append(f'peak memory: {_peak_memory() / 2**20:,.0f} MiB')
+  print(f'{screen.paragraph(title)}\n\n{_table(rows).render()}\n')
+  print('\n'.join(map(screen.paragraph, notes)))
+
+
+def _table(rows):
+  """Return the table of speeds, of (title, images, seconds of each round)."""
+  cells = []
+  for title, images, seconds in rows:
+    speeds = sorted(images / s for s in seconds)
+    batch_seconds = statistics.median(seconds) * FLAGS.batch_size / images
+    cells.append(
+      (
+        title,
+        f'{statistics.median(speeds):,.0f}',
+        f'{speeds[0]:,.0f} - {speeds[-1]:,.0f}',
+        f'{1000 * batch_seconds:.1f}',
+      )
+    )
+  return screen.Table(('', 'images/s', 'slowest - fastest round', 'ms a batch'), cells)
 
 
 def _cohort(trials):

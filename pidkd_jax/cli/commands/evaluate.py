@@ -9,6 +9,7 @@ for an imported network.
 from absl import flags
 
 from pidkd_jax.cli import bundle_flags, data_flags
+from pidkd_jax.core import screen
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.models.distilled import Distilled, split_projectors
@@ -40,14 +41,21 @@ def main():
     judged.normalisation,
     teacher and teacher.network,
   )
-  print(f'{FLAGS.bundle} on the {len(dataset.test)} test images of {dataset.spec.name}')
+  title = f'{FLAGS.bundle} on the {len(dataset.test):,} test images of {dataset.spec.name}'
+  rows = []
   for name, value in metrics.pop('bundle').items():
     before = results.get(name)
     remark = 'as in the card' if value == before else f'in the card: {before}'
-    print(f'  {name:<18} {value!r:<24} {remark if before is not None else ""}'.rstrip())
-  for title, measures in metrics.items():
-    figures = [f'{name} {measures[name]:.4f}' for name in _OF_ONE if name in measures]
-    print(f'  {title}: {", ".join(figures)}')
+    rows.append((name, repr(value), '' if before is None else remark))
+  tables = [screen.Table(('measure', 'value', ''), rows, words=(0, 2))]
+  if metrics:
+    names = [name for name in _OF_ONE if any(name in one for one in metrics.values())]
+    cells = [
+      (title, *(f'{one[name]:.4f}' if name in one else '' for name in names))
+      for title, one in metrics.items()
+    ]
+    tables.append(screen.Table(('', *names), cells))
+  print('\n\n'.join([screen.paragraph(title), *(table.render() for table in tables)]))
 
 
 def _is_of(card, dataset):

@@ -20,6 +20,7 @@ import jax
 from absl import flags
 
 from pidkd_jax.cli import bundle_flags
+from pidkd_jax.core import screen
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.experiment import workdir
 from pidkd_jax.latency import export_folder, figure, table
@@ -70,9 +71,11 @@ def main():
     write_csv(columns, out / 'latency.csv')
     if drawn:
       canvas.save(drawn, out / 'latency.png')
-  print(text, end='')
+  print(table.on_screen(columns).render(), end='\n\n')
   if not drawn:
-    print('no card has an accuracy, so latency.png is left out')
+    print('no card has an accuracy, so latency.png is left out', file=sys.stderr)
+  files = ['latency.md', 'latency.csv', *(['latency.png'] if drawn else [])]
+  print(screen.places({'report': [str(out / files[0]), *files[1:]]}))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from pidkd_jax import models
-from pidkd_jax.core import own_code
+from pidkd_jax.core import own_code, screen
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch, DatasetSpec
@@ -32,6 +32,17 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
 FLAGS = flags.FLAGS
+
+# A heading wraps where it has a space.
+_HEADINGS = (
+  '',
+  'projectors',
+  'deployed parameters',
+  'of the teacher',
+  'multiply- adds (M)',
+  'training (MiB)',
+  'width of one',
+)
 
 
 def define_flags():
@@ -62,7 +73,7 @@ def _print():
   }
   members = [
     _member(f'teacher {FLAGS.teacher}', FLAGS.teacher, 'scratch'),
-    _member(f'student {FLAGS.student} alone', FLAGS.student, 'scratch'),
+    _member(f'{FLAGS.student} alone', FLAGS.student, 'scratch'),
     *(_member(label, FLAGS.student, 'pidkd', **stack) for label, stack in stacks.items()),
   ]
   cohort = cohorts.assemble(
@@ -83,35 +94,37 @@ def _print():
   estimate = memory.estimate(cohort, batch)
   budget = cost(teacher, image.shape[1:])
 
-  print(
-    f'{FLAGS.teacher} -> {FLAGS.student} at {size}x{size}, {classes} classes, batch '
-    f'{FLAGS.batch_size}, float32; projectors from {c_s} onto {c_t} channels.\n'
-  )
-  print(
-    '| | projectors | deployed parameters | of the teacher | multiply-adds | weights (MiB) '
-    '| training (MiB) | one projector as large |'
-  )
-  print('|--|--|--|--|--|--|--|--|')
+  rows = []
   for name, network in networks.items():
     found = cost(network, image.shape[1:])
     need = estimate.members[name]
-    share = found.parameters / budget.parameters
-    projectors = hidden = mark = ''
+    projectors = width = ''
     if 'projectors' in network.variables['params']:
       count = parameters(network.variables['params']['projectors'])
-      projectors, hidden = f'{count:,}', f'm = {projector_size.hidden_width(count, c_s, c_t)}'
-      mark = ' (no smaller)' if share >= 1 else ''
-    print(
-      f'| {name} | {projectors} | {found.parameters:,} | {share:.1%}{mark} '
-      f'| {found.multiply_adds:,} | {4 * found.parameters / MIB:.2f} '
-      f'| {(need.state + need.activation) / MIB:,.0f} | {hidden} |'
+      projectors, width = f'{count:,}', str(projector_size.hidden_width(count, c_s, c_t))
+    rows.append(
+      [
+        name,
+        projectors,
+        f'{found.parameters:,}',
+        f'{found.parameters / budget.parameters:.1%}',
+        f'{found.multiply_adds / 1e6:,.1f}',
+        f'{(need.state + need.activation) / MIB:,.0f}',
+        width,
+      ]
     )
-  print(
-    '\nTraining: what one member takes, by the estimate in pidkd_jax/training/memory.py; once for'
+  title = (
+    f'{FLAGS.teacher} -> {FLAGS.student} at {size}x{size}, {classes} classes, batch '
+    f'{FLAGS.batch_size}, float32; projectors from {c_s} onto {c_t} channels.'
   )
-  print(f'all members come {estimate.shared / MIB:,.0f} MiB for the teacher and what it sees of a')
-  print('batch, and the training images. One projector as large: the hidden width m at which a')
-  print('single projector has as many parameters as the q of its row.')
+  notes = (
+    'Training: memory of one member, by the estimate in pidkd_jax/training/memory.py. Once for all '
+    f'members come {estimate.shared / MIB:,.0f} MiB for the teacher and what it sees of a batch, '
+    'and the training images.',
+    'Width of one: the hidden width m at which a single projector has as many parameters as the q '
+    'of its row.',
+  )
+  print(screen.Summary(title, screen.Table(_HEADINGS, rows), notes))
 
 
 def _batch():

@@ -2,27 +2,35 @@
 
 import statistics
 
-from pidkd_jax.report import paired_differences, table
+from pidkd_jax.core.screen import Summary
+from pidkd_jax.report import paired_differences, protocol, table
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.table import Column
 from pidkd_jax.report.tables import rows
 
 
-def columns(comparison: Comparison, baseline: str | None) -> list[Column]:
+def summary(comparison: Comparison) -> Summary:
+  """Return title, table and notes."""
+  shown = table.to_screen(columns(comparison))
+  return Summary(comparison.title, shown, tuple(notes(comparison)))
+
+
+def columns(comparison: Comparison, requested: str | None = None) -> list[Column]:
   """Return network, parameters, top-1, its difference with the interval, and agreement.
 
   Condensed students are compared with the bundle from which they started, and not with a baseline.
 
   Args:
     comparison: the runs. A column that no card fills is left out.
-    baseline: the label that others are compared with, or None.
+    requested: the label that others are compared with; None for the natural one.
   """
+  baseline = paired_differences.choose_baseline(comparison, requested)
   teachers, differences, reference = {}, {}, baseline or ''
   if comparison.condensed:
     if comparison.origin:
       teachers['first teacher'] = [comparison.origin]
     differences, reference = paired_differences.to_teacher(comparison), 'the bundle'
-  elif baseline:
+  elif baseline and len(comparison.labels) > 1:
     differences = paired_differences.to_baseline(comparison, baseline)
   if comparison.teacher:
     teachers['bundle' if comparison.condensed else 'teacher'] = [comparison.teacher]
@@ -46,7 +54,7 @@ def columns(comparison: Comparison, baseline: str | None) -> list[Column]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-  """Return a sentence on the marks in the table; [] where it has none."""
+  """Return sentences on the marks in the table, and on what it leaves out; [] where it has none."""
   counts = sorted({len(trials) for trials in comparison.labels.values()})
   marks = []
   if counts[-1] > 1:
@@ -55,4 +63,5 @@ def notes(comparison: Comparison) -> list[str]:
   if counts[-1] > 1 or paired_differences.has_outputs(comparison):
     if len(comparison.labels) > 1 or comparison.condensed:
       marks.append('[ ]: 95% interval')
-  return [f'{"; ".join(marks)}.'] if marks else []
+  sentences = [f'{"; ".join(marks)}.'] if marks else []
+  return sentences + protocol.diverged(comparison)
