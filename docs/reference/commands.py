@@ -25,6 +25,7 @@ page from what `pidkd COMMAND --help` prints.
 - **Mistakes** end in one line and change nothing on disk ([Mistakes](mistakes.md)).
 - **Exit status.** 0; 1 for what you can mend; 2 for the command line; 143, 129 or 130 for a run
   stopped by SIGTERM, SIGHUP or Ctrl-C, which the same command resumes.
+- **Versions.** `pidkd --version` prints those of the package, Python, JAX and Flax.
 - **Without installation**, in a checkout with the dependencies, `python scripts/NAME.py` is the
   same as `pidkd NAME`, and `python scripts/main.py` as `pidkd train`.
 """

@@ -1,6 +1,7 @@
 """The program `pidkd`: find a command's file in `commands/` and run it.
 
-Only the file that is asked for is imported, and `pidkd --help` imports neither JAX nor any of them.
+Only the file that is asked for is imported. `pidkd --help` and `pidkd --version` import neither JAX
+nor any of them.
 """
 
 import importlib
@@ -10,6 +11,7 @@ import signal
 import sys
 
 from pidkd_jax.cli import config_files, help
+from pidkd_jax.core import versions
 from pidkd_jax.core.errors import unknown_name
 
 COMMANDS = pathlib.Path(__file__).with_name('commands')
@@ -48,6 +50,9 @@ def _run() -> None:
   known = files()
   if help.is_asked_for([name]):
     print(help.overview(known, config_files.names()))
+    return
+  if name == '--version':
+    print(versions.line())
     return
   name = name.replace('_', '-')
   if name not in known:

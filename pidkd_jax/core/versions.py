@@ -1,5 +1,6 @@
 """The version of pidkd_jax, and those of the packages that results come from."""
 
+import platform
 from importlib import metadata
 
 __version__ = '0.1.0'
@@ -21,6 +22,17 @@ def of(*packages: str) -> dict[str, str]:
     {'pidkd_jax': '0.1.0'}
   """
   return {package: _version(package) for package in packages}
+
+
+def line() -> str:
+  """Return, in one line, the versions that a report of a problem needs.
+
+  Example:
+    >>> line().startswith(f'pidkd_jax {__version__} (Python ')
+    True
+  """
+  others = ', '.join(f'{name} {version}' for name, version in of('jax', 'flax').items())
+  return f'pidkd_jax {__version__} (Python {platform.python_version()}, {others})'
 
 
 def _version(package: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from pidkd_jax.cli import app, config_files, help, training_flags
 from pidkd_jax.cli.main import files, main
+from pidkd_jax.core import versions
 from pidkd_jax.core.errors import UserError
 from tests.cli import command_flags
 from tests.small import ROOT
@@ -68,6 +69,12 @@ assert not set({lazy!r}) & set(sys.modules)
   done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
   assert done.stdout.count('\n') > len(COMMANDS) if not status else 'digits' in done.stderr
+
+
+def test_version_is_one_line(monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', ['pidkd', '--version'])
+  main()
+  assert capsys.readouterr().out == f'{versions.line()}\n'
 
 
 def test_ctrl_c_while_a_command_is_imported_is_one_line():

@@ -1,5 +1,6 @@
 """Versions of packages, of an uninstalled checkout, too."""
 
+import platform
 from importlib import metadata
 
 import pytest
@@ -40,3 +41,11 @@ def test_the_nightly_stands_in_for_tensorflow_datasets(installed):
 
 def test_a_missing_package_is_unknown(installed):
   assert versions.of('pillow') == {'pillow': 'unknown'}
+
+
+def test_one_line_has_what_a_report_of_a_problem_needs(installed):
+  installed |= {'jax': '0.10.2', 'numpy': '2.1'}
+  assert versions.line() == (
+    f'pidkd_jax {pidkd_jax.__version__} '
+    f'(Python {platform.python_version()}, jax 0.10.2, flax unknown)'
+  )
