@@ -2,32 +2,19 @@
 
 python -m benchmarks.limit --teacher resnet32x4 --student resnet8x4 --precision float32
 
-A step has two lower bounds:
-
-    arithmetic  its operations, at the device's measured peak. Each multiply-add of the frozen
-                teacher's pass is two operations. Each multiply-add of student and projectors is
-                six: forward, and backward by inputs and by weights. A cheaper formulation that
-                runs, such as Winograd's, does not count.
-    memory      the bytes that the compiled programs read and write by XLA's own count, at the
-                measured bandwidth.
-
-The peak is that of the fastest of some square matrix products, the bandwidth that of a copy.
+`benchmarks.floor` says what the limits are.
 """
 
 from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
-
-import statistics
-import time
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from absl import flags
 
+from benchmarks import floor
 from pidkd_jax import models
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.data import noise
-from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.experiment import workdir
@@ -46,8 +33,6 @@ _PRECISION = flags.DEFINE_enum(
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Timed calls of each.', lower_bound=1)
 
 CLASSES = 100
-SIDES = (1024, 2048, 4096)
-COPIED = 2**28  # bytes
 
 
 def main():
@@ -57,8 +42,8 @@ def main():
 
 def _report():
   precision = PRECISIONS[_PRECISION.value]
-  peak = max(_products(side, precision.dtype) for side in SIDES)
-  bandwidth = _bandwidth()
+  peak = floor.peak(precision.dtype, rounds=_ROUNDS.value)
+  bandwidth = floor.bandwidth(_ROUNDS.value)
   spec = noise.dataset(2 * _BATCH_SIZE.value, 32, CLASSES)
   recipe = Recipe(total_epochs=1, batch_size=_BATCH_SIZE.value)
   stream = spec.train.batches(
@@ -83,14 +68,9 @@ def _report():
     key=jax.random.key(2),
   )
   states = cohort.init(batch)
-  [(name, state)] = states.items()
-  image_shape = spec.spec.image_shape
-  products = _BATCH_SIZE.value * (
-    2 * cost(teacher, image_shape).multiply_adds
-    + 6 * cost(cohort.network(name, state.variables), image_shape).multiply_adds
-  )
-  observing, updating, _ = cohort.programs(states, batch)
-  moved = sum(_bytes(program.compile()) for program in (observing, updating))
+  products = floor.operations(cohort, states, batch)
+  observing, updating, _ = cohort.programs(cohort.init, batch)
+  moved = sum(_bytes(program().compile()) for program in (observing, updating))
   seconds = _step(cohort, states, batch)
 
   print(', '.join(f'{key} {value}' for key, value in workdir.environment().items()))
@@ -118,44 +98,12 @@ def _step(cohort: Cohort, states, batch) -> float:
     states = cohort.step(states, batch, jnp.int32(0))
     return states
 
-  return _median(step)
+  return floor.median(step, _ROUNDS.value)
 
 
 def _bytes(compiled: jax.stages.Compiled) -> float:
   analysis = compiled.cost_analysis()
   return (analysis[0] if isinstance(analysis, list) else analysis)['bytes accessed']
-
-
-def _products(side: int, dtype) -> float:
-  """Return the floating-point operations per second of a matrix product."""
-  x = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
-  product = jax.jit(jnp.matmul)
-  return 2 * side**3 / _fastest(lambda: product(x, x))
-
-
-def _bandwidth() -> float:
-  """Return the bytes per second, read and written, of a copy."""
-  x = jnp.arange(COPIED // 4, dtype=jnp.float32)
-  copy = jax.jit(lambda x: x + 1)
-  return 2 * COPIED / _fastest(lambda: copy(x))
-
-
-def _fastest(function: Callable) -> float:
-  return min(_timed(function))
-
-
-def _median(function: Callable) -> float:
-  return statistics.median(_timed(function))
-
-
-def _timed(function: Callable) -> list[float]:
-  jax.block_until_ready(function())
-  seconds = []
-  for _ in range(_ROUNDS.value):
-    started = time.perf_counter()
-    jax.block_until_ready(function())
-    seconds.append(time.perf_counter() - started)
-  return seconds
 
 
 if __name__ == '__main__':

@@ -70,10 +70,13 @@ def sgd(
   learning_rate: float,
   momentum: float,
   weight_decay: float,
+  fused: bool | None = None,
 ) -> torch.optim.SGD:
-  """Return SGD on the parameters of student and projector."""
+  """Return SGD on the parameters of student and projector; None leaves its form to PyTorch."""
   parameters = [*student.parameters(), *projector.parameters()]
-  return torch.optim.SGD(parameters, learning_rate, momentum=momentum, weight_decay=weight_decay)
+  return torch.optim.SGD(
+    parameters, learning_rate, momentum=momentum, weight_decay=weight_decay, fused=fused
+  )
 
 
 def train(
