@@ -39,6 +39,7 @@ def define(config_help: str) -> None:
   flags.DEFINE_string('workdir', '', "The run's folder; the same command resumes the run in it.")
   flags.DEFINE_bool('verbose', False, 'Print all that log.txt in the workdir has.')
   flags.DEFINE_bool('show', False, 'Print all fields, where each comes from, and end.')
+  flags.DEFINE_bool('dry_run', False, 'Say what it would take; train and write nothing.')
   flags.DEFINE_bool(
     'distributed', False, 'Join the other processes of a TPU pod, of Slurm or of MPI.'
   )

@@ -33,6 +33,16 @@ def main(config: ConfigDict, folder: str, home: str) -> str:
     UserError: as `job.main`, or the bundle has no projectors.
     Stopped: as `job.main`.
   """
+  return job.main(_filled(config, folder), home)
+
+
+def forecast(config: ConfigDict, folder: str, home: str) -> str:
+  """Return what it would take (`job.forecast`); arguments and errors as `main`'s."""
+  return job.forecast(_filled(config, folder), home)
+
+
+def _filled(config: ConfigDict, folder: str) -> ConfigDict:
+  """Return the configuration with what is read from the bundle."""
   path = workdir.local('--bundle', folder)
   loaded = bundle.load(path, models.families(config.student, config.teacher.model))
   if not isinstance(loaded.network.model, Distilled):
@@ -44,7 +54,7 @@ def main(config: ConfigDict, folder: str, home: str) -> str:
   config.student = config.student or student(loaded)
   config.start = config.teacher.bundle = str(path)
   _fill_data(config.data, loaded.card['dataset'])
-  return job.main(config, home)
+  return config
 
 
 def student(loaded: Bundle) -> str:

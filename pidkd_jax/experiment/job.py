@@ -21,6 +21,7 @@ from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import continuation, fields, finished, planning, record, run, workdir
+from pidkd_jax.experiment import forecast as forecasts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
@@ -56,57 +57,6 @@ _TOLERANCES = (
 )
 
 
-def main(config: ConfigDict, folder: str) -> str:
-  """Run the main job, or resume it.
-
-  Args:
-    config: of `pidkd_jax.experiment.config.default`.
-    folder: of the run. The results lie there, in report.md, summary.png and bundles/.
-
-  Returns:
-    The report's summary, as text in the width of the screen; '' in all processes but the primary.
-
-  Raises:
-    UserError: one line for each mistake that the user can mend.
-    Stopped: on SIGTERM or SIGINT.
-  """
-  with _devices(config) as groups:
-    home = workdir.local('workdir', folder)
-    dataset = _load(config, config.data)
-    _check(config, dataset, home)
-    # Whatever can be refused is, before anything is written or trained.
-    prepared = None if _is_finished(config, home) else _prepare(config, dataset, home)
-    run.keep_parts(home, continuation.members_of_config(home))
-    workdir.claim(home, 'config.json', _identity(config, dataset.spec), *_TOLERANCES)
-    with log.to_file(home) if processes.is_primary() else contextlib.nullcontext():
-      if prepared:
-        _train(config, prepared, home, groups)
-      return _report(home)
-
-
-def dry_run(config: ConfigDict, folder: str) -> None:
-  """Put a job together without training and without writing; arguments and errors as `main`'s."""
-  with _devices(config):
-    home = workdir.local('workdir', folder)
-    dataset = _load(config, config.data)
-    _check(config, dataset, home)
-    if not _is_finished(config, home):
-      _prepare(config, dataset, home)
-
-
-@contextlib.contextmanager
-def _devices(config: ConfigDict) -> Iterator[tuple[devices.DeviceGroup, ...]]:
-  """Check a configuration and enter its devices."""
-  check(config)
-  if config.deterministic:
-    determinism.require()
-  batch_sizes = {'batch_size': config.batch_size}
-  if not config.teacher.bundle:
-    batch_sizes['teacher.batch_size'] = config.teacher.batch_size
-  with devices.use_devices(config.devices, batch_sizes, config.device_groups) as groups:
-    yield groups
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Job:
   """A job that passed every check that needs no training.
@@ -123,6 +73,76 @@ class _Job:
   students: Experiment
   teacher: Bundle | tuple[Experiment, pathlib.Path]
   start: Bundle | None
+
+
+def main(config: ConfigDict, folder: str) -> str:
+  """Run the main job, or resume it.
+
+  Args:
+    config: of `pidkd_jax.experiment.config.default`.
+    folder: of the run. The results lie there, in report.md, summary.png and bundles/.
+
+  Returns:
+    The report's summary, as text in the width of the screen; '' in all processes but the primary.
+
+  Raises:
+    UserError: one line for each mistake that the user can mend.
+    Stopped: on SIGTERM or SIGINT.
+  """
+  with _devices(config) as groups:
+    home, dataset, prepared = _checked(config, folder)
+    run.keep_parts(home, continuation.members_of_config(home))
+    workdir.claim(home, 'config.json', _identity(config, dataset.spec), *_TOLERANCES)
+    with log.to_file(home) if processes.is_primary() else contextlib.nullcontext():
+      if prepared:
+        _train(config, prepared, home, groups)
+      return _report(home)
+
+
+def dry_run(config: ConfigDict, folder: str) -> None:
+  """Put a job together without training and without writing; arguments and errors as `main`'s."""
+  with _devices(config):
+    _checked(config, folder)
+
+
+def forecast(config: ConfigDict, folder: str) -> str:
+  """Return what a job would take, for the screen; arguments and errors as `main`'s.
+
+  Nothing is trained, and nothing is written but data sets that have to be prepared.
+  """
+  with _devices(config) as groups, log.hushed():
+    home, dataset, job = _checked(config, folder)
+    if job is None:
+      text = f'The run in {str(home)!r} is complete; nothing would be trained.'
+    else:
+      teacher = job.teacher if isinstance(job.teacher, Bundle) else job.teacher[0]
+      execution = _execution(config, groups)
+      text = forecasts.describe(job.students, teacher, dataset, job.start, execution, home)
+    return text if processes.is_primary() else ''
+
+
+def _checked(config: ConfigDict, folder: str) -> tuple[pathlib.Path, Dataset, _Job | None]:
+  """Return the run's folder, its data, and the job unless it is complete.
+
+  Whatever can be refused is, and nothing is written or trained.
+  """
+  home = workdir.local('workdir', folder)
+  dataset = _load(config, config.data)
+  _check(config, dataset, home)
+  return home, dataset, None if _is_finished(config, home) else _prepare(config, dataset, home)
+
+
+@contextlib.contextmanager
+def _devices(config: ConfigDict) -> Iterator[tuple[devices.DeviceGroup, ...]]:
+  """Check a configuration and enter its devices."""
+  check(config)
+  if config.deterministic:
+    determinism.require()
+  batch_sizes = {'batch_size': config.batch_size}
+  if not config.teacher.bundle:
+    batch_sizes['teacher.batch_size'] = config.teacher.batch_size
+  with devices.use_devices(config.devices, batch_sizes, config.device_groups) as groups:
+    yield groups
 
 
 def _check(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> None:
@@ -220,12 +240,7 @@ def _train(
 ) -> None:
   """Train teacher and students, and record what the report needs."""
   dataset = job.dataset
-  execution = Execution(
-    memory=free_memory.per_group(_budget(config), len(groups)),
-    groups=groups,
-    checkpoint_seconds=config.checkpoint_seconds,
-    steps_per_call=config.steps_per_call,
-  )
+  execution = _execution(config, groups)
   teacher = job.teacher
   if not isinstance(teacher, Bundle):
     teacher = teachers.train(*teacher, dataset, execution)
@@ -237,6 +252,15 @@ def _train(
     record.teacher('origin', origin, dataset, home)
   if 'probe' in config:
     _probe(config, teacher, home)
+
+
+def _execution(config: ConfigDict, groups: tuple[devices.DeviceGroup, ...]) -> Execution:
+  return Execution(
+    memory=free_memory.per_group(_budget(config), len(groups)),
+    groups=groups,
+    checkpoint_seconds=config.checkpoint_seconds,
+    steps_per_call=config.steps_per_call,
+  )
 
 
 def _report(home: pathlib.Path) -> str:

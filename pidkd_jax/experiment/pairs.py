@@ -101,7 +101,9 @@ TINY_IMAGENET = _named(
 
 
 # {student: the learning rate that it has in all pairs}.
-_RATES = {pair.student: pair.learning_rate for pair in (*CIFAR100.values(), *TINY_IMAGENET.values())}
+_RATES = {
+  pair.student: pair.learning_rate for pair in (*CIFAR100.values(), *TINY_IMAGENET.values())
+}
 
 
 def find(pairs: Mapping[str, Pair], name: str) -> Pair:

@@ -1,6 +1,7 @@
 """A study: cohorts of rows, one after the other, with one teacher for all that share it."""
 
 import logging
+import pathlib
 from collections.abc import Sequence
 
 from ml_collections import ConfigDict
@@ -30,11 +31,7 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
     UserError, Stopped: as `job.main`. A cohort without a finite member stops no other.
   """
   home = workdir.local('workdir', folder)
-  cohorts = configuration.cohorts(config, labels)
-  for cohort in cohorts.values():
-    # One folder for all, so that cohorts of one teacher share it.
-    cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
-    check(cohort)
+  cohorts = _cohorts(config, home, labels)
   # Mistakes in later cohorts come out before the first one trains. That has its own dry run.
   for name in list(cohorts)[1:]:
     logger.info('cohort %s is put together, to be trained later', name)
@@ -50,3 +47,25 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
   if diverged:
     raise UserError('; '.join(diverged))
   return reports
+
+
+def forecast(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[str, str]:
+  """Return {cohort: what it would take}; arguments and errors as `main`'s.
+
+  Each cohort counts the teacher's training, which cohorts with the same teacher share.
+  """
+  home = workdir.local('workdir', folder)
+  cohorts = _cohorts(config, home, labels)
+  return {name: job.forecast(cohort, str(home / name)) for name, cohort in cohorts.items()}
+
+
+def _cohorts(
+  config: ConfigDict, home: pathlib.Path, labels: Sequence[str]
+) -> dict[str, ConfigDict]:
+  """Return the configurations of a study's cohorts, checked."""
+  cohorts = configuration.cohorts(config, labels)
+  for cohort in cohorts.values():
+    # One folder for all, so that cohorts of one teacher share it.
+    cohort.teacher.dir = cohort.teacher.dir or str(home / 'teachers')
+    check(cohort)
+  return cohorts

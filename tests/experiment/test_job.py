@@ -493,3 +493,19 @@ def test_bad_input_is_one_line_and_writes_nothing(config, home, field, value, me
 def test_a_workdir_must_be_local(config, folder):
   with pytest.raises(UserError, match='workdir'):
     job.main(config, folder)
+
+
+def test_what_it_would_take_is_said_and_nothing_is_written(config, whole, home, monkeypatch):
+  given = []
+  monkeypatch.setattr(job.forecasts, 'describe', lambda *args: given.extend(args) or 'the text')
+  whole(config)  # The teacher is kept.
+  config.total_epochs = 3
+  assert job.forecast(config, str(home / 'planned')) == 'the text'
+  students, teacher, dataset, *_ = given
+  assert students.recipe.total_epochs == 3 and dataset.spec.name == 'digits'
+  assert isinstance(teacher, bundle.Bundle) and not (home / 'planned').exists()
+  config.total_epochs = 2
+  assert job.forecast(config, str(whole(config))).endswith('is complete; nothing would be trained.')
+  config.batch_size = 0
+  with pytest.raises(UserError, match='batch_size is 0'):
+    job.forecast(config, str(home / 'planned'))

@@ -24,5 +24,6 @@ def main():
   from pidkd_jax.experiment import condensing  # With all networks, which --show does not need.
 
   given = flags.FLAGS
-  if report := condensing.main(given.config, given.bundle, given.workdir):
+  run = condensing.forecast if given.dry_run else condensing.main
+  if report := run(given.config, given.bundle, given.workdir):
     print(report)

@@ -2,7 +2,8 @@
 
     pidkd networks --image_size 64 --num_classes 200
 
---maps adds the maps of stem and stages.
+--maps adds the maps of stem and stages. NAME*0.5 is a network with half the
+channels of NAME.
 """
 
 import jax
@@ -26,12 +27,13 @@ def define_flags():
 def main():
   shape = (FLAGS.image_size, FLAGS.image_size, 3)
   image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-  rows = []
+  rows, widened = [], []
   for name in models.names():
     model = models.create(name, num_classes=FLAGS.num_classes)
     network = Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
     features = jax.eval_shape(Network.encode, network, image)
     budget = cost(network, shape)
+    widened += [name] if type(model).widened is not models.Model.widened else []
     stages = ', '.join(_shape(stage) for stage in features.stages)
     counts = [f'{budget.parameters:,}', f'{budget.multiply_adds:,}']
     rows.append([name, *counts, _shape(features.target), *([stages] if FLAGS.maps else [])])
@@ -41,7 +43,13 @@ def main():
     f'At {shape[0]}x{shape[1]} and {FLAGS.num_classes} classes. Maps are height x width x '
     'channels; the target is the map whose mean the classifier reads.'
   )
-  print(f'{screen.paragraph(text)}\n\n{screen.Table(headings, rows, words=(0, 4)).render()}')
+  print(f'{screen.paragraph(text)}\n\n{screen.Table(headings, rows, words=(0, 4)).render()}\n')
+  text = (
+    'NAME*0.5 has half the channels of NAME, as in --config.student=resnet8*0.5, and NAME*2 twice '
+    f'as many. NAME is one of {", ".join(widened)}. A network of your own is '
+    'package.module:Class. `pidkd methods` lists the methods.'
+  )
+  print(screen.paragraph(text))
 
 
 def _shape(array):

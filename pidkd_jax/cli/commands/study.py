@@ -26,11 +26,12 @@ def main():
   from pidkd_jax.experiment import study  # With all networks, which --help and --show do not need.
 
   given = flags.FLAGS
-  reports = study.main(given.config, given.workdir, given.rows)
+  run = study.forecast if given.dry_run else study.main
+  reports = run(given.config, given.workdir, given.rows)
   shown = {name: report for name, report in reports.items() if report}
   for name, report in shown.items():
     print(f'Cohort {name}\n\n{report}\n')
-  if len(shown) > 1:
+  if len(shown) > 1 and not given.dry_run:
     out = os.path.join(given.workdir, 'report')
     command = shlex.join(['pidkd', 'report', given.workdir, '--out', out])
     print(screen.places({'all cohorts in one report': [command]}))

@@ -21,11 +21,11 @@ def main():
   from pidkd_jax.experiment import finished
 
   given = flags.FLAGS
-  report = finished.summary(given.config, given.workdir)
+  report = None if given.dry_run else finished.summary(given.config, given.workdir)
   if report is None:
     with progress.working('importing JAX and TensorFlow Datasets'):
       from pidkd_jax.experiment import job  # With all networks, which --show does not need.
 
-    report = job.main(given.config, given.workdir)
+    report = (job.forecast if given.dry_run else job.main)(given.config, given.workdir)
   if report:
     print(report)
