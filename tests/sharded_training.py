@@ -2,7 +2,8 @@
 
 python tests/sharded_training.py DEVICES OUT.npz [PORT PROCESSES INDEX]
 
-This is a process of its own, as JAX fixes the number of CPU devices when it starts.
+DEVICES are one or several numbers by commas, each for a training with results of its own, in
+OUT-DEVICES.npz. It is a process of its own, as JAX fixes the number of CPU devices at its start.
 """
 
 import sys
@@ -84,10 +85,12 @@ def main(count: int) -> dict[str, np.ndarray]:
 
 
 if __name__ == '__main__':
-  count, out, *together = sys.argv[1:]
-  jax.config.update('jax_num_cpu_devices', int(count))
+  counts, out, *together = sys.argv[1:]
+  counts = [int(count) for count in counts.split(',')]
+  jax.config.update('jax_num_cpu_devices', max(counts))
   if together:
     port, number, index = map(int, together)
     processes.initialize(False, f'localhost:{port}', number, index)
-  with devices.use_devices(0, {'batch_size': BATCH}):
-    np.savez(out, **main(len(jax.devices())))
+  for count in counts:
+    with devices.use_devices(0 if together else count, {'batch_size': BATCH}):
+      np.savez(f'{out}-{count}.npz', **main(devices.count()))

@@ -31,33 +31,27 @@ def trained(tmp_path_factory):
 
   script = str(HERE / 'sharded_training.py')
 
-  def start(devices, name, *others):
+  def start(counts, name, *others):
     return subprocess.Popen(
-      [sys.executable, script, str(devices), f'{folder / name}.npz', *others],
+      [sys.executable, script, counts, str(folder / name), *others],
       env=os.environ | {'JAX_PLATFORMS': 'cpu'},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
     )
 
-  def start_two(name):
-    del name
+  def start_two():
     with socket.socket() as free:
       free.bind(('localhost', 0))
       port = str(free.getsockname()[1])
-    return [start(1, f'process {index}', port, '2', str(index)) for index in (0, 1)]
+    return [start('1', f'process {index}', port, '2', str(index)) for index in (0, 1)]
 
-  starts = {
-    'one': lambda name: [start(1, name)],
-    'eight': lambda name: [start(8, name)],
-    'process 0': start_two,
-    'process 1': start_two,
-  }
+  starts = {'alone': lambda: [start('8,1', 'alone')], 'process': start_two}
 
   def trained(name):
     path = folder / f'{name}.npz'
     if not path.exists():
-      for process in starts[name](name):
+      for process in starts[name.partition('-')[0].partition(' ')[0]]():
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
     return dict(np.load(path))
@@ -65,9 +59,9 @@ def trained(tmp_path_factory):
   return trained
 
 
-@pytest.mark.parametrize('name', ['eight', 'process 0', 'process 1'])
+@pytest.mark.parametrize('name', ['alone-8', 'process 0-1', 'process 1-1'])
 def test_several_devices_and_processes_train_as_one(trained, name):
-  single, several = trained('one'), trained(name)
+  single, several = trained('alone-1'), trained(name)
   assert several.keys() == single.keys()
   for path, value in single.items():
     # Sums over examples round in another order. Errors count relative to a leaf's largest value.
@@ -76,7 +70,9 @@ def test_several_devices_and_processes_train_as_one(trained, name):
 
 
 def test_the_compared_training_has_finite_losses(trained):
-  losses = {path: loss for path, loss in trained('one').items() if path.endswith("sums['loss']")}
+  losses = {
+    path: loss for path, loss in trained('alone-1').items() if path.endswith("sums['loss']")
+  }
   assert len(losses) == 3
   assert all(np.isfinite(loss) and loss > 1 for loss in losses.values())
 
