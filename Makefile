@@ -5,7 +5,7 @@ VENV ?= .venv
 WORKDIR ?= runs/demo
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-faults lint docs clean
+.PHONY: demo test test-faults lint style types docs clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/pidkd train --config demo --workdir $(WORKDIR)
@@ -17,9 +17,13 @@ test: $(VENV)/installed-test
 test-faults: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m faults --timeout 0 -s tests/faults
 
-lint: $(VENV)/installed-test $(VENV)/installed-lint
+lint: style types
+
+style: $(VENV)/installed-lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+
+types: $(VENV)/installed-test $(VENV)/installed-lint
 	$(VENV)/bin/basedpyright
 
 docs: $(VENV)/installed-docs

@@ -1,0 +1,20 @@
+# The package on CPUs.
+#
+#     docker build -t pidkd .
+#     docker run --rm -v pidkd:/work pidkd train --config demo --workdir runs/demo
+
+FROM python:3.12.12-slim-bookworm AS build
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY configs configs
+COPY pidkd_jax pidkd_jax
+RUN python -m venv /opt/pidkd && /opt/pidkd/bin/pip install --no-cache-dir .
+
+FROM python:3.12.12-slim-bookworm
+RUN useradd --create-home --uid 1000 pidkd && install --directory --owner pidkd /work
+COPY --from=build /opt/pidkd /opt/pidkd
+ENV PATH=/opt/pidkd/bin:$PATH
+USER pidkd
+WORKDIR /work
+ENTRYPOINT ["pidkd"]
+CMD ["--help"]
