@@ -11,8 +11,7 @@ from pidkd_jax.experiment import config
 
 
 def get_config(arg=''):
-  del arg
-  c = config.cohort()
+  c = config.cohort(arg)
   c.total_epochs = 60
   c.learning_rate = 0.02
   c.rows.one = config.row('simkd')

@@ -17,9 +17,14 @@ page from what `pidkd COMMAND --help` prints.
 
 - **Configs.** `--config` takes a bare name (`cifar100`, `tiny_imagenet`, `digits`, `image_folder`,
   `condense`; for studies `methods`, `projectors` and so on), a path to a file of yours, or a run's
-  `config.json`. A pair and methods may follow: `cifar100:vgg13-vgg8:pidkd,kd_1_1`.
+  `config.json`. `NAME:PAIR`, `NAME:METHODS` and `NAME:PAIR:METHODS` choose networks and methods, as
+  in `cifar100:vgg13-vgg8:pidkd,kd_1_1` ([Pairs](pairs.md)). A study takes `NAME:PAIR`.
 - **Fields.** `--config.FIELD=VALUE` sets a field ([Configuration fields](configuration.md)).
-  `--show` prints all of them and ends.
+  `--help` with a config lists all of them with their meanings. `--show` prints where each value
+  comes from.
+- **Before it runs.** `--dry_run` says data, networks, parameters, multiply-adds, memory, steps and
+  an estimate of the time. It makes all checks of a real start. Nothing is trained or written, but
+  a data set is prepared where it has to be.
 - **Networks of your own** are named `package.module:Class`. Start in the folder that holds the
   package, or put that folder into PYTHONPATH.
 - **Mistakes** end in one line and change nothing on disk ([Mistakes](mistakes.md)).

@@ -120,11 +120,19 @@ def study(arg: str, pairs: Mapping[str, Pair]) -> ConfigDict:
   return _replace_methods(default(arg and find(pairs, arg).name, pairs), 'cohorts')
 
 
-def cohort() -> ConfigDict:
+def cohort(arg: str = '') -> ConfigDict:
   """Return one cohort's configuration: `default`'s with `rows` for `method` and `compare`.
 
   A row is made by `row` and assigned as `rows.LABEL`.
+
+  Args:
+    arg: what follows the config's name on the command line; it has to be empty.
+
+  Raises:
+    UserError: it is not.
   """
+  if arg:
+    raise UserError(f'{arg!r}: this config takes neither pair nor methods; leave it out')
   return _replace_methods(default(_METHOD), 'rows')
 
 

@@ -65,7 +65,7 @@ _DROPS = Requirement(
 # {section of docs/reference/configuration.md: its fields}.
 SECTIONS: Mapping[str, tuple[Field, ...]] = {
   'What is trained': (
-    Field('student', '', 'network of the student, or `module:Class`'),
+    Field('student', '', 'its network, e.g. `resnet8`, `resnet8*0.5` or `module:Class`'),
     Field('trials', 1, 'members per method that differ only in their seed', least=1),
     Field(
       'seed',

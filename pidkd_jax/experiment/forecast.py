@@ -1,6 +1,6 @@
 """What a job would take, as text: parameters, multiply-adds, memory, steps and time.
 
-Nothing is trained and nothing is written. For the time, one step of the costliest member is
+Nothing is trained and nothing is written. For the time, one step of a typical member is
 compiled and timed on arrays of the right shapes. The steps of the others follow from their
 multiply-adds, and so do evaluations.
 """
@@ -39,8 +39,8 @@ _CALLS, _SECONDS = 3, 1.0
 # Columns that the name of a fact takes.
 _MARGIN = 11
 _NOTE = (
-  'Time: one step of the costliest network was compiled and timed here, and the others count by '
-  'their multiply-adds. The estimate may be off by a factor of two. It leaves out reading data, '
+  'Time: one step of {timed} was compiled and timed here, and all others count by their '
+  'multiply-adds. The estimate may be off by a factor of two. It leaves out reading data, '
   'checkpoints and the report. Memory: by shapes (pidkd_jax/training/memory.py).'
 )
 
@@ -56,7 +56,8 @@ class Part:
     seconds: {label: the time of all its members' steps and evaluations}.
     shared_seconds: the time in which the teacher observes the batches.
     programs: the number that has to be compiled, without those of evaluations.
-    compile_seconds: of the costliest one; little where JAX has kept it.
+    compile_seconds: of the one whose step was timed; little where JAX has kept it.
+    timed: label of that one.
     total_steps: of each member.
     memory: bytes of the whole cohort.
     cohorts: the number of parts that train one after the other, or on other devices.
@@ -69,6 +70,7 @@ class Part:
   shared_seconds: float
   programs: int
   compile_seconds: float
+  timed: str
   total_steps: int
   memory: int
   cohorts: int
@@ -125,7 +127,7 @@ def describe(
     'Students': f'{names}; {count} members: {_length(students.recipe, taught)}',
     'Memory': memory,
     'Time': f'about {duration(seconds)}, and the compilation of at least {programs} programs '
-    f'(the costliest took {duration(compiling)})',
+    f'({duration(compiling)} for one of them)',
   }
   first = cost(network, spec.image_shape)
   rows = [_row('teacher', first, training, 'teacher')]
@@ -136,7 +138,7 @@ def describe(
       screen.paragraph(f'A dry run of {str(folder)!r}: nothing is trained or written.'),
       '\n'.join(_fact(name, text) for name, text in facts.items()),
       screen.Table(headings, rows).render(),
-      screen.paragraph(_NOTE),
+      screen.paragraph(_NOTE.format(timed=' and one of '.join(one.timed for one in parts))),
     ]
   )
 
@@ -206,9 +208,10 @@ def part(
     deployed = assembled.deployed()
     costs = {label: cost(network, dataset.spec.image_shape) for label, network in deployed.items()}
     counts = _step_multiply_adds(assembled)
-    costliest = max(counts, key=lambda name: counts[name])
-    observing, compiling, stepping = _timed(assembled.cohort, assembled.shapes, costliest)
-  rate = counts[costliest] / stepping
+    # Of two the costlier one.
+    typical = sorted(counts, key=lambda name: counts[name])[len(counts) // 2]
+    observing, compiling, stepping = _timed(assembled.cohort, assembled.shapes, typical)
+  rate = counts[typical] / stepping
   label_of = {member.name: member.label for member in experiment.members}
   by_label = {label_of[name]: count / rate for name, count in counts.items()}
   total_steps = experiment.recipe.total_epochs * experiment.recipe.steps_per_epoch(
@@ -229,6 +232,7 @@ def part(
     shared_seconds=total_steps * observing * len(cohorts),
     programs=len(assembled.cohort.programs(assembled.cohort.init, assembled.shapes)),
     compile_seconds=compiling,
+    timed=label_of[typical],
     total_steps=total_steps,
     memory=max(estimate.subset([member.name for member in one]).total for one in cohorts),
     cohorts=len(cohorts),

@@ -19,7 +19,7 @@ from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 NAME = 'tests.plain:Plain'
 DATA = noise.dataset(32, 8, 3)
-# Seconds of a look of the teacher, of a compilation and of the costliest step.
+# Seconds of a look of the teacher, of a compilation and of a step.
 OBSERVING, COMPILING, STEPPING = 0.25, 7.0, 0.5
 
 
@@ -64,9 +64,9 @@ def part(plan, taught, memory=2**40):
   return forecast.part(plan, DATA, taught and taught.network, None, execution(memory))
 
 
-def test_times_follow_from_the_costliest_step(taught, timed):
-  found = part(experiment(kd=('kd_1_1', (0, 1)), own=('pidkd', (0,))), taught)
-  assert timed == ['own-0'] and found.members == {'kd': 2, 'own': 1}
+def test_times_follow_from_one_step(taught, timed):
+  found = part(experiment(kd=('kd_1_1', (0,)), own=('pidkd', (0, 1))), taught)
+  assert timed == ['own-0'] and found.timed == 'own' and found.members == {'kd': 1, 'own': 2}
   assert found.total_steps == 3 * 2
   assert found.step_seconds['own'] == STEPPING
   # The projectors' share is all that the student without them saves.
@@ -79,6 +79,11 @@ def test_times_follow_from_the_costliest_step(taught, timed):
     assert members * training < found.seconds[label] < 1.5 * members * training
   assert found.total_seconds == sum(found.seconds.values()) + 6 * OBSERVING
   assert (found.compile_seconds, found.programs) == (COMPILING, 5)
+
+
+def test_a_typical_member_is_timed(taught, timed):
+  part(experiment(a=('kd_1_1', (0,)), b=('semckd', (0,)), c=('pidkd', (0,))), taught)
+  assert timed == ['c-0']
 
 
 def test_a_step_has_about_three_times_the_multiply_adds_of_a_forward_pass(taught):
@@ -118,7 +123,8 @@ def test_the_text_has_all_and_fits_the_screen(taught, timed, tmp_path, monkeypat
     f'Teacher: {NAME}; it is trained first: 3 epochs, 6 steps of 16 images',
     f'Students: {NAME}; 2 members: 3 epochs, 6 steps of 16 images',
     'Memory: about ',
-    'and the compilation of at least 5 programs (the costliest took 7 s)',
+    'and the compilation of at least 5 programs (7 s for one of them)',
+    'Time: one step of teacher and one of kd was compiled and timed here',
     'off by a factor of two',
   ):
     assert expected in flat, flat

@@ -186,6 +186,10 @@ def test_any_two_networks_make_a_pair():
 def test_a_config_that_sets_its_own_networks_takes_no_pair():
   with pytest.raises(UserError, match="'vgg13-vgg8': this config takes no pair; give --config"):
     config.default('vgg13-vgg8:pidkd')
+  module = runpy.run_path(str(ROOT / 'configs' / 'condense.py'))
+  assert module['get_config']().rows
+  with pytest.raises(UserError, match="'pidkd': this config takes neither pair nor methods"):
+    module['get_config']('pidkd')
 
 
 @pytest.mark.parametrize(
