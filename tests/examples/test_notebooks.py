@@ -72,7 +72,7 @@ def test_quick_start_shows_bars_a_table_and_plots(execute):
   # A bar wipes itself out when it is full, and leaves spaces and returns.
   assert any('\r' in output.text for output in outputs(notebook, 'stderr'))
   [table, _] = outputs(notebook, 'text/markdown')
-  assert '| PIDKD | 2 |' in table.data['text/markdown']
+  assert f'| PIDKD {TINY} ' in table.data['text/markdown']
   assert len(outputs(notebook, 'image/png')) == 2
 
 
