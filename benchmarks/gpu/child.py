@@ -1,0 +1,43 @@
+"""One part in a process of its own; `benchmarks.gpu` starts it."""
+
+from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
+
+import argparse
+import json
+import os
+import pathlib
+import time
+
+import jax
+
+from benchmarks.gpu import runner
+from benchmarks.gpu.part import take
+from benchmarks.gpu.parts import PARTS
+from pidkd_jax.experiment import workdir
+
+del app
+
+
+def main() -> None:
+  """Take the measurements of the part that the command line names."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('part')
+  parser.add_argument('folder', type=pathlib.Path)
+  parser.add_argument('seconds', type=float)
+  parser.add_argument('--short', action='store_true')
+  given = parser.parse_args()
+  deadline = time.monotonic() + given.seconds - runner.GRACE_SECONDS
+  [part] = (part for part in PARTS if part.name == given.part)
+  place = runner.place(part, given.folder, given.short)
+  # The card's memory is also for PyTorch and for the jobs that a part starts.
+  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  # Parts share programs, and a part that is resumed finds its own.
+  jax.config.update('jax_compilation_cache_dir', str(place.shared / 'xla'))
+  take(part, place, given.folder / f'{part.name}.json', deadline)
+  environment = given.folder / 'environment.json'
+  if not environment.exists():  # Only now, as a part's jobs may need the whole card.
+    environment.write_text(json.dumps(workdir.environment()))
+
+
+if __name__ == '__main__':
+  main()

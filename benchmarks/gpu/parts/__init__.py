@@ -1,0 +1,27 @@
+"""The parts in the order of their importance."""
+
+from benchmarks.gpu.parts import (
+  calls,
+  determinism,
+  epochs,
+  equality,
+  export,
+  main_job,
+  profile,
+  start,
+  steps,
+  streaming,
+)
+
+PARTS = (
+  equality.PART,
+  steps.PART,
+  start.PART,
+  epochs.PART,
+  profile.PART,
+  determinism.PART,
+  main_job.PART,
+  calls.PART,
+  streaming.PART,
+  export.PART,
+)

@@ -1,0 +1,82 @@
+"""`config.deterministic`: equal bundles of two processes, after a kill too, and its price."""
+
+import functools
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+
+from benchmarks.gpu.part import Measurements, Part, Place, Row
+
+FLAG = '--xla_gpu_deterministic_ops=true'
+PRECISION = 'bfloat16'
+
+
+def measurements(place: Place) -> Measurements:
+  """Return the measurements; the first run is the reference of the others."""
+
+  def train(name: str, killed: bool = False) -> dict[str, bytes]:
+    from benchmarks.gpu import job
+
+    home = place.folder / name
+    if not list(home.glob('run/bundles/*/variables.npz')):
+      shutil.rmtree(home, ignore_errors=True)
+      fields = [
+        '--config.deterministic',
+        '--config.checkpoint_seconds=0',
+        f'--config.total_epochs={2 if place.short else 6}',
+        f'--config.teacher.total_epochs={1 if place.short else 2}',
+        f'--config.data.dir={place.shared / "tfds"}',
+        *job.networks(place),
+      ]
+      command = job.command('digits', home / 'run', *fields)
+      env = job.environment(place.folder / 'caches')
+      if killed:
+        job.kill_after(job.FIRST_STEP, command, env)
+      job.finish(command, env)
+    return _variables(home / 'run')
+
+  reference = functools.cache(lambda: train('first'))
+
+  def equal(name: str, killed: bool) -> Row:
+    found, expected = train(name, killed), reference()
+    return {'arrays': len(found), 'bit-identical': bool(found) and found == expected}
+
+  return {
+    'two processes': lambda: equal('second', killed=False),
+    'kill -9 after the first step, and resume': lambda: equal('killed', killed=True),
+    'a step without the flag': lambda: _step(place, ''),
+    f'a step with {FLAG}': lambda: _step(place, FLAG),
+  }
+
+
+def _variables(run: pathlib.Path) -> dict[str, bytes]:
+  """Return {bundle and array: bytes} of all bundles of a run."""
+  variables = {}
+  for path in sorted(run.glob('bundles/*/variables.npz')):
+    with np.load(path) as file:
+      variables |= {f'{path.parent.name}/{name}': file[name].tobytes() for name in file.files}
+  return variables
+
+
+def _step(place: Place, flag: str) -> Row:
+  from benchmarks.gpu import job
+
+  env = job.environment(place.folder / 'caches')
+  env['XLA_FLAGS'] = f'{env.get("XLA_FLAGS", "")} {flag}'.strip()
+  done = subprocess.run(
+    [sys.executable, '-m', 'benchmarks.gpu.step_time', PRECISION, *['--short'] * place.short],
+    cwd=job.ROOT,
+    env=env,
+    capture_output=True,
+    text=True,
+  )
+  if done.returncode:
+    raise job.Failed(job.last_line(done.stderr))
+  return {'ms a step': json.loads(done.stdout)}
+
+
+PART = Part('determinism', 'Determinism', 200, measurements)

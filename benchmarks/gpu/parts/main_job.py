@@ -1,0 +1,42 @@
+"""A whole run of the main job, on random images in the numbers of CIFAR-100."""
+
+import json
+import shutil
+
+from benchmarks.gpu.part import Measurements, Part, Place, Row
+
+EPOCHS = {'teacher': 1, 'students': 3}
+
+
+def measurements(place: Place) -> Measurements:
+  """Return the one run."""
+
+  def run() -> Row:
+    from benchmarks.gpu import job
+
+    home = place.folder / 'home'
+    shutil.rmtree(home, ignore_errors=True)
+    command = job.command(
+      'cifar100',
+      home / 'run',
+      *job.networks(place),
+      *job.data(place),
+      f'--config.total_epochs={EPOCHS["students"]}',
+      f'--config.teacher.total_epochs={EPOCHS["teacher"]}',
+      '--config.precision=bfloat16',
+      '--config.teacher.precision=bfloat16',
+    )
+    seconds = job.finish(command, job.environment(place.folder / 'caches'))
+    rows = [json.loads(line) for line in (home / 'run' / 'metrics.jsonl').read_text().splitlines()]
+    return {
+      **{f'epochs, {who}': count for who, count in EPOCHS.items()},
+      'seconds in all': seconds,
+      'compilation, students (s)': sum(row.get('compile_seconds', 0.0) for row in rows),
+      'last epoch (s)': rows[-1]['wall_seconds'],
+      'bundles': len(list((home / 'run' / 'bundles').iterdir())),
+    }
+
+  return {'cifar100': run}
+
+
+PART = Part('main_job', 'A whole run of the main job', 180, measurements)

@@ -1,0 +1,178 @@
+"""The benchmark of a GPU: parts in order, within their time, each row once, and a report of all."""
+
+import json
+import time
+
+import pytest
+
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu import report, runner
+from benchmarks.gpu.part import Part, Record, take
+from benchmarks.gpu.parts import PARTS, profile, steps
+from benchmarks.gpu.trace import summarize
+
+
+def part(name='toy', seconds=60.0, **rows):
+  return Part(name, f'The {name}', seconds, lambda place: rows)
+
+
+def start_here(given, folder, short, seconds):
+  """Run a part in this process."""
+  path = folder / f'{given.name}.json'
+  take(given, runner.place(given, folder, short), path, time.monotonic() + seconds)
+  return ''
+
+
+def run(parts, folder, seconds=600.0, start=start_here):
+  said = []
+  runner.run(parts, folder, seconds, True, start, said.append)
+  return said
+
+
+def test_what_the_folder_has_is_not_measured_again_and_what_failed_is(tmp_path):
+  calls = []
+
+  def good():
+    calls.append('good')
+    return {'ms': 1.5}
+
+  def bad():
+    calls.append('bad')
+    raise ValueError('no\nluck')
+
+  toy = part(good=good, bad=bad, last=good)
+  run([toy], tmp_path)
+  assert calls == ['good', 'bad', 'good']
+  assert Record.read(tmp_path / 'toy.json').rows == {
+    'good': {'ms': 1.5},
+    'bad': {'failed': 'ValueError: no luck'},
+    'last': {'ms': 1.5},
+  }
+  run([toy], tmp_path)
+  assert calls == ['good', 'bad', 'good', 'bad']
+  mended = part(good=good, bad=lambda: {'ms': 2.0}, last=good)
+  run([mended], tmp_path)
+  assert 'already there' in run([mended], tmp_path)[0] and len(calls) == 4
+
+
+def test_no_measurement_begins_after_the_deadline(tmp_path):
+  toy = part(first=lambda: {'ms': 1.0})
+  record = take(toy, runner.place(toy, tmp_path, True), tmp_path / 'toy.json', time.monotonic())
+  assert (record.rows, record.missing, record.note) == ({}, ['first'], 'out of time')
+
+
+def test_a_part_gets_its_own_time_and_never_more_than_is_left(tmp_path):
+  given = []
+
+  def start(part, folder, short, seconds):
+    given.append(seconds)
+    return 'out of time'
+
+  said = run([part('a', 50.0), part('b', 5000.0)], tmp_path, 100.0, start)
+  assert given[0] == 50.0 and 99 < given[1] <= 100.0
+  assert said[0].startswith('a: 0 of 0 rows') and 'out of time' in said[0]
+  assert run([part('c')], tmp_path, 1.0, start) == ['c: no time left'] and len(given) == 2
+
+
+def test_a_part_that_hangs_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
+  script = tmp_path / 'hang.py'
+  script.write_text(
+    'import os, pathlib, subprocess, sys, time\n'
+    "process = subprocess.Popen(['sleep', '600'])\n"
+    f'pathlib.Path({str(tmp_path / "started")!r}).write_text(str(process.pid))\n'
+    'time.sleep(600)\n'
+  )
+  python = tmp_path / 'python'
+  python.write_text(f'#!/bin/sh\nexec {runner.sys.executable} {script}\n')
+  python.chmod(0o755)
+  monkeypatch.setattr(runner.sys, 'executable', str(python))
+  assert runner.in_process(part(), tmp_path, True, 3.0) == 'out of time'
+  child = (tmp_path / 'started').read_text()
+  for _ in range(100):
+    try:
+      state = open(f'/proc/{child}/stat').read().split()[2]
+    except FileNotFoundError:
+      break
+    if state == 'Z':
+      break
+    time.sleep(0.05)
+  else:
+    pytest.fail('the process that the part started is still there')
+
+
+def test_the_report_has_tables_failures_and_what_was_not_reached(tmp_path):
+  a, b, c = part('a'), part('b'), part('c')
+  Record(['x', 'y', 'z'], {'x': {'ms': 1.23456, 'equal': True}, 'y': {'failed': 'E: no'}}).write(
+    tmp_path / 'a.json'
+  )
+  Record(['u'], {'u': {'ms': 2}}).write(tmp_path / 'b.json')
+  report.write(tmp_path, [a, b, c], {'device': 'toy'})
+  assert (tmp_path / 'report.md').read_text() == (
+    '# Measured by `python -m benchmarks.gpu`\n\ndevice toy\n\n'
+    '## The a\n\n| | ms | equal |\n|--|--|--|\n| x | 1.235 | yes |\n\n**y** failed: E: no\n\n'
+    '## The b\n\n| | ms |\n|--|--|\n| u | 2 |\n\n'
+    '## Not reached\n\n- The a: z\n- The c: all of it\n'
+  )
+  content = json.loads((tmp_path / 'report.json').read_text())
+  assert content['parts']['a']['missing'] == ['z']
+  assert content['parts']['b']['rows'] == {'u': {'ms': 2}}
+
+
+def test_the_command_refuses_a_folder_of_the_other_size(tmp_path, capsys):
+  def nothing(part, folder, short, seconds):
+    return ''
+
+  arguments = ['--out', str(tmp_path), '--parts', 'calls']
+  assert command.main([*arguments, '--short'], nothing) == 0
+  assert 'Several steps a call: all of it' in (tmp_path / 'report.md').read_text()
+  with pytest.raises(SystemExit):
+    command.main(arguments, nothing)
+  assert 'was measured with --short' in capsys.readouterr().err
+
+
+def test_a_step_against_the_best_form_and_research_code():
+  rows = {
+    f'bfloat16, {form}': {'precision': 'bfloat16', 'form': form, 'ratio': ratio}
+    for form, ratio in {'compiled_graph': 0.76, 'graph': 1.1, 'plain': 5.6}.items()
+  }
+  assert steps.summary(rows) == [
+    'bfloat16: ours at 0.76 times the speed of the best form (compiled_graph), 5.60 times research '
+    'code (plain).'
+  ]
+
+
+def test_a_trace_sums_up_to_busy_time_idle_time_and_kernels():
+  def name(kind, pid, tid, value):
+    return {'ph': 'M', 'name': kind, 'pid': pid, 'tid': tid, 'args': {'name': value}}
+
+  def event(name, ts, dur, pid=1, tid=7):
+    return {'ph': 'X', 'name': name, 'pid': pid, 'tid': tid, 'ts': ts, 'dur': dur}
+
+  found = summarize(
+    [
+      name('process_name', 1, 0, '/device:GPU:0'),
+      name('thread_name', 1, 7, 'Stream #14(Compute)'),
+      name('thread_name', 1, 8, 'XLA Ops'),
+      name('process_name', 2, 0, '/host:CPU'),
+      event('product', 100, 30),
+      event('sum', 120, 20),  # Ten of it overlap.
+      event('product', 180, 20),
+      event('product', 100, 100, tid=8),  # The same work on a line of names.
+      event('python', 0, 500, pid=2),
+    ]
+  )
+  assert (found.kernels, found.span, found.busy) == (3, 100, 60)
+  assert found.idle == pytest.approx(0.4)
+  assert found.by_name == {'product': (50, 2), 'sum': (20, 1)}
+  assert summarize([]).idle == 0
+
+
+# Both train the same cohort, which is compiled once. tests/faults has all parts.
+@pytest.mark.parametrize('name', ['steps', 'profile'])
+def test_the_short_form_measures_every_row(tmp_path, name):
+  [given] = (one for one in PARTS if one.name == name)
+  record = take(given, runner.place(given, tmp_path, True), tmp_path / 'part.json')
+  assert record.is_complete, record.rows
+  assert given.summary(record.good) is not None
+  if given is profile.PART:
+    assert 'no device' in given.summary(record.good)[0]
