@@ -54,7 +54,7 @@ def slugs(page: pathlib.Path) -> set[str]:
   return found
 
 
-@pages(ROOT / 'README.md', ROOT / 'CONTRIBUTING.md')
+@pages(*(ROOT / f'{name}.md' for name in ('README', 'CONTRIBUTING', 'CHANGELOG', 'SECURITY')))
 def test_links_and_anchors_resolve(page):
   text = re.sub(r'`[^`]*`', '', prose(page.read_text()))
   for target in re.findall(r'\]\(([^)\s]+)\)', text):
@@ -67,7 +67,7 @@ def test_links_and_anchors_resolve(page):
       assert anchor in slugs(file), target
 
 
-@pages(ROOT / 'CONTRIBUTING.md')
+@pages(*(ROOT / f'{name}.md' for name in ('CONTRIBUTING', 'CHANGELOG', 'SECURITY')))
 def test_lines_fit_into_100_columns(page):
   for number, line in enumerate(page.read_text().splitlines(), start=1):
     if not line.startswith('|'):
