@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+from benchmarks.gpu.job import FIRST_STEP
+
 MAIN = pathlib.Path(__file__).resolve().parents[1] / 'scripts' / 'main.py'
 CONFIG = MAIN.parents[1] / 'configs' / 'digits.py'
 EVERY_SECONDS = 10
@@ -39,12 +41,13 @@ def main() -> int:
       '--config.teacher.total_epochs=1',
       '--config.total_epochs=10000000',
       '--config.checkpoint_seconds=2',
+      '--verbose',
     ]
     with (
       open(f'{home}/log', 'w+') as log,
       subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log) as job,
     ):
-      while job.poll() is None and 'students: compiled' not in pathlib.Path(log.name).read_text():
+      while job.poll() is None and not FIRST_STEP.search(pathlib.Path(log.name).read_text()):
         time.sleep(1)
       memory, files = _watch(job, 60 * minutes)
       job.kill()

@@ -55,8 +55,6 @@ FORMS = {
   # torch.compile makes no graph of its own here, as the whole step is one.
   'max_autotune': Form(compiled='max-autotune-no-cudagraphs', whole=True),
 }
-# The form that stands for research code.
-RESEARCH = 'plain'
 
 
 def prepare(precision: str) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import numpy as np
 from benchmarks.gpu.part import Place
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FIRST_STEP = 'students: compiled, first step done'
+# Lines of `pidkd train --verbose` after the students' first step: of programs that were compiled
+# ahead, and of a call of many steps.
+FIRST_STEP = re.compile(r'students: (first step|compiling a call .*) took')
 CLASSES = 100
 
 
@@ -74,6 +77,7 @@ def command(config: str, workdir: pathlib.Path, *fields: str) -> list[str]:
     str(ROOT / 'scripts' / 'main.py'),
     f'--config={ROOT / "configs" / config}.py',
     f'--workdir={workdir}',
+    '--verbose',
     *fields,
   ]
 
@@ -95,8 +99,8 @@ def environment(caches: pathlib.Path) -> dict[str, str]:
   return os.environ | {'XDG_CACHE_HOME': str(caches)}
 
 
-def finish(command: Sequence[str], env: Mapping[str, str]) -> float:
-  """Run a job to its end; return its seconds.
+def finish(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
+  """Run a job to its end; return its seconds and what it printed.
 
   Raises:
     Failed: its status is not 0.
@@ -107,11 +111,11 @@ def finish(command: Sequence[str], env: Mapping[str, str]) -> float:
   )
   if done.returncode:
     raise Failed(last_line(done.stdout))
-  return time.monotonic() - started
+  return time.monotonic() - started, done.stdout
 
 
-def kill_after(line: str, command: Sequence[str], env: Mapping[str, str]) -> float:
-  """Run a job until it prints a line, then kill it by SIGKILL; return the seconds until then.
+def kill_after(line: re.Pattern, command: Sequence[str], env: Mapping[str, str]) -> float:
+  """Run a job until a line matches, then kill it by SIGKILL; return the seconds until then.
 
   Raises:
     Failed: it has ended before.
@@ -122,7 +126,7 @@ def kill_after(line: str, command: Sequence[str], env: Mapping[str, str]) -> flo
   ) as job:
     text = ''
     for text in job.stdout or ():
-      if line in text:
+      if line.search(text):
         seconds = time.monotonic() - started
         job.send_signal(signal.SIGKILL)
         return seconds

@@ -32,6 +32,7 @@ def command(home):
       '--config.total_epochs=40',
       '--config.eval_every=10',
       f'--config.teacher.dir={home / "teachers"}',
+      '--verbose',  # The end of the first step is in the log, and at a terminal only then.
       *more,
     )
 

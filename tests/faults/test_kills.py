@@ -21,7 +21,7 @@ def test_a_run_killed_many_times_has_a_bit_identical_result(command, start, fini
     with start(command(folder)) as process:
       for line in process.stdout:
         resumed += 'goes on at step' in line
-        if 'first step done' in line:
+        if 'first step took' in line:
           break
       if kind == 'random':
         time.sleep(random.uniform(0, 2))

@@ -75,7 +75,7 @@ def test_a_pair_killed_during_saves_has_a_bit_identical_result(pair, home):
   during_save = 0
   for number in range(KILLS):
     both = pair(folder, '--config.total_epochs=3')  # A save after every step.
-    until(both[0], 'first step done')
+    until(both[0], 'its first run took')
     killed, other = both[number % 2], both[1 - number % 2]
     deadline = time.monotonic() + 120
     while saving(folder) < 4 * (number + 1) and time.monotonic() < deadline:

@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from benchmarks.gpu.part import Measurements, Part, Place, Row
 
 FLAG = '--xla_gpu_deterministic_ops=true'
 PRECISION = 'bfloat16'
+# The line at the end of the students' second epoch. Checkpoints of the first are there by then.
+SECOND_EPOCH = re.compile('students: epoch 2/')
+RESUMED = 'students: goes on at step'
 
 
 def measurements(place: Place) -> Measurements:
@@ -27,7 +31,7 @@ def measurements(place: Place) -> Measurements:
       fields = [
         '--config.deterministic',
         '--config.checkpoint_seconds=0',
-        f'--config.total_epochs={2 if place.short else 6}',
+        f'--config.total_epochs={3 if place.short else 6}',
         f'--config.teacher.total_epochs={1 if place.short else 2}',
         f'--config.data.dir={place.shared / "tfds"}',
         *job.networks(place),
@@ -35,8 +39,10 @@ def measurements(place: Place) -> Measurements:
       command = job.command('digits', home / 'run', *fields)
       env = job.environment(place.folder / 'caches')
       if killed:
-        job.kill_after(job.FIRST_STEP, command, env)
-      job.finish(command, env)
+        job.kill_after(SECOND_EPOCH, command, env)
+      _, text = job.finish(command, env)
+      if killed and RESUMED not in text:
+        raise job.Failed('the killed run began anew')
     return _variables(home / 'run')
 
   reference = functools.cache(lambda: train('first'))
@@ -47,7 +53,7 @@ def measurements(place: Place) -> Measurements:
 
   return {
     'two processes': lambda: equal('second', killed=False),
-    'kill -9 after the first step, and resume': lambda: equal('killed', killed=True),
+    'kill -9 after the second epoch, and resume': lambda: equal('killed', killed=True),
     'a step without the flag': lambda: _step(place, ''),
     f'a step with {FLAG}': lambda: _step(place, FLAG),
   }

@@ -26,7 +26,7 @@ def measurements(place: Place) -> Measurements:
       '--config.precision=bfloat16',
       '--config.teacher.precision=bfloat16',
     )
-    seconds = job.finish(command, job.environment(place.folder / 'caches'))
+    seconds, _ = job.finish(command, job.environment(place.folder / 'caches'))
     rows = [json.loads(line) for line in (home / 'run' / 'metrics.jsonl').read_text().splitlines()]
     return {
       **{f'epochs, {who}': count for who, count in EPOCHS.items()},

@@ -28,7 +28,7 @@ def measurements(place: Place) -> Measurements:
       '--config.precision=bfloat16',
       f'--config.data.streaming={kind}',
     )
-    seconds = job.finish(command, job.environment(place.folder / 'caches'))
+    seconds, _ = job.finish(command, job.environment(place.folder / 'caches'))
     rows = (workdir / 'metrics.jsonl').read_text().splitlines()
     return {'last epoch (s)': json.loads(rows[-1])['wall_seconds'], 'seconds in all': seconds}
 
