@@ -40,8 +40,9 @@ _CALLS, _SECONDS = 3, 1.0
 _MARGIN = 11
 _NOTE = (
   'Time: one step of {timed} was compiled and timed here, and all others count by their '
-  'multiply-adds. The estimate may be off by a factor of two. It leaves out reading data, '
-  'checkpoints and the report. Memory: by shapes (pidkd_jax/training/memory.py).'
+  'multiply-adds. The estimate is for a machine that is as busy as now, and may be off by a factor '
+  'of two. It leaves out reading data, checkpoints and the report. Memory: by shapes '
+  '(pidkd_jax/training/memory.py).'
 )
 
 
@@ -124,7 +125,7 @@ def describe(
     'Data': f'{spec.name}, {len(dataset.train):,} training and {len(dataset.test):,} test images '
     f'of {"x".join(map(str, spec.image_shape))}, {spec.num_classes} classes',
     'Teacher': origin,
-    'Students': f'{names}; {count} members: {_length(students.recipe, taught)}',
+    'Students': f'{names}; {count} member{"s" if count > 1 else ""}: {_length(students.recipe, taught)}',
     'Memory': memory,
     'Time': f'about {duration(seconds)}, and the compilation of at least {programs} programs '
     f'({duration(compiling)} for one of them)',
@@ -132,7 +133,7 @@ def describe(
   first = cost(network, spec.image_shape)
   rows = [_row('teacher', first, training, 'teacher')]
   rows += [_row(label, one, taught, label) for label, one in taught.costs.items()]
-  headings = ('network', 'parameters', 'multiply-adds', 'members', 'ms a step', 'time')
+  headings = ('network', 'parameters', 'multiply-adds', 'members', 'ms/step', 'time')
   return '\n\n'.join(
     [
       screen.paragraph(f'A dry run of {str(folder)!r}: nothing is trained or written.'),
