@@ -9,7 +9,7 @@ import pytest
 from pidkd_jax import report
 from pidkd_jax.report import run_folder
 from pidkd_jax.report.comparison import Comparison, compare
-from pidkd_jax.report.tables import condensed
+from pidkd_jax.report.tables import brief, condensed
 from tests.report import folders
 
 TEACHER = 'a' * 64
@@ -70,6 +70,22 @@ def test_the_table_by_hand(folder):
       agreed = 100 * np.mean([one == other for one in trials])
       text = found[f'agreement with the {name} (%)'][row]
       assert float(text.split(' ')[0]) == pytest.approx(agreed, abs=0.006)
+
+
+def test_the_screen_compares_with_the_bundle(folder):
+  whole = cells(condensed.columns(read(folder)))
+  shown = cells(brief.columns(read(folder)))
+  assert list(shown) == [
+    'network',
+    'parameters (M)',
+    'top-1 (%)',
+    'top-1 minus the bundle (points)',
+    'agreement (%)',
+  ]
+  assert shown['network'] == whole['']
+  assert shown['parameters (M)'] == ['9.000', '0.693', '0.123', '0.500']
+  minus = 'top-1 minus the bundle (points)'
+  assert shown[minus] == whole[minus] and shown['agreement (%)'][:2] == ['', '']
 
 
 def test_the_sentences_say_the_same(folder):
