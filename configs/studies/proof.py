@@ -11,9 +11,8 @@ STACKS = {'q3_f2': {'num_projectors': 3, 'factor': 2}, 'q2_f1': {'num_projectors
 
 
 def get_config(arg=''):
-  c = config.study(arg, pairs.CIFAR100)
+  c = config.study(arg or 'resnet14x2-resnet8', pairs.CIFAR100)
   c.data.name = 'cifar100'
-  c.student, c.teacher.model = 'resnet8', 'resnet14x2'
   c.total_epochs, c.teacher.total_epochs = 30, 20
   c.eval_every = 30
   c.checkpoint_seconds = 600.0

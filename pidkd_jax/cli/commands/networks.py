@@ -1,4 +1,4 @@
-"""List the networks with their cost and the map that the classifier reads.
+"""List the networks with their cost and the map before the mean.
 
     pidkd networks --image_size 64 --num_classes 200
 
