@@ -127,6 +127,7 @@ class Table:
       emoji=False,
       highlight=False,
       legacy_windows=False,
+      force_jupyter=False,  # There it would print in place of writing.
     )
     console.print(table)
     return '\n'.join(line.rstrip() for line in file.getvalue().rstrip().splitlines())

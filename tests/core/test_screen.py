@@ -7,6 +7,7 @@ import sys
 import termios
 
 import pytest
+import rich.console
 
 from pidkd_jax.core import screen
 from pidkd_jax.core.screen import Summary, Table
@@ -31,6 +32,12 @@ def test_a_table_of_80_columns_by_hand():
     '_setting with',
     'resnet8x4*0.5',
   ]
+
+
+def test_a_notebook_gets_the_same_text(monkeypatch):
+  before = TABLE.render(80)
+  monkeypatch.setattr(rich.console, '_is_jupyter', lambda: True)
+  assert TABLE.render(80) == before and TABLE.rows[0][0] in before
 
 
 @pytest.mark.parametrize('columns', [40, 80, 100, 160])
