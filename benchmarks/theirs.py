@@ -76,6 +76,7 @@ class Theirs:
     ]
     for module in self._modules[:2]:
       module.train()
+    torch.compiler.reset()  # What another form compiled does not count against this one.
     compile = functools.partial(torch.compile, mode=form.compiled) if form.compiled else _same
     self._loss, self._augment = compile(simkd.loss), compile(_augment)
     # On the device, as a CUDA graph cannot copy from the host.

@@ -34,6 +34,7 @@ def main(arguments: list[str], start: runner.Start = runner.in_process) -> int:
     '--parts', nargs='+', choices=[part.name for part in PARTS], metavar='PART', help='only these'
   )
   given = parser.parse_args(arguments)
+  given.out = given.out.absolute()  # Parts run in the folder of the checkout.
   given.out.mkdir(parents=True, exist_ok=True)
   settings = given.out / 'settings.json'
   if settings.exists() and json.loads(settings.read_text()) != {'short': given.short}:

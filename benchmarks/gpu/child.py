@@ -32,7 +32,7 @@ def main() -> None:
   # The card's memory is also for PyTorch and for the jobs that a part starts.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   # Parts share programs, and a part that is resumed finds its own.
-  jax.config.update('jax_compilation_cache_dir', str(place.shared / 'xla'))
+  jax.config.update('jax_compilation_cache_dir', str(place.programs))
   take(part, place, given.folder / f'{part.name}.json', deadline)
   environment = given.folder / 'environment.json'
   if not environment.exists():  # Only now, as a part's jobs may need the whole card.

@@ -71,11 +71,11 @@ def data(place: Place) -> list[str]:
 
 
 def command(config: str, workdir: pathlib.Path, *fields: str) -> list[str]:
-  """Return the command line of `pidkd train` from a checkout."""
+  """Return the command line of `pidkd train`; the config is a file of configs/, as FILE[:ARG]."""
   return [
     sys.executable,
     str(ROOT / 'scripts' / 'main.py'),
-    f'--config={ROOT / "configs" / config}.py',
+    f'--config={ROOT / "configs" / config}',
     f'--workdir={workdir}',
     '--verbose',
     *fields,

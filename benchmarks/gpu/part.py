@@ -29,6 +29,16 @@ class Place:
   shared: pathlib.Path
   short: bool = False
 
+  @property
+  def caches(self) -> pathlib.Path:
+    """Return the folder of the jobs' caches; the part `start` empties it."""
+    return self.shared / 'caches'
+
+  @property
+  def programs(self) -> pathlib.Path:
+    """Return the folder of the compiled programs that the parts' own processes share."""
+    return self.shared / 'xla'
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:

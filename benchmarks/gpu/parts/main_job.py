@@ -1,4 +1,7 @@
-"""A whole run of the main job, on random images in the numbers of CIFAR-100."""
+"""A whole run of the main job, on random images in the numbers of CIFAR-100.
+
+The caches are those that the part `start` left, which has no program of the teacher's training.
+"""
 
 import json
 import shutil
@@ -17,7 +20,7 @@ def measurements(place: Place) -> Measurements:
     home = place.folder / 'home'
     shutil.rmtree(home, ignore_errors=True)
     command = job.command(
-      'cifar100',
+      'cifar100.py',
       home / 'run',
       *job.networks(place),
       *job.data(place),
@@ -26,7 +29,7 @@ def measurements(place: Place) -> Measurements:
       '--config.precision=bfloat16',
       '--config.teacher.precision=bfloat16',
     )
-    seconds, _ = job.finish(command, job.environment(place.folder / 'caches'))
+    seconds, _ = job.finish(command, job.environment(place.caches))
     rows = [json.loads(line) for line in (home / 'run' / 'metrics.jsonl').read_text().splitlines()]
     return {
       **{f'epochs, {who}': count for who, count in EPOCHS.items()},

@@ -18,13 +18,13 @@ def measurements(place: Place) -> Measurements:
       f'--config.teacher.bundle={bundles.teacher(place)}',
       '--config.precision=bfloat16',
     ]
-    caches = place.folder / 'caches'
+    caches = place.caches
     if kind == 'empty':
       shutil.rmtree(caches, ignore_errors=True)
     workdir = place.folder / kind
     shutil.rmtree(workdir, ignore_errors=True)
     seconds = job.kill_after(
-      job.FIRST_STEP, job.command('cifar100', workdir, *fields), job.environment(caches)
+      job.FIRST_STEP, job.command('cifar100.py', workdir, *fields), job.environment(caches)
     )
     return {'first step after (s)': seconds}
 

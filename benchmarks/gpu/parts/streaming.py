@@ -18,7 +18,7 @@ def measurements(place: Place) -> Measurements:
     workdir = place.folder / kind
     shutil.rmtree(workdir, ignore_errors=True)
     command = job.command(
-      'cifar100',
+      'cifar100.py',
       workdir,
       *job.networks(place),
       *job.data(place),
@@ -28,7 +28,7 @@ def measurements(place: Place) -> Measurements:
       '--config.precision=bfloat16',
       f'--config.data.streaming={kind}',
     )
-    seconds, _ = job.finish(command, job.environment(place.folder / 'caches'))
+    seconds, _ = job.finish(command, job.environment(place.caches))
     rows = (workdir / 'metrics.jsonl').read_text().splitlines()
     return {'last epoch (s)': json.loads(rows[-1])['wall_seconds'], 'seconds in all': seconds}
 
