@@ -51,7 +51,10 @@ def load(kind: str, name: str, base: type) -> Any:
     raise UserError(f'{kind} {name!r}: its module cannot be imported: {reason}; mend it') from error
   found = getattr(module, attribute, None)
   if found is None:
-    raise unknown_name(f'{kind} of {module_name!r}', attribute, _subclasses(module, base))
+    known = _subclasses(module, base)
+    if not known:
+      raise UserError(f'{kind} {name!r}: {module_name!r} has no {attribute!r}; define it there')
+    raise unknown_name(f'{kind} of {module_name!r}', attribute, known)
   return found
 
 

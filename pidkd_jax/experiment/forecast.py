@@ -125,7 +125,8 @@ def describe(
     'Data': f'{spec.name}, {len(dataset.train):,} training and {len(dataset.test):,} test images '
     f'of {"x".join(map(str, spec.image_shape))}, {spec.num_classes} classes',
     'Teacher': origin,
-    'Students': f'{names}; {count} member{"s" if count > 1 else ""}: {_length(students.recipe, taught)}',
+    'Students': f'{names}; {count} member{"s" if count > 1 else ""}: '
+    f'{_length(students.recipe, taught)}',
     'Memory': memory,
     'Time': f'about {duration(seconds)}, and the compilation of at least {programs} programs '
     f'({duration(compiling)} for one of them)',

@@ -168,7 +168,7 @@ MISTAKES = {
     _train('own module that fails', 'division by zero', '--config.student=stumbling:Tiny'),
     _bare(
       'own method that is not in its module',
-      "unknown method of 'own' 'Cosine'",
+      "method 'own:Cosine': 'own' has no 'Cosine'; define it there",
       '--config=digits:own:Cosine',
       status=2,
     ),

@@ -17,7 +17,9 @@ FLAGS = flags.FLAGS
 
 def define_flags():
   flags.DEFINE_string('out', '', 'Folder for report.md, CSV tables and PNG figures.')
-  flags.DEFINE_string('baseline', '', 'Label to compare with; by default that of simkd, else of scratch.')
+  flags.DEFINE_string(
+    'baseline', '', 'Label to compare with; by default that of simkd, else of scratch.'
+  )
   flags.DEFINE_string(
     'published', '', 'CSV file of published top-1, shown in a column: label,value,source.'
   )
