@@ -89,7 +89,8 @@ def commands(page: pathlib.Path) -> list[list[str]]:
   found = []
   for block in blocks(page.read_text()):
     for line in re.sub(r'\\\n\s*', ' ', block).splitlines():
-      if re.match(r'\s*(pidkd|python|\.venv/bin/python) ', line):
+      # Not the row of a table on the screen, which may begin with a method's name.
+      if re.match(r'\s*(pidkd|python|\.venv/bin/python) ', line) and '±' not in line:
         found.append(shlex.split(re.sub(r'[\[\]]', '', line), comments=True, posix=True))
   return found
 

@@ -116,23 +116,33 @@ def test_the_bundle_gives_the_same_numbers_again(config, whole):
   assert card['results']['top1'] == metrics.read(whole(config))[-1]['test_top1']
 
 
+def after_steps(monkeypatch, number, act):
+  """Call `act` when so many steps are done; return the list that grows with each step."""
+  steps = []
+
+  def counted(show):
+    def call(self, images):
+      steps.append(images)
+      if len(steps) == number:
+        act()
+      show(self, images)
+
+    return call
+
+  for name in ('skip', 'advance'):  # Of the first step, which compiles, and of the others.
+    monkeypatch.setattr(Progress, name, counted(getattr(Progress, name)))
+  return steps
+
+
 @pytest.mark.parametrize('stop, streaming', [(signal.SIGTERM, 'always'), (signal.SIGINT, 'never')])
 def test_a_stopped_run_goes_on_to_the_same_result(
   config, whole, home, monkeypatch, stop, streaming
 ):
   folder = home / f'stopped-{stop.name}'
-  advance = Progress.advance
-  steps = []
-
-  def advance_and_stop(self, images):
-    steps.append(images)
-    if len(steps) == 13:  # In the middle of the second epoch.
-      os.kill(os.getpid(), stop)
-    advance(self, images)
-
   whole(config)  # Its teacher is trained by now, so that the signal falls on the student.
   config.data.streaming = streaming
-  monkeypatch.setattr(Progress, 'advance', advance_and_stop)
+  # In the middle of the second epoch.
+  steps = after_steps(monkeypatch, 13, lambda: os.kill(os.getpid(), stop))
   with pytest.raises(Stopped, match='step 13 of 20') as stopped:
     job.main(config, str(folder))
   assert stopped.value.status == 128 + stop
@@ -151,17 +161,12 @@ def test_data_that_are_damaged_meanwhile_end_in_one_line_and_lose_nothing(
   good = path.read_bytes()
   config.data.streaming = 'always'
   config.checkpoint_seconds = 1e6
-  advance = Progress.advance
-  steps = []
 
-  def advance_and_spoil(self, images):
-    steps.append(images)
-    if len(steps) == 13:
-      with path.open('r+b') as file:
-        file.write(bytes(len(good)))
-    advance(self, images)
+  def spoil():
+    with path.open('r+b') as file:
+      file.write(bytes(len(good)))
 
-  monkeypatch.setattr(Progress, 'advance', advance_and_spoil)
+  steps = after_steps(monkeypatch, 13, spoil)
   try:
     with pytest.raises(UserError) as told:
       job.main(config, str(folder))
@@ -381,7 +386,8 @@ def test_trials_and_methods_make_one_cohort(config, whole, home):
     f'{label}-{trial}' for label in ('pidkd', 'scratch', 'kd_1_1') for trial in (0, 1)
   }
   # A row each, and none of the table of settings.
-  assert len(re.findall(r'(?m)^\w+ resnet8\*0.25 +0\.', report)) == 3 and '±' in report
+  assert re.findall(r'(?m)^(\w+)\b.* 0\.\d', report) == ['teacher', 'pidkd', 'kd_1_1', 'scratch']
+  assert '±' in report
 
 
 def test_a_finished_run_gains_a_method_of_ones_own(config, whole, home, monkeypatch):
