@@ -17,6 +17,10 @@ for _name, _value in {
 }.items():
   os.environ.setdefault(_name, _value)
 
+# A shell that starts the tests in the background has them ignore signals, and tests send some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 from pidkd_jax.core import runtime
 
 runtime.tune_garbage_collector()
