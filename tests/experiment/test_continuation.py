@@ -5,43 +5,25 @@ import json
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax import models
-from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.data import noise
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import continuation, run, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment
-from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 from pidkd_jax.report import run_folder
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.training import loop, metrics
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
-from tests.plain import Plain
 
 DATA = noise.dataset(32, 8, 3)
 OPTIMIZER = OptimizerHparams()
 KD = [Member('kd', 'tests.plain:Plain', 'kd_1_1', {}, OPTIMIZER, trial) for trial in range(2)]
 SP = Member('sp', 'tests.plain:Plain', 'sp', {}, OPTIMIZER, 0)
-
-
-@pytest.fixture(scope='module')
-def taught():
-  """Return the bundle of a teacher with random weights."""
-  model = Plain(num_classes=3)
-  variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-  normalisation = DATA.spec.normalisation
-  card = {
-    'dataset': {'mean': normalisation.mean, 'std': normalisation.std},
-    'model': models.describe(model),
-  }
-  return Bundle(Network(variables, model), card, 'toy', pathlib.Path('toy'))
 
 
 def execute(taught, folder, *members):

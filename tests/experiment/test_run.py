@@ -3,39 +3,22 @@
 import dataclasses
 import json
 import logging
-import pathlib
 import re
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from pidkd_jax import models
-from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import assembly, run, teacher, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment
-from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import metrics
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 DATA = noise.dataset(32, 8, 3)
-
-
-@pytest.fixture(scope='module')
-def taught():
-  """Return the bundle of a teacher with random weights."""
-  model = models.create('tests.plain:Plain', num_classes=3)
-  variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-  normalisation = DATA.spec.normalisation
-  card = {
-    'dataset': {'mean': normalisation.mean, 'std': normalisation.std},
-    'model': models.describe(model),
-  }
-  return Bundle(Network(variables, model), card, 'toy', pathlib.Path('toy'))
 
 
 def experiment(*trials, **fields):
