@@ -1,6 +1,8 @@
 """Differences in top-1 to a baseline, paired by trial and by test image."""
 
 import dataclasses
+import functools
+import types
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -60,7 +62,9 @@ def require_baseline(comparisons: Sequence[Comparison], requested: str | None) -
     raise unknown_name('baseline', requested, labels)
 
 
-def to_baseline(comparison: Comparison, baseline: str) -> dict[str, Difference]:
+# A report needs them in its table, its figure and its conclusion, and resampling takes seconds.
+@functools.lru_cache(maxsize=4)
+def to_baseline(comparison: Comparison, baseline: str) -> Mapping[str, Difference]:
   """Return {label: difference} for every other label that shares a trial with the baseline.
 
   Raises:
@@ -69,7 +73,8 @@ def to_baseline(comparison: Comparison, baseline: str) -> dict[str, Difference]:
   return _differences(_pairs(comparison, baseline), has_outputs(comparison))
 
 
-def to_teacher(comparison: Comparison) -> dict[str, Difference]:
+@functools.lru_cache(maxsize=4)
+def to_teacher(comparison: Comparison) -> Mapping[str, Difference]:
   """Return {label: difference} to the teacher; {} if no run describes it.
 
   Raises:
@@ -87,7 +92,7 @@ def to_teacher(comparison: Comparison) -> dict[str, Difference]:
 
 def _differences(
   pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], resample_images: bool
-) -> dict[str, Difference]:
+) -> Mapping[str, Difference]:
   if not pairs:
     return {}
   all_pairs = [pair for label_pairs in pairs.values() for pair in label_pairs]
@@ -119,7 +124,7 @@ def _differences(
     if image_means is not None or len(label_pairs) > 1:
       low, high = statistics.percentile_interval(statistics.resample_trials(means))
     differences[label] = Difference(float(gains.mean()), low, high, len(label_pairs))
-  return differences
+  return types.MappingProxyType(differences)  # As calls share it.
 
 
 def explain(comparison: Comparison, baseline: str) -> str:
