@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from tests.forks import ROOT, Forks
 from tests.mistakes import document, material
-from tests.mistakes.forks import ROOT, Forks
 from tests.mistakes.place import Place, command
 from tests.mistakes.table import MISTAKES
 

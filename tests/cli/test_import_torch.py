@@ -1,11 +1,7 @@
-"""scripts/import_torch.py as a user starts it: PyTorch -> bundle -> evaluation and teacher."""
+"""`pidkd import-torch` as a user starts it: PyTorch -> bundle -> evaluation and teacher."""
 
 import argparse
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,12 +9,12 @@ import pytest
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job
 from tests.data import archives
+from tests.forks import Forks
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 
 from benchmarks.pytorch import networks, simkd  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 CLASSES = 4
 
@@ -67,15 +63,13 @@ def projector():
   return simkd.Projector(160, 64, 4).eval()
 
 
-def script(home, name, *arguments):
-  return subprocess.run(
-    [sys.executable, ROOT / 'scripts' / f'{name}.py', *arguments],
-    cwd=home,
-    env=os.environ | {'XDG_CACHE_HOME': str(home / 'cache')},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+@pytest.fixture(scope='module')
+def run(home):
+  """Return a function that runs `pidkd COMMAND` in the folder."""
+  with Forks() as forks:
+    yield lambda command, *arguments: forks.run(
+      command, arguments, home, {'XDG_CACHE_HOME': str(home / 'cache')}
+    )
 
 
 def card(folder):
@@ -93,7 +87,7 @@ def accuracy(members, predict, k):
 
 
 @pytest.fixture(scope='module')
-def imported(home, archive, teacher):
+def imported(run, home, archive, teacher):
   """The teacher's bundle: a file as RepDistiller writes it, from a data-parallel training."""
   state = {f'module.{key}': value for key, value in teacher.state_dict().items()}
   optimizer = torch.optim.SGD(teacher.parameters(), lr=0.1, momentum=0.9)
@@ -107,9 +101,8 @@ def imported(home, archive, teacher):
     },
     home / 'teacher.pth',
   )
-  done = script(
-    home,
-    'import_torch',
+  done = run(
+    'import-torch',
     '--checkpoint=teacher.pth',
     '--model=resnet8',
     '--out=teacher',
@@ -148,19 +141,19 @@ def test_it_teaches_the_main_job(imported, home, archive):
 
 
 def test_a_student_of_simkd_becomes_a_distilled_bundle(
-  imported, home, members, teacher, student, projector
+  run, imported, home, members, teacher, student, projector
 ):
   state = {'model': student.state_dict(), 'proj': projector.state_dict(), 'epoch': 240}
   torch.save(state, home / 'student.pth')
-  command = ('import_torch', '--checkpoint=student.pth', '--model=MobileNetV2', '--out=student')
-  done = script(home, *command, '--teacher=teacher')
+  command = ('import-torch', '--checkpoint=student.pth', '--model=MobileNetV2', '--out=student')
+  done = run(*command, '--teacher=teacher')
   assert done.returncode == 0, done.stderr
   assert card(home / 'student')['model']['family'] == 'Distilled'
   with np.load(home / 'student' / 'variables.npz') as file:
     assert not [name for name in file.files if '/last/' in name]
 
   # It is for the data of its teacher, which it agrees with as it did in PyTorch.
-  done = script(home, 'evaluate', '--bundle=student', '--data_dir=tfds')
+  done = run('evaluate', '--bundle=student', '--data_dir=tfds')
   assert done.returncode == 0, done.stderr
   figures = dict(line.split()[:2] for line in done.stdout.splitlines()[1:] if ' ' in line)
   predict = lambda image: simkd.predict(student, projector, teacher, image)  # noqa: E731
@@ -168,13 +161,12 @@ def test_a_student_of_simkd_becomes_a_distilled_bundle(
   assert 'alignment_error' in figures
 
 
-def test_without_data_the_statistics_are_given(imported, home, archive):
-  command = ('import_torch', '--checkpoint=teacher.pth', '--model=resnet8', '--out=bare')
-  done = script(home, *command, '--mean=0.5,0.5,0.5', '--std=0.2,0.2,0.2')
+def test_without_data_the_statistics_are_given(run, imported, home, archive):
+  command = ('import-torch', '--checkpoint=teacher.pth', '--model=resnet8', '--out=bare')
+  done = run(*command, '--mean=0.5,0.5,0.5', '--std=0.2,0.2,0.2')
   assert done.returncode == 0, done.stderr
   assert card(home / 'bare')['dataset']['std'] == [0.2] * 3
-  named = script(
-    home,
+  named = run(
     'evaluate',
     '--bundle=bare',
     '--data=cifar100',

@@ -8,8 +8,8 @@ import pathlib
 import sys
 import tempfile
 
+from tests.forks import ROOT, Forks
 from tests.mistakes import material
-from tests.mistakes.forks import ROOT, Forks
 from tests.mistakes.place import Place, command
 from tests.mistakes.table import MISTAKES
 

@@ -22,7 +22,7 @@ from pidkd_jax.bundles import bundle
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
 from tests.data import archives
-from tests.mistakes.forks import ROOT
+from tests.forks import ROOT
 from tests.report import folders
 
 CIFAR = 'cifar-100-binary'

@@ -7,7 +7,7 @@ import shlex
 import stat
 import subprocess
 
-from tests.mistakes.forks import ROOT, Forks
+from tests.forks import ROOT, Forks
 from tests.mistakes.mistake import Mistake
 
 

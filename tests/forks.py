@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 
 from pidkd_jax.cli.main import main
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 # The imports of commands; `pidkd_jax.cli.app` first, as there. PyTorch may be missing.
 _IMPORTS = (
@@ -37,7 +37,7 @@ class Forks:
 
   def __init__(self):
     self._process = subprocess.Popen(
-      [sys.executable, '-m', 'tests.mistakes.forks'],
+      [sys.executable, '-m', 'tests.forks'],
       cwd=ROOT,
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
