@@ -2,12 +2,35 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pidkd_jax.report import dataset_name
+import numpy as np
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.report import dataset_name, statistics
 from pidkd_jax.report.card import Card
 from pidkd_jax.report.run_folder import Run
 from pidkd_jax.report.trial import Trial
+
+
+def resample_top1(trials: Sequence[Trial]) -> dict[Trial, np.ndarray]:
+  """Return {trial: float64 [R], its top-1 in R draws of the test images}; all share each draw.
+
+  Args:
+    trials: at least one; they kept their outputs.
+
+  Raises:
+    UserError: Outputs are damaged, or are those of other images.
+  """
+  first = trials[0].require_outputs()
+  for trial in trials:
+    if not np.array_equal(trial.require_outputs().label, first.label):
+      raise UserError(
+        f'the outputs of {trial.name} in {str(trial.folder)!r} are of other images than those of '
+        f'{trials[0].name}; copy the runs again'
+      )
+  correct = np.stack([trial.require_outputs().correct for trial in trials])
+  return dict(zip(trials, statistics.resample_images(correct), strict=True))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,6 +51,16 @@ class Comparison:
       for trial in run.trials:
         labels.setdefault(trial.label, {})[trial.number] = trial
     return {label: dict(sorted(trials.items())) for label, trials in labels.items()}
+
+  @functools.cached_property
+  def has_outputs(self) -> bool:
+    """Whether every trial kept its outputs on the test images."""
+    return all(t.outputs for trials in self.labels.values() for t in trials.values())
+
+  @functools.cached_property
+  def resampled_top1(self) -> Mapping[Trial, np.ndarray]:
+    """As `resample_top1`, of all trials; each of them kept its outputs."""
+    return resample_top1([trial for own in self.labels.values() for trial in own.values()])
 
   @property
   def card(self) -> Card:

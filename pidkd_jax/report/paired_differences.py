@@ -1,15 +1,13 @@
 """Differences in top-1 to a baseline, paired by trial and by test image."""
 
 import dataclasses
-import functools
-import types
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.core.errors import unknown_name
 from pidkd_jax.report import statistics
-from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.comparison import Comparison, resample_top1
 from pidkd_jax.report.trial import Trial
 
 # Methods: the nearest rival, and the student without a teacher.
@@ -62,19 +60,17 @@ def require_baseline(comparisons: Sequence[Comparison], requested: str | None) -
     raise unknown_name('baseline', requested, labels)
 
 
-# A report needs them in its table, its figure and its conclusion, and resampling takes seconds.
-@functools.lru_cache(maxsize=4)
-def to_baseline(comparison: Comparison, baseline: str) -> Mapping[str, Difference]:
+def to_baseline(comparison: Comparison, baseline: str) -> dict[str, Difference]:
   """Return {label: difference} for every other label that shares a trial with the baseline.
 
   Raises:
     UserError: Outputs are damaged, or are those of other images.
   """
-  return _differences(_pairs(comparison, baseline), has_outputs(comparison))
+  top1 = comparison.resampled_top1 if comparison.has_outputs else None
+  return _differences(_pairs(comparison, baseline), top1)
 
 
-@functools.lru_cache(maxsize=4)
-def to_teacher(comparison: Comparison) -> Mapping[str, Difference]:
+def to_teacher(comparison: Comparison) -> dict[str, Difference]:
   """Return {label: difference} to the teacher; {} if no run describes it.
 
   Raises:
@@ -87,44 +83,29 @@ def to_teacher(comparison: Comparison) -> Mapping[str, Difference]:
     label: [(trial, teacher) for trial in trials.values()]
     for label, trials in comparison.labels.items()
   }
-  return _differences(pairs, bool(teacher.outputs) and has_outputs(comparison))
+  if not teacher.outputs or not comparison.has_outputs:
+    return _differences(pairs, None)
+  trials = [trial for own in pairs.values() for trial, _ in own]
+  return _differences(pairs, resample_top1([*trials, teacher]))
 
 
 def _differences(
-  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], resample_images: bool
-) -> Mapping[str, Difference]:
-  if not pairs:
-    return {}
-  all_pairs = [pair for label_pairs in pairs.values() for pair in label_pairs]
-  image_means = None
-  if resample_images:
-    first = all_pairs[0][0]
-    for trial in (trial for pair in all_pairs for trial in pair):
-      if not np.array_equal(trial.require_outputs().label, first.require_outputs().label):
-        raise UserError(
-          f'the outputs of {trial.name} in {str(trial.folder)!r} are of other images than those of '
-          f'{first.name}; copy the runs again'
-        )
-    gains = [
-      a.require_outputs().correct.astype(np.int8) - b.require_outputs().correct
-      for a, b in all_pairs
-    ]
-    image_means = statistics.resample_images(np.stack(gains))
-  differences, start = {}, 0
+  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], top1: Mapping[Trial, np.ndarray] | None
+) -> dict[str, Difference]:
+  differences = {}
   for label, label_pairs in pairs.items():
     gains = np.array(
       [a.value('results', 'top1') - b.value('results', 'top1') for a, b in label_pairs]
     )
-    if image_means is not None:
-      means = image_means[start : start + len(label_pairs)]
+    if top1:
+      means = np.stack([top1[a] - top1[b] for a, b in label_pairs])
     else:
       means = np.tile(gains[:, None], statistics.RESAMPLES)
-    start += len(label_pairs)
     low, high = None, None
-    if image_means is not None or len(label_pairs) > 1:
+    if top1 or len(label_pairs) > 1:
       low, high = statistics.percentile_interval(statistics.resample_trials(means))
     differences[label] = Difference(float(gains.mean()), low, high, len(label_pairs))
-  return types.MappingProxyType(differences)  # As calls share it.
+  return differences
 
 
 def explain(comparison: Comparison, baseline: str) -> str:
@@ -133,7 +114,7 @@ def explain(comparison: Comparison, baseline: str) -> str:
   if not counts:
     return f'No label shares a trial with {baseline}, so there are no differences to it.'
   resampled = ['trials'] if max(counts.values()) > 1 else []
-  resampled += ['test images'] if has_outputs(comparison) else []
+  resampled += ['test images'] if comparison.has_outputs else []
   text = (
     f'The difference to {baseline} is the mean over the trials that both have, each against the '
     'same trial'
@@ -157,11 +138,6 @@ def explain(comparison: Comparison, baseline: str) -> str:
   if 'trials' in resampled:
     text += ' With a handful of trials, such an interval is too narrow rather than too wide.'
   return text
-
-
-def has_outputs(comparison: Comparison) -> bool:
-  """Return whether every trial kept its outputs on the test images."""
-  return all(t.outputs for trials in comparison.labels.values() for t in trials.values())
 
 
 def _pairs(comparison: Comparison, baseline: str) -> dict[str, list[tuple[Trial, Trial]]]:

@@ -239,16 +239,12 @@ def _format(difference: Difference) -> str:
 
 def _intervals(comparison: Comparison) -> dict[str, tuple[float, float]]:
   """Return {label: 95% interval of its mean top-1 in percent}; {} if a trial lacks its outputs."""
-  if not paired_differences.has_outputs(comparison):
+  if not comparison.has_outputs:
     return {}
-  labels = [label for label, trials in comparison.labels.items() for _ in trials]
-  trials = [trial for trials in comparison.labels.values() for trial in trials.values()]
-  means = statistics.resample_images(
-    np.stack([trial.require_outputs().correct for trial in trials])
-  )
+  top1 = comparison.resampled_top1
   return {
     label: statistics.percentile_interval(
-      100 * statistics.resample_trials(means[[other == label for other in labels]])
+      100 * statistics.resample_trials(np.stack([top1[trial] for trial in trials.values()]))
     )
-    for label in comparison.labels
+    for label, trials in comparison.labels.items()
   }

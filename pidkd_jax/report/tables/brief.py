@@ -60,7 +60,7 @@ def notes(comparison: Comparison) -> list[str]:
   if counts[-1] > 1:
     span = f'{counts[0]} to {counts[-1]}' if len(counts) > 1 else str(counts[0])
     marks.append(f'±: standard deviation over {span} trials')
-  if counts[-1] > 1 or paired_differences.has_outputs(comparison):
+  if counts[-1] > 1 or comparison.has_outputs:
     if len(comparison.labels) > 1 or comparison.condensed:
       marks.append('[ ]: 95% interval')
   sentences = [f'{"; ".join(marks)}.'] if marks else []

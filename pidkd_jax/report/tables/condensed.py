@@ -67,7 +67,7 @@ def sentences(comparison: Comparison) -> list[str]:
     'All trials started from one bundle, so the intervals do not include the variation between '
     'bundles.'
   )
-  if bundle.outputs and paired_differences.has_outputs(comparison):
+  if bundle.outputs and comparison.has_outputs:
     text = (
       f'Differences to the bundle have 95% intervals from {statistics.RESAMPLES:,} resamples of '
       f'trials and test images. {text}'
