@@ -88,6 +88,11 @@ class _File(logging.FileHandler):
     if not self._failed:
       super().emit(record)
 
+  def note(self, text: str, error: BaseException | None = None) -> None:
+    """Append a record that the terminal does not get, as the program's last line says the same."""
+    told = error and (type(error), error, error.__traceback__)
+    self.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), told))
+
   def close(self) -> None:
     with contextlib.suppress(OSError):  # It flushes what could not be written.
       super().close()
@@ -151,10 +156,10 @@ def to_file(folder: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except (UserError, Stopped, KeyboardInterrupt) as end:
-    logger.debug('the run ends: %s', str(end) or type(end).__name__)
+    file.note(f'the run ends: {str(end) or type(end).__name__}')
     raise
-  except BaseException:
-    logger.debug('the run ends', exc_info=True)
+  except BaseException as error:
+    file.note('the run ends', error)
     raise
   finally:
     root.removeHandler(file)

@@ -59,11 +59,13 @@ def test_the_file_has_what_came_before_it_and_all_levels_and_how_the_run_ended(t
   assert capsys.readouterr().err.splitlines() == ['from before', 'from between']
 
 
-def test_a_traceback_goes_to_the_file(tmp_path):
-  log.to_terminal(keep=True)
+def test_a_traceback_goes_to_the_file_alone(tmp_path, capsys):
+  """The program may have one line for the same error, such as a lost process."""
+  log.to_terminal(verbose=True, keep=True)
   with pytest.raises(ZeroDivisionError), log.to_file(tmp_path):
     raise ZeroDivisionError
   assert 'Traceback' in (tmp_path / log.FILE).read_text()
+  assert not capsys.readouterr().err
 
 
 def test_what_is_hushed_stands_in_the_file_and_warnings_on_the_terminal(tmp_path, capsys):
