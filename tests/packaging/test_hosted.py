@@ -16,6 +16,7 @@ from tests.small import ROOT
 
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 PYTHON = SpecifierSet(PROJECT['requires-python'])
+PYTHONS = [each.rpartition(' ')[2] for each in PROJECT['classifiers'] if ':: Python :: 3.' in each]
 MAKEFILE = (ROOT / 'Makefile').read_text()
 WORKFLOWS = sorted((ROOT / '.github/workflows').glob('*.yml'))
 TEMPLATES = sorted((ROOT / '.github/ISSUE_TEMPLATE').glob('[!c]*.yml'))
@@ -61,23 +62,28 @@ def test_a_workflow_takes_pythons_that_the_project_allows(path):
     [*setups] = [step['with'] for step in job['steps'] if 'setup-python' in step.get('uses', '')]
     for setup in setups:
       for row in rows(job):
-        assert filled(setup['python-version'], row) in PYTHON
+        assert filled(setup['python-version'], row) in PYTHONS
 
 
 def test_the_matrix_has_the_oldest_and_the_newest():
   tests = rows(jobs(ROOT / '.github/workflows/ci.yml')['tests'])
   found = {row['jax']: row['python'] for row in tests}
-  minors = [f'3.{minor}' for minor in range(8, 30) if f'3.{minor}' in PYTHON]
-  assert found == {'oldest': minors[0], 'newest': minors[-1], 'nightly': minors[-1]}
+  assert found == {'oldest': PYTHONS[0], 'newest': PYTHONS[-1], 'nightly': PYTHONS[-1]}
   for row in tests:
     assert not row['constraint'] or (ROOT / row['constraint']).is_file()
+
+
+def test_the_named_pythons_begin_with_the_lowest_that_is_allowed():
+  assert str(PYTHON) == f'>={PYTHONS[0]}'
+  assert PYTHONS == sorted(PYTHONS, key=Version)
 
 
 def test_the_oldest_versions_are_the_bounds_of_the_project():
   text = (ROOT / '.github/constraints/oldest.txt').read_text()
   pinned = dict(re.findall(r'^([\w-]+)==(\S+)$', text, re.MULTILINE))
   assert pinned.pop('jaxlib') == pinned['jax']
-  for requirement in map(Requirement, PROJECT['dependencies']):
+  required = PROJECT['dependencies'] + PROJECT['optional-dependencies']['train']
+  for requirement in map(Requirement, required):
     if requirement.name in pinned:
       [lowest] = [each.version for each in requirement.specifier if each.operator == '>=']
       assert Version(pinned.pop(requirement.name)) == Version(lowest)
@@ -118,7 +124,7 @@ def test_a_container_is_built_of_what_is_there(path):
     for source in copied.split():
       assert (ROOT / source).exists() and f'!{source}' in ignore
   bases = re.findall(r'^FROM python:(3\.\d+\.\d+)-slim-\w+(?: AS build)?$', text, re.MULTILINE)
-  assert len(bases) == 2 and len(set(bases)) == 1 and bases[0] in PYTHON
+  assert len(bases) == 2 and len(set(bases)) == 1 and bases[0].rpartition('.')[0] in PYTHONS
   for extra in re.findall(r"'\.\[(\w+)\]'", text):
     assert extra in PROJECT['optional-dependencies']
   last = text.rpartition('FROM ')[2]
