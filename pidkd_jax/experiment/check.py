@@ -11,6 +11,7 @@ from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.experiment import fields
 from pidkd_jax.experiment.config import rows
 from pidkd_jax.experiment.fields import Field
+from pidkd_jax.training import writers
 
 
 def check(config: ConfigDict) -> None:
@@ -30,6 +31,7 @@ def check(config: ConfigDict) -> None:
       raise UserError(f'{name} is {value}; a finite number is needed')
   for field in fields.FIELDS:
     _check_value(field, field.name, fields.get(config, field.name))
+  writers.check(config.writers)
   for label, row in rows(config).items():
     if config.start and row['widen']:
       raise UserError(

@@ -20,6 +20,7 @@ from pidkd_jax.methods import MethodSpec
 from pidkd_jax.nn import precision as precisions
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import free_memory
+from pidkd_jax.training import writers as available
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -92,6 +93,7 @@ def train(
   holdout: float = 0.0,
   seed: int = 0,
   workdir: Folder = None,
+  writers: Sequence[str] = (),
 ) -> TrainedNetwork:
   """Train a network with labels, for instance as a teacher.
 
@@ -110,6 +112,7 @@ def train(
     seed: of initial weights, data order and augmentation.
     workdir: folder of checkpoints, metrics and the bundle. The same call then resumes. None keeps
       nothing on disk.
+    writers: where the metrics go beside TensorBoard: 'wandb', 'mlflow'.
 
   Returns:
     The trained network, evaluated on the test images.
@@ -135,7 +138,7 @@ def train(
     holdout=holdout,
   )
   assembly.check(experiment, data)
-  with _running(experiment, workdir) as (folder, execution):
+  with _running(experiment, workdir, writers) as (folder, execution):
     _claim(folder, experiment)
     run.execute(experiment, data, None, folder, member.student, execution)
     return _networks(folder, experiment)['network'][0]
@@ -158,6 +161,7 @@ def distill(
   eval_every: int = 1,
   seed: int = 0,
   workdir: Folder = None,
+  writers: Sequence[str] = (),
 ) -> Distillation:
   """Distil students from a frozen teacher, all methods and trials on the same batches.
 
@@ -176,6 +180,7 @@ def distill(
     shots: training images of each class that the students see; 0 for all.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     workdir: as `train`'s; `pidkd report WORKDIR` then makes the tables and figures.
+    writers: as `train`'s.
 
   Returns:
     {label: the student of the first trial that did not diverge}, each evaluated on the test
@@ -215,7 +220,7 @@ def distill(
     shots=shots,
     eval_every=eval_every,
   )
-  with _running(experiment, workdir) as (folder, execution):
+  with _running(experiment, workdir, writers) as (folder, execution):
     frozen = teachers.frozen(teacher.bundle)
     assembly.dry_run(experiment, data, frozen.network)
     _claim(folder, experiment)
@@ -270,8 +275,11 @@ def _experiment(
 
 
 @contextlib.contextmanager
-def _running(experiment: Experiment, folder: Folder) -> Iterator[tuple[pathlib.Path, Execution]]:
+def _running(
+  experiment: Experiment, folder: Folder, writers: Sequence[str]
+) -> Iterator[tuple[pathlib.Path, Execution]]:
   """Enter the devices and a folder; without a folder of the user's, a temporary one."""
+  available.check(writers)
   batch_sizes = {'batch_size': experiment.recipe.batch_size}
   with contextlib.ExitStack() as stack:
     groups = stack.enter_context(devices.use_devices(0, batch_sizes))
@@ -280,7 +288,12 @@ def _running(experiment: Experiment, folder: Folder) -> Iterator[tuple[pathlib.P
     else:
       place = workdir.local('workdir', str(folder))
     # Without a folder there is nothing to resume, so Ctrl-C ends the training as it ends a cell.
-    yield place, Execution(free_memory.available(), groups, signals=folder is not None)
+    yield (
+      place,
+      Execution(
+        free_memory.available(), groups, signals=folder is not None, writers=tuple(writers)
+      ),
+    )
 
 
 def _claim(folder: pathlib.Path, experiment: Experiment) -> None:

@@ -74,6 +74,7 @@ class Execution:
     checkpoint_seconds: least time between two checkpoints.
     steps_per_call: training steps in one compiled call; 0 chooses by platform.
     signals: whether SIGTERM and SIGINT make a training save and stop.
+    writers: names of writers that get the metrics, too (`training.writers.names`).
   """
 
   memory: int
@@ -81,6 +82,7 @@ class Execution:
   checkpoint_seconds: float = 60.0
   steps_per_call: int = 0
   signals: bool = True
+  writers: tuple[str, ...] = ()
 
 
 def in_precision(function: Callable) -> Callable:

@@ -39,6 +39,7 @@ _HARMLESS = (
   'device_groups',
   'deterministic',
   'steps_per_call',
+  'writers',
   'data.dir',
   'data.streaming',
   'teacher.dir',
@@ -260,6 +261,7 @@ def _execution(config: ConfigDict, groups: tuple[devices.DeviceGroup, ...]) -> E
     groups=groups,
     checkpoint_seconds=config.checkpoint_seconds,
     steps_per_call=config.steps_per_call,
+    writers=tuple(config.writers),
   )
 
 

@@ -6,7 +6,7 @@ import logging
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from pidkd_jax.experiment import assembly, result, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.parallel import device_groups, devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import loop, partition, progress
+from pidkd_jax.training import loop, metrics, partition, progress, writers
 from pidkd_jax.training.free_memory import MIB
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.validation import Validation
@@ -315,10 +315,31 @@ def _complete(run: _Run, preemption: Preemption | None) -> None:
     if not expected:
       raise loop.Diverged(diverged)
     if not all((run.folder / 'bundles' / name).exists() for name in expected):
-      in_precision(_train)(run.experiment, run.moved(devices.put_replicated), preemption)
+      with _writers(run, expected) as chosen:
+        moved = run.moved(devices.put_replicated)
+        in_precision(_train)(run.experiment, moved, preemption, chosen)
 
 
-def _train(experiment: Experiment, run: _Run, preemption: Preemption | None) -> None:
+def _writers(run: _Run, names: Collection[str]) -> writers.ChosenWriters:
+  """Open the chosen writers of a part; the primary process alone writes."""
+  if not run.execution.writers or not processes.is_primary():
+    return writers.NONE
+  members = {
+    member.name: dataclasses.asdict(member)
+    for member in run.experiment.members
+    if member.name in names
+  }
+  with progress.working(f'{run.title}: opening {listed(run.execution.writers)}', told=True):
+    training = metrics.describe(run.folder, members)
+    return writers.ChosenWriters(run.execution.writers, training)
+
+
+def _train(
+  experiment: Experiment,
+  run: _Run,
+  preemption: Preemption | None,
+  chosen: writers.ChosenWriters,
+) -> None:
   workdir.record_environment(run.folder, shlex.join(sys.argv))
   taught = run.teacher.card.get('training', {}) if run.teacher else {}
   if run.teacher and experiment.holdout and taught.get('holdout') != experiment.holdout:
@@ -350,6 +371,7 @@ def _train(experiment: Experiment, run: _Run, preemption: Preemption | None) -> 
         steps_per_call=run.execution.steps_per_call,
       ),
       preemption,
+      chosen,
     )
   except loop.Diverged as error:
     workdir.write_json(run.folder / _DIVERGED, error.steps)
@@ -375,3 +397,4 @@ def _train(experiment: Experiment, run: _Run, preemption: Preemption | None) -> 
     run.start,
     run.folder,
   )
+  chosen.summarise({name: one.metrics for name, one in evaluations.items()})

@@ -19,7 +19,7 @@ from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import norms, progress
+from pidkd_jax.training import norms, progress, writers
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
 from pidkd_jax.training.compilation import compile_all
@@ -29,6 +29,7 @@ from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.step import observe
 from pidkd_jax.training.stopwatch import Stopwatch
 from pidkd_jax.training.validation import Validation
+from pidkd_jax.training.writers import ChosenWriters
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def train(
   workdir: pathlib.Path,
   settings: LoopSettings,
   preemption: Preemption | None = None,
+  chosen: ChosenWriters = writers.NONE,
 ) -> tuple[dict[str, Outcome], dict[str, int]]:
   """Train a cohort to its end, from the latest intact checkpoint in `workdir` if there is one.
 
@@ -119,6 +121,7 @@ def train(
     settings: how the training is carried out.
     preemption: None if this training listens for signals itself. Else a preemption that several
       trainings share, or one that hears no signal.
+    chosen: writers of metrics beside the files of `workdir`.
 
   Returns:
     ({member: outcome}, {member: the step at which it diverged}).
@@ -130,7 +133,7 @@ def train(
   """
   checkpoints = Checkpoints(workdir / 'checkpoints', alone=preemption is None)
   try:
-    training = _Training(cohort, batches, validation, workdir, settings, checkpoints)
+    training = _Training(cohort, batches, validation, workdir, settings, checkpoints, chosen)
     with contextlib.nullcontext(preemption) if preemption else Preemption() as listening:
       training.run(listening)
     return training.outcomes(), training.diverged
@@ -141,7 +144,7 @@ def train(
 class _Training:
   """One call of `train`: the states, their checkpoints, metrics and progress."""
 
-  def __init__(self, cohort, batches, validation, workdir, settings, checkpoints):
+  def __init__(self, cohort, batches, validation, workdir, settings, checkpoints, chosen):
     self._cohort = cohort
     self._batches = batches
     self._validation = validation
@@ -155,7 +158,7 @@ class _Training:
     self._total = settings.total_epochs * batches.steps_per_epoch
     self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
-    self._metrics = MetricsLog(workdir, self._step)
+    self._metrics = MetricsLog(workdir, self._step, chosen)
     self._progress = Progress(
       settings.title,
       epochs=settings.total_epochs,

@@ -1,5 +1,6 @@
-"""The log of a run's metrics: metrics.jsonl, metrics.csv and TensorBoard's events."""
+"""The log of a run's metrics: metrics.jsonl, metrics.csv, TensorBoard's events, other writers."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -9,9 +10,14 @@ from typing import Any
 from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import processes
+from pidkd_jax.training import writers
 from pidkd_jax.training.metrics_table import MetricsTable
+from pidkd_jax.training.writers import ChosenWriters, Training
 
 Row = dict[str, Any]
+
+# The member whose rows have the teacher's values.
+TEACHER = 'teacher'
 
 
 def read(workdir: pathlib.Path) -> list[Row]:
@@ -41,15 +47,30 @@ def read(workdir: pathlib.Path) -> list[Row]:
   return rows
 
 
-class MetricsLog:
-  """Append rows of metrics to a run's files."""
+def describe(workdir: pathlib.Path, members: Mapping[str, Mapping[str, Any]]) -> Training:
+  """Return what writers know of a training; a part's configuration lies one folder higher.
 
-  def __init__(self, workdir: pathlib.Path, step: int):
+  Args:
+    workdir: the training's folder.
+    members: {member: its own settings, JSON values}.
+  """
+  part = (workdir.parent / 'parts.json').exists()
+  whole = workdir.parent if part else workdir
+  path = whole / 'config.json'
+  configuration = regular_file.read_json(path) if path.exists() else None
+  return Training(workdir, whole.name, configuration=configuration, members=members)
+
+
+class MetricsLog:
+  """Append rows of metrics to a run's files, and pass them to the chosen writers."""
+
+  def __init__(self, workdir: pathlib.Path, step: int, chosen: ChosenWriters = writers.NONE):
     """Open the log of a run.
 
     Args:
       workdir: the run's folder.
       step: where the training goes on. Rows after it are dropped, as they will be computed again.
+      chosen: further writers. They get the rows that are there, too; they know what they have.
     """
     rows = [row for row in read(workdir) if row['step'] <= step]
     self._path = workdir / 'metrics.jsonl'
@@ -59,7 +80,8 @@ class MetricsLog:
       part.write_text(''.join(json.dumps(row) + '\n' for row in rows))
       os.replace(part, self._path)
       self._table = MetricsTable(workdir / 'metrics.csv', rows)
-    self._workdir, self._step = workdir, step
+      chosen.write(rows)
+    self._workdir, self._step, self._chosen = workdir, step, chosen
     self._events = None
 
   def write(self, rows: list[Row], teacher: Mapping[str, float] | None = None) -> None:
@@ -67,7 +89,7 @@ class MetricsLog:
 
     Args:
       rows: each has 'step', 'epoch', 'member' and 'label' beside its metrics.
-      teacher: the teacher's metrics, for a level line in TensorBoard; None where there are none.
+      teacher: the teacher's metrics, for a level line beside the rows; None where there are none.
     """
     if not processes.is_primary():
       return
@@ -75,21 +97,15 @@ class MetricsLog:
       file.writelines(json.dumps(row) + '\n' for row in rows)
     self._table.append(rows)
     # Late: it imports PyTorch where that is installed, and training need not wait.
-    from pidkd_jax.training import tensorboard
+    from pidkd_jax.training.writers import tensorboard
 
     if self._events is None:
-      self._events = tensorboard.TensorBoardEvents(self._workdir / 'tensorboard', self._step)
-      if (configuration := self._configuration()) is not None:
-        self._events.describe(configuration)
-    level = {'member': tensorboard.TEACHER, 'step': rows[0]['step'], **(teacher or {})}
-    self._events.write([*rows, level])
-
-  def _configuration(self) -> Any:
-    """Return what config.json holds; None without one. A part's lies one folder higher."""
-    part = (self._workdir.parent / 'parts.json').exists()
-    path = (self._workdir.parent if part else self._workdir) / 'config.json'
-    return regular_file.read_json(path) if path.exists() else None
+      training = dataclasses.replace(describe(self._workdir, {}), step=self._step)
+      self._events = tensorboard.TensorBoard(training)
+    level = [{'member': TEACHER, 'step': rows[0]['step'], **teacher}] if teacher else []
+    self._events.write([*rows, *level])
+    self._chosen.write([*rows, *level])
 
   def close(self) -> None:
     if self._events is not None:
-      self._events.close()
+      self._events.close(complete=True)

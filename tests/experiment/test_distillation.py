@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import pidkd_jax as kd
-from pidkd_jax.training import metrics
+from pidkd_jax.training import metrics, writers
 from pidkd_jax.training.progress import Progress
 from tests.plain import Plain
+from tests.training.toy_writer import Toy
 
 TINY = 'resnet8*0.25'
 KEYWORDS = {'student': TINY, 'epochs': 1, 'batch_size': 32}
@@ -86,8 +87,15 @@ def test_methods_have_labels_and_trials(teacher, data):
 
 
 def test_a_finished_folder_is_read_and_not_trained_again(teacher, data, tmp_path, monkeypatch):
-  where = {'workdir': tmp_path / 'run', 'methods': ['simkd', 'scratch']}
+  monkeypatch.setitem(writers.catalog.writers(), 'toy', Toy)
+  monkeypatch.setattr(Toy, 'calls', [])
+  where = {'workdir': tmp_path / 'run', 'methods': ['simkd', 'scratch'], 'writers': ['toy']}
   students = kd.distill(teacher, data, **where, **KEYWORDS)
+  opened, *rows, results, closed = Toy.calls
+  assert opened[1] == 'run' and opened[2]['simkd-0']['method'] == 'simkd'
+  assert {member for _, member, _ in rows} == {'simkd-0', 'scratch-0', 'teacher'}
+  assert results[1]['simkd-0']['top1'] == students['simkd'].metrics['top1']
+  assert closed == ('close', True)
   assert (tmp_path / 'run' / 'teacher.json').exists()
   assert {row['member'] for row in metrics.read(tmp_path / 'run')} == {'simkd-0', 'scratch-0'}
   monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained again'))

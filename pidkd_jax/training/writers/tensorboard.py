@@ -1,9 +1,8 @@
 """The metrics of a run as events that TensorBoard shows."""
 
 import json
-import pathlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tensorboardX import summary
@@ -12,45 +11,34 @@ from tensorboardX.event_file_writer import EventsWriter
 # Protobuf makes these classes at import.
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
-# TensorBoard's name of the run with the teacher's values.
-TEACHER = 'teacher'
+from pidkd_jax.training.writers.writer import Training, Writer, floats
 
 
-class TensorBoardEvents:
+class TensorBoard(Writer):
   """Folders of events, one for each member and one for the teacher, which TensorBoard calls runs.
 
   A metric has the same tag in all of them, so that TensorBoard draws the members into one chart.
   The events are written in the calling thread. tensorboardX's SummaryWriter writes in a thread of
-  its own, which dies on a full disk, and the next flush waits forever. `clu.metric_writers` cannot
-  be imported without TensorFlow.
+  its own, which dies on a full disk, and the next flush waits forever.
   """
 
-  def __init__(self, folder: pathlib.Path, step: int):
-    """Begin to write.
-
-    Args:
-      folder: of the folders; made if it is missing.
-      step: where the training goes on. TensorBoard drops what earlier files hold after it.
-    """
-    self._folder, self._step = folder, step
+  def __init__(self, training: Training):
+    """Begin to write; TensorBoard drops what earlier files hold after the training's step."""
+    self._folder, self._step = training.folder / 'tensorboard', training.step
     self._writers: dict[str, EventsWriter] = {}
-
-  def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the numbers of type float in rows of metrics, each to its member's folder."""
-    for row in rows:
-      for name, value in row.items():
-        if isinstance(value, float):
-          self._add(row['member'], row['step'], summary=summary.scalar(name, value))
-    for writer in self._writers.values():
-      writer.flush()
-
-  def describe(self, configuration: Any) -> None:
-    """Write a configuration as text, once at the beginning of a training."""
-    if self._step == 0:
+    if training.configuration is not None and self._step == 0:
       # TensorBoard shows Markdown. Four spaces make a block of code, whatever it holds.
-      lines = json.dumps(configuration, indent=2).splitlines()
+      lines = json.dumps(training.configuration, indent=2).splitlines()
       text = '\n'.join(f'    {line}' for line in lines)
       self._add('', 0, summary=summary.text('configuration', text))
+
+  def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of metrics, each to its member's folder."""
+    for row in rows:
+      for name, value in floats(row).items():
+        self._add(row['member'], row['step'], summary=summary.scalar(name, value))
+    for writer in self._writers.values():
+      writer.flush()
 
   def _add(self, run: str, step: int, **content: Any) -> None:
     if run not in self._writers:
@@ -66,6 +54,7 @@ class TensorBoardEvents:
         self._add(run, start, session_log=SessionLog(status=SessionLog.START))
     self._writers[run].write_event(Event(wall_time=time.time(), step=step, **content))
 
-  def close(self) -> None:
+  def close(self, complete: bool) -> None:
+    del complete
     for writer in self._writers.values():
       writer.close()
