@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pidkd_jax.bundles import torch_names
+from pidkd_jax.core import extras
 from pidkd_jax.core.errors import UserError, first_line, listed
 
 # {PyTorch's key: array}.
@@ -117,13 +118,8 @@ def _is_safetensors(path: pathlib.Path) -> bool:
 
 
 def _safetensors(path: pathlib.Path) -> StateDict:
-  try:
+  with extras.needed(f'reading {str(path)!r}'):
     from safetensors.numpy import load_file
-  except ImportError as error:
-    raise UserError(
-      f"reading {str(path)!r} needs safetensors: pip install 'pidkd_jax[safetensors]' (or pip "
-      'install safetensors)'
-    ) from error
   _check_file(path)
   try:
     return load_file(path)
@@ -139,12 +135,8 @@ def _check_file(path: pathlib.Path) -> None:
 
 
 def _pickled(path: pathlib.Path) -> Any:
-  try:
+  with extras.needed(f'reading {str(path)!r}'):
     import torch
-  except ImportError as error:
-    raise UserError(
-      f"reading {str(path)!r} needs PyTorch: pip install 'pidkd_jax[torch]' (or pip install torch)"
-    ) from error
   _check_file(path)
   # Some files hold their options and their best accuracy too, a numpy number. Both are harmless.
   # Files written under numpy 1 have another name for such a number.

@@ -1,9 +1,11 @@
 """How a program starts and ends; import it before anything that imports JAX."""
 
-from pidkd_jax.core import full_disk, runtime
+from pidkd_jax.core import extras, full_disk, runtime
+from pidkd_jax.parallel import xla_flags
 
 runtime.tune_allocator()
 runtime.tune_garbage_collector()
+xla_flags.fewer_candidates()
 
 import contextlib
 import functools
@@ -56,7 +58,7 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
   operands = bool(inspect.signature(main).parameters)
   flags.FLAGS.set_gnu_getopt(operands)  # Flags may follow operands.
   app.run(
-    lambda rest: _guarded(functools.partial(main, *rest[1:])),
+    lambda rest: _guarded(functools.partial(main, *rest[1:]), rest[0]),
     argv=list(sys.argv if argv is None else argv),
     flags_parser=functools.partial(_parse, operands=operands),
   )
@@ -100,15 +102,13 @@ def _require_config(file: str, argument: str, helps: bool) -> None:
     _fail(error, 2 if file else 1)
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def _guarded(main: Callable[[], None], program: str) -> None:
   # Only now, so that a mistake in the command line does not wait for JAX.
-  import jax
-
-  from pidkd_jax.parallel import determinism, preemption, processes
+  from pidkd_jax.parallel import determinism, preemption, processes, program_cache
   from pidkd_jax.training import log
 
   given = flags.FLAGS
-  jax.config.update('jax_compilation_cache_dir', str(runtime.cache_folder() / 'xla'))
+  program_cache.keep()
   preemption.raise_terminated()
   try:
     if 'config' in given:
@@ -122,7 +122,8 @@ def _guarded(main: Callable[[], None]) -> None:
       verbose='verbose' in given and given.verbose,
       keep='config' in given,
     )
-    main()
+    with extras.needed(program):
+      main()
     return
   except KeyboardInterrupt as stopped:
     received = getattr(stopped, 'signal', signal.SIGINT)

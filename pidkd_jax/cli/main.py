@@ -11,8 +11,8 @@ import signal
 import sys
 
 from pidkd_jax.cli import config_files, help
-from pidkd_jax.core import versions
-from pidkd_jax.core.errors import unknown_name
+from pidkd_jax.core import extras, versions
+from pidkd_jax.core.errors import UserError, unknown_name
 
 COMMANDS = pathlib.Path(__file__).with_name('commands')
 
@@ -60,7 +60,12 @@ def _run() -> None:
     sys.exit(2)
   from pidkd_jax.cli import app  # First: it sets the process up before a command imports JAX.
 
-  command = importlib.import_module(f'pidkd_jax.cli.commands.{known[name].stem}')
+  try:
+    with extras.needed(f'pidkd {name}'):
+      command = importlib.import_module(f'pidkd_jax.cli.commands.{known[name].stem}')
+  except UserError as missing:
+    print(missing, file=sys.stderr)
+    sys.exit(1)
   own = app.define(command.define_flags)
   if help.is_asked_for(rest):
     print(help.of_command(command.__doc__ or '', own), flush=True)

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pidkd_jax.core import extras
+
 
 def attach(
   package: str, places: Mapping[str, str]
@@ -13,7 +15,8 @@ def attach(
 
   Args:
     package: its name.
-    places: {public name: 'module:name', or 'module' where the name is a module}.
+    places: {public name: 'module:name', or 'module' where the name is a module}. A module that
+      needs a missing optional package raises UserError.
 
   Example:
     >>> get, _ = attach('pidkd_jax.core', {'UserError': 'pidkd_jax.core.errors:UserError'})
@@ -25,7 +28,8 @@ def attach(
     if name not in places:
       raise AttributeError(f'module {package!r} has no attribute {name!r}')
     module, _, attribute = places[name].partition(':')
-    value = importlib.import_module(module)
+    with extras.needed(f'{package}.{name}'):
+      value = importlib.import_module(module)
     return getattr(value, attribute) if attribute else value
 
   def names() -> list[str]:

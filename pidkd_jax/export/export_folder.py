@@ -1,16 +1,14 @@
 """The folder of an export: the file, card.json, example.py with its image, and manifest.json."""
 
-import importlib.util
 import os
 import pathlib
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pidkd_jax.bundles.trained_network import TrainedNetwork
-from pidkd_jax.core import atomic_folder
+from pidkd_jax.core import atomic_folder, extras, versions
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.split import Split
@@ -50,9 +48,7 @@ def check(name: str, folder: pathlib.Path, uint8: bool, layout: str = 'nhwc') ->
     raise UserError(
       f'format {name!r} holds variables and has no input; leave out --layout={layout}'
     )
-  missing = [module for module in format_.modules if not importlib.util.find_spec(module)]
-  if missing:
-    raise UserError(f'format {name!r} needs {", ".join(missing)}: {format_.installation}')
+  extras.require(f'format {name!r}', *format_.modules)
   is_export = (folder / atomic_folder.MANIFEST).is_file() and (folder / _EXAMPLE).is_file()
   if folder.exists() and not is_export:
     raise UserError(f'{str(folder)!r} is there and holds no export; give another --out')
@@ -106,7 +102,7 @@ def export(
       'bytes': (part / format_.file).stat().st_size,
       'input': deployable.describe_input(),
       'bundle': deployable.bundle.digest,
-      'versions': {package: metadata.version(package) for package in distributions},
+      'versions': versions.of(*distributions),
       'verification': agreement.to_card(),
     }
     atomic_folder.write_json(part / _CARD, {**deployable.bundle.card, 'export': entry})

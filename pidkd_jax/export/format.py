@@ -26,10 +26,8 @@ class Format(abc.ABC):
 
   Attributes:
     file: name of the file.
-    extra: this package's extra that installs `modules`, but for those of `bare`.
-    bare: requirements that are installed without what they ask for, because it is not needed here
-      or contradicts what this package needs.
-    modules: modules without which the file is neither written nor run.
+    modules: modules without which the file is neither written nor run. `core.extras` knows the
+      extra that installs each.
     distributions: distributions whose versions the card records.
     example: Python source for example.py: imports, two empty lines, and a function `run(images)`
       that returns logits. '{file}' stands for the file's name, so literal braces are doubled.
@@ -39,19 +37,11 @@ class Format(abc.ABC):
   """
 
   file: str
-  extra: str
-  bare: tuple[str, ...] = ()
   modules: tuple[str, ...]
   distributions: tuple[str, ...]
   example: str
   exact: bool = True
   executable: bool = True
-
-  @property
-  def installation(self) -> str:
-    """The command that installs `modules`."""
-    bare = ''.join(f" && pip install --no-deps '{requirement}'" for requirement in self.bare)
-    return f"pip install 'pidkd_jax[{self.extra}]'{bare}"
 
   @abc.abstractmethod
   def write(self, deployable: Deployable, path: pathlib.Path) -> None:

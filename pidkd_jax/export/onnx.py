@@ -27,9 +27,6 @@ class Onnx(Format):
   """
 
   file = 'model.onnx'
-  extra = 'onnx'
-  # It asks for an old Orbax, and for other libraries that it converts from.
-  bare = ('jax2onnx==0.17.1',)
   modules = distributions = ('jax2onnx', 'onnx', 'onnxruntime')
   example = """
 import onnxruntime

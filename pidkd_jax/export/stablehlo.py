@@ -23,7 +23,6 @@ class StableHlo(Format):
   """
 
   file = 'model.stablehlo'
-  extra = 'stablehlo'
   modules = ('flatbuffers',)
   distributions = ('jaxlib', 'flatbuffers')
   example = """

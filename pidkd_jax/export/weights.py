@@ -23,7 +23,6 @@ class Weights(Format):
   """
 
   file = 'model.safetensors'
-  extra = 'safetensors'
   modules = distributions = ('safetensors',)
   example = """
 from flax import traverse_util

@@ -6,16 +6,14 @@ import sys
 
 import numpy as np
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core import extras
 from pidkd_jax.latency import worker
 from pidkd_jax.latency.preprocessing import preprocessor
 
 
 def _load(file: pathlib.Path) -> worker.Runner:
-  try:
+  with extras.needed('running an ONNX file'):
     import onnxruntime
-  except ImportError as error:
-    raise UserError("onnxruntime is not installed: pip install 'pidkd_jax[onnx]'") from error
   options = onnxruntime.SessionOptions()
   if hasattr(os, 'sched_getaffinity'):  # By default it ignores this process's CPU affinity.
     options.intra_op_num_threads = len(os.sched_getaffinity(0))

@@ -7,16 +7,14 @@ import jax
 import numpy as np
 from jax import export
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core import extras
 from pidkd_jax.latency import worker
 from pidkd_jax.latency.preprocessing import preprocessor
 
 
 def _load(file: pathlib.Path) -> worker.Runner:
-  try:
-    call = jax.jit(export.deserialize(bytearray(file.read_bytes())).call)
-  except ImportError as error:
-    raise UserError("flatbuffers is not installed: pip install 'pidkd_jax[stablehlo]'") from error
+  extras.require('running a StableHLO file', 'flatbuffers')
+  call = jax.jit(export.deserialize(bytearray(file.read_bytes())).call)
   preprocess = preprocessor(file)
   return lambda images: np.asarray(call(preprocess(images)))
 

@@ -18,6 +18,7 @@ import pytest
 import pidkd_jax as kd
 from pidkd_jax import export
 from pidkd_jax.bundles import bundle
+from pidkd_jax.core import extras
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
@@ -234,11 +235,11 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path):
 
 
 def test_what_asks_for_an_old_orbax_is_installed_alone():
-  [converter] = export.formats()['onnx'].bare
+  _, converter = extras.BARE['jax2onnx']
   command = f"pip install --no-deps '{converter}'"
-  assert export.formats()['onnx'].installation == f"pip install 'pidkd_jax[onnx]' && {command}"
-  extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
-  assert not [one for extra in extras.values() for one in extra if one.startswith('jax2onnx')]
+  assert extras.command(*export.formats()['onnx'].modules).endswith(f'[onnx]\' && {command}')
+  listed = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
+  assert not [one for extra in listed.values() for one in extra if one.startswith('jax2onnx')]
   # The same version everywhere.
   assert f'--no-deps {converter}\n' in (ROOT / 'Makefile').read_text()
   assert command in (ROOT / 'docs/how-to/deploy.md').read_text()
