@@ -77,7 +77,7 @@ def main(count: int) -> dict[str, np.ndarray]:
       np.testing.assert_array_equal(one.data, other.data)
   alone = cohort.subset(['pidkd-0'])
   copied = {'pidkd-0': jax.tree.map(jnp.copy, states['pidkd-0'])}
-  scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 2)
+  scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 3, look_ahead=2)
   results['scanned'] = np.asarray(scanned['pidkd-0'].loss_sums['loss'])
   for path, leaf in jax.tree.leaves_with_path(states):
     results[jax.tree_util.keystr(path)] = np.asarray(leaf)

@@ -143,6 +143,33 @@ def shard_batch(tree: Any) -> Any:
   return _constrain(tree, _SHARDED)
 
 
+def join_batches(tree: Any) -> Any:
+  """Join batches of a traced function, [k, B, ...] -> [k * B, ...].
+
+  Every example stays on its device, so the examples are in another order where there are several.
+  `split_batches` restores it.
+  """
+  shards = count()
+
+  def join(x):
+    number, size = x.shape[:2]
+    x = x.reshape(number, shards, size // shards, *x.shape[2:])
+    return x.swapaxes(0, 1).reshape(number * size, *x.shape[3:])
+
+  return shard_batch(jax.tree.map(join, tree))
+
+
+def split_batches(tree: Any, number: int) -> Any:
+  """Undo `join_batches` of k = `number` batches, [k * B, ...] -> [k, B, ...]."""
+  shards = count()
+
+  def split(x):
+    x = x.reshape(shards, number, -1, *x.shape[1:])
+    return x.swapaxes(0, 1).reshape(number, -1, *x.shape[3:])
+
+  return _constrain(jax.tree.map(split, tree), PartitionSpec(None, _AXIS))
+
+
 def replicate(tree: Any) -> Any:
   """Replicate arrays of a traced function on every device."""
   return _constrain(tree, _REPLICATED)

@@ -12,9 +12,12 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Batch, DatasetSpec, Variables
 from pidkd_jax.data.pipeline.resident_batches import ResidentBatches
 from pidkd_jax.models.network import Network, TeacherOutputs
+from pidkd_jax.parallel import devices
+from pidkd_jax.training import program_inputs
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.learner import Learner, State
 from pidkd_jax.training.member import Member
+from pidkd_jax.training.observer import observer
 from pidkd_jax.training.optimizer import Optimizer
 
 _init = jax.jit(steps.init)
@@ -34,12 +37,15 @@ class Cohort(struct.PyTreeNode):
     learners: in the order of `names`.
     start: the student's variables that all learners begin with; any part may be missing. None for
       random ones.
+    observer: the teacher in the form that observes batches (`observer.observer`); None for the
+      teacher itself.
   """
 
   teacher: Network | None
   names: tuple[str, ...] = struct.field(pytree_node=False)
   learners: tuple[Learner, ...]
   start: Variables | None = None
+  observer: Network | None = None
 
   @property
   def by_name(self) -> dict[str, Learner]:
@@ -62,7 +68,20 @@ class Cohort(struct.PyTreeNode):
 
   def step(self, states: Mapping[str, State], batch: Batch, step: jax.Array) -> dict[str, State]:
     """Take one step of every learner. Under an outer `jit` all updates become one program."""
-    view = steps.observe(self.teacher, batch)
+    return self.update_all(states, batch, self.observe(batch), step)
+
+  def observe(self, batch: Batch) -> TeacherOutputs | None:
+    """Let the frozen teacher see a batch, once for all learners."""
+    if self.observer is None:
+      return steps.observe(self.teacher, batch)
+    view = steps.observe(self.observer, batch)
+    assert view is not None
+    return view.replace(network=self.teacher)
+
+  def update_all(
+    self, states: Mapping[str, State], batch: Batch, view: TeacherOutputs | None, step: jax.Array
+  ) -> dict[str, State]:
+    """Take one step of every learner on a batch that the teacher has seen."""
     return {name: self.update(name, states[name], batch, view, step) for name in self.names}
 
   def update(
@@ -83,7 +102,7 @@ class Cohort(struct.PyTreeNode):
       batch: arrays or shapes.
     """
     states = functools.cache(lambda: jax.eval_shape(initial, batch))
-    view = functools.cache(lambda: jax.eval_shape(steps.observe, self.teacher, batch))
+    view = functools.cache(lambda: jax.eval_shape(Cohort.observe, self, batch))
 
     def update(name: str) -> jax.stages.Lowered:
       return _update.lower(self.by_name[name], states()[name], batch, view(), jnp.int32(0))
@@ -92,13 +111,44 @@ class Cohort(struct.PyTreeNode):
       return _init.lower(self.by_name[name], batch, self.teacher, self.start)
 
     def observe() -> jax.stages.Lowered:
-      return steps.features_and_logits.lower(self.teacher, batch.image)
+      return steps.features_and_logits.lower(self.observer or self.teacher, batch.image)
 
-    distinct = {(one.method, one.optimizer): name for name, one in self.by_name.items()}
     return [
       *([] if self.teacher is None else [observe]),
-      *(functools.partial(lower, name) for name in distinct.values() for lower in (update, init)),
+      *(functools.partial(lower, name) for name in self._distinct for lower in (update, init)),
     ]
+
+  @property
+  def _distinct(self) -> list[str]:
+    """The names of learners whose programs differ."""
+    return list({(one.method, one.optimizer): name for name, one in self.by_name.items()}.values())
+
+  def outputs_read(self, states: Mapping[str, State], batch: Batch) -> list[bool]:
+    """Return which of the teacher's outputs the steps of the learners read.
+
+    Nothing is compiled or computed.
+
+    Args:
+      states: arrays or shapes.
+      batch: arrays or shapes.
+
+    Returns:
+      For each array of the view's features and logits, in the order of `jax.tree.leaves`.
+    """
+    view = jax.eval_shape(Cohort.observe, self, batch)
+    assert view is not None
+    arguments = (batch, view, jnp.int32(0))
+    numbered = jax.tree.unflatten(
+      jax.tree.structure(arguments), range(len(jax.tree.leaves(arguments)))
+    )
+    outputs = jax.tree.leaves((numbered[1].features, numbered[1].logits))
+    read = [False] * len(outputs)
+    for name in self._distinct:
+      shapes = jax.eval_shape(lambda *own: own, self.by_name[name], states[name])
+      inputs = program_inputs.read(_update.trace(*shapes, *arguments).jaxpr)
+      rest = inputs[len(jax.tree.leaves(shapes)) :]
+      read = [before or rest[place] for before, place in zip(read, outputs, strict=True)]
+    return read
 
   def memory(self, name: str, state: State, batch: Batch, view: TeacherOutputs | None) -> int:
     """Return the bytes that XLA plans for a learner's step; a compiled program is reused."""
@@ -162,9 +212,11 @@ def assemble(
         f'{member.label} trains {member.student}, which is not the {type(start.model).__name__} of '
         'the bundle that config.start names; give that one as the student, or another bundle'
       )
+  # Without a member that needs it, the teacher is not run.
+  if not any(method.needs_teacher for method in bound.values()):
+    teacher = None
   return Cohort(
-    # Without a member that needs it, the teacher is not run.
-    teacher=teacher if any(method.needs_teacher for method in bound.values()) else None,
+    teacher=teacher,
     names=tuple(bound),
     learners=tuple(
       Learner.create(
@@ -176,10 +228,11 @@ def assemble(
       for member in members
     ),
     start=start and start.variables,
+    observer=teacher and observer(teacher, image),
   )
 
 
-@jax.jit(static_argnames='count', donate_argnames='states')
+@jax.jit(static_argnames=('count', 'look_ahead'), donate_argnames='states')
 def scan(
   cohort: Cohort,
   states: dict[str, State],
@@ -187,10 +240,78 @@ def scan(
   order: jax.Array,
   step: jax.Array,
   count: int,
+  look_ahead: int = 1,
 ) -> dict[str, State]:
-  """Take `count` steps from `step` on in one compiled call, all within the epoch of `order`."""
+  """Take `count` steps from `step` on in one compiled call, all within the epoch of `order`.
 
-  def body(states, step):
-    return cohort.step(states, batches.batch(order, step), step), None
+  Args:
+    cohort: learners and teacher.
+    states: before the steps; they are donated.
+    batches: of the training split.
+    order: int32 [N], of the epoch.
+    step: int32 scalar, the first step.
+    count: the number of steps.
+    look_ahead: k, the steps whose batches the teacher sees in one pass. Batches are functions of
+      the step, so they are known ahead. Where k does not divide `count`, the last pass repeats a
+      batch. Changing it alters results only by rounding.
+  """
+  if cohort.teacher is None or look_ahead == 1:
 
-  return jax.lax.scan(body, states, step + jnp.arange(count))[0]
+    def body(states, step):
+      return cohort.step(states, batches.batch(order, step), step), None
+
+    return jax.lax.scan(body, states, step + jnp.arange(count))[0]
+
+  shapes = jax.eval_shape(batches.batch, order, step)
+  read = cohort.outputs_read(states, shapes)
+  take = functools.partial(_take_group, cohort, batches, order, read, look_ahead)
+  groups, rest = divmod(count, look_ahead)
+  firsts = step + look_ahead * jnp.arange(groups)
+  states = jax.lax.scan(lambda s, first: (take(look_ahead, s, first), None), states, firsts)[0]
+  return take(rest, states, step + look_ahead * groups) if rest else states
+
+
+def _take_group(
+  cohort: Cohort,
+  batches: ResidentBatches,
+  order: jax.Array,
+  read: list[bool],
+  look_ahead: int,
+  length: int,
+  states: dict[str, State],
+  first: jax.Array,
+) -> dict[str, State]:
+  """Take `length` steps from `first` on after one pass of the teacher over `look_ahead` batches.
+
+  Args:
+    cohort: as `scan` takes it, with `batches`, `order` and `states`.
+    read: the result of `Cohort.outputs_read`.
+    look_ahead: k; every pass has one shape, so a shorter group repeats its last batch.
+    length: at most k.
+    first: int32 scalar, the group's first step.
+  """
+  ahead = first + jnp.minimum(jnp.arange(look_ahead), length - 1)
+  seen = jax.vmap(batches.batch, (None, 0))(order, ahead)
+  view = cohort.observe(devices.join_batches(seen))
+  assert view is not None
+  outputs, tree = jax.tree.flatten((view.features, view.logits))
+  # What no learner reads goes no further, so XLA neither keeps nor computes it.
+  kept = devices.split_batches(
+    [output for output, one in zip(outputs, read, strict=True) if one], look_ahead
+  )
+
+  def body(states, now):
+    step, batch, kept = now
+    known = iter(kept)
+    features, logits = jax.tree.unflatten(
+      tree,
+      [
+        next(known) if one else jnp.zeros((len(batch.label), *output.shape[1:]), output.dtype)
+        for output, one in zip(outputs, read, strict=True)
+      ],
+    )
+    view = TeacherOutputs(cohort.teacher, features, logits)
+    return cohort.update_all(states, batch, view, step), None
+
+  inputs = jax.tree.map(lambda x: x[:length], (ahead, seen, kept))
+  return jax.lax.scan(body, states, inputs)[0]

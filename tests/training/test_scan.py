@@ -3,38 +3,105 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
 
 
-def test_scan_equals_single_steps_but_for_rounding(assemble, dataset):
+def member(method, **hyperparameters):
+  return Member(method, 'tests.plain:Plain', method, hyperparameters, OptimizerHparams(), 0)
+
+
+@pytest.fixture(scope='module')
+def stream(dataset):
+  """Return batches of two of the dataset's images, six an epoch."""
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (dataset.num_examples, *dataset.image_shape), np.uint8)
-  stream = ResidentSplit(images, dataset.labels).batches(
-    dataset.normalisation,
-    jax.random.key(1),
-    batch_size=4,
-    padding=1,
-    flip=True,
+  return ResidentSplit(images, dataset.labels).batches(
+    dataset.normalisation, jax.random.key(1), batch_size=2, padding=1, flip=True
   )
-  cohort = assemble(
-    Member(
-      'pidkd', 'resnet8*0.25', 'pidkd', {'num_projectors': 2, 'factor': 4}, OptimizerHparams(), 0
-    ),
-    Member(
-      'crd', 'resnet8*0.25', 'crd', {'num_negatives': 8, 'dimension': 4}, OptimizerHparams(), 0
-    ),
+
+
+@pytest.fixture(scope='module')
+def cohort(assemble):
+  return assemble(
+    member('pidkd', num_projectors=2, factor=4), member('crd', num_negatives=8, dimension=4)
   )
+
+
+@pytest.fixture(scope='module')
+def one_by_one(cohort, stream):
+  """Return the states before the first step and after each of the six."""
   order = stream.order(jnp.int32(0))
-  first = cohort.init(stream.batch(order, jnp.int32(0)))
-  one_by_one = jax.tree.map(jnp.copy, first)
+  states = [cohort.init(stream.batch(order, jnp.int32(0)))]
   for step in range(stream.steps_per_epoch):
     step = jnp.int32(step)
-    one_by_one = cohort.step(one_by_one, stream.batch(order, step), step)
-  at_once = cohorts.scan(cohort, first, stream, order, jnp.int32(0), stream.steps_per_epoch)
-  assert jax.tree.structure(at_once) == jax.tree.structure(one_by_one)
-  for ours, theirs in zip(jax.tree.leaves(at_once), jax.tree.leaves(one_by_one), strict=True):
+    before = jax.tree.map(jnp.copy, states[-1])
+    states.append(cohort.step(before, stream.batch(order, step), step))
+  return states
+
+
+@pytest.mark.parametrize(
+  'look_ahead, first',
+  [
+    pytest.param(1, 0, id='one batch a pass'),
+    pytest.param(4, 1, id='from the middle of a group, with a rest'),
+  ],
+)
+def test_scan_equals_single_steps_but_for_rounding(cohort, stream, one_by_one, look_ahead, first):
+  order, count = stream.order(jnp.int32(0)), stream.steps_per_epoch - first
+  begun = jax.tree.map(jnp.copy, one_by_one[first])
+  at_once = cohorts.scan(
+    cohort, begun, stream, order, jnp.int32(first), count, look_ahead=look_ahead
+  )
+  assert jax.tree.structure(at_once) == jax.tree.structure(one_by_one[-1])
+  for ours, theirs in zip(jax.tree.leaves(at_once), jax.tree.leaves(one_by_one[-1]), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+  'members, expected',
+  [
+    (['pidkd-0'], {'target'}),
+    (['crd-0'], {'pooled'}),
+    (['pidkd-0', 'crd-0'], {'target', 'pooled'}),
+  ],
+  ids=str,
+)
+def test_of_a_pass_only_what_the_members_read_is_kept(cohort, stream, members, expected):
+  """CRD's KD term is off by default, so it reads no logits."""
+  cohort = cohort.subset(members)
+  view = jax.eval_shape(Cohort.observe, cohort, stream.shapes)
+  states = jax.eval_shape(Cohort.init, cohort, stream.shapes)
+  paths, _ = jax.tree.flatten_with_path((view.features, view.logits))
+  read = cohort.outputs_read(states, stream.shapes)
+  names = {jax.tree_util.keystr(path) for (path, _), one in zip(paths, read, strict=True) if one}
+  assert names == {f'[0].{name}' for name in expected}
+  order = stream.order(jnp.int32(0))
+  program = jax.make_jaxpr(
+    lambda states: cohorts.scan(cohort, states, stream, order, jnp.int32(0), 6, look_ahead=3)
+  )(states)
+  [group] = loops(program)
+  [inner] = loops(group.params['jaxpr'])
+  carried = inner.params['num_consts'] + inner.params['num_carry']
+  stacked = [variable.aval.shape for variable in inner.invars[carried:]]
+  target, pooled = view.features.target, view.features.pooled
+  kept = {'target': target.shape, 'pooled': pooled.shape}
+  batch = [(3,), (3, *stream.shapes.image.shape), (3, 2), (3, 2)]
+  assert sorted(stacked) == sorted(batch + [(3, *kept[name]) for name in expected])
+
+
+def loops(program):
+  """Return the outermost scans of a jaxpr."""
+  found = []
+  for equation in program.eqns:
+    if equation.primitive.name == 'scan':
+      found.append(equation)
+    else:
+      for inner in jax.extend.core.jaxprs_in_params(equation.params):
+        found += loops(inner)
+  return found
