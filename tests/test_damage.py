@@ -14,7 +14,7 @@ from pidkd_jax import data
 from pidkd_jax.bundles import bundle, torch_import
 from pidkd_jax.core import npz, registry
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.data.pipeline import resident_split
+from pidkd_jax.data.pipeline import resident_reader
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from pidkd_jax.data.sources.tiny_imagenet import TinyImagenet
@@ -108,7 +108,7 @@ def test_a_prepared_file_is_read_or_refused(home):
   def check(content):
     path.write_bytes(content)
     with refusing():
-      found = resident_split.read_split(PreparedSplit(opened, 'train'))
+      found = resident_reader.read_split(PreparedSplit(opened, 'train'))
       np.testing.assert_array_equal(found.images, whole.train.images)
       np.testing.assert_array_equal(found.labels, whole.train.labels)
     with refusing():

@@ -8,8 +8,8 @@ from absl import flags
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.experiment import workdir
 
 
 def define() -> None:
@@ -44,7 +44,7 @@ def load(folder: str, flag: str = '--bundle') -> Bundle:
   Raises:
     UserError: there is none, or it cannot be loaded.
   """
-  return bundle.load(workdir.local(flag, folder), models.families(*flags.FLAGS.own))
+  return bundle.load(local_path.resolve(flag, folder), models.families(*flags.FLAGS.own))
 
 
 def load_all() -> list[Bundle]:

@@ -16,7 +16,7 @@ from pidkd_jax.data import own_dataset
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
-from pidkd_jax.data.pipeline.resident_split import read_split
+from pidkd_jax.data.pipeline.resident_reader import read_split
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.data.pipeline.statistics_cache import dataset_statistics
 from pidkd_jax.data.pipeline.streamed_split import StreamedSplit

@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core import own_code
+from pidkd_jax.core import local_path, own_code
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.experiment import job, workdir
+from pidkd_jax.experiment import job
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.distilled import Distilled
 
@@ -43,7 +43,7 @@ def forecast(config: ConfigDict, folder: str, home: str) -> str:
 
 def _filled(config: ConfigDict, folder: str) -> ConfigDict:
   """Return the configuration with what is read from the bundle."""
-  path = workdir.local('--bundle', folder)
+  path = local_path.resolve('--bundle', folder)
   loaded = bundle.load(path, models.families(config.student, config.teacher.model))
   if not isinstance(loaded.network.model, Distilled):
     raise UserError(

@@ -11,6 +11,7 @@ from pidkd_jax import methods as registered
 from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork, load
+from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError, at_least_one
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, continuation, record, run, workdir
@@ -286,7 +287,7 @@ def _running(
     if folder is None:
       place = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
     else:
-      place = workdir.local('workdir', str(folder))
+      place = local_path.resolve('workdir', str(folder))
     # Without a folder there is nothing to resume, so Ctrl-C ends the training as it ends a cell.
     yield (
       place,

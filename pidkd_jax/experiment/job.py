@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core import own_code, regular_file
+from pidkd_jax.core import local_path, own_code, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
@@ -127,7 +127,7 @@ def _checked(config: ConfigDict, folder: str) -> tuple[pathlib.Path, Dataset, _J
 
   Whatever can be refused is, and nothing is written or trained.
   """
-  home = workdir.local('workdir', folder)
+  home = local_path.resolve('workdir', folder)
   dataset = _load(config, config.data)
   _check(config, dataset, home)
   return home, dataset, None if _is_finished(config, home) else _prepare(config, dataset, home)
@@ -187,7 +187,7 @@ def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _
   own = models.families(config.student, config.teacher.model)
   named = None
   if config.teacher.bundle:
-    named = teachers.load(workdir.local('teacher.bundle', config.teacher.bundle), dataset, own)
+    named = teachers.load(local_path.resolve('teacher.bundle', config.teacher.bundle), dataset, own)
   start = _start(config, dataset, own, named.normalisation if named else spec.normalisation)
   teacher = named
   if teacher is None:
@@ -207,7 +207,7 @@ def _teacher_plan(
 ) -> tuple[Experiment, pathlib.Path]:
   experiment = planning.teacher_experiment(config, dataset)
   kept = config.teacher.dir
-  place = workdir.local('teacher.dir', kept) if kept else home.parent / 'teachers'
+  place = local_path.resolve('teacher.dir', kept) if kept else home.parent / 'teachers'
   folder = teachers.folder_of(experiment, dataset, place)
   teachers.check(experiment, folder, dataset)
   return experiment, folder
@@ -222,7 +222,7 @@ def _start(
   """Load the student that the run's students start from; it must share their normalisation."""
   if not config.start:
     return None
-  loaded = teachers.fitting('start', workdir.local('start', config.start), dataset, own)
+  loaded = teachers.fitting('start', local_path.resolve('start', config.start), dataset, own)
   for name in ('mean', 'std'):
     theirs, wanted = (list(getattr(one, name)) for one in (loaded.normalisation, normalisation))
     if theirs != wanted:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
+from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import job, workdir
+from pidkd_jax.experiment import job
 from pidkd_jax.experiment.check import check
 from pidkd_jax.training import log
 from pidkd_jax.training.loop import Diverged
@@ -30,7 +31,7 @@ def main(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dict[st
   Raises:
     UserError, Stopped: as `job.main`. A cohort without a finite member stops no other.
   """
-  home = workdir.local('workdir', folder)
+  home = local_path.resolve('workdir', folder)
   cohorts = _cohorts(config, home, labels)
   # Mistakes in later cohorts come out before the first one trains. That has its own dry run.
   for name in list(cohorts)[1:]:
@@ -54,7 +55,7 @@ def forecast(config: ConfigDict, folder: str, labels: Sequence[str] = ()) -> dic
 
   Each cohort counts the teacher's training, which cohorts with the same teacher share.
   """
-  home = workdir.local('workdir', folder)
+  home = local_path.resolve('workdir', folder)
   cohorts = _cohorts(config, home, labels)
   return {name: job.forecast(cohort, str(home / name)) for name, cohort in cohorts.items()}
 

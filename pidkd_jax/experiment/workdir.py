@@ -136,32 +136,6 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
     yield
 
 
-def local(name: str, path: str) -> pathlib.Path:
-  """Return the path of a folder that the user named.
-
-  Args:
-    name: of the flag or field, for messages.
-    path: as the user wrote it.
-
-  Raises:
-    UserError: the path is empty, looks like a flag, is on a remote store, or names an unknown user.
-  """
-  if not path:
-    raise UserError(f'no {name} was given; name a folder')
-  if path.startswith('-'):
-    raise UserError(f'{name} {path!r} looks like a flag; name a folder')
-  if '://' in path:
-    raise UserError(
-      f'{name} {path!r} is not on a local disk; name a local folder, and copy from or to it'
-    )
-  try:
-    place = pathlib.Path(path).expanduser()
-    # '.' has no name and no parent of its own, beside which other folders could lie.
-    return place if place.name not in ('', '..') else place.resolve()
-  except RuntimeError as error:
-    raise UserError(f'{name} {path!r}: there is no such user; name a folder') from error
-
-
 def environment() -> dict[str, Any]:
   """Return the versions of packages and the hardware that a result comes from."""
   return {

@@ -7,7 +7,18 @@ Example:
   >>> text = report.study([pathlib.Path('runs/methods')], pathlib.Path('results'))  # doctest: +SKIP
 """
 
-from pidkd_jax.report.run_report import run
-from pidkd_jax.report.study_report import study
+from typing import TYPE_CHECKING
+
+from pidkd_jax.core import lazy
+
+if TYPE_CHECKING:
+  from pidkd_jax.report.run_report import run
+  from pidkd_jax.report.study_report import study
 
 __all__ = ('run', 'study')
+
+# matplotlib is imported when they are used.
+__getattr__, __dir__ = lazy.attach(
+  __name__,
+  {'run': 'pidkd_jax.report.run_report:run', 'study': 'pidkd_jax.report.study_report:study'},
+)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.data.pipeline import resident_split
+from pidkd_jax.data.pipeline import resident_reader
 
 
 def test_more_records_than_bytes_are_refused_before_memory_is_taken(tmp_path, monkeypatch):
@@ -18,4 +18,4 @@ def test_more_records_than_bytes_are_refused_before_memory_is_taken(tmp_path, mo
   )
   monkeypatch.setattr(np, 'empty', lambda *_: pytest.fail('it took memory'))
   with pytest.raises(UserError, match='100,000,000,000 records cannot lie in its 1,000 bytes'):
-    resident_split.read_split(split)
+    resident_reader.read_split(split)

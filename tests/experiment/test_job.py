@@ -13,6 +13,7 @@ import pytest
 
 from pidkd_jax import data
 from pidkd_jax.bundles import bundle
+from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.experiment import config as configuration
@@ -279,8 +280,8 @@ def test_a_kept_teacher_that_was_swapped_is_refused(config, whole, home, untrain
 def test_a_folder_without_a_name_is_the_folder_itself(tmp_path, monkeypatch):
   (tmp_path / 'inner').mkdir()
   monkeypatch.chdir(tmp_path / 'inner')
-  assert workdir.local('workdir', '.') == tmp_path / 'inner'
-  assert workdir.local('workdir', '..') == tmp_path
+  assert local_path.resolve('workdir', '.') == tmp_path / 'inner'
+  assert local_path.resolve('workdir', '..') == tmp_path
 
 
 def test_two_runs_in_one_folder_are_refused(config, whole):

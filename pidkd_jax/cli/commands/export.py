@@ -12,9 +12,9 @@ from absl import flags
 
 from pidkd_jax import export
 from pidkd_jax.cli import bundle_flags, data_flags
+from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation import inference
-from pidkd_jax.experiment import workdir
 
 FLAGS = flags.FLAGS
 
@@ -34,7 +34,7 @@ def define_flags():
 def main():
   if not FLAGS.format:
     raise UserError(f'no format was given; name some with --format: {", ".join(export.names())}')
-  out = workdir.local('--out', FLAGS.out)
+  out = local_path.resolve('--out', FLAGS.out)
   for name in FLAGS.format:
     export.check(name, out / name, FLAGS.uint8, FLAGS.layout)
   loaded = bundle_flags.load(FLAGS.bundle)

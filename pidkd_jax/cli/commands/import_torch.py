@@ -17,11 +17,11 @@ from absl import flags
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle, torch_import
 from pidkd_jax.cli import bundle_flags, data_flags
+from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import LEAST_STD, Normalisation
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
-from pidkd_jax.experiment import workdir
 
 FLAGS = flags.FLAGS
 
@@ -50,8 +50,8 @@ def main():
   if not FLAGS.model or FLAGS.model.startswith('-'):
     raise UserError(f'no --model was given; {_suggestion()}')
   models.create(FLAGS.model, num_classes=1)  # A misspelt name comes out before anything is read.
-  path = workdir.local('--checkpoint', FLAGS.checkpoint)
-  out = workdir.local('--out', FLAGS.out)
+  path = local_path.resolve('--checkpoint', FLAGS.checkpoint)
+  out = local_path.resolve('--out', FLAGS.out)
   if out.exists():
     raise UserError(f'--out {str(out)!r} is there already; give another folder, or remove it')
   try:
@@ -98,7 +98,7 @@ def main():
 def _suggestion():
   """Return what the checkpoint is, or an example where it cannot be read."""
   try:
-    path = workdir.local('--checkpoint', FLAGS.checkpoint)
+    path = local_path.resolve('--checkpoint', FLAGS.checkpoint)
     return torch_import.suggestion(torch_import.read(path, FLAGS.key, FLAGS.prefix))
   except UserError:
     return 'e.g. --model resnet32x4'

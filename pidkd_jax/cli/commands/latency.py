@@ -20,7 +20,7 @@ import jax
 from absl import flags
 
 from pidkd_jax.cli import bundle_flags
-from pidkd_jax.core import screen
+from pidkd_jax.core import local_path, screen
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.experiment import workdir
 from pidkd_jax.latency import export_folder, figure, table
@@ -52,7 +52,7 @@ def define_flags():
 def main():
   if not FLAGS.bundle:
     raise UserError('no bundle was given; name one or several with --bundle')
-  out = workdir.local('--out', FLAGS.out)
+  out = local_path.resolve('--out', FLAGS.out)
   _restrict(FLAGS.cores)
   platforms = _platforms()
   teacher, candidates = _candidates()
@@ -122,7 +122,7 @@ def _candidates():
   candidates = [
     from_bundle(one, tuple(FLAGS.own)) for one in ([teacher] if teacher else []) + others
   ]
-  candidates += [export_folder.read(workdir.local('--export', path)) for path in FLAGS.export]
+  candidates += [export_folder.read(local_path.resolve('--export', path)) for path in FLAGS.export]
   folders = collections.Counter(candidate.file.parent.resolve() for candidate in candidates)
   for folder, times in folders.items():
     if times > 1:

@@ -17,9 +17,8 @@ from pidkd_jax import models
 from pidkd_jax.bundles import trained_network
 from pidkd_jax.bundles.image_reader import ImageReader
 from pidkd_jax.cli import bundle_flags, prediction_output
-from pidkd_jax.core import atomic_folder, image, image_files
+from pidkd_jax.core import atomic_folder, image, image_files, local_path
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.experiment import workdir
 
 FLAGS = flags.FLAGS
 
@@ -39,10 +38,10 @@ def main(*names):
       'no image was given; name one or several JPEG, PNG, BMP or WebP files, or their folders'
     )
   own = models.families(*FLAGS.own)
-  bundle = workdir.local('--bundle', folder)
+  bundle = local_path.resolve('--bundle', folder)
   paths, remarks = _paths(names)
   searched = any(pathlib.Path(name).is_dir() for name in names)
-  out = workdir.local('--out', FLAGS.out or _CSV) if FLAGS.out or searched else None
+  out = local_path.resolve('--out', FLAGS.out or _CSV) if FLAGS.out or searched else None
   prediction_output.check(out)
   student = trained_network.load(bundle, own)
   reader = ImageReader(paths, student.image_shape)

@@ -1,0 +1,31 @@
+"""The path of a folder or file that the user named."""
+
+import pathlib
+
+from pidkd_jax.core.errors import UserError
+
+
+def resolve(name: str, path: str) -> pathlib.Path:
+  """Return the path of a folder that the user named.
+
+  Args:
+    name: of the flag or field, for messages.
+    path: as the user wrote it.
+
+  Raises:
+    UserError: the path is empty, looks like a flag, is on a remote store, or names an unknown user.
+  """
+  if not path:
+    raise UserError(f'no {name} was given; name a folder')
+  if path.startswith('-'):
+    raise UserError(f'{name} {path!r} looks like a flag; name a folder')
+  if '://' in path:
+    raise UserError(
+      f'{name} {path!r} is not on a local disk; name a local folder, and copy from or to it'
+    )
+  try:
+    place = pathlib.Path(path).expanduser()
+    # '.' has no name and no parent of its own, beside which other folders could lie.
+    return place if place.name not in ('', '..') else place.resolve()
+  except RuntimeError as error:
+    raise UserError(f'{name} {path!r}: there is no such user; name a folder') from error
