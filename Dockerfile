@@ -8,7 +8,10 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY configs configs
 COPY pidkd_jax pidkd_jax
-RUN python -m venv /opt/pidkd && /opt/pidkd/bin/pip install --no-cache-dir .
+# There is no git here to ask: docker build --build-arg VERSION=0.2.0
+ARG VERSION=0+unknown
+RUN echo "Version: $VERSION" > PKG-INFO
+RUN python -m venv /opt/pidkd && /opt/pidkd/bin/pip install --no-cache-dir '.[train]'
 
 FROM python:3.12.12-slim-bookworm
 RUN useradd --create-home --uid 1000 pidkd && install --directory --owner pidkd /work

@@ -17,7 +17,6 @@ doi:10.1007/s40747-024-01394-3.
 from typing import TYPE_CHECKING
 
 from pidkd_jax.core import lazy
-from pidkd_jax.core.versions import __version__
 
 if TYPE_CHECKING:
   from pidkd_jax import bundles, data, evaluation, export, methods, models, nn, training
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
   from pidkd_jax.experiment.distillation import Distillation, distill, train
   from pidkd_jax.methods import method
   from pidkd_jax.nn import losses
+
+  __version__: str
 
 __all__ = [
   '__version__',
@@ -51,6 +52,7 @@ __all__ = [
 __getattr__, __dir__ = lazy.attach(
   __name__,
   {
+    '__version__': 'pidkd_jax.core.own_version:find()',
     'Distillation': 'pidkd_jax.experiment.distillation:Distillation',
     'Stopped': 'pidkd_jax.core.errors:Stopped',
     'TrainedNetwork': 'pidkd_jax.bundles.trained_network:TrainedNetwork',

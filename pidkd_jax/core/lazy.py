@@ -15,7 +15,8 @@ def attach(
 
   Args:
     package: its name.
-    places: {public name: 'module:name', or 'module' where the name is a module}. A module that
+    places: {public name: 'module:name', 'module:function()' for what a function returns, or
+      'module' where the name is a module}. A module that
       needs a missing optional package raises UserError.
 
   Example:
@@ -30,6 +31,8 @@ def attach(
     module, _, attribute = places[name].partition(':')
     with extras.needed(f'{package}.{name}'):
       value = importlib.import_module(module)
+    if attribute.endswith('()'):
+      return getattr(value, attribute[:-2])()
     return getattr(value, attribute) if attribute else value
 
   def names() -> list[str]:

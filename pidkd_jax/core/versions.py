@@ -3,7 +3,7 @@
 import platform
 from importlib import metadata
 
-__version__ = '0.1.0'
+from pidkd_jax.core import own_version
 
 # Packages that another distribution may stand in for.
 _INSTEAD = {'tensorflow-datasets': 'tfds-nightly'}
@@ -18,8 +18,8 @@ def of(*packages: str) -> dict[str, str]:
     *packages: names of distributions.
 
   Example:
-    >>> of('pidkd_jax')
-    {'pidkd_jax': '0.1.0'}
+    >>> of('pidkd_jax')  # doctest: +SKIP
+    {'pidkd_jax': '0.2.0'}
   """
   return {package: _version(package) for package in packages}
 
@@ -28,16 +28,16 @@ def line() -> str:
   """Return, in one line, the versions that a report of a problem needs.
 
   Example:
-    >>> line().startswith(f'pidkd_jax {__version__} (Python ')
-    True
+    >>> line()  # doctest: +SKIP
+    'pidkd_jax 0.2.0 (Python 3.12.12, jax 0.11.0, flax 0.13.0)'
   """
   others = ', '.join(f'{name} {version}' for name, version in of('jax', 'flax').items())
-  return f'pidkd_jax {__version__} (Python {platform.python_version()}, {others})'
+  return f'pidkd_jax {own_version.find()} (Python {platform.python_version()}, {others})'
 
 
 def _version(package: str) -> str:
   if package == 'pidkd_jax':
-    return __version__
+    return own_version.find()
   for name in filter(None, (package, _INSTEAD.get(package))):
     try:
       return metadata.version(name)
