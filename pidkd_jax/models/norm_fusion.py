@@ -9,7 +9,8 @@ from flax import traverse_util
 
 from pidkd_jax.core.types import Variables
 from pidkd_jax.models.network import Network
-from pidkd_jax.nn.layers import EPSILON, FUSED_NORMS
+from pidkd_jax.nn.batch_norm import EPSILON
+from pidkd_jax.nn.layers import FUSED_NORMS
 
 
 def fuse_norms(network: Network) -> Network:

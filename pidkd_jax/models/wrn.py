@@ -12,7 +12,8 @@ from flax import linen as nn
 
 from pidkd_jax.core.types import Features
 from pidkd_jax.models.base import Model, pool
-from pidkd_jax.nn.layers import BatchNorm, Classifier, conv
+from pidkd_jax.nn.batch_norm import BatchNorm
+from pidkd_jax.nn.layers import Classifier, conv
 
 
 class PreActivationBlock(nn.Module):

@@ -12,7 +12,8 @@ Everything is a Flax Linen module or a pure function.
 """
 
 from pidkd_jax.nn import convolution, initializers, losses, precision
-from pidkd_jax.nn.layers import BatchNorm, Classifier, ConvNorm, conv, linear
+from pidkd_jax.nn.batch_norm import BatchNorm
+from pidkd_jax.nn.layers import Classifier, ConvNorm, conv, linear
 from pidkd_jax.nn.projectors import Projector, ProjectorStack
 from pidkd_jax.nn.resize import average_to, match_resolution
 

@@ -10,12 +10,11 @@ from flax import linen as nn
 
 from pidkd_jax.nn import convolution as formulations
 from pidkd_jax.nn import initializers
+from pidkd_jax.nn.batch_norm import BatchNorm
 
 # The collection that holds a network's inference form (`models.norm_fusion`). Exported
 # weights carry the name, so it stays although norms are now said to be fused.
 FUSED_NORMS = 'folded'
-# PyTorch's epsilon of BatchNorm.
-EPSILON = 1e-5
 
 
 def linear(
@@ -77,66 +76,6 @@ class Classifier(nn.Module):
       name='linear',
     )
     return layer(pooled)
-
-
-class BatchNorm(nn.Module):
-  """Normalise a batch with the published momentum (PyTorch's 0.1) and epsilon.
-
-  The layer computes in float32, or float64 where its input has that, and returns the type of its
-  input. It equals `flax.linen.BatchNorm`, whose variables it has: params/scale and bias,
-  batch_stats/mean and var, each [C]. The running variance is the biased one.
-
-  Attributes:
-    momentum: the share of a running statistic that an update keeps.
-    epsilon: what is added to the variance.
-
-  Example:
-    >>> norm, x = BatchNorm(), jnp.ones((8, 4, 4, 64))
-    >>> variables = norm.init(jax.random.key(0), x, train=False)
-    >>> y, updates = norm.apply(variables, x, train=True, mutable=['batch_stats'])
-    >>> sorted(updates['batch_stats'])
-    ['mean', 'var']
-  """
-
-  momentum: float = 0.9
-  epsilon: float = EPSILON
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """[..., C] -> [..., C], by the batch's statistics if `train`, else by the running ones."""
-    channels = x.shape[-1:]
-    running = (
-      self.variable('batch_stats', 'mean', jnp.zeros, channels),
-      self.variable('batch_stats', 'var', jnp.ones, channels),
-    )
-    scale = self.param('scale', nn.initializers.ones, channels)
-    bias = self.param('bias', nn.initializers.zeros, channels)
-    if train:
-      statistics = _statistics(x)
-      if not self.is_initializing():
-        for variable, new in zip(running, statistics, strict=True):
-          variable.value = self.momentum * variable.value + (1 - self.momentum) * new
-    else:
-      statistics = tuple(variable.value for variable in running)
-    return _normalize(x, *statistics, scale, bias, self.epsilon)
-
-
-# Jitted, so that all layers of one shape share one trace and one function of the program.
-@jax.jit
-def _statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Compute the mean and the biased variance over all axes but the last, each [C]."""
-  x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-  axes = tuple(range(x.ndim - 1))
-  mean, square = jnp.mean(x, axes), jnp.mean(jnp.square(x), axes)
-  # Rounding can make the difference negative.
-  return mean, jnp.maximum(0.0, square - jnp.square(mean))
-
-
-@functools.partial(jax.jit, static_argnames='epsilon')
-def _normalize(x, mean, variance, scale, bias, epsilon: float) -> jax.Array:
-  """Compute (x - mean) * (scale / sqrt(variance + epsilon)) + bias, in the type of x."""
-  factor = jax.lax.rsqrt(variance + epsilon) * scale
-  return ((x - mean) * factor + bias).astype(x.dtype)
 
 
 def _promote_to_input(x, *parameters, **_):

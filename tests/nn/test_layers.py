@@ -107,63 +107,6 @@ def test_shuffle_takes_a_channel_of_each_group_in_turn(groups, expected):
   np.testing.assert_array_equal(layers.shuffle(result, 6 // groups), x)
 
 
-def test_batch_norm_has_the_published_momentum_and_epsilon():
-  x = maps(4, 3, 3, 2)
-  norm = layers.BatchNorm()
-  variables = norm.init(jax.random.key(0), x, True)
-  y, changed = norm.apply(variables, x, True, mutable=['batch_stats'])
-  mean, var = np.mean(x, axis=(0, 1, 2)), np.var(x, axis=(0, 1, 2))
-  np.testing.assert_allclose(changed['batch_stats']['mean'], 0.1 * mean, rtol=1e-4, atol=1e-6)
-  np.testing.assert_allclose(changed['batch_stats']['var'], 0.9 + 0.1 * var, rtol=1e-4)
-  np.testing.assert_allclose(y, (x - mean) / np.sqrt(var + 1e-5), rtol=1e-3, atol=1e-5)
-
-
-def test_batch_norm_adds_its_epsilon_to_the_variance():
-  x = 3e-3 * maps(4, 3, 3, 2)  # Its variance is near 1e-5.
-  variables = layers.BatchNorm().init(jax.random.key(0), x, True)
-  y, _ = layers.BatchNorm().apply(variables, x, True, mutable=['batch_stats'])
-  mean, var = np.mean(x, axis=(0, 1, 2)), np.var(x, axis=(0, 1, 2))
-  np.testing.assert_allclose(y, (x - mean) / np.sqrt(var + 1e-5), rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize('dtype, rtol', [('float32', 1e-5), ('float64', 1e-12), ('bfloat16', 1e-5)])
-@pytest.mark.parametrize('train', [True, False])
-def test_batch_norm_is_flaxs(dtype, rtol, train):
-  """Values, gradients and running statistics, of one batch and of a stack under vmap."""
-  with jax.enable_x64(dtype == 'float64'):
-    x = jnp.asarray(np.random.default_rng(0).normal(1, 2, (2, 5, 3, 3, 4)), dtype)
-    wide = jnp.float64 if dtype == 'float64' else jnp.float32
-    draw = np.random.default_rng(1).uniform
-    variables = {
-      'params': {name: jnp.asarray(draw(0.5, 2, 4), wide) for name in ('scale', 'bias')},
-      'batch_stats': {name: jnp.asarray(draw(0.5, 2, 4), wide) for name in ('mean', 'var')},
-    }
-    flax = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)
-
-    def ours(variables, x):
-      return layers.BatchNorm().apply(variables, x, train, mutable=['batch_stats'])
-
-    def theirs(variables, x):
-      y, changed = flax.apply(variables, x, mutable=['batch_stats'])
-      return y.astype(x.dtype), changed
-
-    def results(norm):
-      def loss(variables, x):
-        y, changed = norm(variables, x)
-        return jnp.sum(jnp.sin(y.astype(wide))), (y, changed)
-
-      gradient = jax.grad(loss, argnums=(0, 1), has_aux=True)
-      return gradient(variables, x[0]), jax.vmap(gradient, in_axes=(None, 0))(variables, x)
-
-    jax.tree.map(
-      lambda a, b: np.testing.assert_allclose(
-        np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=rtol, atol=rtol
-      ),
-      results(ours),
-      results(theirs),
-    )
-
-
 def test_initial_weights_have_the_published_spread():
   """Convolutions are He normal by fan-out, a classifier is uniform within 1 / sqrt(fan-in)."""
   kernel = layers.conv(256, 3).init(jax.random.key(0), jnp.zeros((1, 4, 4, 16)))['params']['kernel']
