@@ -92,6 +92,21 @@ def test_the_likeliest_come_first_with_their_names(student, images):
   ]
 
 
+def test_an_evaluation_of_arrays_and_of_a_folder_is_that_of_the_split(student, images, tmp_path):
+  labels = np.arange(8) % 4
+  best = student.predict(images[:8]).argmax(axis=-1)
+  found = student.evaluate(images[:8], labels)
+  assert found['top1'] == np.mean(best == labels) and found['top5'] == 1
+  for number, image in enumerate(images[:8]):
+    path = tmp_path / DATASET['class_names'][number % 4] / f'{number}.png'
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(image).save(path)
+  of_folder = student.evaluate(tmp_path)
+  assert of_folder == pytest.approx(found)
+  with pytest.raises(UserError, match='no labels were given'):
+    student.evaluate(images[:8])
+
+
 def test_classes_without_names_have_numbers(network, tmp_path):
   bundle.save(tmp_path / 'nameless', network, {'dataset': DATASET | {'class_names': None}})
   assert pidkd_jax.load(tmp_path / 'nameless', own=[Plain]).class_names == ('0', '1', '2', '3')

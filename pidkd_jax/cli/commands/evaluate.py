@@ -2,14 +2,19 @@
 
     pidkd evaluate --bundle runs/digits/bundles/pidkd-0
 
+    pidkd evaluate --bundle runs/digits/bundles/pidkd-0 --images photos
+
 The card names the data. --data and the flags below it name others, for example
-for an imported network.
+for an imported network. --images takes a folder CLASS/IMAGE as it is; it needs
+no data set.
 """
 
 from absl import flags
 
+from pidkd_jax.bundles import labelled_images
+from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.cli import bundle_flags, data_flags
-from pidkd_jax.core import screen
+from pidkd_jax.core import local_path, screen
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.models.distilled import Distilled, split_projectors
@@ -24,24 +29,25 @@ def define_flags():
   bundle_flags.define()
   bundle_flags.define_teacher()
   flags.DEFINE_bool('projectors', False, 'Evaluate each projector by itself, too.')
+  flags.DEFINE_string('images', '', 'Folder of test images, CLASS/IMAGE, in place of a dataset.')
   data_flags.define('Dataset; by default as in the card.')
 
 
 def main():
   judged = bundle_flags.load(FLAGS.bundle)
   card = judged.card
-  dataset = data_flags.load_for(judged)
+  test, source, fingerprint = _test(judged)
   teacher = _teacher(card)
   # Figures of other images are not to be compared.
-  results = card.get('results', {}) if _is_of(card, dataset) else {}
+  results = card.get('results', {}) if card['dataset'].get('fingerprint') == fingerprint else {}
   networks = {'bundle': judged.network, **_projectors(judged.network)}
   metrics = evaluate_metrics(
     networks,
-    dataset.test,
+    test,
     judged.normalisation,
     teacher and teacher.network,
   )
-  title = f'{FLAGS.bundle} on the {len(dataset.test):,} test images of {dataset.spec.name}'
+  title = f'{FLAGS.bundle} on the {len(test):,} test images of {source}'
   rows = []
   for name, value in metrics.pop('bundle').items():
     before = results.get(name)
@@ -58,9 +64,17 @@ def main():
   print('\n\n'.join([screen.paragraph(title), *(table.render() for table in tables)]))
 
 
-def _is_of(card, dataset):
-  """Return whether the card's results are of these images."""
-  return card['dataset'].get('fingerprint') == dataset.spec.fingerprint
+def _test(judged):
+  """Return the test split, where it comes from, and the fingerprint of its dataset."""
+  if not FLAGS.images:
+    dataset = data_flags.load_for(judged)
+    return dataset.test, dataset.spec.name, dataset.spec.fingerprint
+  if FLAGS.data or FLAGS.archive:
+    raise UserError('--images is in place of --data and --archive; leave one of them out')
+  facts = TrainedNetwork(judged)
+  folder = local_path.resolve('--images', FLAGS.images)
+  split = labelled_images.of_folder(folder, facts.class_names, facts.image_shape)
+  return split, folder, ''
 
 
 def _projectors(network):
