@@ -5,4 +5,6 @@
 - `processes`: let several processes train as one.
 - `preemption`: turn SIGTERM, SIGHUP and Ctrl-C into a request that training loops read.
 - `determinism`: make GPU programs give bit-identical results.
+- `xla_flags`: set XLA's flags before JAX starts.
+- `program_cache`: keep compiled programs and tuning results.
 """

@@ -11,12 +11,14 @@ from benchmarks.gpu.parts import (
   start,
   steps,
   streaming,
+  tuning,
 )
 
 PARTS = (
   equality.PART,
   steps.PART,
   start.PART,
+  tuning.PART,
   epochs.PART,
   profile.PART,
   determinism.PART,

@@ -1,19 +1,15 @@
 """`config.deterministic`: equal bundles of two processes, after a kill too, and its price."""
 
 import functools
-import json
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 
 from benchmarks.gpu.part import Measurements, Part, Place, Row
 
 FLAG = '--xla_gpu_deterministic_ops=true'
-PRECISION = 'bfloat16'
 # The line at the end of the students' second epoch. Checkpoints of the first are there by then.
 SECOND_EPOCH = re.compile('students: epoch 2/')
 RESUMED = 'students: goes on at step'
@@ -69,21 +65,9 @@ def _variables(run: pathlib.Path) -> dict[str, bytes]:
 
 
 def _step(place: Place, flag: str) -> Row:
-  from benchmarks.gpu import job
+  from benchmarks.gpu import flagged
 
-  env = job.environment(place.caches)
-  env['JAX_COMPILATION_CACHE_DIR'] = str(place.programs)
-  env['XLA_FLAGS'] = f'{env.get("XLA_FLAGS", "")} {flag}'.strip()
-  done = subprocess.run(
-    [sys.executable, '-m', 'benchmarks.gpu.step_time', PRECISION, *['--short'] * place.short],
-    cwd=job.ROOT,
-    env=env,
-    capture_output=True,
-    text=True,
-  )
-  if done.returncode:
-    raise job.Failed(job.last_line(done.stderr))
-  return {'ms a step': json.loads(done.stdout)}
+  return flagged.step(place, flag, place.programs)
 
 
 PART = Part('determinism', 'Determinism', 240, measurements)
