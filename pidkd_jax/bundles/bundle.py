@@ -32,7 +32,7 @@ from pidkd_jax.models.base import Model
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 
-_VARIABLES, _CARD, _README = 'variables.npz', 'card.json', 'README.md'
+VARIABLES, CARD, README = 'variables.npz', 'card.json', 'README.md'
 
 # The entries on the data that every card has; name and class_names may be null.
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
@@ -44,7 +44,7 @@ _SPEC = (*_TEXTS, 'image_size', 'class_names', 'image_shape')
 _LARGEST_IMAGE = 2**24
 
 # A card has some kilobytes.
-_JSON_LIMIT = 2**24
+JSON_LIMIT = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Bundle:
   @property
   def file(self) -> pathlib.Path:
     """The file that holds the network's variables."""
-    return self.folder / _VARIABLES
+    return self.folder / VARIABLES
 
   @property
   def normalisation(self) -> Normalisation:
@@ -110,11 +110,11 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
 def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
   flat = traverse_util.flatten_dict(network.variables, sep='/')
   card = {'model': models.describe(cast(Model, network.model)), **card}
-  with atomic_folder.replacing(folder, loose=(_README,)) as part:
+  with atomic_folder.replacing(folder, loose=(README,)) as part:
     arrays: dict[str, Any] = {path: np.asarray(value) for path, value in sorted(flat.items())}
-    np.savez(part / _VARIABLES, **arrays)
-    atomic_folder.write_json(part / _CARD, card)
-    (part / _README).write_text(model_card.text(card), 'utf-8', 'replace')
+    np.savez(part / VARIABLES, **arrays)
+    atomic_folder.write_json(part / CARD, card)
+    (part / README).write_text(model_card.text(card), 'utf-8', 'replace')
 
 
 def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
@@ -134,7 +134,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
       f'bundle {str(folder)!r} {state}: {atomic_folder.MANIFEST} is not there; name another'
     )
   manifest = _read_json(manifest_path)
-  for name in (_VARIABLES, _CARD):
+  for name in (VARIABLES, CARD):
     path = folder / name
     if not path.is_file() or manifest.get(name) != atomic_folder.sha256(path):
       state = 'altered' if path.is_file() else 'missing'
@@ -142,20 +142,20 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
         f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again, or '
         'remove it and make it anew'
       )
-  card = _read_json(folder / _CARD)
+  card = _read_json(folder / CARD)
   try:
     # Each layer has an array of its own. A card of some bytes can name a million layers.
-    models.check_layers(card['model'], npz.count(folder / _VARIABLES))
+    models.check_layers(card['model'], npz.count(folder / VARIABLES))
     model = models.build(card['model'], own)
     dataset = {name: card['dataset'][name] for name in _DATASET}
     _check(card, model.num_classes)
     image = jax.ShapeDtypeStruct((1, *dataset['image_shape']), jnp.float32)
     expected = jax.eval_shape(model.init, jax.random.key(0), image)
-    variables = _read_variables(folder / _VARIABLES, expected)
+    variables = _read_variables(folder / VARIABLES, expected)
   except UserError as error:
     raise UserError(f'bundle {str(folder)!r}: {error}') from error
   except KeyError as error:
-    raise UserError(f'bundle {str(folder)!r}: {_CARD} lacks {error}') from error
+    raise UserError(f'bundle {str(folder)!r}: {CARD} lacks {error}') from error
   except (
     Exception
   ) as error:  # A card can describe a network that fails in any way when it is built.
@@ -165,7 +165,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
       f'bundle {str(folder)!r} is not one that this version reads: {reason}; get another, or make '
       'it anew'
     ) from error
-  identity = [manifest[_VARIABLES], card['model'], dataset['mean'], dataset['std']]
+  identity = [manifest[VARIABLES], card['model'], dataset['mean'], dataset['std']]
   digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
   return Bundle(Network(variables, model), card, digest, folder)
 
@@ -228,8 +228,8 @@ def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
   try:
-    if path.stat().st_size > _JSON_LIMIT:
-      raise ValueError(f'it has more than {_JSON_LIMIT:,} bytes')
+    if path.stat().st_size > JSON_LIMIT:
+      raise ValueError(f'it has more than {JSON_LIMIT:,} bytes')
     value = regular_file.read_json(path)
   except ValueError as error:
     raise UserError(f'{str(path)!r} is not JSON: {error}; get the bundle anew') from error

@@ -31,7 +31,7 @@ def start(*arguments, folder=ROOT):
 def test_the_commands():
   assert set(COMMANDS) == {
     'train', 'study', 'report', 'evaluate', 'predict', 'export', 'condense', 'latency', 'plan',
-    'networks', 'methods', 'probe', 'import-torch', 'benchmark',
+    'networks', 'methods', 'probe', 'import-torch', 'benchmark', 'push', 'pull',
   }  # fmt: skip
 
 

@@ -1,0 +1,6 @@
+"""`pidkd pull` from a checkout."""
+
+import door
+
+if __name__ == '__main__':
+  door.enter('pull')
