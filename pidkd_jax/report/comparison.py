@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import dataset_name, statistics
+from pidkd_jax.report import display_name, statistics
 from pidkd_jax.report.card import Card
 from pidkd_jax.report.run_folder import Run
 from pidkd_jax.report.trial import Trial
@@ -51,6 +51,15 @@ class Comparison:
       for trial in run.trials:
         labels.setdefault(trial.label, {})[trial.number] = trial
     return {label: dict(sorted(trials.items())) for label, trials in labels.items()}
+
+  @functools.cached_property
+  def ranked(self) -> list[str]:
+    """The labels by mean top-1, the best first; of equal ones the first member's."""
+    means = {
+      label: np.mean([trial.value('results', 'top1') for trial in trials.values()])
+      for label, trials in self.labels.items()
+    }
+    return sorted(means, key=lambda label: -means[label])
 
   @functools.cached_property
   def has_outputs(self) -> bool:
@@ -100,14 +109,16 @@ class Comparison:
 
   @property
   def title(self) -> str:
-    """Dataset, students and teacher in one line."""
+    """Data set, teacher and students in one line: 'CIFAR-100, ResNet-32x4 → ResNet-8x4'."""
     students = dict.fromkeys(
-      trial.network for trials in self.labels.values() for trial in trials.values()
+      display_name.network(trial.network)
+      for trials in self.labels.values()
+      for trial in trials.values()
     )
-    taught = f' taught by {self.teacher_name}' if self.teacher_name else ''
+    taught = f'{display_name.network(self.teacher_name)} → ' if self.teacher_name else ''
     few = f', {self.shots} training images of each class' if self.shots else ''
-    data = dataset_name.readable(self.card['dataset']['name'])
-    return f'{data}{few}: {", ".join(students)}{taught}'
+    data = display_name.dataset(self.card['dataset']['name'])
+    return f'{data}{few}, {taught}{", ".join(students)}'
 
   def accepts(self, run: Run) -> bool:
     """Return whether a run has the same batches and adds trials that contradict none here."""

@@ -55,18 +55,13 @@ def _not_shown(comparison: Comparison, taught: list[str]) -> str:
   pairs = []
   for other in others:
     difference = paired_differences.to_baseline(comparison, other).get(first)
-    if difference and not _is_decided(difference):
+    if difference and not difference.is_decided:
       pairs.append(f'of {first} and {other} is better ({_points(difference)})')
   which = f'which {" or which ".join(pairs)}, nor ' if pairs else ''
   return (
     f'Not shown: {which}what other training images would give, as no interval covers the choice of '
     f'these {comparison.shots}.'
   )
-
-
-def _is_decided(difference: Difference) -> bool:
-  low, high = difference.low, difference.high
-  return low is not None and high is not None and not low <= 0 <= high
 
 
 def _points(difference: Difference) -> str:

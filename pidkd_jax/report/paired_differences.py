@@ -22,13 +22,18 @@ class Difference:
     mean: mean over the trials that both have.
     low: lower end of the 95% interval; None if nothing could be resampled.
     high: upper end of the interval, or None.
-    trials: number of trials that both have.
+    gains: the differences by trial, of the trials that both have.
   """
 
   mean: float
   low: float | None
   high: float | None
-  trials: int
+  gains: tuple[float, ...]
+
+  @property
+  def is_decided(self) -> bool:
+    """Whether the interval leaves out 0."""
+    return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
 def choose_baseline(comparison: Comparison, requested: str | None) -> str | None:
@@ -70,6 +75,32 @@ def to_baseline(comparison: Comparison, baseline: str) -> dict[str, Difference]:
   return _differences(_pairs(comparison, baseline), top1)
 
 
+def between(comparison: Comparison, first: str, second: str) -> Difference | None:
+  """Return `first` minus `second`; None where they share no trial.
+
+  Raises:
+    UserError: Outputs are damaged, or are those of other images.
+  """
+  pairs = {label: own for label, own in _pairs(comparison, second).items() if label == first}
+  top1 = comparison.resampled_top1 if comparison.has_outputs else None
+  return _differences(pairs, top1).get(first)
+
+
+def best(comparison: Comparison) -> set[str]:
+  """Return the best label by mean top-1, with all that cannot be told from it.
+
+  A label cannot be told from the best one where the 95% interval of their paired difference holds
+  0, or where nothing could be resampled and the means are equal.
+  """
+  first = comparison.ranked[0]
+  differences = to_baseline(comparison, first)
+  return {first} | {
+    label
+    for label, difference in differences.items()
+    if (difference.mean == 0 if difference.low is None else not difference.is_decided)
+  }
+
+
 def to_teacher(comparison: Comparison) -> dict[str, Difference]:
   """Return {label: difference} to the teacher; {} if no run describes it.
 
@@ -104,7 +135,7 @@ def _differences(
     low, high = None, None
     if top1 or len(label_pairs) > 1:
       low, high = statistics.percentile_interval(statistics.resample_trials(means))
-    differences[label] = Difference(float(gains.mean()), low, high, len(label_pairs))
+    differences[label] = Difference(float(gains.mean()), low, high, tuple(gains.tolist()))
   return differences
 
 

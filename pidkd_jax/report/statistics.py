@@ -1,9 +1,10 @@
-"""Bootstrap intervals, Pareto fronts, and the one-standard-error rule."""
+"""Intervals by bootstrap and by Student's t, Pareto fronts, and the one-standard-error rule."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 RESAMPLES = 10_000
 _SEED = 0
@@ -50,6 +51,44 @@ def percentile_interval(samples: np.ndarray, level: float = 0.95) -> tuple[float
   """Return the two percentiles that enclose the share `level` of the samples [R]."""
   low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
   return float(low), float(high)
+
+
+def t_test(gains: Sequence[float]) -> tuple[float, float, float] | None:
+  """Return the 95% interval of a mean by Student's t, and its two-sided p-value against 0.
+
+  Args:
+    gains: [T], one value for each of T independent trials.
+
+  Returns:
+    (low, high, p); None where one trial, or trials without any spread, allow no test.
+
+  Example:
+    >>> low, high, p = t_test([1.0, 2.0, 3.0])
+    >>> round(low, 2), round(high, 2), round(p, 3)
+    (-0.48, 4.48, 0.074)
+  """
+  if len(gains) < 2 or math.isclose(min(gains), max(gains)):
+    return None
+  degrees, mean = len(gains) - 1, float(np.mean(gains))
+  error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
+  reach = error * float(stats.t.ppf(0.975, degrees))
+  return mean - reach, mean + reach, 2 * float(stats.t.sf(abs(mean) / error, degrees))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+  """Return p-values that are corrected for their number, in their order.
+
+  Source: Holm 1979, Scandinavian Journal of Statistics 6(2), 65-70.
+
+  Example:
+    >>> holm([0.03, 0.01, 0.04])
+    [0.06, 0.03, 0.06]
+  """
+  corrected, highest = [0.0] * len(p_values), 0.0
+  for rank, index in enumerate(np.argsort(p_values, kind='stable').tolist()):
+    highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+    corrected[index] = highest
+  return corrected
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:

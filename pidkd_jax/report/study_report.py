@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.report import (
+  contrasts,
   paired_differences,
   protocol,
   published_results,
@@ -15,22 +16,25 @@ from pidkd_jax.report import (
   table,
 )
 from pidkd_jax.report.comparison import Comparison, compare
+from pidkd_jax.report.contrasts import Family
 from pidkd_jax.report.figures import FIGURES, canvas
 from pidkd_jax.report.published_results import PublishedResults
 from pidkd_jax.report.run_folder import Run
 from pidkd_jax.report.table import Column
 from pidkd_jax.report.tables import accuracy, condensed, cost, overview, settings, trials
+from pidkd_jax.report.tables import contrasts as contrasts_table
 
 _OVERVIEW = (
-  'Each row is one comparison: its entries were trained on the same batches under one teacher. '
-  'Rows are not paired with each other.'
+  'Each column is one comparison: its entries were trained on the same batches under one teacher. '
+  'Columns are not paired with each other.'
 )
 _MEASURES = (
   'Entries are means ± sample standard deviations over n trials, of the network that the selection '
-  'names. Agreement is the share of test images on which student and teacher predict the same '
-  'class. ECE is the expected calibration error in 15 bins. The alignment error is the squared '
-  "distance to the teacher's map, divided by the squared norm of that map. The best epoch on the "
-  'test images is optimistic, as those images picked it.'
+  'names. In bold are the best and all that cannot be told from it: the 95% interval of their '
+  'paired difference holds 0. Agreement is the share of test images on which student and teacher '
+  'predict the same class. ECE is the expected calibration error in 15 bins. The alignment error '
+  "is the squared distance to the teacher's map, divided by the squared norm of that map. The best "
+  'epoch on the test images is optimistic, as those images picked it.'
 )
 _COST = (
   "Own updates are a member's forward and backward passes, estimated from a sample of steps. The "
@@ -48,8 +52,9 @@ def study(
   out: pathlib.Path,
   baseline: str | None = None,
   published: pathlib.Path | None = None,
+  asked: str = '',
 ) -> str:
-  """Write report.md, a CSV file of each table and PNG figures, from run folders alone.
+  """Write report.md, each table as CSV and LaTeX, and PNG figures, from run folders alone.
 
   Runs are compared in one table if they have the same batches and the same teacher. Several
   comparisons get a section of the report and a folder below `out` each.
@@ -60,6 +65,7 @@ def study(
     baseline: the label that others are compared with; None for that of simkd, else of scratch, else
       the first.
     published: a CSV file of results from elsewhere (see `published_results.read`), or None.
+    asked: families of contrasts (see `contrasts.parse`); '' for every label against the baseline.
 
   Returns:
     The report as Markdown.
@@ -74,7 +80,9 @@ def study(
   comparisons = compare(runs)
   paired_differences.require_baseline(comparisons, baseline)
   literature = _read_published(published, comparisons)
-  items = [f'- Made by `{_command(folders, out, baseline, published)}`.']
+  known = {label for comparison in comparisons for label in comparison.labels}
+  families = contrasts.parse(asked, known) if asked else ()
+  items = [f'- Made by `{_command(folders, out, baseline, published, asked)}`.']
   if unfinished:
     items.append(f'- Left out, as they are not finished: {_format_paths(unfinished)}.')
   parts = ['# Report', '\n'.join(items)]
@@ -82,11 +90,11 @@ def study(
   try:
     out.mkdir(parents=True, exist_ok=True)
     if len(comparisons) > 1:
-      parts += _overview(comparisons, out)
+      parts += _overview(comparisons, families, out)
     for comparison, heading, name in zip(
       comparisons, _headings(comparisons), _folder_names(comparisons), strict=True
     ):
-      section = _Section(comparison, baseline, literature, out, out / name)
+      section = _Section(comparison, baseline, literature, families, out, out / name)
       parts += [f'## {heading}', *section.write()]
     text = '\n\n'.join(parts) + '\n'
     (out / 'report.md').write_text(text)
@@ -105,6 +113,7 @@ class _Section:
     comparison: Comparison,
     requested: str | None,
     published: PublishedResults | None,
+    families: Sequence[Family],
     out: pathlib.Path,
     folder: pathlib.Path,
   ):
@@ -112,6 +121,9 @@ class _Section:
     self._requested = requested
     self._baseline = paired_differences.choose_baseline(comparison, requested)
     self._published = published
+    self._families = contrasts.present(families, comparison)
+    if not families and self._baseline:
+      self._families = contrasts.to_baseline(comparison, self._baseline)
     self._out = out
     self._folder = folder
 
@@ -121,6 +133,7 @@ class _Section:
     return [
       self._protocol(),
       *self._accuracy(),
+      *self._contrasts(),
       *self._condensed(),
       *self._sizes(),
       *self._cost(),
@@ -131,8 +144,7 @@ class _Section:
     ]
 
   def _table(self, name: str, columns: Sequence[Column]) -> str:
-    table.write_csv(columns, self._folder / f'{name}.csv')
-    return table.to_markdown(columns)
+    return _write(columns, self._folder / name)
 
   def _protocol(self) -> str:
     items = [
@@ -154,6 +166,12 @@ class _Section:
     path = self._folder / 'trials.csv'
     table.write_csv(trials.columns(self._comparison), path)
     return [*parts, trials.note(path.relative_to(self._out).as_posix())]
+
+  def _contrasts(self) -> list[str]:
+    columns = contrasts_table.columns(self._comparison, self._families)
+    if not columns:
+      return []
+    return ['### Contrasts', self._table('contrasts', columns), contrasts_table.NOTE]
 
   def _condensed(self) -> list[str]:
     columns = condensed.columns(self._comparison)
@@ -196,10 +214,21 @@ def _read_outputs(runs: Iterable[Run]) -> None:
     _ = trial.outputs
 
 
-def _overview(comparisons: Sequence[Comparison], out: pathlib.Path) -> list[str]:
+def _write(columns: Sequence[Column], path: pathlib.Path) -> str:
+  """Write a table as CSV and LaTeX, at a path without its suffix, and return it as Markdown."""
+  table.write_csv(columns, path.with_name(f'{path.name}.csv'))
+  path.with_name(f'{path.name}.tex').write_text(table.to_latex(columns))
+  return table.to_markdown(columns)
+
+
+def _overview(
+  comparisons: Sequence[Comparison], families: Sequence[Family], out: pathlib.Path
+) -> list[str]:
   columns = overview.columns(dict(zip(_headings(comparisons), comparisons, strict=True)))
-  table.write_csv(columns, out / 'overview.csv')
-  return ['## Overview', table.to_markdown(columns), _OVERVIEW]
+  parts = ['## Overview', _write(columns, out / 'overview'), _OVERVIEW]
+  if pooled := contrasts_table.pooled(comparisons, families):
+    parts += [_write(pooled, out / 'pooled'), contrasts_table.POOLED]
+  return parts
 
 
 def _read_published(
@@ -221,7 +250,11 @@ def _headings(comparisons: Sequence[Comparison]) -> list[str]:
   for number, comparison in enumerate(comparisons, start=1):
     training = comparison.card['training']
     epochs = training['recipe']['total_epochs']
-    heading = f'{comparison.title}, {epochs} epochs, seed {training["seed"]}'
+    counts = sorted({len(trials) for trials in comparison.labels.values()})
+    number_of_trials = ' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    heading = f'{comparison.title}, {epochs} epochs, n = {number_of_trials}'
+    if training['seed']:
+      heading += f', seed {training["seed"]}'
     headings.append(heading if len(comparisons) == 1 else f'{number}. {heading}')
   return headings
 
@@ -239,10 +272,11 @@ def _folder_names(comparisons: Sequence[Comparison]) -> list[str]:
   return names
 
 
-def _command(folders, out, baseline, published) -> str:
+def _command(folders, out, baseline, published, asked) -> str:
   words = ['pidkd', 'report', *map(str, folders), '--out', str(out)]
   words += ['--baseline', baseline] if baseline else []
   words += ['--published', str(published)] if published else []
+  words += ['--contrasts', asked] if asked else []
   return shlex.join(words)
 
 

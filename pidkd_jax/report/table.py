@@ -1,11 +1,12 @@
-"""Tables: Markdown for readers, CSV for programs, and what a screen shows of them."""
+"""Tables: Markdown for readers, LaTeX for papers, CSV for programs, and what a screen shows."""
 
 import csv
 import dataclasses
 import math
 import pathlib
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pidkd_jax.core import screen
 
@@ -18,11 +19,18 @@ class Column:
     heading: the heading in Markdown.
     cells: the cells in Markdown, one for each row.
     values: {heading: values} of the CSV columns, one value for each row; None for an empty cell.
+    bold: the rows whose cells are in bold, in Markdown and LaTeX.
   """
 
   heading: str
   cells: Sequence[str]
   values: Mapping[str, Sequence[float | str | None]]
+  bold: Collection[int] = ()
+
+  @property
+  def is_text(self) -> bool:
+    """Whether the values are words."""
+    return any(isinstance(value, str) for values in self.values.values() for value in values)
 
 
 def text_column(heading: str, cells: Sequence[str]) -> Column:
@@ -30,24 +38,27 @@ def text_column(heading: str, cells: Sequence[str]) -> Column:
   return Column(heading, cells, {heading: cells})
 
 
-def mean_column(heading: str, values: Sequence[Sequence[float]], digits: int) -> Column:
+def mean_column(
+  heading: str, values: Sequence[Sequence[float]], digits: int, sign: str = ''
+) -> Column:
   """Return a column of means ± sample standard deviations.
 
   Args:
     heading: the heading, with the unit.
     values: for each row one value a trial; an empty sequence makes an empty cell.
     digits: digits after the decimal point.
+    sign: '+' where the values are differences.
   """
   means = [statistics.mean(row) if row else None for row in values]
   deviations = [statistics.stdev(row) if len(row) > 1 else None for row in values]
   return Column(
     heading,
-    [format_mean(row, digits) for row in values],
+    [format_mean(row, digits, sign) for row in values],
     {heading: means, f'{heading}, standard deviation': deviations},
   )
 
 
-def format_mean(values: Sequence[float], digits: int) -> str:
+def format_mean(values: Sequence[float], digits: int, sign: str = '') -> str:
   """Format mean ± sample standard deviation; equal values have no deviation to show.
 
   Example:
@@ -56,7 +67,7 @@ def format_mean(values: Sequence[float], digits: int) -> str:
   """
   if not values:
     return ''
-  text = f'{statistics.mean(values):.{digits}f}'
+  text = f'{statistics.mean(values):{sign}.{digits}f}'
   if len(values) > 1 and not math.isclose(min(values), max(values)):
     text += f' ± {statistics.stdev(values):.{digits}f}'
   return text
@@ -64,7 +75,7 @@ def format_mean(values: Sequence[float], digits: int) -> str:
 
 def to_markdown(columns: Sequence[Column]) -> str:
   """Return the table as Markdown with aligned bars."""
-  lines = zip(*([column.heading, *column.cells] for column in columns), strict=True)
+  lines = zip(*([column.heading, *_marked(column, '**{}**')] for column in columns), strict=True)
   # A line break would end the table.
   rows = [[' '.join(cell.splitlines()).replace('|', '\\|') for cell in line] for line in lines]
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -75,13 +86,57 @@ def to_markdown(columns: Sequence[Column]) -> str:
   )
 
 
+def to_latex(columns: Sequence[Column]) -> str:
+  """Return the table as a LaTeX `tabular` in the style of the package booktabs."""
+  places = ''.join('l' if column.is_text else 'r' for column in columns)
+  cells = ([_latex(cell) for cell in (column.heading, *column.cells)] for column in columns)
+  bold = (
+    [heading, *_marked(dataclasses.replace(column, cells=own), r'\textbf{{{}}}')]
+    for column, (heading, *own) in zip(columns, cells, strict=True)
+  )
+  heading, *rows = (f'{" & ".join(line)} \\\\' for line in zip(*bold, strict=True))
+  lines = [
+    '% \\usepackage{booktabs}',
+    f'\\begin{{tabular}}{{{places}}}',
+    '\\toprule',
+    heading,
+    '\\midrule',
+    *rows,
+    '\\bottomrule',
+    '\\end{tabular}',
+  ]
+  return '\n'.join(lines) + '\n'
+
+
+def _marked(column: Column, mark: str) -> list[str]:
+  """Return the cells, those in bold within a mark."""
+  return [
+    mark.format(cell) if row in column.bold and cell else cell
+    for row, cell in enumerate(column.cells)
+  ]
+
+
+# LaTeX's special characters, and the signs that its fonts lack.
+_LATEX = {
+  **{sign: f'\\{sign}' for sign in '&%$#_{}'},
+  '\\': r'\textbackslash{}',
+  '~': r'\textasciitilde{}',
+  '^': r'\textasciicircum{}',
+  '±': r'$\pm$',
+  '×': r'$\times$',
+  '→': r'$\to$',
+}
+
+
+def _latex(text: str) -> str:
+  """Return a cell as LaTeX, with true minus signs before numbers."""
+  escaped = ''.join(_LATEX.get(sign, sign) for sign in ' '.join(text.splitlines()))
+  return re.sub(r'(?<![\w.)-])-(?=[\d.])', '$-$', escaped)
+
+
 def to_screen(columns: Sequence[Column]) -> screen.Table:
   """Return the table for a screen; the columns whose values are text are columns of words."""
-  words = [
-    position
-    for position, column in enumerate(columns)
-    if any(isinstance(value, str) for values in column.values.values() for value in values)
-  ]
+  words = [position for position, column in enumerate(columns) if column.is_text]
   rows = zip(*(column.cells for column in columns), strict=True)
   headings = tuple(column.heading for column in columns)
   return screen.Table(headings, tuple(rows), tuple(words))

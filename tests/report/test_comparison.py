@@ -44,7 +44,7 @@ def test_cards_without_shots_are_of_all_images(tmp_path):
 def test_the_title_and_the_protocol_name_the_few_images(tmp_path):
   folders.run(tmp_path, [A], shots=5)
   [comparison] = compare(run_folder.find([tmp_path])[0])
-  assert comparison.title == 'toy, 5 training images of each class: resnet8 taught by resnet14x2'
+  assert comparison.title == 'toy, 5 training images of each class, ResNet-14x2 → ResNet-8'
   data, *_ = protocol.sentences(comparison)
   assert data.endswith('Students saw 5 training images of each class, all rows the same ones.')
 

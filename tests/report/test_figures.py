@@ -87,7 +87,7 @@ def test_classes_have_their_names(tmp_path):
 def test_a_title_has_no_checksum(tmp_path):
   folder = folders.run(tmp_path / 'run', [folders.Label('kd', trials=(0,))], epochs=2)
   rename(folder, NAMES, 'unverified_tin100_20_59388eb3')
-  assert read(folder).title == 'tin100-20 (unverified): resnet8 taught by resnet14x2'
+  assert read(folder).title == 'tin100-20 (unverified), ResNet-14x2 → ResNet-8'
 
 
 def test_a_teachers_size_is_that_of_the_axis(tmp_path):

@@ -48,7 +48,7 @@ def test_trials_are_paired_by_number(tmp_path):
     'simkd',
   )
   assert list(found) == ['pidkd']  # kd shares no trial.
-  assert found['pidkd'].trials == 2
+  assert len(found['pidkd'].gains) == 2
   assert found['pidkd'].mean == pytest.approx(((3 - 2) + (4 - 1)) / 4 / 2)
 
 

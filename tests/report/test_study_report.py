@@ -58,7 +58,12 @@ def test_a_study_leaves_tables_and_figures_with_captions(out):
   names = {path.name for path in out.iterdir()}
   assert names == {
     'report.md',
-    *(f'{name}.csv' for name in ('main', 'trials', 'cost', 'settings')),
+    'trials.csv',
+    *(
+      f'{name}.{kind}'
+      for name in ('main', 'contrasts', 'cost', 'settings')
+      for kind in ('csv', 'tex')
+    ),
     *(f'{name}.png' for name in ('overview', 'summary', 'curves')),
     *(f'{name}.png' for name in ('size', 'agreement', 'calibration', 'features')),
   }
@@ -120,8 +125,11 @@ def test_runs_of_other_batches_get_sections_of_their_own(cohort, tmp_path):
   assert (first / 'main.csv').exists() and (tmp_path / 'out' / second / 'size.png').exists()
   assert f']({second}/curves.png)' in text
   overview = rows(tmp_path / 'out' / 'overview.csv')
-  assert len(overview) == 2 and overview[1]['scratch'] == ''
-  assert float(overview[0]['scratch']) == float(rows(first / 'main.csv')[3]['top-1 (%)'])
+  whole, lone = [heading for heading in overview[0] if heading.endswith(('n = 2', 'seed 3'))]
+  main = {row['label']: row['top-1 (%)'] for row in rows(first / 'main.csv')}
+  for row in overview:
+    assert row[whole] == main[row['top-1 (%)']]
+  assert [bool(row[lone]) for row in overview].count(True) == 2  # The teacher and one label.
 
 
 def test_a_section_without_the_baseline_says_so(cohort, tmp_path):

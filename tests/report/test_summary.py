@@ -63,10 +63,10 @@ def test_a_holdout_is_not_compared_with_the_teachers_test_images(tmp_path):
   assert caption.startswith('Left: holdout top-1')
 
 
-def test_a_run_that_was_evaluated_once_has_points(tmp_path):
+def test_a_run_that_was_evaluated_once_has_no_growth(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS, epochs=1)
-  left, _, _ = draw(folder)
-  assert [line.get_marker() for line in left.lines if line.get_linewidth() > 2] == ['o', 'o']
+  results, caption = draw(folder)
+  assert 'by epoch' not in caption and 'dots: trials' in results.get_xlabel()
 
 
 def test_a_run_without_evaluations_has_none(tmp_path):

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import pytest
 
@@ -32,3 +33,24 @@ def test_csv_has_plain_numbers(tmp_path):
   assert first[''] == 'a|b' and float(first['top-1 (%)']) == 51
   assert float(first['top-1 (%), standard deviation']) == pytest.approx(2**0.5)
   assert second['top-1 (%), standard deviation'] == second['parameters'] == ''
+
+
+def test_bold_rows_are_marked_where_a_reader_sees_them():
+  [column] = [dataclasses.replace(COLUMNS[1], bold={1})]
+  assert table.to_markdown([column]).splitlines()[-1] == '| **60.00**    |'
+  assert r'\textbf{60.00} \\' in table.to_latex([column]).splitlines()
+  assert table.to_screen([column]).rows == (('51.00 ± 1.41',), ('60.00',))
+
+
+def test_latex_is_a_booktabs_table_with_escaped_text():
+  columns = [
+    table.text_column('top_1 (%)', ['a_b & {c}', '~^\\']),
+    table.text_column('', ['-1.5 [-2.0, x-y]', 'ResNet-8']),
+    table.mean_column('±', [[1.0, 3.0], [2.0]], 1),
+  ]
+  lines = table.to_latex(columns).splitlines()
+  assert lines[1:3] == [r'\begin{tabular}{llr}', r'\toprule']
+  assert lines[3] == r'top\_1 (\%) &  & $\pm$ \\'
+  assert lines[5] == r'a\_b \& \{c\} & $-$1.5 [$-$2.0, x-y] & 2.0 $\pm$ 1.4 \\'
+  assert lines[6] == r'\textasciitilde{}\textasciicircum{}\textbackslash{} & ResNet-8 & 2.0 \\'
+  assert lines[4] == r'\midrule' and lines[-2:] == [r'\bottomrule', r'\end{tabular}']

@@ -60,9 +60,9 @@ def save(figure: Figure, path: pathlib.Path) -> None:
     figure.savefig(path, **_SAVEFIG_OPTIONS)
 
 
-def legend(axes: Axes, handles: list[Any], names: list[str], **options: Any) -> Legend:
+def legend(place: Axes | Figure, handles: list[Any], names: list[str], **options: Any) -> Legend:
   """Add a legend with any names; Matplotlib by itself leaves out names that begin with '_'."""
-  result = axes.legend(handles, [str(i) for i in range(len(names))], **options)
+  result = place.legend(handles, [str(i) for i in range(len(names))], **options)
   for text, name in zip(result.get_texts(), names, strict=True):
     text.set_text(name)
   return result

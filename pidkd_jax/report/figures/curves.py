@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from pidkd_jax.report.comparison import Comparison
@@ -36,7 +37,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
     baseline: a label to draw prominently, or None.
 
   Returns:
-    The figure and its caption, or None if the runs were never evaluated.
+    The figure and its caption, or None if the runs were never evaluated. Where they were evaluated
+    at one epoch only, there are no curves of accuracy.
   """
   rows = [row for run in comparison.runs for row in run.rows]
   measure = 'holdout_top1' if any('holdout_top1' in row for row in rows) else 'test_top1'
@@ -48,10 +50,16 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   late = [epoch for epoch in epochs if epoch > 2 / 3 * epochs[-1]]
   zoom = 2 < len(late) < len(epochs)
   methods = losses.by_method(comparison, list(loss))
-  figure, above, below = _panels(2 if zoom else 1, len(methods), max(map(len, top1)))
+  if len(epochs) == 1 and not methods:
+    return None
+  count = 2 if zoom else min(1, len(epochs) - 1)
+  figure, above, below = _panels(count, len(methods), max(map(len, top1)))
   figure.suptitle(comparison.title, y=1 - 0.12 / figure.get_figheight(), va='top')
   name = f'{measure.replace("_", " ").replace("top1", "top-1")} (%)'
-  _plot(above[0], top1, styles, name)
+  if above:
+    _plot(above[0], top1, styles, name)
+  elif max(map(len, methods.values())) > losses.MOST_NAMES:
+    _name_lines(figure, styles)
   if zoom:
     zoomed = {
       label: {epoch: curve[epoch] for epoch in late if epoch in curve}
@@ -60,26 +68,28 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
     _plot(above[1], {label: curve for label, curve in zoomed.items() if curve}, styles, '')
     above[1].set_title('the last third', fontsize=10)
   teacher = comparison.teacher if measure == 'test_top1' else None
-  if teacher is not None:
+  if teacher is not None and above:
     [height] = scatter.top1([teacher])
     _draw_teacher(above[0], height, 'teacher')
     low, high = above[-1].get_ylim()
     if zoom and height < high + _ROOM * (high - low):
       _draw_teacher(above[1], height, '')
-  label_line_ends(above[-1], _ends(top1), styles)
+  if above:
+    label_line_ends(above[-1], _ends(top1), styles)
   size = 8 if len(below) <= _FEW else 7
   for axes, (method, labels) in zip(below, methods.items(), strict=True):
     losses.draw(axes, method, {label: loss[label] for label in labels}, styles, size)
   if below:
     below[0].set_ylabel('training loss', fontsize=9)
   bands = 'Bands' if len(top1) <= _MOST_BANDS else 'The bands of the bold ones'
+  top = f'{measure.split("_")[0]} top-1 and, below, ' if above else ''
   caption = (
-    f'Learning curves: {measure.split("_")[0]} top-1 and, below, training losses by epoch. Lines '
+    f'Learning curves: {top}training losses by epoch. Lines '
     f'are means over trials; one that runs along another is dotted. {bands} reach from the lowest '
     'to the highest trial. Losses of different methods have different terms and are not '
     'comparable, so each method has axes of its own.'
   )
-  if teacher is not None:
+  if teacher is not None and above:
     caption += ' The dashed line is the teacher.'
   if any(axes.get_yscale() == 'linear' for axes in below):
     caption += ' An axis is linear where a loss, which may be a likelihood, is not positive.'
@@ -90,30 +100,40 @@ def _panels(count: int, methods: int, longest: int) -> tuple[Figure, list[Axes],
   """Return a figure, its panels of accuracy, and below them those of losses.
 
   Args:
-    count: number of panels of accuracy. There is room for labels behind the last.
+    count: number of panels of accuracy, which may be 0. There is room for labels behind the last.
     methods: number of panels of losses.
     longest: number of characters of the longest label.
   """
   # In inches.
-  gap, names, high = 0.65, 0.5 + 0.085 * max(longest, 8), 3.6
+  gap, names, high = 0.65, 0.5 + 0.085 * max(longest, 8), 3.6 if count else -0.5
   lines = math.ceil(methods / _COLUMNS)
   columns = math.ceil(methods / lines) if lines else 1
   low = 1.9 if methods <= _FEW else 1.25
+  low = low if count else 3.2
   width, height = _WIDTH + gap + names, 0.6 + high + 0.62 + lines * (low + 0.55)
   figure = Figure(figsize=(width, height), dpi=100)
 
   def add(left: float, top: float, across: float, down: float) -> Axes:
     return figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
 
-  across = (_WIDTH - (count - 1) * gap) / count
+  across = (_WIDTH - (count - 1) * gap) / max(count, 1)
   above = [add(gap + number * (across + gap), 0.6, across, high) for number in range(count)]
-  across = (_WIDTH + names - (columns - 1) * gap) / columns
+  across = (_WIDTH + (names if count else 0) - (columns - 1) * gap) / columns
   below = []
   for number in range(methods):
     line, column = divmod(number, columns)
     top = 0.6 + high + 0.8 + line * (low + 0.55)
     below.append(add(gap + column * (across + gap), top, across, low))
   return figure, above, below
+
+
+def _name_lines(figure: Figure, styles: Mapping[str, Style]) -> None:
+  """Write the labels beside panels that have no room for them."""
+  lines = []
+  for style in styles.values():
+    lines.append(Line2D([], [], color=style.colour, linewidth=style.line_width))
+    lines[-1].set_linestyle(style.line)
+  canvas.legend(figure, lines, list(styles), loc='center right', frameon=False, fontsize=8)
 
 
 def _draw_teacher(axes: Axes, height: float, name: str) -> None:

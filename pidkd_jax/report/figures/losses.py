@@ -12,8 +12,8 @@ from pidkd_jax.report.figures import canvas, overlap
 from pidkd_jax.report.figures.log_axis import use_plain_numbers
 from pidkd_jax.report.style import Style
 
-# More names would hide the lines of a panel; the panel of accuracies names them, too.
-_MOST_NAMES = 6
+# More names would hide the lines of a panel, so then they stand outside.
+MOST_NAMES = 6
 
 # {label: {epoch: one value a trial}}.
 _Curves = Mapping[str, Mapping[int, list[float]]]
@@ -78,7 +78,7 @@ def draw(
     title.set(color=style.colour, fontweight=style.font_weight)
   else:
     axes.set_title(f'{method}: {len(labels)} labels', fontsize=font_size + 1, pad=3)
-    if len(labels) <= _MOST_NAMES:
+    if len(labels) <= MOST_NAMES:
       canvas.legend(axes, lines, labels, frameon=False, fontsize=font_size, loc='upper right')
   axes.tick_params(labelsize=font_size)
   axes.margins(x=0.02)

@@ -45,19 +45,23 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   if not growth:
     return None
   styles = label_styles(comparison.labels, baseline)
-  figure, left, right = _panels(comparison)
   teacher = comparison.teacher
   target = scatter.top1([teacher])[0] if teacher else None
-  _draw_growth(left, split, growth, styles, target if split == 'test' else None)
-  _draw_results(right, comparison, styles, baseline, target)
-  for axes in (left, right):
-    axes.spines[['top', 'right']].set_visible(False)
   caption = (
-    f'Left: {split} top-1 by epoch. Thin lines are trials, thick lines their means; one that runs '
-    'along another is dotted. '
-    'Right: top-1 on the test images. Dots are trials, diamonds their means, and bars 95% '
-    'intervals over trials and test images.'
+    'Top-1 on the test images. Dots are trials, diamonds their means, and bars 95% intervals over '
+    'trials and test images.'
   )
+  if has_grown := len({epoch for own in growth.values() for t in own.values() for epoch in t}) > 1:
+    caption = (
+      f'Left: {split} top-1 by epoch. Thin lines are trials, thick lines their means; one that '
+      f'runs along another is dotted. Right: {caption[0].lower()}{caption[1:]}'
+    )
+  figure, *left, right = _panels(comparison, 2 if has_grown else 1)
+  for axes in left:
+    _draw_growth(axes, split, growth, styles, target if split == 'test' else None)
+  _draw_results(right, comparison, styles, baseline, target)
+  for axes in (*left, right):
+    axes.spines[['top', 'right']].set_visible(False)
   if baseline and len(comparison.labels) > 1:
     caption += (
       f' Differences to {baseline} are paired by trial and by image, so their intervals are '
@@ -66,16 +70,21 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   return figure, caption
 
 
-def _panels(comparison: Comparison) -> tuple[Figure, Axes, Axes]:
-  """Return a titled figure whose panels have the same room for any number and length of labels."""
-  # In inches. Both panels write their labels between them.
+def _panels(comparison: Comparison, count: int) -> tuple[Figure, *tuple[Axes, ...]]:
+  """Return a titled figure and its panels, with the same room for any labels.
+
+  Args:
+    comparison: whose labels are written.
+    count: 2 for growth and results, which write their labels between them; 1 for results.
+  """
+  # In inches.
   between = 1.55 + 0.17 * max(0, max(map(len, comparison.labels)) - 7)
   height = 2.1 + 0.6 * len(comparison.labels)
   width = _WIDTH + between
   figure = Figure(figsize=(width, height), dpi=100)
-  left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
+  panels = figure.subplots(1, count, width_ratios=(1, 1.1)[-count:], squeeze=False)[0]
   figure.subplots_adjust(
-    left=0.58 / width,
+    left=(0.58 if count > 1 else between) / width,
     right=1 - 1.96 / width,
     top=1 - 0.66 / height,
     bottom=0.52 / height,
@@ -84,7 +93,7 @@ def _panels(comparison: Comparison) -> tuple[Figure, Axes, Axes]:
   figure.suptitle(
     comparison.title, x=0.35 / width, y=1 - 0.12 / height, ha='left', va='top', fontsize=12
   )
-  return figure, left, right
+  return figure, *panels
 
 
 def _read_growth(comparison: Comparison) -> tuple[str, _Growth]:
@@ -163,11 +172,11 @@ def _draw_results(
   baseline: str | None,
   target: float | None,
 ) -> None:
-  labels = list(comparison.labels)
+  labels = comparison.ranked
   differences = paired_differences.to_baseline(comparison, baseline) if baseline else {}
   intervals = _intervals(comparison)
-  for row, (label, trials) in enumerate(comparison.labels.items()):
-    style, values = styles[label], scatter.top1(trials.values())
+  for row, label in enumerate(labels):
+    style, values = styles[label], scatter.top1(comparison.labels[label].values())
     mean = float(np.mean(values))
     if label in intervals:
       axes.plot(intervals[label], (row, row), color=style.colour, linewidth=1.6, zorder=2)

@@ -30,7 +30,8 @@ def columns(
   table_rows = _with_teacher(comparison)
   table = [
     *rows.name_columns(table_rows),
-    *rows.measure_columns(table_rows, rows.PARAMETERS, rows.MULTIPLY_ADDS, rows.TOP1),
+    *rows.measure_columns(table_rows, rows.PARAMETERS, rows.MULTIPLY_ADDS),
+    rows.top1_column(table_rows, comparison),
   ]
   if baseline:
     differences = paired_differences.to_baseline(comparison, baseline)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from pidkd_jax.report import table
+from pidkd_jax.report import paired_differences, table
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.paired_differences import Difference
 from pidkd_jax.report.table import Column
@@ -44,8 +44,8 @@ UPDATE_SECONDS = Measure('own updates (s)', ('training', 'seconds'), 1, 0)
 
 
 def student_rows(comparison: Comparison) -> dict[str, list[Trial]]:
-  """Return a row for each label."""
-  return {label: list(trials.values()) for label, trials in comparison.labels.items()}
+  """Return a row for each label, by mean top-1, the best first."""
+  return {label: list(comparison.labels[label].values()) for label in comparison.ranked}
 
 
 def name_columns(rows: Rows) -> list[Column]:
@@ -57,6 +57,14 @@ def name_columns(rows: Rows) -> list[Column]:
     Column('', names, {'label': labels, 'network': networks}),
     Column('n', counts, {'trials': [count or None for count in counts]}),
   ]
+
+
+def top1_column(rows: Rows, comparison: Comparison) -> Column:
+  """Return the column of top-1, in bold the best label and all that cannot be told from it."""
+  column = table.mean_column(TOP1.heading, [TOP1.values(t) for t in rows.values()], TOP1.digits)
+  best = paired_differences.best(comparison)
+  bold = {row for row, label in enumerate(rows) if label in best}
+  return dataclasses.replace(column, bold=bold)
 
 
 def measure_columns(rows: Rows, *measures: Measure) -> list[Column]:

@@ -1,0 +1,123 @@
+"""The table of contrasts: paired differences in top-1, two intervals, corrected p-values."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pidkd_jax.report import paired_differences, statistics, table
+from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.contrasts import Contrast, Family
+from pidkd_jax.report.paired_differences import Difference
+from pidkd_jax.report.table import Column
+
+NOTE = (
+  'A contrast is the mean of the differences by trial, ± their standard deviation. One interval is '
+  "Student's t over trials. The other is of the resamples, of trials and of test images. p is that "
+  'of the t-test against no difference, and p (Holm) is corrected for the number of contrasts in '
+  'a family.'
+)
+POOLED = 'Here each comparison counts once. Its interval is over comparisons, and not over trials.'
+
+_Interval = tuple[float, float]
+
+
+def columns(comparison: Comparison, families: Sequence[Family]) -> list[Column]:
+  """Return the table; [] without a pair of labels that share a trial.
+
+  Args:
+    comparison: the runs, which have all labels of the families.
+    families: the contrasts; p-values are corrected within each family.
+  """
+  names, numbers, found, tests, corrected = [], [], [], [], []
+  for number, family in enumerate(families, start=1):
+    differences = {c: paired_differences.between(comparison, *c) for c in family}
+    shared = {c: difference for c, difference in differences.items() if difference}
+    own = [statistics.t_test(difference.gains) for difference in shared.values()]
+    holm = iter(statistics.holm([test[2] for test in own if test]))
+    names += [_name(contrast) for contrast in shared]
+    numbers += [str(number)] * len(shared)
+    found += shared.values()
+    tests += own
+    corrected += [next(holm) if test else None for test in own]
+  if not found:
+    return []
+  gains = [[100 * gain for gain in difference.gains] for difference in found]
+  return [
+    table.text_column('contrast', names),
+    *([table.text_column('family', numbers)] if len(families) > 1 else []),
+    Column('n', [str(len(row)) for row in gains], {'trials': [len(row) for row in gains]}),
+    table.mean_column('top-1 (points)', gains, 2, '+'),
+    _intervals('95% by t', [test and test[:2] for test in tests]),
+    _intervals('95% by resamples', [_resampled(difference) for difference in found]),
+    _p_values('p', [test and test[2] for test in tests]),
+    _p_values('p (Holm)', corrected),
+  ]
+
+
+def pooled(comparisons: Sequence[Comparison], families: Sequence[Family]) -> list[Column]:
+  """Return the mean of each contrast over comparisons; [] where no two comparisons have one.
+
+  Each comparison counts once. The interval is Student's t over comparisons.
+  """
+  names, means = [], []
+  for contrast in dict.fromkeys(contrast for family in families for contrast in family):
+    own = [
+      100 * difference.mean
+      for comparison in comparisons
+      if set(contrast) <= comparison.labels.keys()
+      and (difference := paired_differences.between(comparison, *contrast))
+    ]
+    if len(own) > 1:
+      names.append(_name(contrast))
+      means.append(own)
+  if not names:
+    return []
+  tests = [statistics.t_test(own) for own in means]
+  return [
+    table.text_column('contrast', names),
+    Column('comparisons', [str(len(own)) for own in means], {'comparisons': list(map(len, means))}),
+    table.mean_column('mean top-1 (points)', means, 2, '+'),
+    _intervals('95% by t over comparisons', [test and _shares(test[:2]) for test in tests]),
+  ]
+
+
+def _name(contrast: Contrast) -> str:
+  return ' minus '.join(contrast)
+
+
+def _shares(points: _Interval) -> _Interval:
+  return points[0] / 100, points[1] / 100
+
+
+def _resampled(difference: Difference) -> _Interval | None:
+  if difference.low is None or difference.high is None:
+    return None
+  return difference.low, difference.high
+
+
+def _intervals(heading: str, shares: Sequence[_Interval | None]) -> Column:
+  """Return a column of intervals in points."""
+  points = [None if one is None else (100 * one[0], 100 * one[1]) for one in shares]
+  return Column(
+    heading,
+    ['' if one is None else f'[{one[0]:+.2f}, {one[1]:+.2f}]' for one in points],
+    {
+      f'{heading}, from': [one and one[0] for one in points],
+      f'{heading}, to': [one and one[1] for one in points],
+    },
+  )
+
+
+def _p_values(heading: str, values: Sequence[float | None]) -> Column:
+  return Column(
+    heading,
+    [
+      ''
+      if p is None
+      else np.format_float_positional(p, 2, fractional=False)
+      if p >= 1e-4
+      else '<0.0001'
+      for p in values
+    ],
+    {heading: values},
+  )
