@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pidkd_jax.core import extras
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.split import Split
@@ -48,9 +49,10 @@ def probe(
     UserError: the images cannot be adapted, or the features are not finite.
   """
   # Late: scikit-learn takes seconds to import, and most runs do not need it.
-  from sklearn.linear_model import LogisticRegression
-  from sklearn.pipeline import make_pipeline
-  from sklearn.preprocessing import StandardScaler
+  with extras.needed('a linear probe'):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
   adapted = functools.partial(adapt, image_shape=image_shape)
   train_features, test_features = (

@@ -464,6 +464,25 @@ MISTAKES = {
         ('bundle of other classes than the data', 'is for 3 classes', 'three'),
       )
     ),
+    _evaluate(
+      'images in folders that are no classes',
+      'that are no class of the bundle',
+      '--bundle=bundles/distilled',
+      '--images=bundles',
+    ),
+    _evaluate(
+      'folder of images that is not there',
+      "'nowhere' is no folder; name one with CLASS/IMAGE",
+      '--bundle=bundles/distilled',
+      '--images=nowhere',
+    ),
+    _evaluate(
+      'folder of images and a data set',
+      '--images is in place of --data and --archive',
+      '--bundle=bundles/distilled',
+      '--images=bundles',
+      '--data=digits',
+    ),
     _evaluate('bundle on a remote store', 'is not on a local disk', '--bundle=gs://bucket/one'),
     _condense(
       'bundle without projectors',

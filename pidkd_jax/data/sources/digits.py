@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from pidkd_jax.core import extras
 from pidkd_jax.data.sources.source import Source
 
 # The file keeps a writer's digits together, so a split by its order divides at most one writer.
@@ -38,7 +39,8 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   def _split_generators(self, dl_manager):
     # Imported here: importing scikit-learn takes a second, and every command imports this file.
-    from sklearn.datasets import load_digits
+    with extras.needed('the data set digits'):
+      from sklearn.datasets import load_digits
 
     del dl_manager  # Nothing to download.
     digits: Any = load_digits()
