@@ -26,6 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 _IMPORTS = (
   'pidkd_jax.cli.app',
   'pidkd_jax.experiment.condensing',
+  'pidkd_jax.data.loading',
   'pidkd_jax.report.run_report',
   'pidkd_jax.report.study_report',
   'pidkd_jax.bundles.torch_import',
