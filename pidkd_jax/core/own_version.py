@@ -27,7 +27,7 @@ def find(root: pathlib.Path = _ROOT) -> str:
   Args:
     root: the folder that holds `pidkd_jax`.
   """
-  return _of_checkout(root) or _of_sdist(root) or _of_archive(root) or _installed() or '0+unknown'
+  return _of_checkout(root) or _of_sdist(root) or _of_archive(root) or _installed(root) or '0+unknown'
 
 
 def parse(described: str) -> str:
@@ -93,8 +93,11 @@ def _line(file: pathlib.Path, name: str) -> str:
   return found[1] if found else ''
 
 
-def _installed() -> str:
+def _installed(root: pathlib.Path) -> str:
+  """Return the version of the installed package, '' where that is another copy or none."""
   try:
-    return metadata.version('pidkd_jax')
+    found = metadata.distribution('pidkd_jax')
   except metadata.PackageNotFoundError:
     return ''
+  place = pathlib.Path(str(found.locate_file('pidkd_jax'))).resolve()
+  return found.version if place == (root / 'pidkd_jax').resolve() else ''

@@ -14,7 +14,7 @@ def uninstalled(monkeypatch):
   def missing(name):
     raise metadata.PackageNotFoundError(name)
 
-  monkeypatch.setattr(metadata, 'version', missing)
+  monkeypatch.setattr(metadata, 'distribution', missing)
 
 
 @pytest.fixture
@@ -81,7 +81,16 @@ def test_an_archive_has_it_in_a_file(tmp_path, line, version):
 def test_git_that_fails_is_no_error(tmp_path, monkeypatch):
   (tmp_path / '.git').mkdir()  # No repository.
   assert found(tmp_path) == '0+unknown'
-  monkeypatch.setattr(metadata, 'version', lambda name: '0.2.0')
-  assert found(tmp_path) == '0.2.0'
   monkeypatch.setenv('PATH', '')
-  assert found(tmp_path) == '0.2.0'
+  assert found(tmp_path) == '0+unknown'
+
+
+def test_only_metadata_of_this_very_copy_counts(tmp_path, monkeypatch):
+  site = tmp_path / 'site'
+  information = site / 'pidkd_jax-0.2.0.dist-info'
+  information.mkdir(parents=True)
+  (information / 'METADATA').write_text('Metadata-Version: 2.4\nName: pidkd_jax\nVersion: 0.2.0\n')
+  installed = metadata.Distribution.at(information)
+  monkeypatch.setattr(metadata, 'distribution', lambda name: installed)
+  assert found(site) == '0.2.0'
+  assert found(tmp_path / 'another copy') == '0+unknown'
