@@ -27,7 +27,9 @@ def find(root: pathlib.Path = _ROOT) -> str:
   Args:
     root: the folder that holds `pidkd_jax`.
   """
-  return _of_checkout(root) or _of_sdist(root) or _of_archive(root) or _installed(root) or '0+unknown'
+  return (
+    _of_checkout(root) or _of_sdist(root) or _of_archive(root) or _installed(root) or '0+unknown'
+  )
 
 
 def parse(described: str) -> str:
