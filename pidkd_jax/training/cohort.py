@@ -107,15 +107,24 @@ class Cohort(struct.PyTreeNode):
     def update(name: str) -> jax.stages.Lowered:
       return _update.lower(self.by_name[name], states()[name], batch, view(), jnp.int32(0))
 
-    def init(name: str) -> jax.stages.Lowered:
-      return _init.lower(self.by_name[name], batch, self.teacher, self.start)
-
     def observe() -> jax.stages.Lowered:
       return steps.features_and_logits.lower(self.observer or self.teacher, batch.image)
 
     return [
       *([] if self.teacher is None else [observe]),
-      *(functools.partial(lower, name) for name in self._distinct for lower in (update, init)),
+      *(functools.partial(update, name) for name in self._distinct),
+      *self.initial_programs(batch),
+    ]
+
+  def initial_programs(self, batch: Batch) -> list[Callable[[], jax.stages.Lowered]]:
+    """Return functions that lower the programs that `init` calls, each once.
+
+    Args:
+      batch: arrays or shapes.
+    """
+    return [
+      functools.partial(_init.lower, self.by_name[name], batch, self.teacher, self.start)
+      for name in self._distinct
     ]
 
   @property

@@ -2,11 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import pathlib
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -153,7 +154,7 @@ class _Training:
     self._stopwatch = Stopwatch(cohort.names)
     self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
     self._chunk = settings.chunk if batches.traceable else 1
-    self._is_compiled = False  # Ahead of the first step.
+    self._compiled: set[int] = set()  # Numbers of steps whose call is compiled ahead.
     self._ready: set[int] = set()  # Numbers of steps whose call has run once.
     self._total = settings.total_epochs * batches.steps_per_epoch
     self.diverged: dict[str, int] = {}
@@ -169,11 +170,10 @@ class _Training:
 
   def _resume(self) -> tuple[int, dict[str, State]]:
     title = self._settings.title
-    if self._chunk == 1 and devices.count() == 1:
-      programs = self._cohort.programs(self._initial, self._batches.shapes)
+    if devices.count() == 1:
       with self._stopwatch.leave_out():
-        compile_all(title, programs + self._batches.programs())
-      self._is_compiled = True
+        compile_all(title, self._programs() + self._batches.programs())
+      self._compiled = self._counts()
       states = self._initial(self._first())
     else:
       with progress.working(f'{title}: compiling the initial state', told=True):
@@ -187,6 +187,26 @@ class _Training:
     states = devices.put_replicated(states)
     # Trees are restored in the order of names, and metrics follow the order of members.
     return step, {name: states[name] for name in self._cohort.names}
+
+  def _counts(self) -> set[int]:
+    """Return the numbers of steps of an epoch's calls: of a full one and of the last."""
+    steps = self._batches.steps_per_epoch
+    return {min(self._chunk, steps), steps % self._chunk} - {0}
+
+  def _programs(self) -> list[Callable[[], jax.stages.Lowered]]:
+    """Return functions that lower the programs of initial states and of all calls."""
+    shapes = self._batches.shapes
+    if self._chunk == 1:
+      return self._cohort.programs(self._initial, shapes)
+    states = functools.cache(lambda: jax.eval_shape(self._initial, shapes))
+    order = jax.eval_shape(self._batches.order, jnp.int32(0))
+    step = jnp.int32(0)
+
+    def call(count: int) -> jax.stages.Lowered:
+      return scan.lower(self._cohort, states(), self._batches, order, step, count)
+
+    calls = [functools.partial(call, count) for count in sorted(self._counts(), reverse=True)]
+    return calls + self._cohort.initial_programs(shapes)
 
   def _first(self) -> Batch:
     """Return the first batch, for its shapes."""
@@ -243,9 +263,10 @@ class _Training:
   def _advance_first(self, order: jax.Array, count: int) -> None:
     """Take steps by a call that runs for the first time, and so counts in no rate."""
     compiling = f'compiling a call of {count} steps, its first run'
-    doing = 'first step' if self._is_compiled else compiling
+    is_compiled = count in self._compiled
+    doing = 'first step' if is_compiled else compiling
     with (
-      progress.working(f'{self._settings.title}: {doing}', told=not self._is_compiled),
+      progress.working(f'{self._settings.title}: {doing}', told=not is_compiled),
       self._progress.pause(),
       self._stopwatch.leave_out(count),
     ):
@@ -351,7 +372,9 @@ class _Training:
   def _leave_out(self, name: str, step: int, what: str) -> None:
     self.diverged[name] = step
     if self._chunk > 1:
-      self._ready.clear()  # A call has a program for all members together.
+      # A call has a program for all members together.
+      self._ready.clear()
+      self._compiled.clear()
     logger.warning(
       '%s: %s not finite at step %d (epoch %d); it is left out from here on',
       name,
