@@ -204,9 +204,11 @@ def _beside(place: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def _explained(repository: str, revision: str) -> Iterator[None]:
-  """Turn the hub's errors into a UserError."""
+  """Turn the hub's errors into a UserError, which says what the library's warnings would."""
   from huggingface_hub import errors
+  from huggingface_hub.utils import logging
 
+  logging.set_verbosity_error()
   try:
     yield
   except errors.RevisionNotFoundError as error:
