@@ -16,6 +16,7 @@ from pidkd_jax import models
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation import inference
 from pidkd_jax.models.network import Network
+from pidkd_jax.nn import batch_norm
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
@@ -79,9 +80,26 @@ def main(count: int) -> dict[str, np.ndarray]:
   copied = {'pidkd-0': jax.tree.map(jnp.copy, states['pidkd-0'])}
   scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 3, look_ahead=2)
   results['scanned'] = np.asarray(scanned['pidkd-0'].loss_sums['loss'])
+  results |= staged_norm(jnp.tile(stream.batch(order, jnp.int32(0)).image, (1, 2, 1, 1)))
   for path, leaf in jax.tree.leaves_with_path(states):
     results[jax.tree_util.keystr(path)] = np.asarray(leaf)
   return results
+
+
+def staged_norm(x: jax.Array) -> dict[str, np.ndarray]:
+  """Return statistics and gradients of a norm whose sums run in two stages, as on a GPU."""
+
+  @jax.jit
+  def norm(x):
+    def loss(x, scale, bias):
+      y, *statistics = batch_norm.normalize_batch(x, scale, bias, 1e-5, staged=True)
+      return jnp.sum(jnp.sin(y)), statistics
+
+    ones = jnp.ones(x.shape[-1])
+    gradients, statistics = jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(x, ones, ones)
+    return devices.replicate((*gradients, *statistics))
+
+  return {f'norm_{place}': np.asarray(leaf) for place, leaf in enumerate(norm(x))}
 
 
 if __name__ == '__main__':
