@@ -13,10 +13,12 @@ import inspect
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+import tqdm
 from absl import app, flags
 
 from pidkd_jax.cli import help, training_flags
@@ -55,6 +57,9 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
   """
   # A user's own networks are found in the folder where the program starts.
   sys.path.append(os.getcwd())
+  # tqdm's own lock is for several processes. From Python 3.14 on, making it starts a process, which
+  # prints a warning after a program that ends by `os._exit`.
+  tqdm.tqdm.set_lock(threading.RLock())
   operands = bool(inspect.signature(main).parameters)
   flags.FLAGS.set_gnu_getopt(operands)  # Flags may follow operands.
   app.run(
