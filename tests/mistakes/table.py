@@ -69,6 +69,8 @@ MISTAKES = {
     command('latency', '--out=latency')('no bundle to time', 'name one or several with --bundle'),
     command('latency')('no folder for latencies', 'no --out was given', '--bundle=bundles/digits'),
     _latency('more cores than there are', 'this process may use', '--cores=4096'),
+    command('push')('no repository to push to', 'a bundle and a repository are', 'bundles/digits'),
+    command('pull')('no folder to pull into', 'a repository and a new folder are', 'user/name'),
     _export('no format to export to', 'name some with --format: onnx,'),
     _export('pixels for bare weights', 'leave out --uint8', '--format=weights', '--uint8'),
     command('export')(
@@ -93,6 +95,7 @@ MISTAKES = {
     _train(
       'method that is not compared', 'kd_1_1', '--config.compare.kd_1_1.temperature=1', status=2
     ),
+    _train('writer that is none', "did you mean 'wandb'", '--config.writers=wandbb'),
     _train('text for fractions', 'fractions of the training are needed', '--config.drops=half'),
     _bare('config that is not there', "directory: 'nope.py'", '--config=nope.py', status=2),
     _bare('folder for a config', 'Is a directory', '--config=bad', status=2),
