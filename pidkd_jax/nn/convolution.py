@@ -7,7 +7,8 @@ calls, and equals `lax.conv_general_dilated` where it applies.
 import contextlib
 import enum
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,9 @@ from pidkd_jax.nn.precision import to_float32
 _WINOGRAD_CHANNELS = 32
 # The same for the kernel's gradient, which XLA's own convolution computes well.
 _WINOGRAD_GRADIENT_CHANNELS = 64
+# From this many channels on, a product over patches computes the gradient of a strided kernel
+# faster than XLA's convolution, whose kernel would be as large as the map.
+_STRIDED_GRADIENT_CHANNELS = 64
 
 
 class _Target(enum.Enum):
@@ -87,8 +91,9 @@ def _formulation(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]
 def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
   """Compute `lax.conv_general_dilated` in the formulation that is fastest on this platform.
 
-  On CPU that is `winograd` for float32 3x3 convolutions of stride 1 and padding 1 with at least 32
-  channels.
+  On CPU, in float32, that is `by_dot` for 1x1 kernels, and `winograd` for 3x3 convolutions of
+  stride 1 and padding 1 with at least 32 channels. Strided 3x3 convolutions with at least 64
+  channels take the gradient of their kernel from `by_dot`.
 
   Args:
     x: [B, H, W, C], the map.
@@ -113,22 +118,31 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
   )
   if _target.value is _Target.ANY_PLATFORM and _winograd_fits(x, kernel, strides, padding):
     return lax.platform_dependent(x, kernel, cpu=winograd, default=convolve)
-  if not _winograd_pays(x, kernel, strides, padding):
+  if not _is_dense_on_cpu(x, kernel, settings):
+    return convolve(x, kernel)
+  if kernel.shape[:2] == (1, 1):
+    return by_dot(x, kernel, strides, padding)
+  if min(strides) > 1 and kernel.shape[:2] == (3, 3):
+    if min(kernel.shape[2:]) < _STRIDED_GRADIENT_CHANNELS:
+      return convolve(x, kernel)
+    dot = functools.partial(by_dot, strides=strides, padding=padding)
+    return _with_gradient_of_kernel(x, kernel, convolve, dot)
+  if not _winograd_fits(x, kernel, strides, padding):
     return convolve(x, kernel)
   tiled = min(kernel.shape[2:]) >= _WINOGRAD_GRADIENT_CHANNELS
   return _differentiable_winograd(x, kernel, winograd if tiled else convolve)
 
 
 @_formulation
-def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
-  """Compute a stride-1 convolution in a form that stays fast under `vmap` over kernels.
+def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
+  """Compute a convolution in a form that stays fast under `vmap` over kernels.
 
   A stack of convolutions would become one grouped convolution, which is slow on CPU (`by_dot`).
 
   Args:
     x: [B, H, W, C], the map.
     kernel: [h, w, C, M].
-    strides: must be 1.
+    strides: the steps (down, right).
     padding: ((top, bottom), (left, right)).
 
   Returns:
@@ -140,14 +154,17 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> j
     >>> stack(kernels).shape
     (3, 8, 4, 4, 128)
   """
-  if _winograd_pays(x, kernel, strides, padding):
+  if _is_dense_on_cpu(x, kernel, settings) and _winograd_fits(x, kernel, strides, padding):
     return _differentiable_winograd(x, kernel, winograd)
   return by_dot(x, kernel, strides, padding)
 
 
-def _winograd_pays(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
+def _is_dense_on_cpu(x: jax.Array, kernel: jax.Array, settings: Mapping[str, Any]) -> bool:
+  """Return whether a convolution runs on this CPU in float32, without groups and dilation."""
   on_cpu = jax.default_backend() == 'cpu' and _target.value is _Target.HERE
-  return on_cpu and _winograd_fits(x, kernel, strides, padding)
+  dilations = (settings.get(f'{side}_dilation') or () for side in ('lhs', 'rhs'))
+  dense = kernel.shape[2] == x.shape[-1] and all(step == 1 for each in dilations for step in each)
+  return on_cpu and dense and x.dtype == jnp.float32
 
 
 def _winograd_fits(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
@@ -186,6 +203,28 @@ def _backward(kernel_gradient, residuals, cotangent):
 
 
 _differentiable_winograd.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _with_gradient_of_kernel(x, kernel, convolve: Callable, kernel_gradient: Callable) -> jax.Array:
+  """Compute `convolve`; the gradient of the kernel is that of the convolution `kernel_gradient`."""
+  del kernel_gradient
+  return convolve(x, kernel)
+
+
+def _keep_operands(x, kernel, convolve, kernel_gradient):
+  del kernel_gradient
+  return convolve(x, kernel), (x, kernel)
+
+
+def _pull(convolve, kernel_gradient, operands, cotangent):
+  x, kernel = operands
+  (dx,) = jax.linear_transpose(lambda x: convolve(x, kernel), x)(cotangent)
+  (dkernel,) = jax.linear_transpose(functools.partial(kernel_gradient, x), kernel)(cotangent)
+  return dx, dkernel
+
+
+_with_gradient_of_kernel.defvjp(_keep_operands, _pull)
 
 
 # The transforms B^T, G and A^T of Lavin and Gray: each row gives the weights of one sum of parts.
@@ -258,35 +297,39 @@ def _sum(row: Sequence[float], parts: Sequence[jax.Array]) -> jax.Array:
 
 
 def by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
-  """Compute a stride-1 convolution as one matrix product over patches.
+  """Compute a convolution as one product of two matrices: patches by channels, and the kernel.
 
   Under `vmap` over kernels a convolution becomes a grouped one, which XLA runs several times slower
-  on CPU. A matrix product becomes a batched matrix product.
+  on CPU. A matrix product becomes a batched matrix product. Patches are the rows of a matrix, for
+  with the axes of the map XLA computes the kernel's gradient several times slower.
 
   Args:
     x: [B, H, W, C], the map.
     kernel: [h, w, C, M].
-    strides: must be 1.
+    strides: the steps (down, right).
     padding: ((top, bottom), (left, right)).
 
   Returns:
     [B, H', W', M].
 
-  Raises:
-    ValueError: a stride is not 1.
-
   Example:
     >>> by_dot(jnp.ones((8, 4, 4, 64)), jnp.ones((3, 3, 64, 128)), (1, 1), ((1, 1), (1, 1))).shape
     (8, 4, 4, 128)
   """
-  if any(stride != 1 for stride in strides):
-    raise ValueError(f'by_dot needs stride 1, not {strides}')
   height, width, channels, features = kernel.shape
+  down, right = strides
   x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
   rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
-  patches = [x[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)]
-  patches = jnp.concatenate(patches, axis=-1)
-  return patches @ kernel.reshape(height * width * channels, features)
+  patches = jnp.concatenate(
+    [
+      x[:, i : i + rows : down, j : j + columns : right]
+      for i in range(height)
+      for j in range(width)
+    ],
+    axis=-1,
+  )
+  y = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(height * width * channels, features)
+  return y.reshape(*patches.shape[:-1], features)
 
 
 @_formulation

@@ -56,10 +56,23 @@ def test_by_dot(sides, size, padding):
   assert_is_the_convolution(convolution.by_dot, x, kernel, strides=(1, 1), padding=padding)
 
 
-@pytest.mark.parametrize('strides', [(2, 2), (1, 2), (2, 1)])
-def test_by_dot_refuses_strides(strides):
-  with pytest.raises(ValueError, match='stride 1'):
-    convolution.by_dot(maps(1, 4, 4, 1), maps(1, 1, 1, 1), strides, ((0, 0), (0, 0)))
+@pytest.mark.parametrize('sides', SIDES)
+@pytest.mark.parametrize('strides', [(2, 2), (1, 2), (3, 1)])
+@pytest.mark.parametrize('size', [1, 3])
+def test_by_dot_with_strides(sides, strides, size):
+  x, kernel = maps(2, *sides, 3), maps(size, size, 3, 4, seed=1)
+  padding = ((size // 2,) * 2,) * 2
+  assert_is_the_convolution(convolution.by_dot, x, kernel, strides=strides, padding=padding)
+
+
+def test_by_dot_in_float64():
+  x, kernel = maps(2, 5, 6, 3), maps(3, 3, 3, 4, seed=1)
+  settings = {'strides': (2, 2), 'padding': ((1, 1), (1, 1))}
+  with jax.enable_x64(True):
+    x, kernel = (jnp.asarray(value, jnp.float64) for value in (x, kernel))
+    y, expected = (f(x, kernel, **settings) for f in (convolution.by_dot, general))
+    assert y.dtype == jnp.float64
+    np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize('sides', SIDES)
@@ -173,12 +186,45 @@ def test_gradients_of_a_stack():
   )
 
 
-@pytest.mark.parametrize('strides, groups', [((2, 2), 1), ((1, 1), 2)])
-def test_strides_and_groups_are_left_to_xla(strides, groups):
-  x, kernel = maps(2, 6, 6, 64), maps(3, 3, 64 // groups, 64, seed=1)
-  settings = {'strides': strides, 'padding': ((1, 1),) * 2, 'feature_group_count': groups}
-  result = convolution.fastest(x, kernel, dimension_numbers=('NHWC', 'HWIO', 'NHWC'), **settings)
-  np.testing.assert_array_equal(result, general(x, kernel, **settings))
+@pytest.mark.parametrize('size, strides', [(1, (1, 1)), (1, (2, 2)), (3, (2, 2))])
+def test_a_product_of_patches_gives_the_gradient_of_the_kernel(size, strides):
+  """XLA's own formulation convolves with a kernel as large as the map, several times slower."""
+  x, kernel = maps(2, 6, 7, 64), maps(size, size, 64, 65, seed=1)
+  settings = {'strides': strides, 'padding': ((size // 2,) * 2,) * 2}
+  fastest = functools.partial(convolution.fastest, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  assert_is_the_convolution(fastest, x, kernel, **settings)
+
+  def gradient(kernel, y):
+    pull = jax.vjp(lambda kernel: fastest(x, kernel, **settings), kernel)[1]
+    return pull(y)
+
+  y = fastest(x, kernel, **settings)
+  lowered = jax.jit(gradient).lower(kernel, y).as_text()
+  assert 'dot_general' in lowered
+  assert lowered.count('stablehlo.convolution') == 0
+
+
+@pytest.mark.parametrize(
+  'settings',
+  [
+    {'strides': (2, 2)},
+    {'feature_group_count': 2},
+    {'rhs_dilation': (2, 2)},
+    {'lhs_dilation': (2, 2)},
+  ],
+)
+def test_other_settings_are_left_to_xla(settings):
+  x = maps(2, 6, 6, 64)
+  kernel = maps(3, 3, 64 // settings.get('feature_group_count', 1), 64, seed=1)
+  settings = {
+    'dimension_numbers': ('NHWC', 'HWIO', 'NHWC'),
+    'padding': ((1, 1), (1, 1)),
+    'strides': (1, 1),
+    **settings,
+  }
+  result = convolution.fastest(x, kernel, **settings)
+  settings['window_strides'] = settings.pop('strides')
+  np.testing.assert_array_equal(result, lax.conv_general_dilated(x, kernel, **settings))
 
 
 # --- the contexts
