@@ -15,11 +15,11 @@ from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import batch_shapes
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
-from pidkd_jax.experiment.experiment import Experiment, in_precision
+from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn import precision
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import memory, partition
+from pidkd_jax.training import look_ahead, memory, partition
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.optimizer import Optimizer
 
@@ -71,13 +71,22 @@ class Assembly:
       for member in self.experiment.members
     }
 
-  def memory(self) -> memory.MemoryEstimate:
-    """Estimate the memory that the training takes."""
+  def look_ahead(self, execution: Execution) -> int:
+    """Return how many batches the teacher sees in one pass, unless the data are streamed."""
+    steps = look_ahead.steps_per_call(execution.steps_per_call)
+    epoch = self.experiment.recipe.steps_per_epoch(len(self.dataset.train))
+    return look_ahead.batches_per_pass(
+      execution.look_ahead, min(steps, epoch), self.cohort, self.shapes
+    )
+
+  def memory(self, execution: Execution | None = None) -> memory.MemoryEstimate:
+    """Estimate the memory that the training takes, at least if no execution is given."""
     return memory.estimate(
       self.cohort,
       self.shapes,
       images=self.dataset.train.held_bytes(self.experiment.recipe.batch_size),
       selects=self.held_out is not None,
+      look_ahead=self.look_ahead(execution) if execution else 1,
     )
 
 

@@ -73,6 +73,7 @@ class Execution:
     groups: of devices; each trains a part of a cohort at a time.
     checkpoint_seconds: least time between two checkpoints.
     steps_per_call: training steps in one compiled call; 0 chooses by platform.
+    look_ahead: batches that the teacher sees in one pass; 0 chooses by platform and memory.
     signals: whether SIGTERM and SIGINT make a training save and stop.
     writers: names of writers that get the metrics, too (`training.writers.names`).
   """
@@ -81,6 +82,7 @@ class Execution:
   groups: tuple[devices.DeviceGroup, ...]
   checkpoint_seconds: float = 60.0
   steps_per_call: int = 0
+  look_ahead: int = 0
   signals: bool = True
   writers: tuple[str, ...] = ()
 

@@ -105,6 +105,12 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       least=0,
     ),
     Field('steps_per_call', 0, 'steps in one compiled call; 0 chooses by platform', least=0),
+    Field(
+      'look_ahead',
+      0,
+      'batches in one pass of the teacher, at most a call; 0 chooses by platform',
+      least=0,
+    ),
     Field('writers', (), 'where metrics go beside TensorBoard: `wandb`, `mlflow`'),
     Field('devices', 0, 'devices to use; 0 for all that JAX sees', least=0),
     Field('device_groups', 1, 'groups of equal size that the devices are divided into', least=1),

@@ -203,7 +203,7 @@ def part(
   """
   with progress.working('timing a step'):
     assembled = assembly.assemble(experiment, dataset, teacher, start)
-    estimate = assembled.memory()
+    estimate = assembled.memory(execution)
     cohorts = partition.over_groups(
       experiment.members, estimate, execution.memory, len(execution.groups)
     )
@@ -212,7 +212,9 @@ def part(
     counts = _step_multiply_adds(assembled)
     # Of two the costlier one.
     typical = sorted(counts, key=lambda name: counts[name])[len(counts) // 2]
-    observing, compiling, stepping = _timed(assembled.cohort, assembled.shapes, typical)
+    observing, compiling, stepping = _timed(
+      assembled.cohort, assembled.shapes, typical, assembled.look_ahead(execution)
+    )
   rate = counts[typical] / stepping
   label_of = {member.name: member.label for member in experiment.members}
   by_label = {label_of[name]: count / rate for name, count in counts.items()}
@@ -244,7 +246,7 @@ def part(
 def _step_multiply_adds(assembled: Assembly) -> dict[str, int]:
   """Return {member: the multiply-adds of its step}; trials share their program."""
   cohort, batch = assembled.cohort, assembled.shapes
-  view = jax.eval_shape(steps.observe, cohort.teacher, batch)
+  view = jax.eval_shape(Cohort.observe, cohort, batch)
   states = jax.eval_shape(Cohort.init, cohort, batch)
   found: dict[Any, int] = {}
   for name, learner in cohort.by_name.items():
@@ -254,14 +256,21 @@ def _step_multiply_adds(assembled: Assembly) -> dict[str, int]:
   return {name: found[learner.method] for name, learner in cohort.by_name.items()}
 
 
-def _timed(cohort: Cohort, shapes: Any, name: str) -> tuple[float, float, float]:
-  """Return the seconds of the teacher's look at a batch, of a compilation, and of a step."""
+def _timed(cohort: Cohort, shapes: Any, name: str, look_ahead: int) -> tuple[float, float, float]:
+  """Return the seconds of the teacher's look at a batch, of a compilation, and of a step.
+
+  The teacher's look is its share of a pass over `look_ahead` batches.
+  """
   shapes_of_state = jax.eval_shape(Cohort.init, cohort, shapes)[name]
-  cohort = cohort.replace(teacher=devices.put_replicated(_filled(cohort.teacher)))
+  teacher, observer = devices.put_replicated(_filled((cohort.teacher, cohort.observer)))
+  cohort = cohort.replace(teacher=teacher, observer=observer)
   batch = jax.tree.map(_shared, _filled(shapes))
   observing, view = 0.0, None
   if cohort.teacher is not None:
-    view, _, observing = _repeated(lambda _: steps.observe(cohort.teacher, batch), None)
+    view, _, observing = _repeated(lambda _: cohort.observe(batch), None)
+    if look_ahead > 1:
+      ahead = jax.tree.map(lambda x: jnp.concatenate([x] * look_ahead), batch)
+      observing = _repeated(lambda _: cohort.observe(ahead), None)[2] / look_ahead
   state = devices.put_replicated(_filled(shapes_of_state))
   # The step donates the state.
   step = jnp.int32(0)

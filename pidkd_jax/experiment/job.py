@@ -39,6 +39,7 @@ _HARMLESS = (
   'device_groups',
   'deterministic',
   'steps_per_call',
+  'look_ahead',
   'writers',
   'data.dir',
   'data.streaming',
@@ -261,6 +262,7 @@ def _execution(config: ConfigDict, groups: tuple[devices.DeviceGroup, ...]) -> E
     groups=groups,
     checkpoint_seconds=config.checkpoint_seconds,
     steps_per_call=config.steps_per_call,
+    look_ahead=config.look_ahead,
     writers=tuple(config.writers),
   )
 

@@ -292,7 +292,7 @@ def _divided(members: tuple[Member, ...], run: _Run) -> _Parts:
   """Divide members into parts that fit into memory and occupy the groups of devices."""
   experiment = dataclasses.replace(run.experiment, members=members)
   with progress.working('estimating the memory'):
-    estimate = dataclasses.replace(run, experiment=experiment).assemble().memory()
+    estimate = dataclasses.replace(run, experiment=experiment).assemble().memory(run.execution)
   memory, groups = run.execution.memory, len(run.execution.groups)
   parts = partition.over_groups(members, estimate, memory, groups)
   logger.info(
@@ -369,6 +369,7 @@ def _train(
         eval_every=experiment.eval_every,
         checkpoint_seconds=run.execution.checkpoint_seconds,
         steps_per_call=run.execution.steps_per_call,
+        look_ahead=run.execution.look_ahead,
       ),
       preemption,
       chosen,

@@ -319,8 +319,8 @@ def _take_group(
         for output, one in zip(outputs, read, strict=True)
       ],
     )
-    view = TeacherOutputs(cohort.teacher, features, logits)
-    return cohort.update_all(states, batch, view, step), None
+    one_view = TeacherOutputs(view.network, features, logits)
+    return cohort.update_all(states, batch, one_view, step), None
 
   inputs = jax.tree.map(lambda x: x[:length], (ahead, seen, kept))
   return jax.lax.scan(body, states, inputs)[0]

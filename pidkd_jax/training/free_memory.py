@@ -30,6 +30,17 @@ def available() -> int:
   return int(SHARE * _free_host())
 
 
+def capacity() -> int:
+  """Return the bytes of a device, free or not; the least of all processes.
+
+  Unlike `available` it is the same at every start. A device that does not count its memory takes
+  the host's.
+  """
+  stats = jax.local_devices()[0].memory_stats() or {}
+  size = stats.get('bytes_limit') or os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  return processes.minimum(size // MIB) * MIB
+
+
 def per_group(budget: int, groups: int) -> int:
   """Return the share of `budget` bytes for each of several groups of devices.
 

@@ -20,14 +20,13 @@ from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import norms, progress, writers
+from pidkd_jax.training import look_ahead, norms, progress, writers
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
 from pidkd_jax.training.compilation import compile_all
 from pidkd_jax.training.learner import BestEpoch, State
 from pidkd_jax.training.metrics import MetricsLog, Row
 from pidkd_jax.training.progress import Progress
-from pidkd_jax.training.step import observe
 from pidkd_jax.training.stopwatch import Stopwatch
 from pidkd_jax.training.validation import Validation
 from pidkd_jax.training.writers import ChosenWriters
@@ -51,6 +50,8 @@ class LoopSettings:
     steps_per_call: training steps in one compiled call. 0 takes 50 on accelerators and 1 on CPU,
       where a convolution's gradient in a loop body is 80 times slower. Changing it alters results
       only by rounding. Streamed data always take 1, as the host hands over each batch.
+    look_ahead: batches that the teacher sees in one pass, at most those of a call; 0 chooses
+      (`look_ahead.batches_per_pass`). Changing it alters results only by rounding.
   """
 
   title: str
@@ -59,11 +60,12 @@ class LoopSettings:
   eval_every: int
   checkpoint_seconds: float
   steps_per_call: int
+  look_ahead: int = 0
 
   @property
   def chunk(self) -> int:
     """Steps in one compiled call."""
-    return self.steps_per_call or (1 if jax.default_backend() == 'cpu' else 50)
+    return look_ahead.steps_per_call(self.steps_per_call)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,6 +156,11 @@ class _Training:
     self._stopwatch = Stopwatch(cohort.names)
     self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
     self._chunk = settings.chunk if batches.traceable else 1
+    steps = min(self._chunk, batches.steps_per_epoch)
+    self._look_ahead = look_ahead.batches_per_pass(
+      settings.look_ahead, steps, cohort, batches.shapes
+    )
+    look_ahead.report(settings.look_ahead, self._look_ahead, cohort, steps, batches.traceable)
     self._compiled: set[int] = set()  # Numbers of steps whose call is compiled ahead.
     self._ready: set[int] = set()  # Numbers of steps whose call has run once.
     self._total = settings.total_epochs * batches.steps_per_epoch
@@ -203,7 +210,7 @@ class _Training:
     step = jnp.int32(0)
 
     def call(count: int) -> jax.stages.Lowered:
-      return scan.lower(self._cohort, states(), self._batches, order, step, count)
+      return scan.lower(self._cohort, states(), self._batches, order, step, count, self._look_ahead)
 
     calls = [functools.partial(call, count) for count in sorted(self._counts(), reverse=True)]
     return calls + self._cohort.initial_programs(shapes)
@@ -280,7 +287,7 @@ class _Training:
     states = self._finite()
     cohort = self._cohort.subset(states)
     if self._chunk > 1:
-      states = scan(cohort, states, self._batches, order, step, count)
+      states = scan(cohort, states, self._batches, order, step, count, self._look_ahead)
     elif self._stopwatch.due(self._step % self._batches.steps_per_epoch):
       states = self._stopwatch.step(cohort, states, self._batch(order, step), step)
     else:
@@ -419,7 +426,7 @@ class _Training:
     if self._chunk > 1:
       return {}
     batch = self._first()
-    teacher = observe(self._cohort.teacher, batch)
+    teacher = self._cohort.observe(batch)
     return {
       name: self._cohort.memory(name, state, batch, teacher)
       for name, state in self._finite().items()

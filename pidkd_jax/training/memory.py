@@ -3,7 +3,8 @@
 A cohort holds at once:
 
     shared      the training images (where they are streamed, those that are read ahead), one batch,
-                the teacher, and the teacher's features and logits of a batch
+                the teacher, and the teacher's features and logits of a batch; of k batches where
+                the teacher looks ahead
     state       of every member: parameters, momentum, BatchNorm's statistics and memory banks;
                 the variables of the best epoch where a hold-out selects it; on CPU everything
                 twice, as a checkpoint that is being written holds a copy in the same memory
@@ -40,7 +41,8 @@ from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
-from pidkd_jax.training.step import loss, observe
+from pidkd_jax.training.look_ahead import pass_bytes
+from pidkd_jax.training.step import loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,12 @@ class MemoryEstimate:
 
 
 def estimate(
-  cohort: Cohort, batch: Batch, *, images: int = 0, selects: bool = False
+  cohort: Cohort,
+  batch: Batch,
+  *,
+  images: int = 0,
+  selects: bool = False,
+  look_ahead: int = 1,
 ) -> MemoryEstimate:
   """Estimate the memory that a cohort's training takes. Nothing is compiled or computed.
 
@@ -90,21 +97,23 @@ def estimate(
     batch: a training batch, as arrays or shapes.
     images: bytes of training images that are held (`Split.held_bytes`).
     selects: whether a hold-out selects each member's epoch.
+    look_ahead: k, the batches that the teacher sees in one pass.
   """
-  teacher = jax.eval_shape(observe, cohort.teacher, batch)
+  teacher = jax.eval_shape(Cohort.observe, cohort, batch)
   states = jax.eval_shape(Cohort.init, cohort, batch)
   # Trials share their program.
   activations = {
     learner.method: activation_bytes(cohort, name, states[name], batch, teacher)
     for name, learner in cohort.by_name.items()
   }
+  ahead = (look_ahead - 1) * pass_bytes(cohort, batch)
   # CPU devices share the host's memory, which also holds the copy that a checkpoint is written
   # from. Other devices have memory of their own, so one device counts, with its shard of a batch.
   replicas, copies, shards = devices.count(), devices.count() + 1, 1
   if jax.default_backend() != 'cpu':
     replicas, copies, shards = 1, 1, devices.count()
   return MemoryEstimate(
-    shared=replicas * images + _bytes((batch, teacher)) // shards,
+    shared=replicas * images + (_bytes((batch, teacher, cohort.observer)) + ahead) // shards,
     members={
       name: MemberMemory(
         copies * state_bytes(states[name], selects=selects), activations[learner.method] // shards

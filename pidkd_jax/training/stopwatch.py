@@ -10,7 +10,6 @@ import jax
 from pidkd_jax.core.types import Batch
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
-from pidkd_jax.training.step import observe
 
 # A timed step waits for the device. If every step did, training would be up to 14% slower.
 _SAMPLE_EVERY = 20
@@ -67,7 +66,7 @@ class Stopwatch:
     """Take `cohort.step` and time the teacher and each member."""
     jax.block_until_ready((states, batch))
     self._samples += 1
-    teacher, self._observed = _timed(self._observed, observe, cohort.teacher, batch)
+    teacher, self._observed = _timed(self._observed, cohort.observe, batch)
     after = {}
     for name in cohort.names:
       after[name], self._parts[name] = _timed(

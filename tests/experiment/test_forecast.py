@@ -37,7 +37,8 @@ def timed(monkeypatch):
   """Put fixed times in the place of a clock's, and return the names of what was timed."""
   names = []
 
-  def timed(cohort, shapes, name):
+  def timed(cohort, shapes, name, look_ahead):
+    assert look_ahead == 1
     names.append(name)
     return OBSERVING if cohort.teacher is not None else 0.0, COMPILING, STEPPING
 

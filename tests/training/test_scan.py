@@ -67,20 +67,20 @@ def test_scan_equals_single_steps_but_for_rounding(cohort, stream, one_by_one, l
   'members, expected',
   [
     (['pidkd-0'], {'target'}),
-    (['crd-0'], {'pooled'}),
-    (['pidkd-0', 'crd-0'], {'target', 'pooled'}),
+    (['crd-0'], {'pooled', 'logits'}),
+    (['pidkd-0', 'crd-0'], {'target', 'pooled', 'logits'}),
   ],
   ids=str,
 )
 def test_of_a_pass_only_what_the_members_read_is_kept(cohort, stream, members, expected):
-  """CRD's KD term is off by default, so it reads no logits."""
   cohort = cohort.subset(members)
   view = jax.eval_shape(Cohort.observe, cohort, stream.shapes)
   states = jax.eval_shape(Cohort.init, cohort, stream.shapes)
   paths, _ = jax.tree.flatten_with_path((view.features, view.logits))
   read = cohort.outputs_read(states, stream.shapes)
   names = {jax.tree_util.keystr(path) for (path, _), one in zip(paths, read, strict=True) if one}
-  assert names == {f'[0].{name}' for name in expected}
+  where = {'target': '[0].target', 'pooled': '[0].pooled', 'logits': '[1]'}
+  assert names == {where[name] for name in expected}
   order = stream.order(jnp.int32(0))
   program = jax.make_jaxpr(
     lambda states: cohorts.scan(cohort, states, stream, order, jnp.int32(0), 6, look_ahead=3)
@@ -90,7 +90,7 @@ def test_of_a_pass_only_what_the_members_read_is_kept(cohort, stream, members, e
   carried = inner.params['num_consts'] + inner.params['num_carry']
   stacked = [variable.aval.shape for variable in inner.invars[carried:]]
   target, pooled = view.features.target, view.features.pooled
-  kept = {'target': target.shape, 'pooled': pooled.shape}
+  kept = {'target': target.shape, 'pooled': pooled.shape, 'logits': view.logits.shape}
   batch = [(3,), (3, *stream.shapes.image.shape), (3, 2), (3, 2)]
   assert sorted(stacked) == sorted(batch + [(3, *kept[name]) for name in expected])
 
