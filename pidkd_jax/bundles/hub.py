@@ -224,7 +224,11 @@ def _explained(repository: str, revision: str) -> Iterator[None]:
       f'the hub refuses {repository!r}: {status}, {first_line(error)}; '
       + ('run `hf auth login` with a token that may' if status in (401, 403) else 'try again later')
     ) from error
-  except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+  except (
+    errors.HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+    errors.OfflineModeIsEnabled,
+    errors.LocalEntryNotFoundError,
+  ) as error:
     raise UserError(
       f'the hub cannot be reached: {first_line(error)}; check the network, HF_ENDPOINT and '
       'HF_HUB_OFFLINE'

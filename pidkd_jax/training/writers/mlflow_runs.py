@@ -33,7 +33,7 @@ class MLflow(Writer):
   def check(cls, name: str) -> None:
     """Raise UserError where MLflow has no store that it can use."""
     super().check(name)
-    from mlflow import get_tracking_uri
+    from mlflow import get_tracking_uri  # pyright: ignore[reportMissingImports]
 
     uri = get_tracking_uri()
     try:
@@ -72,7 +72,7 @@ class MLflow(Writer):
     return known
 
   def _begin(self, member: str) -> str:
-    from mlflow.entities import Param
+    from mlflow.entities import Param  # pyright: ignore[reportMissingImports]
 
     training = self._training
     tags = {'training': training.name, 'member': member}
@@ -102,7 +102,7 @@ class MLflow(Writer):
       self._log(member, finals, self._steps.get(member, 0))
 
   def _log(self, member: str, values: Mapping[str, float], step: int) -> None:
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric  # pyright: ignore[reportMissingImports]
 
     now = int(1000 * time.time())
     metrics = [Metric(name, value, now, step) for name, value in values.items()]
@@ -118,7 +118,7 @@ def _client() -> Any:
   """Return MLflow's client, which says nothing on the terminal."""
   for name, value in _PATIENCE.items():
     os.environ.setdefault(name, value)
-  from mlflow.tracking import MlflowClient
+  from mlflow.tracking import MlflowClient  # pyright: ignore[reportMissingImports]
 
   for name in ('mlflow', 'alembic', 'urllib3.connectionpool'):
     logging.getLogger(name).setLevel(logging.ERROR)

@@ -28,7 +28,7 @@ class WeightsAndBiases(Writer):
   def check(cls, name: str) -> None:
     """Raise UserError where W&B has neither a key nor offline mode; it would ask for one."""
     super().check(name)
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]
 
     silent = wandb.Settings(silent=True)
     if wandb.setup(silent).settings.mode not in (None, 'online', 'shared'):
@@ -62,7 +62,7 @@ class WeightsAndBiases(Writer):
     """Return a member's run, opened now if it is not."""
     if member in self._runs:
       return self._runs[member]
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]
 
     training = self._training
     known = self._ledger.run(member)

@@ -47,6 +47,10 @@ class Writer(abc.ABC):
 
   module: str = ''
 
+  @abc.abstractmethod
+  def __init__(self, training: Training):
+    """Open the writer, for a training that begins or goes on."""
+
   @classmethod
   def check(cls, name: str) -> None:
     """Check, before training, what can be known to keep the writer from writing.
