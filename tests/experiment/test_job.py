@@ -23,6 +23,8 @@ from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.validation import Validation
 
+pytestmark = pytest.mark.usefixtures('compiled_once', 'undrawn')
+
 
 @pytest.fixture(scope='module')
 def home(tmp_path_factory):
@@ -38,7 +40,7 @@ def config(home):
   c.method.factor = 8
   c.total_epochs = 2
   c.batch_size = 128
-  c.checkpoint_seconds = 0.0
+  c.checkpoint_seconds = 1e6
   c.teacher.model = 'resnet8*0.25'
   c.teacher.total_epochs = 1
   c.teacher.batch_size = 128
@@ -50,13 +52,18 @@ def config(home):
 
 @pytest.fixture(scope='module')
 def whole(home):
-  """The folder of a run that was never stopped, by name; each is trained once."""
+  """The folder of a run that was never stopped, by name; each is trained once.
+
+  It saves a checkpoint after every step. The other runs save only at their ends.
+  """
   done = {}
 
   def run(config, name='whole'):
     if name not in done:
       done[name] = home / name
-      job.main(config, str(done[name]))
+      often = config.copy_and_resolve_references()
+      often.checkpoint_seconds = 0.0
+      job.main(often, str(done[name]))
     return done[name]
 
   return run
@@ -161,7 +168,6 @@ def test_data_that_are_damaged_meanwhile_end_in_one_line_and_lose_nothing(
   [path] = (home / 'tfds' / 'digits').rglob('*train.array_record*')
   good = path.read_bytes()
   config.data.streaming = 'always'
-  config.checkpoint_seconds = 1e6
 
   def spoil():
     with path.open('r+b') as file:
@@ -413,7 +419,6 @@ def test_a_finished_run_gains_a_method_of_ones_own(config, whole, home, monkeypa
 def test_a_loss_that_is_not_finite_stops_the_run(config, whole, home):
   whole(config)
   config.method.weight = 1e38
-  config.checkpoint_seconds = 1000.0
   folder = home / 'nan'
   with pytest.raises(UserError, match=r'no member is finite .*pidkd-0 at step \d+\)'):
     job.main(config, str(folder))
