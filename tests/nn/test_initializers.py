@@ -1,4 +1,7 @@
-"""Initial weights are bit-identical to those of JAX's own initialisers."""
+"""Initial weights are those of JAX's own initialisers.
+
+From JAX 0.12 on, its normal initialisers multiply in another order, which moves the last bits.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +26,7 @@ variance_scaling = jax.nn.initializers.variance_scaling
 def test_weights_equal_those_of_jax(ours, theirs, shape):
   weights, expected = (init(jax.random.key(3), shape, jnp.float32) for init in (ours, theirs))
   assert weights.shape == shape and weights.dtype == jnp.float32
-  np.testing.assert_array_equal(weights, expected)
+  np.testing.assert_array_max_ulp(weights, expected, maxulp=2)
 
 
 def test_a_stack_draws_each_kernel_from_its_own_key():
