@@ -1,4 +1,4 @@
-"""Initial weights, bit-identical to those of `jax.nn.initializers` and faster to compile.
+"""Initial weights, those of `jax.nn.initializers` to the last bits, and faster to compile.
 
 XLA on CPU takes a second to compile a draw of four dimensions, and a fifth of that for the same
 numbers in one dimension. So each draw has one dimension, and is reshaped.
