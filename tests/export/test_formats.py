@@ -237,7 +237,7 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path):
 def test_what_asks_for_an_old_orbax_is_installed_alone():
   _, converter = extras.BARE['jax2onnx']
   command = f"pip install --no-deps '{converter}'"
-  assert extras.command(*export.formats()['onnx'].modules).endswith(f'[onnx]\' && {command}')
+  assert extras.command(*export.formats()['onnx'].modules).endswith(f"[onnx]' && {command}")
   listed = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
   assert not [one for extra in listed.values() for one in extra if one.startswith('jax2onnx')]
   # The same version everywhere.
