@@ -1,7 +1,7 @@
 """Configurations: of the main job, of a study, of its cohorts and of their rows.
 
-Files of configs/ call `default`, `study`, `cohort` and `row`. The fields themselves lie in
-`fields`, and `check` checks them.
+Files of configs/ call `default`, `study`, `cohort`, `row` and `multiples`. The fields themselves
+lie in `fields`, and `check` checks them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,17 @@ from pidkd_jax.experiment import fields as table
 from pidkd_jax.experiment.pairs import Pair, find
 
 _METHOD = 'pidkd'
+# By label, which has no point in it: it is a part of a flag's name.
+_TIMES = {
+  'x003': 0.03,
+  'x01': 0.1,
+  'x03': 0.3,
+  'x1': 1.0,
+  'x3': 3.0,
+  'x10': 10.0,
+  'x30': 30.0,
+  'x100': 100.0,
+}
 
 
 def default(
@@ -165,6 +176,29 @@ def row(method: str, pair: Pair | None = None, **fields: Any) -> ConfigDict:
   return ConfigDict(
     {**table.defaults(table.ROW), 'method': method, **_hyperparameters(method, pair), **fields}
   )
+
+
+def multiples(weights: Mapping[str, Sequence[str]]) -> dict[str, ConfigDict]:
+  """Return eight rows for each method, with 0.03 to 100 times the default of its weights.
+
+  Args:
+    weights: {method: the hyper-parameters that are multiplied}. Where a method has several weights
+      of its own, these are those whose ratio stays.
+
+  Returns:
+    {'METHOD_xTIMES': row}, where x003 is 0.03 times.
+
+  Example:
+    >>> multiples({'sp': ('weight',)})['sp_x01'].weight
+    300.0
+  """
+  return {
+    f'{method}_{label}': row(
+      method, **{name: times * methods.defaults(method)[name] for name in names}
+    )
+    for method, names in weights.items()
+    for label, times in _TIMES.items()
+  }
 
 
 def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigDict]:

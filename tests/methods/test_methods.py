@@ -266,6 +266,7 @@ DEFAULTS = {
     'warmup': 20 / 240,
     'standardize': True,
   },
+  'dist': {'weight': 2.0, 'class_weight': 2.0, 'label_weight': 1.0, 'temperature': 4.0},
   'simkd': {'factor': 2} | SCALE,
   'simkd_published': {'factor': 2},
   'pidkd_published': {
