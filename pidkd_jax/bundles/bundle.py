@@ -38,7 +38,7 @@ VARIABLES, CARD, README = 'variables.npz', 'card.json', 'README.md'
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
 # The fields of a DatasetSpec that a card keeps.
 _TEXTS = ('name', 'format', 'archive', 'source', 'fingerprint')
-_SPEC = (*_TEXTS, 'image_size', 'class_names', 'image_shape')
+_SPEC = (*_TEXTS, 'image_size', 'crop_ratio', 'class_names', 'image_shape')
 
 # An image of 2,300 by 2,300 pixels in colour has as many values.
 _LARGEST_IMAGE = 2**24
@@ -68,6 +68,11 @@ class Bundle:
   def file(self) -> pathlib.Path:
     """The file that holds the network's variables."""
     return self.folder / VARIABLES
+
+  @property
+  def crop_ratio(self) -> float:
+    """The share of an image's shorter side that the network sees."""
+    return self.card['dataset'].get('crop_ratio', 1.0)
 
   @property
   def normalisation(self) -> Normalisation:
@@ -183,6 +188,11 @@ def _check(card: Mapping[str, Any], num_classes: int) -> None:
     numbers = isinstance(values, list) and all(map(_is_number, values))
     if not numbers or len(values) != shape[-1]:
       raise ValueError(f'its {name} is {values} and not a number for each of {shape[-1]} channels')
+  ratio = entries.get('crop_ratio', 1.0)
+  if not (_is_number(ratio) and 0 < ratio <= 1):
+    raise ValueError(f'its crop_ratio is {ratio} and no share above 0 and up to 1')
+  if max(shape[:2]) / ratio > _LARGEST_IMAGE:
+    raise ValueError(f'its crop_ratio is {ratio}, which scales images to more than anybody can use')
   if flaw := normalisation.flaw(entries['mean'], entries['std']):
     raise ValueError(f'its {flaw}')
   named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)

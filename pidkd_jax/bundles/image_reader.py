@@ -38,19 +38,22 @@ class Batch:
 class ImageReader:
   """Reads images by the rule that folders of images are prepared by for training.
 
-  An image is made upright, scaled until it covers the network's size, and cut to the middle. Gray
-  and colour become each other. Only a batch is in memory at a time.
+  An image is made upright, scaled until it covers the network's size divided by the crop ratio, and
+  cut to the middle. Gray and colour become each other. Only a batch is in memory at a time.
 
   Attributes:
     bits: that the values of images of 16 bits need (`core.image.bits_of`); 16 if there are none.
   """
 
-  def __init__(self, sources: Sequence[Source], shape: tuple[int, int, int]):
+  def __init__(
+    self, sources: Sequence[Source], shape: tuple[int, int, int], crop_ratio: float = 1.0
+  ):
     """Look at the images, without decoding those of 8 bits.
 
     Args:
       sources: the images.
       shape: (H, W, C) that the network takes.
+      crop_ratio: the share of an image's shorter side that the network sees.
 
     Raises:
       UserError: the network takes images that no file has.
@@ -63,7 +66,7 @@ class ImageReader:
     self._sources = [
       one if isinstance(one, Image.Image) else pathlib.Path(one).expanduser() for one in sources
     ]
-    self._shape = shape
+    self._shape, self._crop_ratio = shape, crop_ratio
     self.bits = image_lib.bits_of(self._sources)
     if self.bits < 16:
       logger.warning(
@@ -98,4 +101,4 @@ class ImageReader:
         raise ValueError('a folder' if source.is_dir() else 'no regular file')
       if not os.access(source, os.R_OK):
         raise ValueError('a file that you may not read')
-    return image_lib.pixels(source, self._shape, self.bits)
+    return image_lib.pixels(source, self._shape, self.bits, self._crop_ratio)

@@ -19,7 +19,10 @@ _BATCH_SIZE = 256
 
 
 def of_folder(
-  folder: pathlib.Path, class_names: Sequence[str], shape: tuple[int, int, int]
+  folder: pathlib.Path,
+  class_names: Sequence[str],
+  shape: tuple[int, int, int],
+  crop_ratio: float = 1.0,
 ) -> ResidentSplit:
   """Read a folder of images, CLASS/IMAGE, by the rule of `ImageReader`.
 
@@ -27,6 +30,7 @@ def of_folder(
     folder: has a folder for each class, or for some of them.
     class_names: K names, in the order of the labels.
     shape: (H, W, C) that the network takes.
+    crop_ratio: the share of an image's shorter side that it sees.
 
   Raises:
     UserError: there is no such folder, one of its folders is no class, there are no images, or some
@@ -53,11 +57,15 @@ def of_folder(
       f'{str(folder)!r} has no images; put them there as CLASS/IMAGE'
       f' ({", ".join(image_files.SUFFIXES)})'
     )
-  return ResidentSplit(_pixels(paths, shape), np.asarray(labels, np.int32))
+  return ResidentSplit(_pixels(paths, shape, crop_ratio), np.asarray(labels, np.int32))
 
 
 def of_arrays(
-  images: Any, labels: Any, num_classes: int, shape: tuple[int, int, int]
+  images: Any,
+  labels: Any,
+  num_classes: int,
+  shape: tuple[int, int, int],
+  crop_ratio: float = 1.0,
 ) -> ResidentSplit:
   """Take images, as `image_input.take` does, with their labels.
 
@@ -66,12 +74,13 @@ def of_arrays(
     labels: int [N], from 0 to K - 1.
     num_classes: K.
     shape: (H, W, C) that the network takes.
+    crop_ratio: the share of a file's shorter side that it sees.
 
   Raises:
     UserError: images or labels are of another form, or their numbers differ.
   """
   taken, _ = image_input.take(images, shape)
-  pixels = taken if isinstance(taken, np.ndarray) else _pixels(taken, shape)
+  pixels = taken if isinstance(taken, np.ndarray) else _pixels(taken, shape, crop_ratio)
   if pixels.dtype != np.uint8:
     pixels = np.rint(pixels * 255).astype(np.uint8)
   found = np.atleast_1d(np.asarray(labels))
@@ -84,8 +93,8 @@ def of_arrays(
   return ResidentSplit(pixels, found.astype(np.int32))
 
 
-def _pixels(sources: Sequence, shape: tuple[int, int, int]) -> np.ndarray:
-  batches = list(ImageReader(sources, shape).batches(_BATCH_SIZE))
+def _pixels(sources: Sequence, shape: tuple[int, int, int], crop_ratio: float) -> np.ndarray:
+  batches = list(ImageReader(sources, shape, crop_ratio).batches(_BATCH_SIZE))
   if refused := [one for batch in batches for one in batch.refused]:
     raise image.unusable(refused)
   return np.concatenate([batch.pixels for batch in batches])

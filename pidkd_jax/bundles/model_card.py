@@ -120,9 +120,11 @@ def _training_data(card: Mapping[str, Any]) -> str:
   training = card.get('training', {})
   if 'padding' in training:
     flip = 'mirrored at random' if training['flip'] else 'never mirrored'
-    lines.append(
-      f'Images are padded by {training["padding"]} pixels, cropped at random, and {flip}'
-    )
+    crop = f'padded by {training["padding"]} pixels, cropped at random'
+    if training.get('crop', 'pad') == 'resized':
+      low, high = training['crop_scale']
+      crop = f'cropped at random to {low:.0%} to {high:.0%} of their area, resized'
+    lines.append(f'Images are {crop}, and {flip}')
   if training.get('holdout'):
     lines.append(f'{training["holdout"]:.0%} of the training images were held out')
   return _bullets(lines)

@@ -79,9 +79,9 @@ class TrainedNetwork:
     Args:
       images: one image, or several of one kind. Names or paths of image files and images of Pillow
         may have any size and mode: they are made upright, scaled until they cover the size of
-        `image_shape`, cut to the middle, and made gray or RGB. Arrays have the size of
-        `image_shape`, [N, H, W, C] or [H, W, C]: uint8, or floats with the pixels scaled to [0, 1].
-        Gray arrays may lack C. Normalisation is done here.
+        `image_shape` divided by the bundle's crop ratio, cut to the middle, and made gray or RGB.
+        Arrays have the size of `image_shape`, [N, H, W, C] or [H, W, C]: uint8, or floats with the
+        pixels scaled to [0, 1]. Gray arrays may lack C. Normalisation is done here.
 
     Returns:
       float32 [N, K], or [K] for one image. Each row sums to 1.
@@ -124,7 +124,7 @@ class TrainedNetwork:
     logits = self._in_batches(
       _slices(taken)
       if isinstance(taken, np.ndarray)
-      else _pixels(ImageReader(taken, self.image_shape))
+      else _pixels(ImageReader(taken, self.image_shape, self.bundle.crop_ratio))
     )
     if not np.isfinite(logits).all():
       raise UserError(
@@ -159,10 +159,14 @@ class TrainedNetwork:
       if not isinstance(images, str | pathlib.Path):
         raise UserError('no labels were given; give one for each image, or a folder of classes')
       folder = pathlib.Path(images).expanduser()
-      split = labelled_images.of_folder(folder, self.class_names, self.image_shape)
+      split = labelled_images.of_folder(
+        folder, self.class_names, self.image_shape, self.bundle.crop_ratio
+      )
     else:
       count = len(self.class_names)
-      split = labelled_images.of_arrays(images, labels, count, self.image_shape)
+      split = labelled_images.of_arrays(
+        images, labels, count, self.image_shape, self.bundle.crop_ratio
+      )
     metrics = evaluate_metrics({'network': self.network}, split, self.bundle.normalisation, None)
     return metrics['network']
 

@@ -14,7 +14,7 @@ from pidkd_jax.training import free_memory
 
 
 def define(data_help: str, least_size: int = 0) -> None:
-  """Define --data, --data_dir, --archive, --verify and --image_size.
+  """Define --data, --data_dir, --archive, --verify, --image_size and --crop_ratio.
 
   Args:
     data_help: what the dataset is for.
@@ -24,8 +24,9 @@ def define(data_help: str, least_size: int = 0) -> None:
   flags.DEFINE_string('data_dir', '', "TFDS's folder; by default TFDS's own.")
   flags.DEFINE_string('archive', '', "The dataset's archive.")
   flags.DEFINE_bool('verify', None, 'Require the official archive.')
-  flags.DEFINE_integer(
-    'image_size', None, "Side to scale a folder's images to.", lower_bound=least_size
+  flags.DEFINE_integer('image_size', None, 'Side to scale images to.', lower_bound=least_size)
+  flags.DEFINE_float(
+    'crop_ratio', None, 'Share of the shorter side to keep.', lower_bound=0, upper_bound=1
   )
 
 
@@ -55,6 +56,7 @@ def load(known: Mapping[str, Any] | None = None) -> Dataset:
     verify=official if given.verify is None else given.verify,
     # Cards from before there were folders of images do not name it.
     image_size=known.get('image_size', 0) if given.image_size is None else given.image_size,
+    crop_ratio=known.get('crop_ratio', 1.0) if given.crop_ratio is None else given.crop_ratio,
     limit=free_memory.image_limit(),
   )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pidkd_jax.core.errors import UserError, first_line, listed
+
+# Pixels; the side of the smallest images that the networks are tried on.
+LEAST_SIDE = 8
 
 # Pillow's mode by the number of channels.
 _MODES = {1: 'L', 3: 'RGB'}
@@ -57,16 +61,21 @@ class _Unusable(ValueError):
 
 
 def pixels(
-  source: Path | Image.Image, shape: tuple[int, int, int], bits: int = 16
+  source: Path | Image.Image,
+  shape: tuple[int, int, int],
+  bits: int = 16,
+  crop_ratio: float = 1.0,
 ) -> tuple[np.ndarray, str]:
   """Return an image of any origin as a network takes it, and what was done to it.
 
-  It is made upright, scaled until it covers the size, and cut to the middle (`upright`, `cover`).
+  It is made upright, scaled until it covers the size divided by the ratio, and cut to the middle
+  (`upright`, `cover`).
 
   Args:
     source: a file, or an image of Pillow.
     shape: (H, W, C) of the result; C is 1 or 3.
     bits: as `upright` takes them.
+    crop_ratio: the share of the scaled image's shorter side that is kept.
 
   Returns:
     uint8 [H, W, C], and a text such as '640x480, scaled and cut to 32x32'.
@@ -77,9 +86,12 @@ def pixels(
   height, width, channels = shape
   image = upright(source, bits)
   size = f'{image.width}x{image.height}'
-  scaled = f', scaled and cut to {width}x{height}' if image.size != (width, height) else ''
-  fitted = cover(image, width, height).convert(_MODES[channels])
-  return np.asarray(fitted).reshape(shape), size + scaled
+  covered = (before_crop(width, crop_ratio), before_crop(height, crop_ratio))
+  changed = image.size != (width, height) or covered != image.size
+  scaled = f', scaled and cut to {width}x{height}' if changed else ''
+  fitted = np.asarray(cover(image, *covered).convert(_MODES[channels]))
+  rows, columns = middle(covered[1], height), middle(covered[0], width)
+  return fitted.reshape(*covered[::-1], channels)[rows, columns], size + scaled
 
 
 def upright(source: Path | Image.Image, bits: int = 16) -> Image.Image:
@@ -230,3 +242,41 @@ def cover(image: Image.Image, width: int, height: int) -> Image.Image:
   Both are one step, so only the part of a very long image that is kept is ever scaled.
   """
   return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+
+
+def resized(pixels: np.ndarray, side: int) -> np.ndarray:
+  """Scale and cut decoded pixels, uint8 [H, W, C], to a square (`cover`); uint8 [side, side, C]."""
+  channels = pixels.shape[-1]
+  image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+  return np.asarray(cover(image, side, side)).reshape(side, side, channels)
+
+
+def before_crop(side: int, crop_ratio: float) -> int:
+  """Return the side in pixels to which an image is scaled before its middle is cut out.
+
+  This is the rule of timm's `crop_pct`.
+
+  Args:
+    side: of the middle, in pixels.
+    crop_ratio: the share of the scaled side that the middle takes, above 0 and at most 1.
+
+  Example:
+    >>> before_crop(224, 0.875), before_crop(224, 1.0)
+    (256, 224)
+  """
+  return math.floor(side / crop_ratio)
+
+
+def middle(length: int, side: int) -> slice:
+  """Return the pixels of the middle along an axis, placed as torchvision's CenterCrop places them.
+
+  Args:
+    length: of the axis, in pixels.
+    side: of the middle, in pixels; at most `length`.
+
+  Example:
+    >>> middle(256, 224)
+    slice(16, 240, None)
+  """
+  start = round((length - side) / 2)
+  return slice(start, start + side)

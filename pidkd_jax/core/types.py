@@ -76,7 +76,8 @@ class DatasetSpec:
     flip: whether training flips images at random (digits and letters must not be).
     fingerprint: SHA-256 (hex) of the training and test arrays. A resumed run and an evaluation
       check by it that they see the same data.
-    image_size: the side to which the user's own images were resized; 0 if they were not.
+    image_size: the side to which images are scaled and cut; 0 if they keep the dataset's own size.
+    crop_ratio: the share of a stored image's side that evaluation keeps.
   """
 
   name: str
@@ -91,6 +92,7 @@ class DatasetSpec:
   flip: bool
   fingerprint: str
   image_size: int = 0
+  crop_ratio: float = 1.0
 
   @property
   def num_classes(self) -> int:

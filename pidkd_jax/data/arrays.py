@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.image import LEAST_SIDE
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
@@ -17,9 +18,6 @@ from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
 logger = logging.getLogger(__name__)
-
-# Pixels; the side of the smallest images that the networks are tried on.
-_LEAST_SIDE = 8
 
 _LAYOUT = '[N, H, W, C], or [N, H, W] for gray images'
 
@@ -150,10 +148,10 @@ def _pixels(name: str, images: np.ndarray) -> np.ndarray:
     raise UserError(f'{name} images are empty: their shape is {list(images.shape)}')
   if images.ndim == 3:
     images = images[..., None]
-  if min(images.shape[1:3]) < _LEAST_SIDE:
+  if min(images.shape[1:3]) < LEAST_SIDE:
     raise UserError(
       f'{name} images are {_size(images.shape[1:])} in the layout {_LAYOUT}; at least'
-      f' {_LEAST_SIDE}x{_LEAST_SIDE} pixels are needed'
+      f' {LEAST_SIDE}x{LEAST_SIDE} pixels are needed'
     )
   if images.dtype == np.uint8:
     return images

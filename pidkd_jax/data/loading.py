@@ -1,5 +1,7 @@
 """Open a dataset by name; prepare it first if needed."""
 
+import dataclasses
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -8,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import constants
 
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
@@ -66,6 +69,7 @@ def load(
   archive: str = '',
   verify: bool = True,
   image_size: int = 0,
+  crop_ratio: float = 1.0,
   limit: int | None = None,
 ) -> Dataset:
   """Open a dataset; prepare it first if needed.
@@ -80,8 +84,11 @@ def load(
     verify: whether to refuse an archive whose SHA-256 is not the official one. Otherwise its
       dataset has a name of its own ('unverified_...'), the archive's classes and counts, and pixel
       statistics computed from its training split. A folder of images has no official SHA-256.
-    image_size: the side in pixels to which the images of `image_folder` are resized; 0 if all have
-      one size already. The images of other datasets have a size of their own.
+    image_size: the side in pixels of the square images that networks see; 0 for the dataset's own
+      size. Images are scaled, antialiased, until they cover the square, and the middle is kept.
+    crop_ratio: the share of the shorter side that evaluation keeps, as timm's `crop_pct`. Images
+      are stored as squares of the side `image_size / crop_ratio`, rounded down. Training takes a
+      random part of each, and evaluation the middle. 1 stores what evaluation sees.
     limit: the most bytes that the decoded images of both splits may take in memory. A larger
       dataset is streamed: its images stay on disk, and are read and decoded as they are needed.
       None to read any dataset into memory.
@@ -107,13 +114,15 @@ def load(
     )
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
+  side = _stored_side(image_size, crop_ratio)
   if own_code.is_own(name):
-    source, builder = own_dataset.prepare(name, source, directory, archive, image_size)
+    source, builder = own_dataset.prepare(name, source, directory, archive)
     origin = source.origin
   else:
     in_memory = limit is None
-    builder, origin = prepare(source, directory, archive, verify, image_size, in_memory)
-  splits = PreparedSplit(builder, 'train'), PreparedSplit(builder, source.test)
+    builder, origin = prepare(source, directory, archive, verify, side, in_memory)
+  train, test = (_prepared(builder, name, side) for name in ('train', source.test))
+  splits = train, test
   size = sum(split.nbytes for split in splits)
   if limit is None or size <= limit:
     train, test, fingerprint, histogram = _read_into_memory(*splits)
@@ -125,11 +134,19 @@ def load(
       size / 2**20,
       limit / 2**20,
     )
+  if crop_ratio < 1:
+    # The stored images of two crops may be the same.
+    fingerprint = hashlib.sha256(f'{fingerprint} {image_size}'.encode()).hexdigest()
+    train, test = (dataclasses.replace(split, side=image_size) for split in (train, test))
   normalisation = source.normalisation
   # Published statistics hold for the official images only.
   if normalisation is None or builder.name != name:
     normalisation = statistics.normalisation(histogram())
   shape = train.image_shape
+  if splits[0].side:
+    origin += f', scaled and cut to {side}x{side}'
+  if crop_ratio < 1:
+    origin += f', of which evaluation sees the middle {image_size}x{image_size}'
   spec = DatasetSpec(
     name=builder.name,
     format=name,
@@ -139,12 +156,37 @@ def load(
     labels=train.labels,
     image_shape=shape,
     normalisation=normalisation,
-    padding=min(shape[:2]) // 8 if source.padding is None else source.padding,
+    padding=min(shape[:2]) // 8 if source.padding is None or splits[0].side else source.padding,
     flip=source.flip,
     fingerprint=fingerprint,
     image_size=image_size,
+    crop_ratio=crop_ratio,
   )
   return Dataset(spec, train, test)
+
+
+def _stored_side(image_size: int, crop_ratio: float) -> int:
+  """Return the side of the stored images; 0 for the dataset's own size."""
+  if not 0 < crop_ratio <= 1:
+    raise UserError(f'data.crop_ratio is {crop_ratio}; a share above 0 and up to 1 is needed')
+  if image_size and image_size < image_lib.LEAST_SIDE:
+    raise UserError(
+      f'data.image_size is {image_size}; it must be at least {image_lib.LEAST_SIDE}, or 0 for the'
+      " dataset's own size"
+    )
+  if crop_ratio < 1 and not image_size:
+    raise UserError(
+      f'data.crop_ratio is {crop_ratio}, and no size was given to crop to; name it with'
+      ' --config.data.image_size, e.g. 224'
+    )
+  return image_lib.before_crop(image_size, crop_ratio)
+
+
+def _prepared(builder: tfds.core.DatasetBuilder, split: str, side: int) -> PreparedSplit:
+  """Return a prepared split; its images are scaled to `side` unless they are stored so."""
+  stored = PreparedSplit(builder, split)
+  unchanged = not side or stored.image_shape[:2] == (side, side)
+  return stored if unchanged else PreparedSplit(builder, split, side)
 
 
 def _read_into_memory(*splits: PreparedSplit) -> _Opened:

@@ -44,9 +44,7 @@ def load(name: str) -> Source:
   return source
 
 
-def prepare(
-  name: str, source: Source, directory: str, archive: str, image_size: int
-) -> tuple[Source, Builder]:
+def prepare(name: str, source: Source, directory: str, archive: str) -> tuple[Source, Builder]:
   """Open a dataset of the user's own; prepare it first if needed.
 
   Args:
@@ -54,7 +52,6 @@ def prepare(
     source: of that name.
     directory: TFDS's data_dir.
     archive: as `data.load`'s; a builder finds its files itself.
-    image_size: as `data.load`'s; a builder sizes its images itself.
 
   Returns:
     The source, with the name of its test split; the builder of the prepared dataset.
@@ -62,9 +59,8 @@ def prepare(
   Raises:
     UserError: its code fails, it cannot be prepared, or its examples have other features.
   """
-  for field, value in (('archive', archive), ('image_size', image_size)):
-    if value:
-      raise UserError(f'data.{field} is {value!r}, and {name!r} takes none; leave it out')
+  if archive:
+    raise UserError(f'data.archive is {archive!r}, and {name!r} takes none; leave it out')
   with own_code.explain_errors(name):
     try:
       bound = _without_tensorflow(source.builder)

@@ -11,6 +11,7 @@ from pidkd_jax.core.errors import listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.dataset import Dataset
+from pidkd_jax.data.pipeline import augment
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import batch_shapes
 from pidkd_jax.data.pipeline.split import Split
@@ -58,7 +59,7 @@ class Assembly:
       normalisation,
       key,
       batch_size=self.experiment.recipe.batch_size,
-      padding=self.experiment.padding,
+      crop=augment.CROPS[self.experiment.crop](self.experiment),
       flip=self.experiment.flip,
       dtype=self.shapes.image.dtype,
     )

@@ -101,4 +101,6 @@ def _fill_data(config: ConfigDict, entries: Mapping[str, Any]) -> None:
     return
   config.archive = config.archive or entries['archive']
   config.verify = config.verify and entries['name'] == entries['format']
-  config.image_size = config.image_size or entries.get('image_size', 0)
+  if not config.image_size:
+    config.image_size = entries.get('image_size', 0)
+    config.crop_ratio = entries.get('crop_ratio', 1.0)

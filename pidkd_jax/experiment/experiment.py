@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pidkd_jax.data.pipeline import augment
 from pidkd_jax.nn import precision
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.member import Member
@@ -19,11 +20,14 @@ class Experiment:
     members: with distinct names.
     recipe: what the members share.
     seed: of data order and augmentation, and with a trial's number of the weights.
-    padding: pixels of zero padding for the random crop.
+    padding: pixels of zero padding for the crop 'pad'.
     flip: whether training images are mirrored at random.
     holdout: share of the training split that selects each member's epoch; 0 for the last epoch.
     eval_every: epochs between evaluations.
     shots: training images of each class that the members see; 0 for all.
+    crop: the name of the random crop (`augment.CROPS`).
+    crop_scale: of the crop 'resized', as `augment.ResizedCrop` takes it.
+    crop_aspect: of the crop 'resized', too.
   """
 
   members: tuple[Member, ...]
@@ -34,6 +38,9 @@ class Experiment:
   holdout: float = 0.0
   eval_every: int = 1
   shots: int = 0
+  crop: str = 'pad'
+  crop_scale: tuple[float, float] = augment.ResizedCrop.scale
+  crop_aspect: tuple[float, float] = augment.ResizedCrop.aspect
 
   @classmethod
   def from_json(cls, saved: Mapping[str, Any]) -> 'Experiment':
@@ -48,6 +55,8 @@ class Experiment:
     members = tuple(map(_member, fields.pop('members')))
     recipe = dict(fields.pop('recipe'))
     recipe['drops'] = tuple(recipe['drops'])
+    for name in {'crop_scale', 'crop_aspect'} & fields.keys():
+      fields[name] = tuple(fields[name])
     return cls(members=members, recipe=Recipe(**recipe), **fields)
 
   def decisive(self) -> 'Experiment':

@@ -6,6 +6,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.pipeline import augment
 from pidkd_jax.nn import precision
 from pidkd_jax.training import free_memory
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
@@ -56,6 +58,13 @@ class Field:
 
 _SEED = Requirement('it must be below 2**32', lambda seed: seed < 2**32)
 _SHARE = Requirement('a share below 1 is needed', lambda share: share < 1)
+_PART = Requirement('a share up to 1 is needed', lambda share: share <= 1)
+_SCALE = Requirement(
+  'two shares are needed, the smaller first, above 0 and up to 1', lambda pair: _rise(pair, 1)
+)
+_ASPECT = Requirement(
+  'two numbers above 0 are needed, the smaller first', lambda pair: _rise(pair, math.inf)
+)
 _SWITCH = Requirement("it is 1, 0, or -1 for the dataset's own", lambda value: value in (-1, 0, 1))
 _DROPS = Requirement(
   'fractions of the training are needed, 0 to 1',
@@ -146,7 +155,15 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field('data.dir', '', "TFDS's folder; TFDS's own if empty"),
     Field('data.archive', '', 'your archive of it; of `image_folder` the folder'),
     Field('data.verify', True, 'whether the archive must be the official one'),
-    Field('data.image_size', 0, "side of `image_folder`'s squares; 0: one size already"),
+    Field('data.image_size', 0, "side of the squares that networks see; 0: the data set's own"),
+    Field(
+      'data.crop_ratio',
+      1.0,
+      'share of the shorter side that evaluation keeps',
+      least=0,
+      exclusive=True,
+      requirement=_PART,
+    ),
     Field(
       'data.holdout',
       0.0,
@@ -155,7 +172,25 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       requirement=_SHARE,
     ),
     Field('data.shots', 0, 'training images of each class for the students; 0 for all', least=0),
-    Field('data.padding', -1, 'of the random crop; -1 leaves it to the data set', least=-1),
+    Field(
+      'data.crop',
+      'pad',
+      "random crop: 'pad' (padded, then cut), or 'resized' (a part, then resized)",
+      choices=tuple(augment.CROPS),
+    ),
+    Field(
+      'data.crop_scale',
+      augment.ResizedCrop.scale,
+      "least and largest share of the area, of 'resized'",
+      requirement=_SCALE,
+    ),
+    Field(
+      'data.crop_aspect',
+      augment.ResizedCrop.aspect,
+      "least and largest width over height, of 'resized'",
+      requirement=_ASPECT,
+    ),
+    Field('data.padding', -1, "of the crop 'pad'; -1 leaves it to the data set", least=-1),
     Field('data.flip', -1, '1 or 0; -1 leaves it to the data set', requirement=_SWITCH),
     Field(
       'data.streaming',

@@ -118,4 +118,7 @@ def _experiment(
     flip=spec.flip if config.data.flip < 0 else bool(config.data.flip),
     holdout=config.data.holdout,
     eval_every=config.eval_every,
+    crop=config.data.crop,
+    crop_scale=tuple(config.data.crop_scale),
+    crop_aspect=tuple(config.data.crop_aspect),
   )

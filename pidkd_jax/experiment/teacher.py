@@ -201,6 +201,13 @@ def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
       f'{spec.num_classes} of {spec.name} at {list(spec.image_shape)}; '
       'give another bundle, or none'
     )
+  if loaded.crop_ratio != spec.crop_ratio:
+    logger.warning(
+      '%s is made for data.crop_ratio=%g, and the data are evaluated at %g',
+      what,
+      loaded.crop_ratio,
+      spec.crop_ratio,
+    )
   if not named:
     logger.warning(
       '%s does not say which classes it knows; they are taken to be those of %s in its order',

@@ -21,11 +21,12 @@ def script(format_: Format, layout: str) -> str:
 _SCRIPT = '''"""Classify an image with the file beside this one: python example.py [IMAGE]"""
 
 import json
+import math
 import pathlib
 import sys
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 {imports}
 
@@ -37,7 +38,14 @@ def preprocess(path):
   """Read an image file as the network's input, [1, {layout}]."""
   dataset = CARD['dataset']
   height, width, channels = dataset['image_shape']
-  image = Image.open(path).convert('L' if channels == 1 else 'RGB').resize((width, height))
+  image = ImageOps.exif_transpose(Image.open(path)).convert('RGB')
+  # Scale it until it covers the size before the crop, and keep the middle.
+  ratio = dataset.get('crop_ratio', 1)
+  scaled = (math.floor(width / ratio), math.floor(height / ratio))
+  image = ImageOps.fit(image, scaled, Image.Resampling.BILINEAR)
+  left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
+  image = image.crop((left, top, left + width, top + height))
+  image = image.convert('L' if channels == 1 else 'RGB')
   pixels = np.asarray(image).reshape(1, height, width, channels)
   if CARD['export']['input']['dtype'] == 'float32':
     mean, std = np.float32(dataset['mean']), np.float32(dataset['std'])

@@ -166,7 +166,7 @@ def test_a_dataset_of_letters_is_never_mirrored(arrays):
 
 def test_every_corner_occurs_about_as_often(arrays):
   images = jnp.broadcast_to(jnp.asarray(arrays.images[0]), (900, SIDE, SIDE, 3))
-  cropped = augment.crop(jax.random.key(0), images, 1)
+  cropped = augment.PaddedCrop(1)(jax.random.key(0), images, (SIDE, SIDE))
   assert cropped.shape == images.shape and cropped.dtype == jnp.uint8
   counts = {}
   for image in np.asarray(cropped):
@@ -178,7 +178,9 @@ def test_every_corner_occurs_about_as_often(arrays):
 
 def test_a_crop_without_padding_is_the_image(arrays):
   images = jnp.asarray(arrays.images)
-  np.testing.assert_array_equal(augment.crop(jax.random.key(0), images, 0), images)
+  np.testing.assert_array_equal(
+    augment.PaddedCrop(0)(jax.random.key(0), images, (SIDE, SIDE)), images
+  )
 
 
 def test_half_of_the_images_are_mirrored_each_as_a_whole(arrays):

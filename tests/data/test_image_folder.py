@@ -402,11 +402,3 @@ def test_what_may_not_be_read_is_named(directory, photos, monkeypatch, module, c
     UserError, match=f'{photos}/train.* cannot be read .*denied.*; mend or remove'
   ):
     load(directory, photos)
-
-
-def test_other_datasets_keep_their_size(directory):
-  assert data.load('digits', directory=str(directory), image_size=8).spec.image_shape == (8, 8, 1)
-  with pytest.raises(
-    UserError, match='images of digits are 8x8; leave --config.data.image_size=32'
-  ):
-    data.load('digits', directory=str(directory), image_size=32)

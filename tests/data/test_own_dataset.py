@@ -52,5 +52,5 @@ def test_a_mistake_is_one_line(name, message, tmp_path):
 
 
 def test_a_field_that_it_does_not_take_is_refused(tmp_path):
-  with pytest.raises(UserError, match='data.image_size is 32, and .* takes none; leave it out'):
-    data.load('tests.data.own:Squares', directory=str(tmp_path), image_size=32)
+  with pytest.raises(UserError, match="data.archive is 'a.zip', and .* takes none; leave it out"):
+    data.load('tests.data.own:Squares', directory=str(tmp_path), archive='a.zip')

@@ -73,7 +73,7 @@ def _test(judged):
     raise UserError('--images is in place of --data and --archive; leave one of them out')
   facts = TrainedNetwork(judged)
   folder = local_path.resolve('--images', FLAGS.images)
-  split = labelled_images.of_folder(folder, facts.class_names, facts.image_shape)
+  split = labelled_images.of_folder(folder, facts.class_names, facts.image_shape, judged.crop_ratio)
   return split, folder, ''
 
 

@@ -44,7 +44,7 @@ def main(*names):
   out = local_path.resolve('--out', FLAGS.out or _CSV) if FLAGS.out or searched else None
   prediction_output.check(out)
   student = trained_network.load(bundle, own)
-  reader = ImageReader(paths, student.image_shape)
+  reader = ImageReader(paths, student.image_shape, student.bundle.crop_ratio)
   for remark in remarks:
     print(remark)
   k = min(FLAGS.top, len(student.class_names))

@@ -19,21 +19,24 @@ class ResidentSplit(Split):
   Attributes:
     images: uint8 [N, H, W, C].
     labels: int32 [N].
+    side: as `Split` says.
   """
 
   images: np.ndarray
   labels: np.ndarray
+  side: int = 0
 
   @property
-  def image_shape(self) -> tuple[int, int, int]:
+  def stored_shape(self) -> tuple[int, int, int]:
     return self.images.shape[1:]
 
   def take(self, index: np.ndarray) -> 'ResidentSplit':
-    return ResidentSplit(self.images[index], self.labels[index])
+    return ResidentSplit(self.images[index], self.labels[index], self.side)
 
   def blocks(self, size: int) -> Iterable[jax.Array]:
     # One transfer for all blocks.
-    images = np.pad(self.images, ((0, -len(self) % size), (0, 0), (0, 0), (0, 0)))
+    rows, columns = self.middle
+    images = np.pad(self.images[:, rows, columns], ((0, -len(self) % size), (0, 0), (0, 0), (0, 0)))
     return devices.put_replicated(images.reshape(-1, size, *self.image_shape))
 
   def held_bytes(self, batch_size: int) -> int:

@@ -27,10 +27,11 @@ class Schedule:
     labels: int32 [N].
     normalisation: float32 arrays on the devices.
     key: PRNG key of order, crops and flips.
-    image_shape: (H, W, C).
+    stored_shape: (H, W, C) of the images as they are stored.
+    image_shape: (h, w, C) of the batches' images.
     batch_size: B. An epoch drops the examples that do not fill a batch. Its order differs from
       every other epoch's, so no example is lost for good.
-    padding: pixels of zero padding for the random crop; 0 for no crop.
+    crop: takes a random part of each stored image.
     flip: whether images are mirrored at random.
     dtype: the type of the batches' images.
   """
@@ -38,9 +39,10 @@ class Schedule:
   labels: jax.Array
   normalisation: Normalisation
   key: jax.Array
+  stored_shape: tuple[int, int, int] = struct.field(pytree_node=False)
   image_shape: tuple[int, int, int] = struct.field(pytree_node=False)
   batch_size: int = struct.field(pytree_node=False)
-  padding: int = struct.field(pytree_node=False)
+  crop: augment.Crop = struct.field(pytree_node=False)
   flip: bool = struct.field(pytree_node=False)
   dtype: jnp.dtype = struct.field(pytree_node=False)
 
@@ -75,8 +77,7 @@ class Schedule:
     """
     index = self.index(order, step)
     crop_key, flip_key = jax.random.split(self._key(1, step))
-    if self.padding:
-      images = augment.crop(crop_key, images, self.padding)
+    images = self.crop(crop_key, images, self.image_shape[:2])
     if self.flip:
       images = augment.flip(flip_key, images)
     image = self.normalisation(images)

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.data.pipeline import augment
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import Schedule
 from pidkd_jax.nn.precision import FLOAT32
@@ -23,14 +25,32 @@ class Split(abc.ABC):
 
   Attributes:
     labels: int32 [N], the class of each image.
+    side: H and W of the images that networks see. Training takes a random part of a stored image,
+      evaluation the middle. 0 where images are stored as they are seen.
   """
 
   labels: np.ndarray
+  side: int
 
   @property
   @abc.abstractmethod
+  def stored_shape(self) -> tuple[int, int, int]:
+    """(H, W, C) of the stored images, all of them uint8."""
+
+  @property
   def image_shape(self) -> tuple[int, int, int]:
-    """(H, W, C); every image is uint8 of this shape."""
+    """(H, W, C) of the images that networks see."""
+    height, width, channels = self.stored_shape
+    return (self.side or height, self.side or width, channels)
+
+  @property
+  def middle(self) -> tuple[slice, slice]:
+    """The rows and the columns of a stored image that evaluation sees."""
+    height, width, _ = self.stored_shape
+    return (
+      image_lib.middle(height, self.side or height),
+      image_lib.middle(width, self.side or width),
+    )
 
   def __len__(self) -> int:
     return len(self.labels)
@@ -45,9 +65,9 @@ class Split(abc.ABC):
 
   @abc.abstractmethod
   def blocks(self, size: int) -> Iterable[jax.Array]:
-    """Return all images in order on the devices, in blocks uint8 [size, H, W, C].
+    """Return the middles of all images on the devices, in blocks uint8 [size, H, W, C].
 
-    Zeros fill the last block up. Each iteration goes through the whole split.
+    They are in order. Zeros fill the last block up. Each iteration goes through the whole split.
 
     Raises:
       UserError: while iterating, the images are read from files and a file is damaged.
@@ -67,9 +87,10 @@ class Split(abc.ABC):
     key: jax.Array,
     *,
     batch_size: int,
-    padding: int,
+    padding: int = 0,
     flip: bool,
     dtype: jnp.dtype = FLOAT32.dtype,
+    crop: augment.Crop | None = None,
   ) -> Batches:
     """Return training batches: shuffled, cropped, mirrored and normalised.
 
@@ -77,9 +98,10 @@ class Split(abc.ABC):
       normalisation: per-channel statistics of the pixels.
       key: PRNG key of order, crops and flips.
       batch_size: B.
-      padding: pixels of zero padding for the random crop; 0 for no crop.
+      padding: pixels of zero padding for the random crop.
       flip: whether images are mirrored at random.
       dtype: the type of the batches' images.
+      crop: another crop, such as `augment.ResizedCrop`, in place of the padded one.
 
     Example:
       >>> from pidkd_jax.data import noise
@@ -94,9 +116,10 @@ class Split(abc.ABC):
         labels=devices.put_replicated(self.labels),
         normalisation=devices.put_replicated(normalisation.arrays()),
         key=devices.put_replicated(key),
+        stored_shape=self.stored_shape,
         image_shape=self.image_shape,
         batch_size=batch_size,
-        padding=padding,
+        crop=augment.PaddedCrop(padding) if crop is None else crop,
         flip=flip,
         dtype=dtype,
       )

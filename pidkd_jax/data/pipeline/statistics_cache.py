@@ -52,7 +52,9 @@ def dataset_statistics(train: ExampleReader, test: ExampleReader) -> DatasetStat
     UserError: a file is missing or damaged.
   """
   folder = pathlib.Path(train.split.builder.data_dir)
-  entry = runtime.cache_folder() / 'statistics' / f'{_sha256(str(folder.resolve()))}.npz'
+  # At another size they are others. Where the files' own size is kept, the name is as it was.
+  place = f'{folder.resolve()}{f" {train.split.side}" if train.split.side else ""}'
+  entry = runtime.cache_folder() / 'statistics' / f'{_sha256(place)}.npz'
   key = _key(folder)
   result = _load(entry, key, len(train.split), len(test.split))
   if result is None:

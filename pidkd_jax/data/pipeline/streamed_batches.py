@@ -43,7 +43,7 @@ class StreamedBatches(Batches):
 
   def programs(self) -> list[Callable[[], jax.stages.Lowered]]:
     count = jnp.int32(0)
-    images = jax.ShapeDtypeStruct((self.batch_size, *self.schedule.image_shape), jnp.uint8)
+    images = jax.ShapeDtypeStruct((self.batch_size, *self.schedule.stored_shape), jnp.uint8)
 
     def finish() -> jax.stages.Lowered:
       order = jax.eval_shape(self.schedule.order, count)

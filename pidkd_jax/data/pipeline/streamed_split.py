@@ -22,25 +22,27 @@ class StreamedSplit(Split):
     reader: reads the examples of the prepared split.
     labels: int32 [N].
     positions: int64 [N], where the examples lie in the prepared split.
+    side: as `Split` says.
   """
 
   reader: ExampleReader
   labels: np.ndarray
   positions: np.ndarray
+  side: int = 0
 
   @property
-  def image_shape(self) -> tuple[int, int, int]:
+  def stored_shape(self) -> tuple[int, int, int]:
     return self.reader.split.image_shape
 
   def take(self, index: np.ndarray) -> 'StreamedSplit':
-    return StreamedSplit(self.reader, self.labels[index], self.positions[index])
+    return StreamedSplit(self.reader, self.labels[index], self.positions[index], self.side)
 
   def blocks(self, size: int) -> '_Blocks':
     return _Blocks(self, size)
 
   def held_bytes(self, batch_size: int) -> int:
     # Prefetched, plus the batch in use and the next one, which are on the devices.
-    return (PREFETCHED_BATCHES + 2) * batch_size * math.prod(self.image_shape)
+    return (PREFETCHED_BATCHES + 2) * batch_size * math.prod(self.stored_shape)
 
   def scheduled(self, schedule: Schedule) -> StreamedBatches:
     return StreamedBatches(schedule, self.read)
@@ -80,4 +82,6 @@ class _Blocks:
   def __iter__(self) -> Iterator[jax.Array]:
     count = len(self.split)
     index = np.arange(-(-count // self.size) * self.size)
-    return self.split.read(np.where(index < count, index, -1).reshape(-1, self.size))
+    blocks = self.split.read(np.where(index < count, index, -1).reshape(-1, self.size))
+    rows, columns = self.split.middle
+    return (images[:, rows, columns] for images in blocks) if self.split.side else blocks

@@ -16,9 +16,6 @@ from pidkd_jax.data.tfds.builder import own_name
 
 logger = logging.getLogger(__name__)
 
-# Pixels; the side of the smallest images that the networks are tried on.
-_LEAST_SIDE = 8
-
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """A counterpart of TFDS's ImageFolder that is prepared once, and without TensorFlow.
@@ -112,21 +109,16 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
     in_memory: whether the images have to fit into the machine's memory.
 
   Raises:
-    UserError: the folder is not usable (see `scan`), the images would be smaller than 8 pixels, or
-      they do not fit into memory.
+    UserError: the folder is not usable (see `scan`), the images are smaller than 8 pixels, or they
+      do not fit into memory.
   """
-  if image_size and image_size < _LEAST_SIDE:
-    raise UserError(
-      f'data.image_size is {image_size}; it must be at least {_LEAST_SIDE}, or 0 for images that'
-      ' have one size already'
-    )
   images = scan(path)
   first, size = _first(images)
   width, height = (image_size, image_size) if image_size else size
-  if min(width, height) < _LEAST_SIDE:
+  if min(width, height) < image_lib.LEAST_SIDE:
     raise UserError(
-      f'{first} is {width}x{height} pixels, fewer than {_LEAST_SIDE}; enlarge the images with'
-      ' --config.data.image_size, e.g. 32'
+      f'{first} is {width}x{height} pixels, fewer than {image_lib.LEAST_SIDE}; enlarge the'
+      ' images with --config.data.image_size, e.g. 32'
     )
   size, memory = len(images.paths) * width * height * 3, _memory()
   if in_memory and size > memory:

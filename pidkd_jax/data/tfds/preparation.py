@@ -15,7 +15,6 @@ from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.builder import (
   Builder,
   bind_archive,
-  features,
   official_archive,
   open_builder,
   open_or_prepare,
@@ -25,7 +24,7 @@ from pidkd_jax.data.tfds.download import check_reachable
 
 
 def prepare(
-  source: Source, directory: str, archive: str, verify: bool, image_size: int, in_memory: bool
+  source: Source, directory: str, archive: str, verify: bool, side: int, in_memory: bool
 ) -> tuple[Builder, str]:
   """Open a dataset; prepare it from its archive first if needed.
 
@@ -37,7 +36,7 @@ def prepare(
     directory: TFDS's data_dir.
     archive: path of the user's own archive or folder of images, or ''.
     verify: whether to refuse an archive that is not the official one.
-    image_size: the side to which the user's own images are resized, or 0.
+    side: that the user's own images are stored with, or 0 for their own size.
     in_memory: whether all images have to fit into the machine's memory.
 
   Returns:
@@ -50,16 +49,10 @@ def prepare(
     if not archive:
       raise UserError('no folder of images was given; name it with --config.data.archive')
     folder = Path(os.path.expanduser(archive)).absolute()
-    builder = open_or_prepare(source.bind(folder, image_size, in_memory), directory)
+    builder = open_or_prepare(source.bind(folder, side, in_memory), directory)
     return builder, f'{source.origin}: {builder.info.description}'
   official = open_builder(source.builder, directory)
   is_prepared = official.data_path.exists()
-  height, width, _ = features(official)['image'].shape
-  if image_size and image_size != height:
-    raise UserError(
-      f'the images of {official.name} are {width}x{height}; leave'
-      f' --config.data.image_size={image_size} out'
-    )
   if not official.url_infos:
     if archive:
       raise UserError(

@@ -27,6 +27,7 @@ class PreparedSplit:
   Attributes:
     builder: the dataset's builder.
     split: the split's name.
+    side: the H and W to which each image is scaled and cut when it is decoded; 0 to leave it.
 
   Raises:
     UserError: there is no such split, or the dataset is in another format.
@@ -34,6 +35,7 @@ class PreparedSplit:
 
   builder: tfds.core.DatasetBuilder
   split: str
+  side: int = 0
 
   def __post_init__(self):
     info = self.builder.info
@@ -53,7 +55,12 @@ class PreparedSplit:
 
   @functools.cached_property
   def image_shape(self) -> tuple[int, int, int]:
-    """(H, W, C)."""
+    """(H, W, C) of the images as they are given."""
+    height, width, channels = self._encoded_shape
+    return (self.side or height, self.side or width, channels)
+
+  @functools.cached_property
+  def _encoded_shape(self) -> tuple[int, int, int]:
     return tuple(features(self.builder)['image'].shape)
 
   @functools.cached_property
@@ -84,7 +91,8 @@ class PreparedSplit:
     label = int(example['label'])
     if not 0 <= label < len(self.class_names):
       raise ValueError(f'label {label}, but {len(self.class_names)} classes')
-    return image_lib.decode(example['image'], self.image_shape), label
+    image = image_lib.decode(example['image'], self._encoded_shape)
+    return image_lib.resized(image, self.side) if self.side else image, label
 
   def damage_error(self, filename: str, error: Exception) -> UserError:
     """Return the error for a file in which reading met one of `DAMAGE`."""
