@@ -56,6 +56,12 @@ class Field:
   requirement: Requirement | None = None
 
 
+def _rise(pair: Any, most: float) -> bool:
+  """Whether a value is two numbers above 0, not falling, and at most `most`."""
+  numbers = len(pair) == 2 and all(isinstance(value, float | int) for value in pair)
+  return numbers and 0 < pair[0] <= pair[1] <= most
+
+
 _SEED = Requirement('it must be below 2**32', lambda seed: seed < 2**32)
 _SHARE = Requirement('a share below 1 is needed', lambda share: share < 1)
 _PART = Requirement('a share up to 1 is needed', lambda share: share <= 1)
