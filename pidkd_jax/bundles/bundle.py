@@ -2,10 +2,11 @@
 
     variables.npz    every variable under 'collection/module/.../name'
     card.json        the network's description, dataset, training, cost and results
-    manifest.json    SHA-256 of the two, written last
+    encoder.stablehlo    only of an imported PyTorch network: its encoder (`models.exported`)
+    manifest.json    SHA-256 of these, written last
     README.md        the model card for people, who may add to it (`model_card`)
 
-Loading checks every byte of the first three files and never reads the last. It builds networks of
+Loading checks every byte of all files but the last, which it never reads. It builds networks of
 this package, and those classes of the user's that the caller passes.
 """
 
@@ -28,11 +29,14 @@ from pidkd_jax.core import atomic_folder, normalisation, npz, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.models import exported_function
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.exported import Exported
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 
 VARIABLES, CARD, README = 'variables.npz', 'card.json', 'README.md'
+ENCODER = 'encoder.stablehlo'
 
 # The entries on the data that every card has; name and class_names may be null.
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
@@ -120,6 +124,8 @@ def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> No
     np.savez(part / VARIABLES, **arrays)
     atomic_folder.write_json(part / CARD, card)
     (part / README).write_text(model_card.text(card), 'utf-8', 'replace')
+    if isinstance(network.model, Exported):
+      (part / ENCODER).write_bytes(exported_function.find(network.model.function).content)
 
 
 def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
@@ -139,7 +145,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
       f'bundle {str(folder)!r} {state}: {atomic_folder.MANIFEST} is not there; name another'
     )
   manifest = _read_json(manifest_path)
-  for name in (VARIABLES, CARD):
+  for name in (VARIABLES, CARD, *({ENCODER} & manifest.keys())):
     path = folder / name
     if not path.is_file() or manifest.get(name) != atomic_folder.sha256(path):
       state = 'altered' if path.is_file() else 'missing'
@@ -154,6 +160,8 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
     model = models.build(card['model'], own)
     dataset = {name: card['dataset'][name] for name in _DATASET}
     _check(card, model.num_classes)
+    if isinstance(model, Exported):
+      _register(folder / ENCODER, model.function)
     image = jax.ShapeDtypeStruct((1, *dataset['image_shape']), jnp.float32)
     expected = jax.eval_shape(model.init, jax.random.key(0), image)
     variables = _read_variables(folder / VARIABLES, expected)
@@ -173,6 +181,15 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
   identity = [manifest[VARIABLES], card['model'], dataset['mean'], dataset['std']]
   digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
   return Bundle(Network(variables, model), card, digest, folder)
+
+
+def _register(path: pathlib.Path, digest: str) -> None:
+  """Check and keep the encoder of an imported network; raise ValueError if it is another."""
+  regular_file.check(path)
+  if path.stat().st_size > exported_function.LIMIT:
+    raise ValueError(f'{path.name} has more than {exported_function.LIMIT:,} bytes')
+  if exported_function.register(path.read_bytes()) != digest:
+    raise ValueError(f'{path.name} is not the encoder that its card names')
 
 
 def _check(card: Mapping[str, Any], num_classes: int) -> None:

@@ -18,6 +18,7 @@ from pidkd_jax.bundles import bundle, hub_card, model_card
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import atomic_folder, extras, npz, regular_file
 from pidkd_jax.core.errors import UserError, first_line, listed
+from pidkd_jax.models import exported_function
 
 # {file of a bundle: the most bytes of it that are pulled}.
 _NEEDED = {
@@ -25,7 +26,11 @@ _NEEDED = {
   bundle.CARD: bundle.JSON_LIMIT,
   bundle.VARIABLES: 2**33,
 }
-_LIMITS = {**_NEEDED, bundle.README: bundle.JSON_LIMIT}
+_LIMITS = {
+  **_NEEDED,
+  bundle.README: bundle.JSON_LIMIT,
+  bundle.ENCODER: exported_function.LIMIT,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +111,8 @@ def _write(loaded: Bundle, place: pathlib.Path, repository: str, license: str) -
   page = regular_file.read_text(readme, 'replace') if readme.exists() else model_card.text(card)
   with atomic_folder.replacing(place, loose=(bundle.README, hub_card.SAFETENSORS)) as part:
     shutil.copyfile(loaded.file, part / bundle.VARIABLES)
+    if (loaded.folder / bundle.ENCODER).exists():
+      shutil.copyfile(loaded.folder / bundle.ENCODER, part / bundle.ENCODER)
     atomic_folder.write_json(part / bundle.CARD, card)
     (part / bundle.README).write_text(hub_card.text(card, page, repository, license), 'utf-8')
     arrays = {name: np.ascontiguousarray(one) for name, one in npz.read(loaded.file).items()}

@@ -49,7 +49,8 @@ def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:
   def predict(network, image):
     return network.classify(network.encode(image).pooled)
 
-  return Cost(parameters(network.variables['params']), multiply_adds(predict, network, image))
+  counted = multiply_adds(predict, network, image) + network.model.untraced_multiply_adds
+  return Cost(parameters(network.variables['params']), counted)
 
 
 def parameters(tree: Any) -> int:

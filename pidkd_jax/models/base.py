@@ -40,6 +40,8 @@ class Model(nn.Module):
     rectified: whether the target map is behind a ReLU (a class attribute of the family).
     aligned: whether the target map is trained to equal a teacher's, so that their distance
       means something (a class attribute).
+    untraced_multiply_adds: of one image, in an encoder that JAX cannot look into (a class
+      attribute).
 
   Example:
     >>> class Tiny(Model):
@@ -60,6 +62,7 @@ class Model(nn.Module):
 
   rectified = True
   aligned = False
+  untraced_multiply_adds = 0
 
   def trunk(self, image: jax.Array, train: bool) -> tuple[tuple, tuple]:
     """Compute the stem's and each stage's map, and the same maps before their last activation.

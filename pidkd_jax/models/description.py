@@ -13,6 +13,7 @@ from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.models import catalog, custom_model
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.exported import Exported
 
 Family = type[Model]
 
@@ -104,7 +105,8 @@ def families(*models: Model | str) -> set[Family]:
 def _builtin() -> Mapping[str, Family]:
   """Return this package's families by the names of their classes."""
   constructors = registry.discover(__package__, 'MODELS').values()
-  return {family.__name__: family for family in (*(each.func for each in constructors), Distilled)}
+  families = (*(each.func for each in constructors), Distilled, Exported)
+  return {family.__name__: family for family in families}
 
 
 def _label(family: Family) -> str:

@@ -1,0 +1,105 @@
+"""The import of a network of timm or torchvision."""
+
+from absl import flags
+
+from pidkd_jax.bundles import bundle, torch_file, torch_module
+from pidkd_jax.bundles.torch_libraries import Library
+from pidkd_jax.cli import data_flags, imported_bundle
+from pidkd_jax.core import local_path
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
+
+FLAGS = flags.FLAGS
+
+
+def main(library: Library, name: str) -> None:
+  """Write the bundle of a library's network.
+
+  Args:
+    library: of `torch_libraries.LIBRARIES`.
+    name: of the network in it.
+
+  Raises:
+    UserError: the flags contradict each other, or the network or its weights cannot be used.
+  """
+  title = f'{library.title}/{name}'
+  if bool(FLAGS.checkpoint) == FLAGS.pretrained:
+    raise UserError(
+      f'{title} needs weights, as random ones teach nothing; give either --checkpoint, or '
+      '--pretrained to download them'
+    )
+  if FLAGS.teacher:
+    raise UserError(f"--teacher is for SimKD's students, and {title} is none; leave it out")
+  library.check(name)
+  out = imported_bundle.place()
+  size = FLAGS.image_size
+  if FLAGS.pretrained:
+    module, notes = library.create(name, None, size, pretrained=True), ()
+    imported = {'weights': library.pretrained(name)[1]}
+  else:
+    path = local_path.resolve('--checkpoint', FLAGS.checkpoint)
+    checkpoint = torch_file.read(path, FLAGS.key, FLAGS.prefix)
+    module = torch_module.with_weights(library, name, checkpoint.model, size)
+    imported, notes = imported_bundle.origin(path), checkpoint.notes
+  dataset = data_flags.load() if FLAGS.data else None
+  known = library.preprocessing(name, module)
+  height, width, channels = known.image_shape
+  image_shape = (size or height, size or width, channels)
+  converted = torch_module.convert(module, title, image_shape)
+  network = converted.network
+  count = network.model.num_classes
+  own = _class_names(count) if FLAGS.class_names else library.class_names(name, module, count)
+  mean, std = (
+    given and imported_bundle.numbers(flag, given, channels)
+    for flag, given in (('--mean', FLAGS.mean), ('--std', FLAGS.std))
+  )
+  normalisation = Normalisation(mean or known.normalisation.mean, std or known.normalisation.std)
+  entries = {
+    'name': None,
+    'class_names': own,
+    'image_shape': image_shape,
+    'mean': normalisation.mean,
+    'std': normalisation.std,
+    'crop_ratio': FLAGS.crop_ratio or known.crop_ratio,
+  }
+  if dataset:
+    imported_bundle.check(network, dataset)
+    if dataset.spec.image_shape != image_shape:
+      raise UserError(
+        f'{title} takes images of {list(image_shape)}, and {dataset.spec.name} has '
+        f'{list(dataset.spec.image_shape)}; give --image_size'
+      )
+    entries |= {
+      key: value
+      for key, value in bundle.dataset_card(dataset.spec, normalisation).items()
+      if key != 'crop_ratio'
+    }
+  target = converted.places[-1]
+  shape = 'x'.join(map(str, converted.target_shape))
+  where = f'the input of {target.module}' if target.before else f'the output of {target.module}'
+  notes = (
+    *notes,
+    f'images of {image_shape[0]}x{image_shape[1]}, cut from {entries["crop_ratio"]:.3g} of their '
+    'shorter side',
+    f'the target map is {where}, {shape}',
+    f'outputs differ from those of PyTorch by {converted.difference:.1e} of the largest',
+  )
+  imported_bundle.write(out, network, entries, imported, notes, dataset)
+
+
+def _class_names(count: int) -> list[str]:
+  """Return the names in the file of --class_names, one a line."""
+  path = local_path.resolve('--class_names', FLAGS.class_names)
+  try:
+    names = [line.strip() for line in path.read_text('utf-8').splitlines() if line.strip()]
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(
+      f'--class_names {str(path)!r} cannot be read: {getattr(error, "strerror", error)}; give a '
+      'text file with one name a line'
+    ) from error
+  if len(names) != count:
+    raise UserError(
+      f'--class_names {str(path)!r} has {len(names)} names, and the network has {count} classes; '
+      'give one name a line'
+    )
+  return names

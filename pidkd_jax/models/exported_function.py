@@ -1,0 +1,123 @@
+"""Encoders that bundles carry as StableHLO, by their digest.
+
+A bundle may come from anyone. So a function is checked before it may run: its operations, its
+arguments and its results.
+"""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax import export as jax_export
+
+from pidkd_jax.core import extras
+from pidkd_jax.core.errors import UserError, first_line
+
+# Weights are arguments, so that a function has some hundred kilobytes.
+LIMIT = 2**26
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+COLLECTIONS = ('params', 'buffers')
+
+# A custom call may name any function of the process. This one compares shapes and has no address.
+_HARMLESS_CALL = re.compile(r'stablehlo\.custom_call @shape_assertion\(')
+# Operations that wait for the host or for another device.
+_WAITING = re.compile(r'\bstablehlo"?\.(infeed|outfeed|send|recv)\b')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExportedFunction:
+  """A checked function (variables, images) -> maps.
+
+  Attributes:
+    content: as a file holds it.
+    exported: the same, ready to be called.
+    variables: {collection: {name: shape and type}}, the function's first argument.
+    image_shape: (H, W, C) of its images, float32 [B, H, W, C] for any B.
+  """
+
+  content: bytes
+  exported: jax_export.Exported
+  variables: Mapping[str, Mapping[str, jax.ShapeDtypeStruct]]
+  image_shape: tuple[int, int, int]
+
+
+_FUNCTIONS: dict[str, ExportedFunction] = {}
+
+
+def register(content: bytes) -> str:
+  """Check a function and keep it for `find`.
+
+  Args:
+    content: what `jax.export.Exported.serialize` returned.
+
+  Returns:
+    Its digest, the SHA-256 of the content.
+
+  Raises:
+    UserError: the package that reads it is missing; or another version of JAX wrote it.
+    ValueError: it is no such function, or it could do more than compute.
+  """
+  digest = hashlib.sha256(content).hexdigest()
+  if digest not in _FUNCTIONS:
+    _FUNCTIONS[digest] = _read(content)
+  return digest
+
+
+def find(digest: str) -> ExportedFunction:
+  """Return a function that was registered.
+
+  Raises:
+    UserError: none has this digest.
+  """
+  if digest not in _FUNCTIONS:
+    raise UserError(
+      f'the exported encoder {digest[:8]}... is not loaded; load the bundle that holds it'
+    )
+  return _FUNCTIONS[digest]
+
+
+def _read(content: bytes) -> ExportedFunction:
+  extras.require('a network that was imported as StableHLO', 'flatbuffers')
+  if len(content) > LIMIT:
+    raise ValueError(f'its encoder has more than {LIMIT:,} bytes')
+  try:
+    exported = jax_export.deserialize(bytearray(content))
+    text = exported.mlir_module()
+  except Exception as error:  # A damaged file can fail in any way.
+    raise ValueError(
+      f'its encoder is no StableHLO that JAX {jax.__version__} reads ({first_line(error)})'
+    ) from error
+  _check_operations(text)
+  if exported.disabled_safety_checks or exported.ordered_effects or exported.unordered_effects:
+    raise ValueError('its encoder has effects beside its results')
+  if exported.nr_devices != 1:
+    raise ValueError(f'its encoder is for {exported.nr_devices} devices and not for one')
+  args, kwargs = jax.tree.unflatten(
+    exported.in_tree, [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in exported.in_avals]
+  )
+  if kwargs or len(args) != 2 or not isinstance(args[0], dict) or {*args[0]} != {*COLLECTIONS}:
+    raise ValueError('its encoder takes other arguments than variables and images')
+  variables, image = args
+  shapes = [leaf.shape for leaf in jax.tree.leaves(variables)]
+  if not all(isinstance(size, int) for shape in shapes for size in shape):
+    raise ValueError('its encoder has weights of no fixed shape')
+  fixed = getattr(image, 'shape', ())[1:]
+  if len(fixed) != 3 or image.dtype != jnp.float32 or not all(isinstance(n, int) for n in fixed):
+    raise ValueError('its encoder takes no float32 images of a fixed size')
+  if not exported.out_avals or any(len(a.shape) != 4 for a in exported.out_avals):
+    raise ValueError('its encoder returns no maps')
+  return ExportedFunction(content, exported, variables, fixed)
+
+
+def _check_operations(text: str) -> None:
+  """Raise ValueError for operations that could do more than compute.
+
+  Every custom call prints its name once. So all are harmless where as many harmless ones are found.
+  """
+  if text.count('custom_call') != len(_HARMLESS_CALL.findall(text)):
+    raise ValueError('its encoder calls functions outside StableHLO, which could do anything')
+  if waiting := _WAITING.search(text):
+    raise ValueError(f'its encoder waits for others ({waiting[1]})')
