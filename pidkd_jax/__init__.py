@@ -25,12 +25,14 @@ if TYPE_CHECKING:
   from pidkd_jax.experiment.distillation import Distillation, distill, train
   from pidkd_jax.methods import method
   from pidkd_jax.nn import losses
+  from pidkd_jax.training.recipe import Recipe
 
   __version__: str
 
 __all__ = [
   '__version__',
   'Distillation',
+  'Recipe',
   'Stopped',
   'TrainedNetwork',
   'UserError',
@@ -54,6 +56,7 @@ __getattr__, __dir__ = lazy.attach(
   {
     '__version__': 'pidkd_jax.core.own_version:find()',
     'Distillation': 'pidkd_jax.experiment.distillation:Distillation',
+    'Recipe': 'pidkd_jax.training.recipe:Recipe',
     'Stopped': 'pidkd_jax.core.errors:Stopped',
     'TrainedNetwork': 'pidkd_jax.bundles.trained_network:TrainedNetwork',
     'UserError': 'pidkd_jax.core.errors:UserError',

@@ -30,7 +30,7 @@ def check(config: ConfigDict) -> None:
     if not math.isfinite(value):
       raise UserError(f'{name} is {value}; a finite number is needed')
   for field in fields.FIELDS:
-    _check_value(field, field.name, fields.get(config, field.name))
+    check_value(field, field.name, fields.get(config, field.name))
   writers.check(config.writers)
   for label, row in rows(config).items():
     if config.start and row['widen']:
@@ -38,10 +38,11 @@ def check(config: ConfigDict) -> None:
         f'{label} is to be widened, and the bundle that start names has one width; leave out either'
       )
     for field in fields.ROW:
-      _check_value(field, f'{field.name} of {label}', row[field.name])
+      check_value(field, f'{field.name} of {label}', row[field.name])
 
 
-def _check_value(field: Field, name: str, value: Any) -> None:
+def check_value(field: Field, name: str, value: Any) -> None:
+  """Raise UserError, with `name` as its subject, where a field cannot have a value."""
   if field.choices and value not in field.choices:
     raise unknown_name(name, value, field.choices)
   requirement = field.requirement

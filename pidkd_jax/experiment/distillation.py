@@ -14,11 +14,11 @@ from pidkd_jax.bundles.trained_network import TrainedNetwork, load
 from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError, at_least_one
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.experiment import assembly, continuation, record, run, workdir
+from pidkd_jax.experiment import assembly, check, continuation, record, run, workdir
+from pidkd_jax.experiment import fields as table
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.methods import MethodSpec
-from pidkd_jax.nn import precision as precisions
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import free_memory
 from pidkd_jax.training import writers as available
@@ -87,10 +87,11 @@ def train(
   data: Dataset,
   *,
   epochs: int,
-  batch_size: int = 64,
+  batch_size: int | None = None,
   learning_rate: float = 0.05,
   weight_decay: float = 5e-4,
-  precision: str = 'float32',
+  precision: str | None = None,
+  recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
   seed: int = 0,
   workdir: Folder = None,
@@ -99,16 +100,19 @@ def train(
   """Train a network with labels, for instance as a teacher.
 
   The recipe is that of the distillation literature on CIFAR-100: SGD with momentum 0.9, and a
-  learning rate that drops to a tenth after 62.5%, 75% and 87.5% of the training.
+  learning rate that drops to a tenth after 62.5%, 75% and 87.5% of the training. `recipe` holds
+  other ones, for instance `kd.Recipe(schedule='cosine', warmup=0.05)`.
 
   Args:
     model: one of `kd.models.names()`, 'module:Class', or a subclass of `kd.models.Model`.
     data: of `kd.data.load` or `kd.data.from_arrays`.
     epochs: passes over the training images; the literature takes 240.
-    batch_size: images in a step.
+    batch_size: images in a step; None for the recipe's, 64.
     learning_rate: at the start; the literature takes 0.05, and 0.01 for MobileNets and ShuffleNets.
     weight_decay: of every parameter.
-    precision: 'float32', 'tf32' or 'bfloat16', in which training steps compute.
+    precision: 'float32', 'tf32' or 'bfloat16', in which training steps compute; None for the
+      recipe's, 'float32'.
+    recipe: optimizer, schedule and all else that `kd.Recipe` has. Its total_epochs are `epochs`.
     holdout: share of the training images that selects the epoch; 0 for the last epoch.
     seed: of initial weights, data order and augmentation.
     workdir: folder of checkpoints, metrics and the bundle. The same call then resumes. None keeps
@@ -134,7 +138,7 @@ def train(
   experiment = _experiment(
     (member,),
     data,
-    Recipe(total_epochs=epochs, batch_size=batch_size, precision=precision),
+    _recipe(recipe, epochs, batch_size, precision),
     seed=seed,
     holdout=holdout,
   )
@@ -153,10 +157,11 @@ def distill(
   epochs: int,
   methods: Choice | Sequence[Choice] | Mapping[str, Choice] = 'pidkd',
   trials: int = 1,
-  batch_size: int = 64,
+  batch_size: int | None = None,
   learning_rate: float = 0.05,
   weight_decay: float = 5e-4,
-  precision: str = 'float32',
+  precision: str | None = None,
+  recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
   shots: int = 0,
   eval_every: int = 1,
@@ -177,7 +182,7 @@ def distill(
     methods: one of `kd.methods.names()`, `kd.method(...)` or a subclass of `kd.methods.Method`;
       several of these; or {label: one of these}.
     trials: students of each method that differ only in their seed.
-    batch_size, learning_rate, weight_decay, precision, holdout, seed: as `train`'s.
+    batch_size, learning_rate, weight_decay, precision, recipe, holdout, seed: as `train`'s.
     shots: training images of each class that the students see; 0 for all.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     workdir: as `train`'s; `pidkd report WORKDIR` then makes the tables and figures.
@@ -215,7 +220,7 @@ def distill(
   experiment = _experiment(
     members,
     data,
-    Recipe(total_epochs=epochs, batch_size=batch_size, precision=precision),
+    _recipe(recipe, epochs, batch_size, precision),
     seed=seed,
     holdout=holdout,
     shots=shots,
@@ -259,12 +264,19 @@ def _spec(choice: Choice) -> MethodSpec:
   return choice if isinstance(choice, MethodSpec) else registered.method(choice)
 
 
+def _recipe(
+  recipe: Recipe, epochs: int, batch_size: int | None, precision: str | None
+) -> Recipe:
+  given = {'batch_size': batch_size, 'precision': precision}
+  changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+  return dataclasses.replace(recipe, total_epochs=epochs, **changes)
+
+
 def _experiment(
   members: tuple[Member, ...], data: Dataset, recipe: Recipe, **fields: Any
 ) -> Experiment:
-  for name in ('total_epochs', 'batch_size'):
-    at_least_one(**{name: getattr(recipe, name)})
-  precisions.find(recipe.precision)
+  for field in table.RECIPE:
+    check.check_value(field, field.name, getattr(recipe, field.name))
   for member in members:
     models.create(member.student, num_classes=data.spec.num_classes)
     if not member.optimizer.learning_rate > 0:
@@ -300,9 +312,17 @@ def _running(
 def _claim(folder: pathlib.Path, experiment: Experiment) -> None:
   check_part = continuation.compare_experiments
   content = dataclasses.asdict(experiment)
-  workdir.check(folder, 'config.json', content, {'eval_every'}, check_part=check_part)
+  # A folder of an older version lacks newer fields.
+  defaults: dict[str, Any] = {
+    f'{group}{field.name}': field.default
+    for group, kind in (('', Experiment), ('recipe.', Recipe))
+    for field in dataclasses.fields(kind)
+    if field.default is not dataclasses.MISSING
+  }
+  rules = {'eval_every'}, defaults, (), check_part
+  workdir.check(folder, 'config.json', content, *rules)
   run.keep_parts(folder, continuation.members_of_experiment(folder))
-  workdir.claim(folder, 'config.json', content, {'eval_every'}, check_part=check_part)
+  workdir.claim(folder, 'config.json', content, *rules)
 
 
 def _comparison(folder: pathlib.Path, teacher: TrainedNetwork) -> 'Comparison':

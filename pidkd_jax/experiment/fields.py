@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline import augment
 from pidkd_jax.nn import precision
-from pidkd_jax.training import free_memory
+from pidkd_jax.training import free_memory, optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
 
@@ -77,6 +77,30 @@ _DROPS = Requirement(
   lambda drops: all(isinstance(drop, float | int) and 0 < drop <= 1 for drop in drops),
 )
 
+# Of the recipe, for students and teacher alike.
+_TRAINING = (
+  Field(
+    'optimizer',
+    Recipe.optimizer,
+    "'sgd', 'nesterov' (SGD with Nesterov's momentum) or 'adamw'",
+    choices=tuple(optimizer.RULES),
+  ),
+  Field(
+    'schedule',
+    Recipe.schedule,
+    "of the learning rate: 'drops', or 'cosine' down to 0",
+    choices=tuple(optimizer.SCHEDULES),
+  ),
+  Field(
+    'warmup',
+    Recipe.warmup,
+    'share of the training in which the rate first rises',
+    least=0,
+    requirement=_SHARE,
+  ),
+  Field('clip_norm', Recipe.clip_norm, 'longest gradient; 0 for no limit', least=0),
+)
+
 # {section of docs/reference/configuration.md: its fields}.
 SECTIONS: Mapping[str, tuple[Field, ...]] = {
   'What is trained': (
@@ -95,8 +119,8 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field('total_epochs', Recipe.total_epochs, 'epochs of the students', least=1),
     Field('batch_size', Recipe.batch_size, 'images in a step', least=1),
     Field('learning_rate', OptimizerHparams.learning_rate, 'at the start', least=0, exclusive=True),
-    Field('momentum', Recipe.momentum, 'of SGD', least=0),
-    Field('weight_decay', OptimizerHparams.weight_decay, 'of SGD', least=0),
+    Field('momentum', Recipe.momentum, "of SGD; of 'adamw' the first moment's", least=0),
+    Field('weight_decay', OptimizerHparams.weight_decay, 'of all parameters', least=0),
     Field(
       'drops',
       Recipe.drops,
@@ -110,6 +134,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       "of training steps: 'float32', 'tf32' or 'bfloat16'",
       choices=tuple(precision.PRECISIONS),
     ),
+    *_TRAINING,
   ),
   'The run': (
     Field('eval_every', 1, 'epochs between evaluations', least=1),
@@ -147,7 +172,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       least=0,
       exclusive=True,
     ),
-    Field('teacher.weight_decay', OptimizerHparams.weight_decay, 'of SGD', least=0),
+    Field('teacher.weight_decay', OptimizerHparams.weight_decay, 'of all parameters', least=0),
     Field(
       'teacher.precision',
       Recipe.precision,
@@ -155,6 +180,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       choices=tuple(precision.PRECISIONS),
     ),
     Field('teacher.seed', 0, 'of its data order and weights', least=0, requirement=_SEED),
+    *(dataclasses.replace(field, name=f'teacher.{field.name}') for field in _TRAINING),
   ),
   'Data': (
     Field('data.name', '', 'data set ([Data sets](data.md)), or `module:Class`'),
@@ -208,6 +234,11 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
 }
 
 FIELDS = tuple(itertools.chain(*SECTIONS.values()))
+
+# The fields of the students' recipe.
+RECIPE = tuple(
+  field for field in FIELDS if field.name in {one.name for one in dataclasses.fields(Recipe)}
+)
 
 # Of a row, beside its method's hyper-parameters; '' and 0 stand for the value of all rows.
 ROW = (

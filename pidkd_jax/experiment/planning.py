@@ -71,9 +71,8 @@ def teacher_experiment(config: ConfigDict, dataset: Dataset) -> Experiment:
   member = Member('teacher', fields.model, 'scratch', {}, optimizer, trial=-1)
   recipe = dataclasses.replace(
     _recipe(config),
-    total_epochs=fields.total_epochs,
-    batch_size=fields.batch_size,
-    precision=fields.precision,
+    # It shares what has no field of its own: momentum and drops.
+    **{one.name: fields[one.name] for one in dataclasses.fields(Recipe) if one.name in fields},
   )
   experiment = _experiment(config, (member,), recipe, fields.seed, dataset.spec)
   try:

@@ -202,7 +202,7 @@ def _flat(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _check_same(folder, before, now, harmless, defaults, paths) -> None:
   before, now = _flat(before), _flat(now)
-  before = {name: value for name, value in defaults.items() if name in now} | before
+  before = {name: value for name, value in _flat(dict(defaults)).items() if name in now} | before
   for name in sorted(before.keys() | now.keys()):
     old, new = before.get(name), now.get(name)
     if name in harmless or old == new or (name in paths and old and new):

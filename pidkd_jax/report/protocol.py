@@ -1,8 +1,11 @@
 """The experimental protocol of a comparison in sentences: data, recipe, selection, teacher."""
 
+import dataclasses
 from collections.abc import Collection
 
+from pidkd_jax.report.card import Card
 from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.training.recipe import Recipe
 
 SHARED = (
   'Trials share teacher, data order and augmentation. A trial starts from the same student weights '
@@ -28,9 +31,9 @@ def sentences(comparison: Comparison) -> list[str]:
     # Older cards have no precision, as float32 was the only one.
     f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, '
     f'{recipe.get("precision", "float32")}, seed {training["seed"]}, {_trials(comparison)}, '
-    f'momentum {recipe["momentum"]}, learning rate times {recipe["drop_factor"]} after '
-    f'{list(recipe["drops"])} of them, crop padding {training["padding"]}, '
+    f'momentum {recipe["momentum"]}, {_schedule(recipe)}, crop padding {training["padding"]}, '
     f'flips {training["flip"]}.',
+    *_further(recipe),
     f'Selection: {training["selection"]}'
     + (f' ({training["holdout"]} of the training images)' if training['holdout'] else '')
     + f'; epoch {", ".join(map(str, sorted(epochs)))}.',
@@ -39,6 +42,26 @@ def sentences(comparison: Comparison) -> list[str]:
     *diverged(comparison),
     *(f'Made with {versions}.' for versions in _environments(comparison)),
   ]
+
+
+# The fields of the recipe that a sentence of their own tells.
+_TOLD = ('total_epochs', 'batch_size', 'precision', 'momentum', 'schedule', 'drops', 'drop_factor')
+
+
+def _schedule(recipe: Card) -> str:
+  if recipe.get('schedule', Recipe.schedule) == Recipe.schedule:
+    return f'learning rate times {recipe["drop_factor"]} after {list(recipe["drops"])} of them'
+  return f'learning rate by the schedule {recipe["schedule"]}'
+
+
+def _further(recipe: Card) -> list[str]:
+  """Return a sentence of the settings that are not the published ones."""
+  used = [
+    f'{field.name} {recipe[field.name]}'
+    for field in dataclasses.fields(Recipe)
+    if field.name not in _TOLD and recipe.get(field.name, field.default) != field.default
+  ]
+  return [f'Further settings of the recipe: {", ".join(used)}.'] if used else []
 
 
 def _trials(comparison: Comparison) -> str:

@@ -14,6 +14,7 @@ from pidkd_jax.report.card import Card
 from pidkd_jax.report.examples import Examples
 from pidkd_jax.report.trial import Trial
 from pidkd_jax.training import metrics
+from pidkd_jax.training.recipe import Recipe
 
 # The entries that a report reads of every trial's card.
 _REQUIRED = (
@@ -84,7 +85,8 @@ class Run:
       [
         self.card['dataset']['fingerprint'],
         (training['teacher'] or {}).get('digest'),
-        training['recipe'],
+        # Older cards lack what their version did not have.
+        dataclasses.asdict(Recipe()) | training['recipe'],
         *(training[name] for name in _BATCHES),
         # Older cards lack it, as all images were the only choice.
         training.get('shots') or 0,

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from pidkd_jax.training.learner import Learner, State
+from pidkd_jax.training.optimizer import RULES
 
 
 def measure(learner: Learner, state: State, step: int) -> dict[str, float]:
@@ -23,21 +24,23 @@ def measure(learner: Learner, state: State, step: int) -> dict[str, float]:
 
   Returns:
     `learning_rate`, of the step; `gradient_norm`, the length of the gradient, weight decay
-    included, as the momentum averages it: (1 - momentum) times the length of the momentum;
-    `update_norm`, the length of the change of all parameters. A value that is not finite is left
-    out.
+    included, as the momentum averages it: (1 - momentum) times the length of the momentum. AdamW's
+    is its first moment, without weight decay. `update_norm`, the length of the change of all
+    parameters; only SGD's state tells it. A value that is not finite is left out.
   """
-  momentum = optax.tree.get(state.opt_state, 'trace')
+  rule = RULES[learner.optimizer.rule]
+  moment = optax.tree.get(state.opt_state, rule.moment)
   rates = learner.bound_method().rates()
-  squares = {module: _squared_length(tree) for module, tree in momentum.items()}
+  squares = {module: _squared_length(tree) for module, tree in moment.items()}
   rate = learner.hparams['learning_rate'] * learner.optimizer.rate(jnp.int32(step))
   rate = float(f'{float(rate):.7g}')  # float32 has no more digits.
   change = sum(float(rates.get(module, 1.0)) ** 2 * square for module, square in squares.items())
   values = {
     'learning_rate': rate,
-    'gradient_norm': (1 - learner.optimizer.momentum) * math.sqrt(sum(squares.values())),
-    'update_norm': rate * math.sqrt(change),
+    'gradient_norm': rule.factor(learner.optimizer.momentum) * math.sqrt(sum(squares.values())),
   }
+  if rule.steps_by_moment:
+    values['update_norm'] = rate * math.sqrt(change)
   return {name: value for name, value in values.items() if math.isfinite(value)}
 
 

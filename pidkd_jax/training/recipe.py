@@ -14,11 +14,16 @@ class Recipe:
   Attributes:
     total_epochs: length of the training.
     batch_size: images in a batch.
-    momentum: SGD's, without Nesterov's correction.
+    momentum: SGD's; of 'adamw' the decay of the first moment.
     drops: fractions of the training after which the learning rate drops. The defaults are 150, 180
       and 210 of 240 epochs.
     drop_factor: factor by which a drop multiplies the learning rate.
     precision: a name in `nn.precision.PRECISIONS`.
+    optimizer: a name in `optimizer.RULES`.
+    schedule: of the learning rate, a name in `optimizer.SCHEDULES`; 'cosine' reads no drops.
+    warmup: share of the training in which the learning rate rises linearly, before the schedule.
+    clip_norm: longest gradient, over all parameters of a member; a longer one is scaled to it. 0
+      for no limit.
   """
 
   total_epochs: int = 240
@@ -27,6 +32,10 @@ class Recipe:
   drops: tuple[float, ...] = (0.625, 0.75, 0.875)
   drop_factor: float = 0.1
   precision: str = 'float32'
+  optimizer: str = 'sgd'
+  schedule: str = 'drops'
+  warmup: float = 0.0
+  clip_norm: float = 0.0
 
   def steps_per_epoch(self, num_examples: int) -> int:
     """Return the number of full batches in an epoch.
@@ -48,7 +57,8 @@ class OptimizerHparams:
 
   Attributes:
     learning_rate: at the start; 0.01 is published for MobileNetV2 and ShuffleNets.
-    weight_decay: on every parameter, those of norms included.
+    weight_decay: on every parameter, those of norms included. SGD adds it to the gradient; AdamW
+      takes it from the parameters.
   """
 
   learning_rate: float = 0.05

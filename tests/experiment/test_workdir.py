@@ -36,6 +36,14 @@ def test_what_was_not_there_is_another_run(folder, changes):
     check(folder, **changes)
 
 
+def test_what_is_newer_than_the_run_has_its_default(folder):
+  defaults = {'schedule': 'drops', 'drops': (0.5,), 'data.scale': (0.1, 1.0)}
+  now = {**CONTENT, 'schedule': 'drops', 'drops': (0.5,)}
+  workdir.check(folder, 'config.json', now, defaults=defaults)
+  with pytest.raises(UserError, match="schedule = 'drops' and not 'cosine'"):
+    workdir.check(folder, 'config.json', now | {'schedule': 'cosine'}, defaults=defaults)
+
+
 def test_a_longer_training_begins_from_a_bundle_of_the_finished_one(folder):
   (folder / 'bundles' / 'pidkd-0').mkdir(parents=True)
   with pytest.raises(UserError) as error:

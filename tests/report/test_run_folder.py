@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -5,8 +6,9 @@ import numpy as np
 import pytest
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import run_folder
-from pidkd_jax.report.comparison import compare
+from pidkd_jax.report import protocol, run_folder
+from pidkd_jax.report.comparison import Comparison, compare
+from pidkd_jax.training.recipe import Recipe
 from tests.report import folders
 
 A, B = folders.Label('pidkd', trials=(0, 1)), folders.Label('simkd', trials=(0,))
@@ -49,6 +51,26 @@ def test_parts_are_in_the_order_of_their_numbers(tmp_path):
 def test_a_run_that_is_named_twice_is_read_once(tmp_path):
   folder = folders.run(tmp_path / 'study' / 'run', [A])
   assert compared(tmp_path / 'study', folder, folder) == [{'pidkd': [0, 1]}]
+
+
+def test_a_recipe_of_an_older_version_is_that_of_this_one_at_its_defaults(tmp_path):
+  older, newer, other = (folders.run(tmp_path / name, [A]) for name in ('one', 'two', 'three'))
+
+  def recipe(**changes):
+    def change(card):
+      card['training']['recipe'] = dataclasses.asdict(Recipe(**folders.RECIPE)) | changes
+
+    return change
+
+  for number in range(2):
+    folders.change(newer, f'pidkd-{number}', recipe())
+    folders.change(other, f'pidkd-{number}', recipe(schedule='cosine', clip_norm=2.0))
+  runs = [run_folder.read(folder) for folder in (older, newer, other)]
+  assert runs[0].pairing_key == runs[1].pairing_key != runs[2].pairing_key
+  before, now, cosine = (protocol.sentences(Comparison((run,))) for run in runs)
+  assert before == now and not any('Further' in sentence for sentence in now)
+  assert 'learning rate by the schedule cosine, ' in cosine[1]
+  assert cosine[2] == 'Further settings of the recipe: clip_norm 2.0.'
 
 
 def test_teachers_and_partly_written_bundles_are_passed_over(tmp_path):

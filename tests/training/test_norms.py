@@ -50,6 +50,17 @@ def test_it_describes_the_last_step(learner):
   assert norms.measure(learner, state, 2)['learning_rate'] == pytest.approx(0.02)
 
 
+def test_adamw_has_the_average_of_its_gradients_and_no_length_of_a_step(learner):
+  learner = learner.replace(optimizer=Optimizer(10, (), 0.1, 0.9, rule='adamw'))
+  params = {'student': {'w': jnp.array([3.0, 4.0])}}
+  transform = learner.optimizer.transform(jnp.float32(0.2), jnp.float32(0.01))
+  _, opt_state = transform.update(
+    {'student': {'w': jnp.array([6.0, 8.0])}}, transform.init(params), params
+  )
+  found = norms.measure(learner, State(params, {}, opt_state, {}, jnp.int32(-1)), 0)
+  assert found == {'learning_rate': 0.2, 'gradient_norm': pytest.approx(1.0)}
+
+
 def test_what_is_not_finite_is_left_out(learner):
   params = {'student': {'w': jnp.array([jnp.inf])}}
   opt_state = learner.optimizer.transform(jnp.float32(0.2), jnp.float32(0)).init(params)

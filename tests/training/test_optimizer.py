@@ -1,4 +1,4 @@
-"""The optimizer: PyTorch's SGD, and the published drops of the learning rate."""
+"""The optimizer: PyTorch's SGD and other rules, and the schedules of the learning rate."""
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,85 @@ def test_it_is_the_sgd_of_pytorch():
     change, state = transform.update(jnp.asarray(curvature, jnp.float32) * params, state, params)
     params = optax.apply_updates(params, change)
     np.testing.assert_allclose(params, p, rtol=1e-5)
+
+
+def _steps(optimizer, rate, decay, gradients, params):
+  """Return the parameters after each gradient, as `update` moves them."""
+  state = optimizer.transform(jnp.float32(rate), jnp.float32(decay)).init(params)
+  after = []
+  for step, gradient in enumerate(gradients):
+    transform = optimizer.transform(rate * optimizer.rate(jnp.int32(step)), jnp.float32(decay))
+    change, state = transform.update(jnp.asarray(gradient, jnp.float32), state, params)
+    params = optax.apply_updates(params, change)
+    after.append(params)
+  return after
+
+
+def test_nesterov_is_that_of_pytorch():
+  """d = g + decay * p; v = momentum * v + d; p -= rate * (d + momentum * v)."""
+  p, v, rate, decay = np.array([2.0, -3.0]), np.zeros(2), 0.05, 0.01
+  gradients = np.array([[1.0, 2.0], [0.5, -1.0], [-2.0, 0.0]])
+  optimizer = Optimizer(9, (), 0.1, 0.9, rule='nesterov')
+  for found, g in zip(_steps(optimizer, rate, decay, gradients, jnp.array(p, jnp.float32)), gradients):
+    d = g + decay * p
+    v = 0.9 * v + d
+    p = p - rate * (d + 0.9 * v)
+    np.testing.assert_allclose(found, p, rtol=1e-5)
+
+
+def test_adamw_takes_the_decay_from_the_parameters():
+  """p -= rate * (m / (sqrt(v) + 1e-8) + decay * p), both moments without bias."""
+  p, m, v, rate, decay = np.array([2.0, -3.0]), np.zeros(2), np.zeros(2), 0.01, 0.1
+  gradients = np.array([[1.0, 2.0], [0.5, -1.0], [-2.0, 0.25]])
+  optimizer = Optimizer(9, (), 0.1, 0.8, rule='adamw')
+  moved = _steps(optimizer, rate, decay, gradients, jnp.array(p, jnp.float32))
+  for step, (found, g) in enumerate(zip(moved, gradients, strict=True), start=1):
+    m = 0.8 * m + 0.2 * g
+    v = 0.999 * v + 0.001 * g**2
+    mean, square = m / (1 - 0.8**step), v / (1 - 0.999**step)
+    p = p - rate * (mean / (np.sqrt(square) + 1e-8) + decay * p)
+    np.testing.assert_allclose(found, p, rtol=1e-5)
+
+
+def test_a_long_gradient_is_clipped_before_the_decay():
+  optimizer = Optimizer(9, (), 0.1, 0.0, clip_norm=2.5)
+  [p] = _steps(optimizer, 1.0, 0.5, [[3.0, 4.0]], jnp.array([1.0, -1.0]))
+  np.testing.assert_allclose(p, [1 - (1.5 + 0.5), -1 - (2.0 - 0.5)], rtol=1e-6)
+  [p] = _steps(optimizer, 1.0, 0.0, [[0.3, 0.4]], jnp.zeros(2))
+  np.testing.assert_allclose(p, [-0.3, -0.4], rtol=1e-6)
+
+
+def test_the_published_state_is_as_before():
+  """Checkpoints of older versions hold this state."""
+  state = Optimizer(3, (), 0.1, 0.9).transform(0.1, 0.0).init(jnp.zeros(2))
+  assert [type(part) for part in state] == [optax.EmptyState, optax.TraceState, optax.EmptyState]
+
+
+def test_the_cosine_falls_from_the_full_rate_after_the_warm_up():
+  recipe = Recipe(total_epochs=6, batch_size=2, schedule='cosine', warmup=1 / 3)
+  optimizer = Optimizer.from_recipe(recipe, 4)
+  assert (optimizer.total_steps, optimizer.warmup_steps) == (12, 4)
+  falling = [(1 + np.cos(np.pi * step / 8)) / 2 for step in range(8)]
+  rates = jax.vmap(optimizer.rate)(jnp.arange(12))
+  np.testing.assert_allclose(rates, [0.2, 0.4, 0.6, 0.8, *falling], rtol=1e-5)
+
+
+def test_drops_after_a_warm_up_fall_on_their_own_steps():
+  recipe = Recipe(total_epochs=8, batch_size=1, drops=(0.5,), warmup=0.25)
+  rates = jax.vmap(Optimizer.from_recipe(recipe, 1).rate)(jnp.arange(8))
+  np.testing.assert_allclose(rates, [1 / 3, 2 / 3, 1, 1, 0.1, 0.1, 0.1, 0.1], rtol=1e-5)
+
+
+def test_the_shortest_training_has_a_warm_up_and_a_schedule():
+  recipe = Recipe(total_epochs=1, batch_size=1, schedule='cosine', warmup=0.99)
+  rates = jax.vmap(Optimizer.from_recipe(recipe, 2).rate)(jnp.arange(2))
+  np.testing.assert_allclose(rates, [0.5, 1])
+
+
+@pytest.mark.parametrize('field', ['optimizer', 'schedule'])
+def test_an_unknown_name_is_refused(field):
+  with pytest.raises(UserError, match=f"unknown {field} 'adam'"):
+    Optimizer.from_recipe(Recipe(batch_size=1, **{field: 'adam'}), 2)
 
 
 def test_the_published_recipe_drops_after_150_180_and_210_epochs():
