@@ -27,6 +27,7 @@ EXTRAS = {
     'tensorflow_datasets',
   ),
   'torch': ('torch',),
+  'timm': ('timm', 'torchvision', 'torchax'),
   'stablehlo': ('flatbuffers',),
   'safetensors': ('safetensors',),
   'onnx': ('onnx', 'onnx_ir', 'onnxruntime'),
