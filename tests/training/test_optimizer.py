@@ -46,7 +46,9 @@ def test_nesterov_is_that_of_pytorch():
   p, v, rate, decay = np.array([2.0, -3.0]), np.zeros(2), 0.05, 0.01
   gradients = np.array([[1.0, 2.0], [0.5, -1.0], [-2.0, 0.0]])
   optimizer = Optimizer(9, (), 0.1, 0.9, rule='nesterov')
-  for found, g in zip(_steps(optimizer, rate, decay, gradients, jnp.array(p, jnp.float32)), gradients):
+  for found, g in zip(
+    _steps(optimizer, rate, decay, gradients, jnp.array(p, jnp.float32)), gradients
+  ):
     d = g + decay * p
     v = 0.9 * v + d
     p = p - rate * (d + 0.9 * v)
