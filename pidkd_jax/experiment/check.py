@@ -26,6 +26,11 @@ def check(config: ConfigDict) -> None:
   models.create(config.student, num_classes=1)
   if not config.teacher.bundle:
     models.create(config.teacher.model, num_classes=1)
+  elif config.teacher.start:
+    raise UserError(
+      f'teacher.start is {config.teacher.start!r}, and teacher.bundle names a teacher that is not '
+      'trained; leave out either'
+    )
   for name, value in _floats(config):
     if not math.isfinite(value):
       raise UserError(f'{name} is {value}; a finite number is needed')

@@ -16,6 +16,7 @@ from pidkd_jax.core.errors import UserError, at_least_one
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, check, continuation, record, run, workdir
 from pidkd_jax.experiment import fields as table
+from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.methods import MethodSpec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Folder = str | pathlib.Path | None
 Network = str | type[models.Model]
+Start = TrainedNetwork | str | pathlib.Path | None
 Choice = str | type[registered.Method] | MethodSpec
 
 
@@ -93,6 +95,7 @@ def train(
   precision: str | None = None,
   recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
+  start: Start = None,
   seed: int = 0,
   workdir: Folder = None,
   writers: Sequence[str] = (),
@@ -114,6 +117,9 @@ def train(
       recipe's, 'float32'.
     recipe: optimizer, schedule and all else that `kd.Recipe` has. Its total_epochs are `epochs`.
     holdout: share of the training images that selects the epoch; 0 for the last epoch.
+    start: a trained network of the same architecture, or the folder of a bundle, with whose weights
+      the training begins. Its classifier is kept where it knows every class of the data by name,
+      and its normalisation is taken. A lower learning rate suits it, such as 0.005.
     seed: of initial weights, data order and augmentation.
     workdir: folder of checkpoints, metrics and the bundle. The same call then resumes. None keeps
       nothing on disk.
@@ -144,8 +150,11 @@ def train(
   )
   assembly.check(experiment, data)
   with _running(experiment, workdir, writers) as (folder, execution):
+    begin = _start(start, data)
+    if begin:
+      assembly.assemble(experiment, data, None, begin.network)
     _claim(folder, experiment)
-    run.execute(experiment, data, None, folder, member.student, execution)
+    run.execute(experiment, data, None, folder, member.student, execution, begin)
     return _networks(folder, experiment)['network'][0]
 
 
@@ -164,6 +173,7 @@ def distill(
   recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
   shots: int = 0,
+  start: Start = None,
   eval_every: int = 1,
   seed: int = 0,
   workdir: Folder = None,
@@ -184,6 +194,7 @@ def distill(
     trials: students of each method that differ only in their seed.
     batch_size, learning_rate, weight_decay, precision, recipe, holdout, seed: as `train`'s.
     shots: training images of each class that the students see; 0 for all.
+    start: as `train`'s, of the student's architecture; with the teacher's normalisation.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     workdir: as `train`'s; `pidkd report WORKDIR` then makes the tables and figures.
     writers: as `train`'s.
@@ -228,13 +239,23 @@ def distill(
   )
   with _running(experiment, workdir, writers) as (folder, execution):
     frozen = teachers.frozen(teacher.bundle)
-    assembly.dry_run(experiment, data, frozen.network)
+    begin = _start(start, data)
+    if begin:
+      starts.check_normalisation('start', begin, frozen.normalisation)
+    assembly.dry_run(experiment, data, frozen.network, begin and begin.network)
     _claim(folder, experiment)
-    run.execute(experiment, data, frozen, folder, 'students', execution)
+    run.execute(experiment, data, frozen, folder, 'students', execution, begin)
     if workdir is not None:
       record.teacher('teacher', frozen, data, folder)
     trained = _networks(folder, experiment, teacher.bundle)
     return Distillation(trained, teacher, _comparison(folder, teacher))
+
+
+def _start(start: Start, data: Dataset) -> Bundle | None:
+  if start is None:
+    return None
+  taken = start if isinstance(start, TrainedNetwork) else load(start)
+  return starts.fitted('start', taken.bundle, data.spec)
 
 
 def _name(model: Network) -> str:

@@ -163,6 +163,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       'teacher.dir', '', 'folder of trained teachers; by default `teachers` beside the workdir'
     ),
     Field('teacher.model', '', 'network of a teacher that is trained, or `module:Class`'),
+    Field('teacher.start', '', 'folder of a bundle with whose weights its training begins'),
     Field('teacher.total_epochs', Recipe.total_epochs, 'its epochs', least=1),
     Field('teacher.batch_size', Recipe.batch_size, 'its images in a step', least=1),
     Field(

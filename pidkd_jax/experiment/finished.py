@@ -6,6 +6,7 @@ This module imports little, because such a start should answer at once.
 import contextlib
 import json
 import logging
+import operator
 import os
 import pathlib
 from collections.abc import Iterator
@@ -22,6 +23,14 @@ logger = logging.getLogger(__name__)
 _SUMMARY = 'summary.json'
 # Files that a start may write before it knows that it has nothing to do.
 _PASSED_OVER = ('lock', log.FILE, _SUMMARY)
+
+# The fields that name bundles. A run knows what lies there by its digest (inputs.json).
+BUNDLES = ('teacher.bundle', 'teacher.start', 'start')
+
+
+def has_bundle(config: ConfigDict) -> bool:
+  """Return whether something lies where a field of `BUNDLES` says."""
+  return any(map(os.path.exists, operator.attrgetter(*BUNDLES)(config)))
 
 
 def keep(folder: pathlib.Path, summary: Summary) -> None:
@@ -54,7 +63,7 @@ def summary(config: ConfigDict, folder: str) -> Summary | None:
     written = (home / _SUMMARY).stat().st_mtime_ns
     if saved != json.loads(json.dumps(config.to_dict())):
       return None
-    if any(map(os.path.exists, (config.teacher.bundle, config.start))):
+    if has_bundle(config):
       return None
     groups = [config.data, *([config.probe] if 'probe' in config else [])]
     archives = [pathlib.Path(group.archive) for group in groups if os.path.exists(group.archive)]

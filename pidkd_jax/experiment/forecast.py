@@ -84,7 +84,7 @@ class Part:
 
 def describe(
   students: Experiment,
-  taught_by: Bundle | Experiment,
+  taught_by: Bundle | teacher.Training,
   dataset: Dataset,
   start: Bundle | None,
   execution: Execution,
@@ -94,7 +94,7 @@ def describe(
 
   Args:
     students: their experiment.
-    taught_by: the teacher, or the experiment that would train it.
+    taught_by: the teacher, or the training that would make it.
     dataset: to train on.
     start: the student with whose variables the students begin, or None.
     execution: how it would be carried out.
@@ -106,10 +106,13 @@ def describe(
     network, training = taught_by.network, None
     origin = f'{type(network.model).__name__} of {taught_by.folder}; it is not trained'
   else:
-    [member] = taught_by.members
+    [member] = taught_by.experiment.members
+    begin = taught_by.start
     network = teacher.untrained(member.student, spec)
-    training = part(taught_by, dataset, None, None, execution)
-    origin = f'{member.student}; it is trained first: {_length(taught_by.recipe, training)}'
+    training = part(taught_by.experiment, dataset, None, begin and begin.network, execution)
+    weights = f' from the weights of {begin.folder}' if begin else ''
+    length = _length(taught_by.experiment.recipe, training)
+    origin = f'{member.student}; it is trained first{weights}: {length}'
   taught = part(students, dataset, network, start and start.network, execution)
   names = ', '.join(dict.fromkeys(member.student for member in students.members))
   count = sum(taught.members.values())

@@ -3,9 +3,8 @@
 import contextlib
 import dataclasses
 import logging
-import os
 import pathlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -14,18 +13,16 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import local_path, own_code, regular_file
-from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import continuation, fields, finished, planning, record, run, workdir
 from pidkd_jax.experiment import forecast as forecasts
+from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
-from pidkd_jax.models import distilled
 from pidkd_jax.parallel import determinism, devices, processes
 from pidkd_jax.training import free_memory, log, progress
 
@@ -45,9 +42,8 @@ _HARMLESS = (
   'data.streaming',
   'teacher.dir',
 )
-# The paths that may differ, as a run knows what lies there by its digest (inputs.json).
-_BUNDLES = ('teacher.bundle', 'start')
-_PATHS = ('data.archive', *_BUNDLES)
+# The paths that may differ, as a run knows what lies there by a digest.
+_PATHS = ('data.archive', *finished.BUNDLES)
 # Of the summary in a run's log.
 _LOG_COLUMNS = 100
 # Of `workdir.check`: a run of an older version lacks newer fields, and any run may gain members.
@@ -66,14 +62,13 @@ class _Job:
   Attributes:
     dataset: loaded.
     students: their experiment.
-    teacher: the bundle that the user named or that is kept from an earlier run; or (the experiment
-      that trains the teacher, the folder where it will be kept).
+    teacher: the bundle that the user named or that is kept from an earlier run; or its training.
     start: the student with whose variables the students begin, or None.
   """
 
   dataset: Dataset
   students: Experiment
-  teacher: Bundle | tuple[Experiment, pathlib.Path]
+  teacher: Bundle | teachers.Training
   start: Bundle | None
 
 
@@ -117,9 +112,8 @@ def forecast(config: ConfigDict, folder: str) -> str:
     if job is None:
       text = f'The run in {str(home)!r} is complete; nothing would be trained.'
     else:
-      teacher = job.teacher if isinstance(job.teacher, Bundle) else job.teacher[0]
       execution = _execution(config, groups)
-      text = forecasts.describe(job.students, teacher, dataset, job.start, execution, home)
+      text = forecasts.describe(job.students, job.teacher, dataset, job.start, execution, home)
     return text if processes.is_primary() else ''
 
 
@@ -170,8 +164,8 @@ def _is_finished(config: ConfigDict, home: pathlib.Path) -> bool:
     (home / 'teacher.json').exists()
     and ('probe' not in config or not _unprobed(home))
     # A bundle that moved or is there is loaded, to compare its digest.
-    and workdir.same_paths(home, config.to_dict(), _BUNDLES)
-    and not any(map(os.path.exists, (config.teacher.bundle, config.start)))
+    and workdir.same_paths(home, config.to_dict(), finished.BUNDLES)
+    and not finished.has_bundle(config)
     and run.is_complete(home, members)
   )
 
@@ -189,12 +183,17 @@ def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _
   named = None
   if config.teacher.bundle:
     named = teachers.load(local_path.resolve('teacher.bundle', config.teacher.bundle), dataset, own)
-  start = _start(config, dataset, own, named.normalisation if named else spec.normalisation)
+  begin = starts.load('teacher.start', config.teacher.start, spec, own)
+  start = starts.load('start', config.start, spec, own)
+  if start:
+    source = named or begin
+    wanted = source.normalisation if source else spec.normalisation
+    starts.check_normalisation(f'start {config.start!r}', start, wanted)
   teacher = named
   if teacher is None:
-    plan = _teacher_plan(config, dataset, home)
-    teacher = teachers.kept(*plan, dataset) or plan
-  run.check_inputs(home, teacher if isinstance(teacher, Bundle) else teacher[1], start)
+    training = _teacher_training(config, dataset, home, begin)
+    teacher = teachers.kept(training, dataset) or training
+  run.check_inputs(home, teacher if isinstance(teacher, Bundle) else teacher.folder, start)
   rows = configuration.rows(config)
   chosen = [row[name] for row in rows.values() for name in ('method', 'student')]
   with own_code.explain_errors(config.student, config.teacher.model, *chosen):
@@ -203,38 +202,16 @@ def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _
   return _Job(dataset, students, teacher, start)
 
 
-def _teacher_plan(
-  config: ConfigDict, dataset: Dataset, home: pathlib.Path
-) -> tuple[Experiment, pathlib.Path]:
-  experiment = planning.teacher_experiment(config, dataset)
+def _teacher_training(
+  config: ConfigDict, dataset: Dataset, home: pathlib.Path, start: Bundle | None
+) -> teachers.Training:
+  experiment = planning.teacher_experiment(config, dataset, start)
   kept = config.teacher.dir
   place = local_path.resolve('teacher.dir', kept) if kept else home.parent / 'teachers'
-  folder = teachers.folder_of(experiment, dataset, place)
-  teachers.check(experiment, folder, dataset)
-  return experiment, folder
-
-
-def _start(
-  config: ConfigDict,
-  dataset: Dataset,
-  own: Collection[models.Family],
-  normalisation: Normalisation,
-) -> Bundle | None:
-  """Load the student that the run's students start from; it must share their normalisation."""
-  if not config.start:
-    return None
-  loaded = teachers.fitting('start', local_path.resolve('start', config.start), dataset, own)
-  for name in ('mean', 'std'):
-    theirs, wanted = (list(getattr(one, name)) for one in (loaded.normalisation, normalisation))
-    if theirs != wanted:
-      raise UserError(
-        f'start {config.start!r} was trained with another {name} of the pixels than the teacher '
-        f'({theirs} and not {wanted}); give another bundle'
-      )
-  network = distilled.extract_student(loaded.network)
-  return dataclasses.replace(
-    loaded, network=network.replace(variables=devices.put_replicated(network.variables))
-  )
+  folder = teachers.folder_of(experiment, dataset, place, start)
+  training = teachers.Training(experiment, folder, start)
+  teachers.check(training, dataset)
+  return training
 
 
 def _train(
@@ -245,7 +222,7 @@ def _train(
   execution = _execution(config, groups)
   teacher = job.teacher
   if not isinstance(teacher, Bundle):
-    teacher = teachers.train(*teacher, dataset, execution)
+    teacher = teachers.train(teacher, dataset, execution)
   run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
   with progress.working('evaluating the teacher'):
     record.teacher('teacher', teacher, dataset, home)

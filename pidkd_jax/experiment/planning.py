@@ -60,11 +60,16 @@ def students_experiment(
   return experiment
 
 
-def teacher_experiment(config: ConfigDict, dataset: Dataset) -> Experiment:
+def teacher_experiment(config: ConfigDict, dataset: Dataset, start: Bundle | None) -> Experiment:
   """Return the experiment that trains the teacher.
 
+  Args:
+    config: of the job.
+    dataset: to train on.
+    start: with whose variables the teacher begins, or None.
+
   Raises:
-    UserError: its batches do not fit the data.
+    UserError: its batches do not fit the data, or it is another network than its start.
   """
   fields = config.teacher
   optimizer = OptimizerHparams(fields.learning_rate, fields.weight_decay)
@@ -79,6 +84,8 @@ def teacher_experiment(config: ConfigDict, dataset: Dataset) -> Experiment:
     assembly.check(experiment, dataset)
   except UserError as error:
     raise UserError(f"the teacher's {error}") from error
+  if start:
+    assembly.assemble(experiment, dataset, None, start.network)
   return experiment
 
 

@@ -65,8 +65,9 @@ class _Run:
 
   @property
   def normalisation(self) -> Normalisation:
-    """The teacher's, so that a student sees the pixels that its teacher sees."""
-    return self.teacher.normalisation if self.teacher else self.dataset.spec.normalisation
+    """The teacher's or else the start's, so that a network sees the pixels that they saw."""
+    source = self.teacher or self.start
+    return source.normalisation if source else self.dataset.spec.normalisation
 
   def assemble(self) -> assembly.Assembly:
     teacher, start = (one and one.network for one in (self.teacher, self.start))

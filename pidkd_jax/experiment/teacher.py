@@ -27,6 +27,21 @@ from pidkd_jax.parallel import devices
 logger = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Training:
+  """The training of a teacher.
+
+  Attributes:
+    experiment: of the teacher alone.
+    folder: where it is or will be kept (`folder_of`).
+    start: with whose variables it begins (`start.fitted`), or None.
+  """
+
+  experiment: Experiment
+  folder: pathlib.Path
+  start: Bundle | None = None
+
+
 def untrained(name: str, spec: DatasetSpec) -> Network:
   """Return a network as shapes, with a classifier over the dataset's classes."""
   model = models.create(name, num_classes=spec.num_classes)
@@ -34,7 +49,9 @@ def untrained(name: str, spec: DatasetSpec) -> Network:
   return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
 
 
-def folder_of(experiment: Experiment, dataset: Dataset, home: pathlib.Path) -> pathlib.Path:
+def folder_of(
+  experiment: Experiment, dataset: Dataset, home: pathlib.Path, start: Bundle | None = None
+) -> pathlib.Path:
   """Return where the teacher of this experiment is kept under `home`, or where it will be kept.
 
   A teacher is recognised by what its folder says of its training, not by the folder's name. So a
@@ -44,35 +61,43 @@ def folder_of(experiment: Experiment, dataset: Dataset, home: pathlib.Path) -> p
     experiment: the teacher's training.
     dataset: that it trains on.
     home: folder of all kept teachers.
+    start: with whose variables it begins, or None.
   """
   for config in sorted(home.glob('*/config.json')):
-    if _is_of(config.parent, experiment, dataset):
+    if _is_of(Training(experiment, config.parent, start), dataset):
       return config.parent
   network = experiment.members[0].student.replace(':', '.')
   epochs = experiment.recipe.total_epochs
-  identity = [_config(experiment.decisive(), dataset), dataset.spec.fingerprint]
+  identity: list[Any] = [_config(experiment.decisive(), dataset), dataset.spec.fingerprint]
+  if start:
+    identity.append(start.digest)
   digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
   name = f'{dataset.spec.name}-{network}-seed{experiment.seed}-{epochs}epochs-{digest}'
   return home / name
 
 
-def _is_of(folder: pathlib.Path, experiment: Experiment, dataset: Dataset) -> bool:
-  """Whether a folder holds the finished or unfinished training of this experiment."""
+def _is_of(training: Training, dataset: Dataset) -> bool:
+  """Whether a folder holds this training, finished or unfinished."""
+  folder, experiment = training.folder, training.experiment
   try:
     config = regular_file.read_json(folder / 'config.json')
     inputs = regular_file.read_json(folder / 'inputs.json')
     model = config.pop('model', None) or _model_of_card(_bundle(folder, experiment))
     saved = Experiment.from_json(config)
-    data = (inputs['dataset'], inputs['fingerprint'])
+    data = (inputs['dataset'], inputs['fingerprint'], inputs.get('start'))
   except (OSError, ValueError, TypeError, KeyError, AttributeError):
     return False
   wanted = json.loads(json.dumps(_config(experiment, dataset)['model']))
   return (
     saved.decisive() == experiment.decisive()
-    and data == (dataset.spec.name, dataset.spec.fingerprint)
+    and data == (dataset.spec.name, dataset.spec.fingerprint, _digest(training.start))
     # An unfinished training of version 0.1.0 does not describe its network.
     and model in (wanted, None)
   )
+
+
+def _digest(start: Bundle | None) -> str | None:
+  return start and start.digest
 
 
 def _model_of_card(bundle_folder: pathlib.Path) -> dict[str, Any] | None:
@@ -88,91 +113,81 @@ def _config(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
   return {**dataclasses.asdict(experiment), 'model': models.describe(model)}
 
 
-def check(experiment: Experiment, folder: pathlib.Path, dataset: Dataset) -> None:
-  """Raise UserError where the teacher can neither be loaded from `folder` nor be trained there."""
-  if not _is_of(folder, experiment, dataset):
-    workdir.check(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
+def check(training: Training, dataset: Dataset) -> None:
+  """Raise UserError where the teacher can neither be loaded from its folder nor trained there."""
+  if not _is_of(training, dataset):
+    config = _config(training.experiment, dataset)
+    workdir.check(training.folder, 'config.json', config, {'eval_every'})
 
 
 def _bundle(folder: pathlib.Path, experiment: Experiment) -> pathlib.Path:
   return folder / 'bundles' / experiment.members[0].name
 
 
-def train(
-  experiment: Experiment, folder: pathlib.Path, dataset: Dataset, execution: Execution
-) -> Bundle:
-  """Return the teacher that this experiment gives: kept from an earlier run, or trained now.
+def train(training: Training, dataset: Dataset, execution: Execution) -> Bundle:
+  """Return the teacher that a training gives: kept from an earlier run, or trained now.
 
   Args:
-    experiment: of the teacher alone.
-    folder: where it is or will be kept (`folder_of`).
+    training: of the teacher.
     dataset: to train on.
     execution: how it is trained.
 
   Raises:
     UserError, Stopped: as `run.execute` and `load`.
   """
-  if teacher := kept(experiment, folder, dataset):
+  if teacher := kept(training, dataset):
     return teacher
+  experiment, folder = training.experiment, training.folder
   logger.info('teacher: trained now, to be kept in %s', folder)
-  if not _is_of(folder, experiment, dataset):
+  if not _is_of(training, dataset):
     workdir.claim(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
-  run.execute(experiment, dataset, None, folder, 'teacher', execution)
+  run.execute(experiment, dataset, None, folder, 'teacher', execution, training.start)
   own = models.families(experiment.members[0].student)
   return load(_bundle(folder, experiment), dataset, own)
 
 
-def kept(experiment: Experiment, folder: pathlib.Path, dataset: Dataset) -> Bundle | None:
-  """Return the teacher that an earlier run left in `folder`, or None.
+def kept(training: Training, dataset: Dataset) -> Bundle | None:
+  """Return the teacher that an earlier run left in its folder, or None.
 
   Raises:
     UserError: as `load`; or the bundle there comes from another training.
   """
-  place = _bundle(folder, experiment)
+  experiment = training.experiment
+  place = _bundle(training.folder, experiment)
   if not place.exists():
     return None
   teacher = load(place, dataset, models.families(experiment.members[0].student))
-  if not _is_made_by(teacher.card, experiment, dataset):
+  if not _is_made_by(teacher.card, training, dataset):
     raise UserError(
       f'the bundle {str(place)!r} does not come from the training that config.json beside it says; '
-      f'put the right one back, or remove {str(folder)!r} to train it again'
+      f'put the right one back, or remove {str(training.folder)!r} to train it again'
     )
   logger.info('teacher: kept in %s', place)
   return teacher
 
 
-def _is_made_by(card: Mapping[str, Any], experiment: Experiment, dataset: Dataset) -> bool:
+def _is_made_by(card: Mapping[str, Any], training: Training, dataset: Dataset) -> bool:
   """Whether a bundle's card tells of this training."""
   try:
-    training = dict(card['training'])
-    names = {field.name for field in dataclasses.fields(experiment)} & training.keys()
-    fields = {name: training[name] for name in names} | {'members': [training['member']]}
+    told = dict(card['training'])
+    names = {field.name for field in dataclasses.fields(Experiment)} & told.keys()
+    fields = {name: told[name] for name in names} | {'members': [told['member']]}
     saved = Experiment.from_json(fields)
+    start = (told.get('start') or {}).get('digest')
   except (ValueError, TypeError, KeyError, AttributeError):
     return False
   fingerprint = card['dataset'].get('fingerprint')
-  return (saved.decisive(), fingerprint) == (experiment.decisive(), dataset.spec.fingerprint)
+  return (saved.decisive(), fingerprint, start) == (
+    training.experiment.decisive(),
+    dataset.spec.fingerprint,
+    _digest(training.start),
+  )
 
 
 def load(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]) -> Bundle:
-  """Load a teacher in its inference form onto the devices; arguments and errors as `fitting`'s."""
-  return frozen(fitting('teacher.bundle', folder, dataset, own))
-
-
-def frozen(teacher: Bundle) -> Bundle:
-  """Return a teacher in its inference form on the devices."""
-  network = norm_fusion.fuse_norms(teacher.network)
-  network = network.replace(variables=devices.put_replicated(network.variables))
-  return dataclasses.replace(teacher, network=network)
-
-
-def fitting(
-  field: str, folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family]
-) -> Bundle:
-  """Load a bundle that a field names, and check that it fits the data.
+  """Load a teacher in its inference form onto the devices.
 
   Args:
-    field: the user's name of the field.
     folder: of the bundle.
     dataset: to be trained on.
     own: as `bundle.load` takes it.
@@ -181,8 +196,15 @@ def fitting(
     UserError: the bundle cannot be loaded, or has other classes or image sizes.
   """
   loaded = bundle.load(folder, own)
-  check_fit(f'{field} {str(folder)!r}', loaded, dataset.spec)
-  return loaded
+  check_fit(f'teacher.bundle {str(folder)!r}', loaded, dataset.spec)
+  return frozen(loaded)
+
+
+def frozen(teacher: Bundle) -> Bundle:
+  """Return a teacher in its inference form on the devices."""
+  network = norm_fusion.fuse_norms(teacher.network)
+  network = network.replace(variables=devices.put_replicated(network.variables))
+  return dataclasses.replace(teacher, network=network)
 
 
 def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:

@@ -219,7 +219,7 @@ def assemble(
     if start is not None and bound[member.name].student != start.model:
       raise UserError(
         f'{member.label} trains {member.student}, which is not the {type(start.model).__name__} of '
-        'the bundle that config.start names; give that one as the student, or another bundle'
+        'the bundle to start from; name that network, or another bundle'
       )
   # Without a member that needs it, the teacher is not run.
   if not any(method.needs_teacher for method in bound.values()):

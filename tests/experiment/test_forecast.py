@@ -1,5 +1,6 @@
 """What a job would take: arithmetic from one timed step, and nothing that is trained or written."""
 
+import dataclasses
 import pathlib
 
 import jax
@@ -10,7 +11,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation.cost import cost
-from pidkd_jax.experiment import forecast
+from pidkd_jax.experiment import forecast, teacher
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
@@ -113,7 +114,7 @@ def test_a_step_is_timed_on_arrays_of_the_right_shapes(taught, monkeypatch):
 def test_the_text_has_all_and_fits_the_screen(taught, timed, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   students = experiment(kd=('kd_1_1', (0, 1)))
-  training = experiment(teacher=('scratch', (-1,)))
+  training = teacher.Training(experiment(teacher=('scratch', (-1,))), pathlib.Path('kept'))
   args = (DATA, None, execution(), pathlib.Path('run'))
   text = forecast.describe(students, training, *args)
   assert [line for line in text.splitlines() if len(line) > 80] == []
@@ -129,6 +130,8 @@ def test_the_text_has_all_and_fits_the_screen(taught, timed, tmp_path, monkeypat
     'off by a factor of two',
   ):
     assert expected in flat, flat
+  begun = forecast.describe(students, dataclasses.replace(training, start=taught), *args)
+  assert 'it is trained first from the weights of toy: 3 epochs' in ' '.join(begun.split())
   kept = forecast.describe(students, taught, *args)
   assert 'Teacher:   Plain of toy; it is not trained' in kept
   assert 'compilation of at least 3 programs' in ' '.join(kept.split())

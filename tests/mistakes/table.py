@@ -285,13 +285,22 @@ MISTAKES = {
     ),
     _train('start that is not there', "bundle 'nowhere' does not exist", '--config.start=nowhere'),
     _train(
-      'start of other classes', 'is for the 3 classes of other', '--config.start=bundles/three'
-    ),
-    _train(
       'start of another student',
       'pidkd trains resnet14, which is not the ResNet of the bundle',
       '--config.start=bundles/digits',
       '--config.student=resnet14',
+    ),
+    _train(
+      "start of another teacher's network",
+      'teacher trains resnet14, which is not the ResNet of the bundle',
+      '--config.teacher.start=bundles/three',
+      '--config.teacher.model=resnet14',
+    ),
+    _train(
+      'start of a teacher that is not trained',
+      "teacher.start is 'bundles/digits', and teacher.bundle names a teacher",
+      '--config.teacher.start=bundles/digits',
+      '--config.teacher.bundle=bundles/digits',
     ),
     _train(
       'start with other pixels than the teacher',
