@@ -31,7 +31,7 @@ def sentences(comparison: Comparison) -> list[str]:
     # Older cards have no precision, as float32 was the only one.
     f'Students: {recipe["total_epochs"]} epochs, batch {recipe["batch_size"]}, '
     f'{recipe.get("precision", "float32")}, seed {training["seed"]}, {_trials(comparison)}, '
-    f'momentum {recipe["momentum"]}, {_schedule(recipe)}, crop padding {training["padding"]}, '
+    f'momentum {recipe["momentum"]}, {_schedule(recipe)}, {_crop(training)}, '
     f'flips {training["flip"]}.',
     *_further(recipe),
     f'Selection: {training["selection"]}'
@@ -62,6 +62,14 @@ def _further(recipe: Card) -> list[str]:
     if field.name not in _TOLD and recipe.get(field.name, field.default) != field.default
   ]
   return [f'Further settings of the recipe: {", ".join(used)}.'] if used else []
+
+
+def _crop(training: Card) -> str:
+  # Older cards have no crop, as the padded one was the only choice.
+  if training.get('crop', 'pad') == 'pad':
+    return f'crop padding {training["padding"]}'
+  low, high = training['crop_scale']
+  return f'crops of {low:.0%} to {high:.0%} of the area, resized'
 
 
 def _trials(comparison: Comparison) -> str:

@@ -38,6 +38,7 @@ _REQUIRED_OF_TEACHER = ('model.family', 'cost.parameters', 'cost.multiply_adds',
 
 # Besides data, teacher and recipe, these decide the batches of a training.
 _BATCHES = ('seed', 'padding', 'flip', 'holdout')
+_CROP = ('crop', 'crop_scale', 'crop_aspect')
 # Large subfolders of a run, which contain no other run.
 _NOT_SEARCHED = ('bundles', 'checkpoints', 'tensorboard', 'outputs')
 
@@ -90,6 +91,8 @@ class Run:
         *(training[name] for name in _BATCHES),
         # Older cards lack it, as all images were the only choice.
         training.get('shots') or 0,
+        # Older cards lack it, as the padded crop was the only choice.
+        None if training.get('crop', 'pad') == 'pad' else [training[name] for name in _CROP],
       ],
       sort_keys=True,
     )

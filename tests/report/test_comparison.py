@@ -95,3 +95,24 @@ def test_older_cards_call_the_optimizers_settings_numbers(tmp_path):
   [comparison] = compare(runs)  # Equal settings under both names are one label's trials.
   cells = {column.heading: column.cells for column in settings.columns(comparison)}
   assert (cells['learning rate'], cells['weight decay']) == (['0.05'], ['0.0005'])
+
+
+def test_runs_of_another_crop_are_another_comparison(tmp_path):
+  def cropped(card):
+    card['training'] |= {'crop': 'resized', 'crop_scale': [0.2, 1.0], 'crop_aspect': [0.75, 1.5]}
+
+  def padded(card):
+    card['training'] |= {'crop': 'pad', 'crop_scale': [0.5, 1.0], 'crop_aspect': [0.75, 1.5]}
+
+  older, newer, other = (folders.run(tmp_path / name, [A]) for name in ('one', 'two', 'three'))
+  for name in 'pidkd-0', 'pidkd-1':
+    folders.change(newer, name, padded)
+    folders.change(other, name, cropped)
+  keys = [run_folder.read(folder).pairing_key for folder in (older, newer, other)]
+  assert keys[0] == keys[1] != keys[2]
+  [sentence] = [
+    line
+    for line in protocol.sentences(*compare([run_folder.read(other)]))
+    if line.startswith('Students:')
+  ]
+  assert 'crops of 20% to 100% of the area, resized' in sentence
