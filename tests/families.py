@@ -9,4 +9,6 @@ SMALL = {
   'MobileNetV2TinyImageNet': 'MobileNetV2_TinyImageNet',
   'ShuffleNetV1': 'ShuffleV1',
   'ShuffleNetV2': 'ShuffleV2',
+  'ConvNeXt': 'convnext_atto',
+  'ViT': 'vit_tiny_patch4_32',
 }

@@ -119,6 +119,55 @@ _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
       {'first': ('conv1', 'bn1'), 'depthwise': ('conv2', 'bn2'), 'second': ('conv3', 'bn3')},
     ),
   ),
+  # timm's. A network's first stage has no down layer.
+  'ConvNeXt': (
+    _whole(
+      {
+        'stem/patches/conv': 'stem.0',
+        'stem/norm': 'stem.1',
+        'classifier/norm': 'head.norm',
+        'classifier/linear': 'head.fc',
+      }
+    ),
+    (
+      r'stage(\d+)_down/',
+      lambda stage: f'stages.{stage - 1}.downsample.',
+      {'norm': '0', 'patches/conv': '1'},
+    ),
+    (
+      r'stage(\d+)_block(\d+)/',
+      lambda stage, block: f'stages.{stage - 1}.blocks.{block - 1}.',
+      {
+        'depthwise': 'conv_dw',
+        'norm': 'norm',
+        'mlp/first': 'mlp.fc1',
+        'mlp/second': 'mlp.fc2',
+        'layer_scale': '',
+      },
+    ),
+  ),
+  'ViT': (
+    _whole(
+      {
+        'embedding': '',
+        'embedding/projection': 'patch_embed.proj',
+        'norm': 'norm',
+        'classifier/linear': 'head',
+      }
+    ),
+    (
+      r'block(\d+)/',
+      lambda block: f'blocks.{block - 1}.',
+      {
+        'norm1': 'norm1',
+        'attention/qkv': 'attn.qkv',
+        'attention/projection': 'attn.proj',
+        'norm2': 'norm2',
+        'mlp/first': 'mlp.fc1',
+        'mlp/second': 'mlp.fc2',
+      },
+    ),
+  ),
   # SimKD's projector (arXiv:2203.14001). It is a stack of q = 1 without the leading axis.
   'Projector': (
     _whole(
@@ -131,12 +180,15 @@ _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
   ),
 }
 
+# Parameters that a module of PyTorch holds itself, beside its layers.
+_OWN_LEAVES = {'gamma': 'gamma', 'class_token': 'cls_token', 'position': 'pos_embed'}
 _LEAVES = {
   'kernel': 'weight',
   'scale': 'weight',
   'bias': 'bias',
   'mean': 'running_mean',
   'var': 'running_var',
+  **_OWN_LEAVES,
 }
 
 
@@ -160,7 +212,8 @@ def key(family: str, path: tuple[str, ...]) -> str:
     if match := re.match(pattern, module):
       name = _flat(names).get(module[match.end() :])
       if name is not None:
-        return f'{prefix(*map(int, match.groups()))}{name}.{_LEAVES[leaf]}'
+        dot = '' if leaf in _OWN_LEAVES else '.'
+        return f'{prefix(*map(int, match.groups()))}{name}{dot}{_LEAVES[leaf]}'
   raise LookupError(f'{family} has no PyTorch name for {module}')
 
 
@@ -191,7 +244,10 @@ def _patterns(family: str) -> frozenset[str]:
   patterns = set()
   for pattern, prefix, names in _FAMILIES[family]:
     start = re.sub(r'\d+', r'\\d+', re.escape(prefix(*[1] * re.compile(pattern).groups)))
-    patterns |= {rf'{start}{re.escape(name)}\.\w+' for name in _flat(names).values()}
+    for name in _flat(names).values():
+      module = f'{start}{re.escape(name)}'
+      whole = not module or module.endswith(r'\.')  # Of no layer, but of the part itself.
+      patterns.add(module + (f'({"|".join(_OWN_LEAVES.values())})' if whole else r'\.\w+'))
   return frozenset(patterns)
 
 

@@ -33,7 +33,10 @@ def fuse_norms(network: Network) -> Network:
   )
   fused = {}
   for *path, module, leaf in params:
-    if (module, leaf) != ('norm', 'scale') or (*path, 'conv', 'kernel') not in params:
+    # A LayerNorm has no statistics.
+    if (module, leaf) != ('norm', 'scale') or (*path, 'norm', 'mean') not in statistics:
+      continue
+    if (*path, 'conv', 'kernel') not in params:
       continue
     mean, variance = (statistics[*path, 'norm', name] for name in ('mean', 'var'))
     scale = params[*path, 'norm', 'scale'] / np.sqrt(variance + np.float32(EPSILON))

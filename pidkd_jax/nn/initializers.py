@@ -19,6 +19,15 @@ def normal(key: jax.Array, shape: Sequence[int], dtype=jnp.float32) -> jax.Array
   return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 
 
+def normal_of(deviation: float) -> Initializer:
+  """Return an initialiser that draws from N(0, deviation^2)."""
+
+  def init(key, shape, dtype=jnp.float32):
+    return normal(key, shape, dtype) * jnp.array(deviation, dtype)
+
+  return init
+
+
 def uniform(bound: float) -> Initializer:
   """Return an initialiser that draws from U(-bound, bound)."""
 

@@ -78,7 +78,7 @@ class Classifier(nn.Module):
     return layer(pooled)
 
 
-def _promote_to_input(x, *parameters, **_):
+def promote_to_input(x, *parameters, **_):
   """Convert a layer's parameters to the type of its input, in which the layer computes."""
   return [x, *(p if p is None else p.astype(x.dtype) for p in parameters)]
 
@@ -127,7 +127,7 @@ def conv(
     kernel_init=kernel_init,
     bias_init=bias_init,
     conv_general_dilated=convolution,
-    promote_dtype=_promote_to_input,
+    promote_dtype=promote_to_input,
     name=name,
   )
 

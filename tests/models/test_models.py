@@ -56,7 +56,27 @@ COSTS = {
   'ShuffleV1': (949258, 38691456),
   'ShuffleV2': (1355528, 44504448),
   'ShuffleV2_1_5': (2580548, 93762048),
+  'vit_tiny_patch4_32': (5380132, 365124864),
 }
+# The same at 1000 classes and 224x224, as timm's networks have them.
+PHOTOGRAPHS = {
+  'convnext_atto': (3695520, 547332480),
+  'convnext_femto': (5217784, 779629824),
+  'convnext_pico': (9045672, 1367055360),
+  'convnext_nano': (15593560, 2445528320),
+  'convnext_tiny': (28589128, 4455531264),
+  'convnext_small': (50223688, 8683712256),
+  'convnext_base': (88591464, 15354729472),
+  'vit_tiny_patch16_224': (5717416, 1253683200),
+  'vit_small_patch16_224': (22050664, 4598882304),
+  'vit_base_patch16_224': (86567656, 17563828224),
+  'deit_tiny_patch16_224': (5717416, 1253683200),
+  'deit_small_patch16_224': (22050664, 4598882304),
+  'deit_base_patch16_224': (86567656, 17563828224),
+}
+# Of no other library.
+OWN = ('vit_tiny_patch4_32',)
+LITERATURE = [name for name in COSTS if name not in OWN]
 TINY = 'MobileNetV2_TinyImageNet'
 # What a family has beyond its stages and its classifier.
 HEADS = {
@@ -64,13 +84,22 @@ HEADS = {
   'MobileNetV2': {'last'},
   'MobileNetV2TinyImageNet': {'last'},
   'ShuffleNetV2': {'last'},
+  'ViT': {'norm'},
 }
 # Families of which each map is the ReLU of what stood before it.
 RECTIFIED = ('ResNet', 'ImageNetResNet', 'VGG', 'ShuffleNetV1', 'ShuffleNetV2')
 
 
+# Families whose maps are all raw sums, so that a map equals what stood before it.
+RAW = ('ConvNeXt', 'ViT')
+# Families of so many equal blocks that they run faster op by op than compiled as a whole.
+DEEP = ('ConvNeXt', 'ViT')
+
+
 def setting(name):
   """(number of classes, side of the image) that a network is published for."""
+  if name in PHOTOGRAPHS:
+    return 1000, 224
   return (200, 64) if name == TINY else (100, 32)
 
 
@@ -106,12 +135,16 @@ def shapes(model, size=32, method=as_teacher):
   return traced(model, size, method)[1]
 
 
-@jax.jit
 def run(network, images):
   """All in one compilation: the features, and the logits in two ways."""
-  features = network.encode(images)
-  logits = network.model.apply(network.variables, images)
-  return features, network.classify(features.pooled), logits
+
+  def features_and_logits(network, images):
+    features = network.encode(images)
+    logits = network.model.apply(network.variables, images)
+    return features, network.classify(features.pooled), logits
+
+  function = features_and_logits if family(network) in DEEP else jax.jit(features_and_logits)
+  return function(network, images)
 
 
 def encoded(network, images):
@@ -137,25 +170,25 @@ def test_there_is_a_small_network_of_every_family():
 
 
 def test_the_table_of_costs_has_every_network():
-  assert COSTS.keys() == set(models.names())
+  assert COSTS.keys() | PHOTOGRAPHS.keys() == set(models.names())
 
 
-@pytest.mark.parametrize('name', COSTS)
+@pytest.mark.parametrize('name', [*COSTS, *PHOTOGRAPHS])
 def test_costs_what_the_literature_says(name):
   num_classes, size = setting(name)
   model = models.create(name, num_classes=num_classes)
   found = cost(Network(shapes(model, size), model), (size, size, 3))
-  assert (found.parameters, found.multiply_adds) == COSTS[name]
+  assert (found.parameters, found.multiply_adds) == (COSTS | PHOTOGRAPHS)[name]
 
 
-@pytest.mark.parametrize('name', models.names())
+@pytest.mark.parametrize('name', LITERATURE)
 def test_the_tables_here_are_the_references(name, reference):
   entry = json.loads((reference / 'models.json').read_text())[name]
   assert setting(name) == (entry['num_classes'], entry['image_size'])
   assert COSTS[name] == (entry['params'], entry['macs'])
 
 
-@pytest.mark.parametrize('name', models.names())
+@pytest.mark.parametrize('name', LITERATURE)
 def test_has_the_feature_maps_of_the_reference(name, reference):
   entry = json.loads((reference / 'models.json').read_text())[name]
   model = models.create(name, num_classes=entry['num_classes'])
@@ -172,7 +205,7 @@ def test_has_the_feature_maps_of_the_reference(name, reference):
   assert [[m.shape[-1], *m.shape[1:-1]] for m in maps] == expected
 
 
-@pytest.mark.parametrize('name', models.names())
+@pytest.mark.parametrize('name', {**COSTS, **dict.fromkeys(SMALL.values())})
 def test_teaches_and_studies_at_any_image_size(name):
   model = models.create(name, num_classes=100)
   family = type(model).__name__
@@ -251,7 +284,8 @@ def test_a_deployed_student_holds_neither_its_classifier_nor_its_last_convolutio
   assert flat(variables['params']['student']) == flat(shapes(student, method=as_student)['params'])
   assert variables['params']['teacher'].keys() == {'classifier'}
   assert flat(variables['params']['teacher']['classifier']) == flat(whole['params']['classifier'])
-  assert variables['batch_stats'].keys() == {'student', 'projectors'}
+  norms = {'student'} if 'batch_stats' in shapes(student) else set()
+  assert variables['batch_stats'].keys() == norms | {'projectors'}
 
 
 @pytest.mark.parametrize('name', models.names())
@@ -324,10 +358,12 @@ def test_features_hang_together(network, images):
   np.testing.assert_allclose(
     features.pooled, np.mean(features.target, axis=(1, 2)), rtol=1e-5, atol=1e-6
   )
-  assert np.min(features.target) >= 0 and network.model.rectified and features.rectified
+  assert features.rectified == network.model.rectified == bool(np.min(features.target) >= 0)
   if family(network) not in HEADS:
     np.testing.assert_array_equal(features.target, features.stages[-1])
   np.testing.assert_allclose(logits, classified, rtol=1e-4, atol=1e-5)
+  if family(network) == 'ConvNeXt':
+    return  # Its classifier begins with a norm.
   kernel, bias = (
     network.variables['params']['classifier']['linear'][k] for k in ('kernel', 'bias')
   )
@@ -343,7 +379,7 @@ def test_a_map_is_the_activation_of_what_stood_before_it(network, images):
   features = network.encode(10 * images)
   assert all(np.min(before) < 0 for before in features.preactivations)
   for i, (after, before) in enumerate(zip(features.stages, features.preactivations, strict=True)):
-    if family(network) in RECTIFIED or (i == 0 and family(network) != 'WRN'):
+    if family(network) in RECTIFIED or (i == 0 and family(network) not in ('WRN', *RAW)):
       np.testing.assert_array_equal(after, activation(network, before))
     elif family(network) == 'WRN':  # A raw sum, which the next norm takes up.
       name = f'stage{i + 1}_block1/norm1' if i < 3 else 'norm'
@@ -370,11 +406,17 @@ def test_what_a_student_distils_from(network, images):
     expected = (last - norm['batch_stats']['mean']) * scale + norm['params']['bias']
     np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found, features.target, rtol=1e-5, atol=1e-6)
+  elif family(network) == 'ViT':
+    norm = network.variables['params']['norm']
+    unit = nn.standardize(last, axis=-1, epsilon=1e-6)
+    np.testing.assert_allclose(found, unit * norm['scale'] + norm['bias'], rtol=1e-4, atol=1e-5)
   else:
     np.testing.assert_array_equal(found, last)
 
 
 def test_training_uses_and_updates_the_statistics_of_the_batch(network, images):
+  if 'batch_stats' not in network.variables:
+    pytest.skip('its norms have no statistics')
   run = jax.jit(functools.partial(network.model.apply, train=True, mutable=['batch_stats']))
   logits, changed = run(network.variables, images)
   before = traverse_util.flatten_dict(network.variables['batch_stats'])
