@@ -12,6 +12,7 @@ from pidkd_jax.experiment import config, pairs
 # authors keep.
 WEIGHTS = {
   'dist': ('weight', 'class_weight'),
+  'srd': ('weight',),
 }
 
 

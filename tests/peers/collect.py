@@ -109,14 +109,15 @@ def imported(folder: pathlib.Path, package: str):
     sys.path.pop(0)
 
 
-def classes(path: pathlib.Path, *names: str) -> list[type]:
-  """Return classes of a file whose imports may not be there."""
+def classes(path: pathlib.Path, *names: str, **given) -> list[type]:
+  """Return classes of a file whose imports may not be there, with what else it uses as `given`."""
   body = [
     node
     for node in ast.parse(path.read_text()).body
     if isinstance(node, ast.ClassDef | ast.FunctionDef)
   ]
   space = {'nn': nn, 'torch': torch, 'F': nn.functional, 'np': importlib.import_module('numpy')}
+  space |= given
   exec(compile(ast.Module(body, []), str(path), 'exec'), space)  # The user's own clone.
   return [space[name] for name in names]
 

@@ -13,6 +13,12 @@ def draw(seed: int, *shape: int) -> np.ndarray:
 
 STUDENT_LOGITS = 3 * draw(1, BATCH, CLASSES)
 TEACHER_LOGITS = 5 * draw(2, BATCH, CLASSES)
+# Maps behind a ReLU, as the last one of a network is.
+STUDENT_MAP = np.maximum(draw(3, BATCH, 4, 4, 5), 0)
+TEACHER_MAP = np.maximum(draw(4, BATCH, 4, 4, 8), 0)
+STUDENT_POOLED, TEACHER_POOLED = (x.mean((1, 2)) for x in (STUDENT_MAP, TEACHER_MAP))
+# From the student's channels to the teacher's.
+PROJECTOR = 0.4 * draw(5, 5, 8)
 
 
 def summary(gradient: np.ndarray) -> list[float]:

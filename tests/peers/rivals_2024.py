@@ -2,8 +2,8 @@
 
     python -m tests.peers.rivals_2024 FOLDER
 
-FOLDER holds clones of hunto/image_classification_sota, each under its second name. None of their
-code is here. All is float64.
+FOLDER holds clones of hunto/image_classification_sota and roymiles/Simple-Recipe-Distillation, each
+under its second name. None of their code is here. All is float64.
 """
 
 import json
@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 import torch
+from torch import nn
 
 from tests.peers import inputs
 from tests.peers.collect import classes
@@ -20,7 +21,7 @@ HERE = pathlib.Path(__file__).parent
 
 def main(folder: pathlib.Path) -> None:
   torch.set_default_dtype(torch.float64)
-  content = {'dist': dist(folder)}
+  content = {method.__name__: method(folder) for method in (dist, srd)}
   text = json.dumps(content, indent=1)
   (HERE / 'rivals_2024.json').write_text(f'{text}\n')
 
@@ -52,6 +53,22 @@ def dist(folder: pathlib.Path) -> dict:
   student = tensor(inputs.STUDENT_LOGITS)
   value = 2.0 * loss(beta=1.0, gamma=1.0, tau=4.0)(student, torch.tensor(inputs.TEACHER_LOGITS))
   return measured(value, {'logits': student})
+
+
+def srd(folder: pathlib.Path) -> dict:
+  """SRD's loss of features as its configuration for ResNet-34 -> ResNet-18 has it."""
+  path = folder / 'Simple-Recipe-Distillation/imagenet/torchdistill/losses/single.py'
+  decorators = 'register_single_loss', 'register_loss_wrapper'
+  given = dict.fromkeys(decorators, lambda kind: kind)
+  [kind] = classes(path, 'OurDistillationLoss', **given)
+  loss = object.__new__(kind)  # Its constructor asks for a GPU and 512 channels.
+  nn.Module.__init__(loss)
+  student, weight = tensor(inputs.STUDENT_POOLED), tensor(inputs.PROJECTOR)
+  # A bias would be taken away by the norm.
+  loss.embed = lambda x: x @ weight
+  loss.bn_s, loss.bn_t = (nn.BatchNorm1d(8, eps=1e-4, affine=False) for _ in range(2))
+  value = 2.0 * loss.forward_loss(student, torch.tensor(inputs.TEACHER_POOLED))
+  return measured(value, {'pooled': student, 'projector': weight})
 
 
 if __name__ == '__main__':

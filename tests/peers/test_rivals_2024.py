@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax import methods
-from pidkd_jax.core.types import Batch
+from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.models.network import TeacherOutputs
 from tests.given import Given
 from tests.peers import inputs
@@ -41,6 +41,26 @@ def check(name, terms, leaves):
     np.testing.assert_allclose(found[key], expected, rtol=1e-10, err_msg=key)
 
 
+def features(target, pooled):
+  """Return features of which only the last map counts."""
+  return Features((target, target), (target, target), target, pooled)
+
+
+def seen(network=None):
+  """Return the teacher's outputs."""
+  taught = features(inputs.TEACHER_MAP, inputs.TEACHER_POOLED)
+  return TeacherOutputs(network, taught, inputs.TEACHER_LOGITS)
+
+
+def of_pooled(name, leaves, *, variables=None):
+  """Return the terms of a method that reads the pooled features, {'pooled': ..., **params}."""
+  method = methods.create(name)(student=None, target=None, dataset=None)
+  params = {key: leaf for key, leaf in leaves.items() if key != 'pooled'}
+  ours = features(inputs.STUDENT_MAP, leaves['pooled'])
+  variables = {'params': params, **(variables or {})}
+  return method.apply(variables, ours, seen(), None, 1.0, method='terms')
+
+
 @pytest.fixture(autouse=True)
 def float64():
   with jax.enable_x64(True):
@@ -49,10 +69,17 @@ def float64():
 
 def test_dist():
   method = methods.create('dist')(student=Given(), target=None, dataset=None)
-  seen = TeacherOutputs(None, None, inputs.TEACHER_LOGITS)
 
   def terms(leaves):
     batch = Batch(leaves['logits'], jnp.asarray(inputs.LABEL), None)
-    return method.apply({}, batch, seen, progress=1.0, method='loss')
+    return method.apply({}, batch, seen(), progress=1.0, method='loss')
 
   check('dist', terms, {'logits': inputs.STUDENT_LOGITS})
+
+
+def test_srd():
+  def terms(leaves):
+    leaves = {**leaves, 'projector': {'kernel': leaves['projector']}}
+    return of_pooled('srd', leaves)
+
+  check('srd', terms, {'pooled': inputs.STUDENT_POOLED, 'projector': inputs.PROJECTOR})
