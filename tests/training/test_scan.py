@@ -70,7 +70,7 @@ def test_scan_equals_single_steps_but_for_rounding(cohort, stream, one_by_one, l
     (['crd-0'], {'pooled', 'logits'}),
     (['pidkd-0', 'crd-0'], {'target', 'pooled', 'logits'}),
   ],
-  ids=str,
+  ids=['pidkd', 'crd', 'both'],
 )
 def test_of_a_pass_only_what_the_members_read_is_kept(cohort, stream, members, expected):
   cohort = cohort.subset(members)
