@@ -18,8 +18,12 @@ LEAST_SIDE = 8
 # Pillow's mode by the number of channels.
 _MODES = {1: 'L', 3: 'RGB'}
 
-_FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP')
+_FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'PPM')
+# Their names, for messages.
+FORMATS = 'JPEG, PNG, BMP, WebP, TIFF or PPM'
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
+# The starts of other files that may have gray values of 16 bits: TIFF and PGM.
+_WIDE = (b'II', b'MM', b'P2', b'P5')
 # The chunks of a PNG file that say something of the image and change no pixel as it is read here.
 _REMARKS = (b'iCCP', b'iTXt', b'sPLT', b'tEXt', b'zTXt')
 # The bits that the values of an image of 16 bits may need, by the makers of cameras and scanners.
@@ -101,7 +105,8 @@ def upright(source: Path | Image.Image, bits: int = 16) -> Image.Image:
   Colour profiles and texts are dropped.
 
   Args:
-    source: a JPEG, PNG, BMP or WebP file, whose suffix does not matter; or an image of Pillow.
+    source: a JPEG, PNG, BMP, WebP, TIFF or PPM file, whose suffix does not matter; or an image of
+      Pillow. Of several pages the first is taken.
     bits: the bits that the values need if the image has 16 bits (`bits_of`). The highest eight are
       kept.
 
@@ -168,11 +173,17 @@ def bits_of(sources: Iterable[Path | Image.Image]) -> int:
 
 
 def _has_16_bits(source: Path | Image.Image) -> bool:
-  """Whether a file is a PNG of 16 bits a channel. Of the other formats Pillow reads 8 bits only."""
+  """Whether a file has 16 bits a channel: a PNG, or gray values in TIFF and PGM files.
+
+  Of the other formats Pillow reads 8 bits only.
+  """
   if isinstance(source, Image.Image):
     return source.mode.startswith('I')
   with source.open('rb') as file:
     start = file.read(25)
+  if start.startswith(_WIDE):
+    with Image.open(source, formats=_FORMATS) as image:  # Reads the header only.
+      return image.mode.startswith('I')
   return start[:8] == _SIGNATURE and start[24:] == b'\x10'
 
 
@@ -204,7 +215,7 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
   except Exception as error:
     unknown = isinstance(error, UnidentifiedImageError)  # Its text has only the path.
     reason = '' if unknown else f' ({first_line(error)})'
-    raise ValueError(f'not a whole JPEG, PNG, BMP or WebP file{reason}') from error
+    raise ValueError(f'not a whole {FORMATS} file{reason}') from error
 
 
 def _decoded(path: Path) -> Image.Image:

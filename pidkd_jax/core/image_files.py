@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pidkd_jax.core.errors import UserError, first_line
 
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 # What systems and programs put beside a user's files, as hidden files do.
 JUNK = (
   '#recycle',

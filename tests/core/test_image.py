@@ -108,8 +108,24 @@ def test_large_remarks_are_left_out(tmp_path, name):
   assert result.getpixel((0, 0)) == RED and not result.info
   # What is cut short is refused all the same.
   (tmp_path / 'x.png').write_bytes(written[:33] + remark + written[33:50])
-  with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP or WebP file'):
+  with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file'):
     image_lib.upright(tmp_path / 'x.png')
+
+
+@pytest.mark.parametrize('suffix', ['tif', 'pgm'])
+def test_gray_values_of_16_bits_are_seen_in_other_formats(tmp_path, suffix):
+  path, values = tmp_path / f'x.{suffix}', np.uint16([[0, 1000], [2000, 4000]])
+  wide = Image.fromarray(values)
+  (wide if suffix == 'tif' else wide.convert('I')).save(path)
+  assert image_lib.bits_of([path]) == 12
+  np.testing.assert_array_equal(np.asarray(image_lib.upright(path, 12))[..., 0], values >> 4)
+
+
+def test_of_several_pages_the_first_is_taken(tmp_path):
+  filled('RGB', RED).save(
+    tmp_path / 'x.tif', save_all=True, append_images=[filled('RGB', (0, 0, 9))]
+  )
+  assert image_lib.upright(tmp_path / 'x.tif').getpixel((0, 0)) == RED
 
 
 def test_cmyk_becomes_rgb(tmp_path):
@@ -118,7 +134,7 @@ def test_cmyk_becomes_rgb(tmp_path):
   np.testing.assert_allclose(np.asarray(result), np.full((8, 9, 3), (255, 0, 0)), atol=3)
 
 
-@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'BMP', 'WEBP'])
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'PPM'])
 def test_the_content_counts_and_not_the_suffix(tmp_path, kind):
   filled('RGB', RED).save(tmp_path / 'x.png', kind)
   np.testing.assert_allclose(
@@ -188,12 +204,12 @@ def test_a_broken_file_is_a_value_error(tmp_path, kind, damage):
   noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
   Image.fromarray(noise).save(path, kind)
   path.write_bytes(damage(path.read_bytes()))
-  with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP or WebP file'):
+  with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file'):
     image_lib.upright(path)
 
 
 def test_another_kind_of_image_is_a_value_error(tmp_path):
-  filled('RGB', RED).save(tmp_path / 'x.png', 'TIFF')
+  filled('RGB', RED).save(tmp_path / 'x.png', 'GIF')
   with pytest.raises(ValueError, match='not a whole JPEG'):
     image_lib.upright(tmp_path / 'x.png')
 

@@ -35,7 +35,7 @@ def main(*names):
   folder, names = (FLAGS.bundle, names) if FLAGS.bundle else _bundle(names)
   if not names:
     raise UserError(
-      'no image was given; name one or several JPEG, PNG, BMP or WebP files, or their folders'
+      f'no image was given; name one or several {image.FORMATS} files, or their folders'
     )
   own = models.families(*FLAGS.own)
   bundle = local_path.resolve('--bundle', folder)
@@ -95,5 +95,5 @@ def _paths(names):
     else:
       refused.append(f'{name!r} is not there')
   if refused:
-    raise UserError(f'{"; ".join(refused)}; name JPEG, PNG, BMP or WebP files, or folders of them')
+    raise UserError(f'{"; ".join(refused)}; name {image.FORMATS} files, or folders of them')
   return paths, remarks

@@ -1,20 +1,23 @@
-"""The images of a user's folder in ImageNet's layout, listed before any is decoded."""
+"""The images of a user's folder, listed before any is decoded."""
 
 import collections
 import dataclasses
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pidkd_jax.core import image_files
 from pidkd_jax.core.errors import UserError, first_line, listed
 from pidkd_jax.core.image_files import SUFFIXES
+from pidkd_jax.data.sources import partition
 
 logger = logging.getLogger(__name__)
 
-# The folders that may hold the test images, in the order of preference.
-_TEST = ('test', 'val', 'validation')
+# The names that a split may have, in small letters and in the order of preference.
+TRAIN = ('train', 'training')
+TEST = ('test', 'testing', 'val', 'valid', 'validation')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,13 +26,15 @@ class Folder:
 
   Attributes:
     root: the folder, its path without links.
-    test: the name of the folder that holds the test split.
-    images: {'train' or 'test': {class: paths of its images}}; classes and paths are sorted.
+    origin: says in some words where the splits come from, e.g. 'train and test'.
+    images: {'train' or 'test': {class: paths of its images}}; classes are in the order of labels.
+    told: whether an image's path tells its split and its class.
   """
 
   root: Path
-  test: str
+  origin: str
   images: Mapping[str, Mapping[str, list[Path]]]
+  told: bool = True
 
   @property
   def class_names(self) -> list[str]:
@@ -42,15 +47,20 @@ class Folder:
 
   def name(self, path: Path) -> str:
     """Return an image's path within the folder."""
-    return path.relative_to(self.root).as_posix()
+    return Path(os.path.relpath(path, self.root)).as_posix()
 
   def sha256(self) -> str:
     """Return the SHA-256 (hex) over all images' paths within the folder and their bytes.
+
+    Splits and classes belong to it, too.
 
     Raises:
       UserError: a file cannot be read.
     """
     digest = hashlib.sha256()
+    for split, classes in {} if self.told else self.images.items():
+      for name, paths in classes.items():
+        digest.update(f'{split}\n{name}\n{len(paths)}\n'.encode())
     for path in self.paths:
       try:
         with path.open('rb') as file:
@@ -62,63 +72,102 @@ class Folder:
 
 
 def scan(root: Path) -> Folder:
-  """List the images of a folder: train/CLASS/IMAGE and test (or val, validation)/CLASS/IMAGE.
+  """List the images of a folder: train/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE.
 
-  The first of the three folders that has a class of train is the test split. An image is a file
-  with one of `SUFFIXES`, in either case. Other entries of a split or a class, such as hidden files,
-  are skipped. Links are followed. Both are counted, by kind, in the log.
+  The names of `TRAIN` and `TEST` may be written in capitals. The first of `TEST` that has a class
+  of train is the test split. A folder without any of these is split at random (`partition`).
+
+  An image is a file with one of `SUFFIXES`, in either case. Other entries of a split or a class,
+  such as hidden files, are skipped. Links are followed. Both are counted, by kind, in the log.
 
   Args:
     root: the folder.
 
   Raises:
-    UserError: the folder does not exist or has no train or no test. There are fewer than two
-      classes, or test has a class that train lacks. Classes of train have no images. A folder
-      cannot be read, or a name cannot be stored.
+    UserError: the folder does not exist, or has train and no test, or test and no train. There are
+      fewer than two classes, or test has classes that train lacks. Classes of train have no images.
+      A folder cannot be read, or a name cannot be stored.
   """
   layout = f'{root}/train/CLASS/IMAGE and {root}/test/CLASS/IMAGE'
   if not root.exists():
     raise UserError(f'there is no folder {root}; correct --config.data.archive')
   if not root.is_dir():
     raise UserError(f'{root} is a file; --config.data.archive needs a folder with {layout}')
-  tests = [name for name in _TEST if (root / name).is_dir()]
-  if not (root / 'train').is_dir():
-    raise UserError(f'{root} has no folder train; {layout} are needed')
+  trains, tests = _splits(root, TRAIN), _splits(root, TEST)
+  if not trains and not tests and _names(root):
+    return _whole(root.resolve())
+  if not trains:
+    raise UserError(f'{root} has no folder train; {layout} are needed, or {root}/CLASS/IMAGE')
+  if len(trains) > 1:
+    raise UserError(f'{listed(trains)} may both be the training split; leave one')
   if not tests:
-    raise UserError(f'{root} has no folder {", ".join(_TEST[:-1])} or {_TEST[-1]}; make one')
+    raise UserError(
+      f'{root} has no folder {", ".join(TEST[:-1])} or {TEST[-1]}; make one, or have {trains[0]}'
+      f' split at random with --config.data.archive={trains[0]}'
+    )
   root = root.resolve()
   listing = _Listing(root)
-  train = listing.classes(root / 'train')
-  test = next((name for name in tests if _names(root / name) & train.keys()), tests[0])
-  if test != tests[0]:
+  [train_folder] = _splits(root, TRAIN)
+  tests = _splits(root, TEST)
+  train = listing.classes(train_folder)
+  test_folder = next((path for path in tests if _names(path) & train.keys()), tests[0])
+  if test_folder != tests[0]:
     logger.warning(
-      '%s holds no class of train; the test images are those of %s', root / tests[0], root / test
+      '%s holds no class of train; the test images are those of %s', tests[0], test_folder
     )
   listing.require_images()
-  splits = {'train': train, 'test': listing.classes(root / test)}
-  without = [name for name, images in splits['test'].items() if not images]
+  test = listing.classes(test_folder)
+  without = [name for name, images in test.items() if not images]
   for name in without:
-    logger.warning('%s has no images; nothing is tested on this class', root / test / name)
-    del splits['test'][name]
-  for name, least in ('train', '2 are'), ('test', '1 is'):
-    if len(splits[name]) < int(least[0]):
-      raise UserError(
-        f'class folders in {root / (test if name == "test" else name)}: {len(splits[name])}; at'
-        f' least {least} needed, in the layout {layout}'
-      )
-  for name in splits['test']:
-    if name not in train:
-      raise UserError(
-        f'{root / test / name} is a class that {root / "train"} has not; remove it, or add it there'
-      )
+    logger.warning('%s has no images; nothing is tested on this class', test_folder / name)
+    del test[name]
+  _require(train, 2, train_folder, layout)
+  _require(test, 1, test_folder, layout)
+  if strange := [test_folder / name for name in test if name not in train]:
+    raise UserError(
+      f'{listed(strange)} {"is a class" if len(strange) == 1 else "are classes"} that'
+      f' {train_folder} has not; remove it, or add it there'
+    )
+  if untested := [name for name in train if name not in test and name not in without]:
+    logger.warning('%s has no images of %s; they are not tested', test_folder, listed(untested))
   listing.report()
-  return Folder(root, test, splits)
+  names = f'{train_folder.name} and {test_folder.name}'
+  return Folder(root, names, {'train': train, 'test': test})
+
+
+def _whole(root: Path) -> Folder:
+  """List CLASS/IMAGE, and split them at random."""
+  listing = _Listing(root)
+  images = listing.classes(root)
+  listing.require_images()
+  _require(images, 2, root, f'{root}/CLASS/IMAGE')
+  parts = partition.stratified(root, images)
+  listing.report()
+  summary = partition.summary(parts)
+  logger.warning('%s has no folders train and test; it is %s', root, summary)
+  return Folder(root, summary, parts, told=False)
+
+
+def _require(images: Mapping[str, list[Path]], least: int, place: Path, layout: str) -> None:
+  if len(images) < least:
+    raise UserError(
+      f'class folders in {place}: {len(images)}; at least {least} {"is" if least == 1 else "are"}'
+      f' needed, in the layout {layout}'
+    )
+
+
+def _splits(root: Path, names: tuple[str, ...]) -> list[Path]:
+  """Return the folders that have one of some names, in any case; the first name's come first."""
+  found = [name for name in _names(root) if name.lower() in names]
+  return [root / name for name in sorted(found, key=lambda name: (names.index(name.lower()), name))]
 
 
 def _names(folder: Path) -> set[str]:
   """Return the names of the folders in a folder."""
   try:
-    return {path.name for path in folder.iterdir() if path.is_dir()}
+    return {
+      path.name for path in folder.iterdir() if not image_files.is_junk(path.name) and path.is_dir()
+    }
   except OSError as error:
     raise _unreadable(folder, error) from error
 

@@ -1,4 +1,4 @@
-"""A folder of the user's own images, in ImageNet's layout: train/CLASS/IMAGE, test/CLASS/IMAGE."""
+"""The user's own images: a folder of classes, with splits or without, or a table of labels."""
 
 import hashlib
 import logging
@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.data.sources import label_table
 from pidkd_jax.data.sources.folder import Folder, scan
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.builder import own_name
@@ -27,7 +28,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   Attributes, which `bind` sets:
     folder: the images on disk.
     shape: (H, W, 3) of the prepared images.
-    description: one line with the folder's name, the name of its test split, and the size.
+    description: one line with the folder's name, its splits, and the size.
     side: the H and W to which images are resized; 0 if they all have `shape`.
     bits: the bits that the values of images of 16 bits need (`image.bits_of`).
   """
@@ -104,15 +105,16 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
   """Return the builder of one folder, under a name made of its images and the size.
 
   Args:
-    path: the folder. Every image in it is read, for the name.
+    path: the folder, or a table (`label_table`). Every image in it is read, for the name.
     image_size: the side of the square images to make; 0 for images that have one size already.
     in_memory: whether the images have to fit into the machine's memory.
 
   Raises:
-    UserError: the folder is not usable (see `scan`), the images are smaller than 8 pixels, or they
-      do not fit into memory.
+    UserError: folder or table are not usable (see `scan` and `label_table.read`), the images are
+      smaller than 8 pixels, or they do not fit into memory.
   """
-  images = scan(path)
+  is_table = path.is_file() and path.suffix.lower() in label_table.SUFFIXES
+  images = label_table.read(path) if is_table else scan(path)
   first, size = _first(images)
   width, height = (image_size, image_size) if image_size else size
   if min(width, height) < image_lib.LEAST_SIDE:
@@ -144,7 +146,7 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
     name = own_name('folder', path, sha256)
     folder = images
     shape = (height, width, 3)
-    description = f'{path.name}, train and {images.test}, {scaled}{notes}'
+    description = f'{path.name}, {images.origin}, {scaled}{notes}'
     side = image_size
     bits = depth
 

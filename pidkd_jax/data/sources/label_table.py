@@ -1,0 +1,154 @@
+"""A table (CSV) of a user's images: their paths, their classes, and perhaps their splits."""
+
+import collections
+import csv
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pidkd_jax.core.errors import UserError, first_line, listed
+from pidkd_jax.data.sources import partition
+from pidkd_jax.data.sources.folder import TEST, TRAIN, Folder
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = ('.csv', '.tsv')
+
+# {column: the names that a header may give it}, in small letters and in their order without header.
+_COLUMNS: Mapping[str, Sequence[str]] = {
+  'path': ('path', 'file', 'filename', 'file_name', 'filepath', 'image', 'image_path', 'img'),
+  'label': ('label', 'class', 'class_name', 'category', 'target', 'labels'),
+  'split': ('split', 'set', 'subset', 'fold', 'partition'),
+}
+_LIMIT = 2**28
+
+
+def read(table: Path) -> Folder:
+  """Read a table of images.
+
+  A row has an image's path, from the table's folder on, its class, and perhaps its split: one of
+  the names of `folder.TRAIN` and `folder.TEST`. Commas, semicolons or tabs separate the columns. A
+  header may name them, in any order, and others beside them. Without a column of splits, the images
+  are split at random (`partition`). Classes are sorted; whole numbers by their value.
+
+  Args:
+    table: the file.
+
+  Raises:
+    UserError: the file is no such table; files that it names are missing or named twice; there are
+      fewer than two classes; or test images have classes without training images.
+  """
+  rows = list(_rows(table))
+  root = table.parent.resolve()
+  _check(table, root, rows)
+  numbers = all(label.isdecimal() for _, label, _ in rows)
+  names = sorted({label for _, label, _ in rows}, key=int if numbers else None)
+  if len(names) < 2:
+    raise UserError(f'{table} has {len(names)} classes; at least 2 are needed')
+  if not any(split for _, _, split in rows):
+    images = {name: [] for name in names}
+    for path, label, _ in rows:
+      images[label].append(root / path)
+    parts = partition.stratified(table, {name: sorted(paths) for name, paths in images.items()})
+    summary = partition.summary(parts)
+    logger.warning('%s has no column split; it is %s', table, summary)
+    return Folder(root, summary, parts, told=False)
+  return _split(table, root, rows, names)
+
+
+def _split(
+  table: Path, root: Path, rows: Sequence[tuple[str, str, str]], names: Sequence[str]
+) -> Folder:
+  """Return the images of a table that says their splits."""
+  found = collections.Counter(split.lower() for _, _, split in rows)
+  if strange := sorted(found.keys() - {*TRAIN, *TEST}):
+    raise UserError(
+      f'{table}: the splits {listed([split or "(empty)" for split in strange])} are neither of'
+      f' {", ".join(TRAIN)} nor of {", ".join(TEST)}; rename them'
+    )
+  trains, tests = ([name for name in known if name in found] for known in (TRAIN, TEST))
+  if not trains or not tests:
+    raise UserError(
+      f'{table} has rows of {listed(sorted(found))} alone; training and test images are needed'
+      ' (or no column split, and they are split at random)'
+    )
+  chosen = {'train': trains, 'test': tests[:1]}
+  for name in tests[1:]:
+    logger.warning('%s: %d rows of %s are not read', table, found[name], name)
+  parts = {}
+  for part, splits in chosen.items():
+    images = {name: [] for name in names}
+    for path, label, split in rows:
+      if split.lower() in splits:
+        images[label].append(root / path)
+    parts[part] = {name: sorted(paths) for name, paths in images.items() if paths}
+  if strange := [name for name in parts['test'] if name not in parts['train']]:
+    raise UserError(
+      f'{table}: no training images of {listed(strange)}; remove their rows, or add some'
+    )
+  if untested := [name for name in parts['train'] if name not in parts['test']]:
+    logger.warning('%s: no test images of %s; they are not tested', table, listed(untested))
+  return Folder(root, f'{trains[0]} and {tests[0]}', parts, told=False)
+
+
+def _rows(table: Path) -> Iterator[tuple[str, str, str]]:
+  """Yield (path, label, split) of each row; '' where there is no column of splits."""
+  try:
+    if table.stat().st_size > _LIMIT:
+      raise UserError(f'{table} has more than {_LIMIT:,} bytes; a table of images is smaller')
+    text = table.read_text('utf-8-sig')
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f'{table} cannot be read as text ({first_line(error)}); mend it') from error
+  head = text.partition('\n')[0]
+  delimiter = max(',;\t', key=head.count)
+  try:
+    lines = [
+      (number, [cell.strip() for cell in row])
+      for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), start=1)
+      if any(map(str.strip, row))
+    ]
+  except csv.Error as error:
+    raise UserError(f'{table} is no table ({first_line(error)}); mend it') from error
+  if not lines:
+    raise UserError(f'{table} is empty; a row with path and class is needed for each image')
+  columns = _columns(lines[0][1])
+  header = columns is not None
+  if columns is None:
+    columns = {name: index for index, name in enumerate(_COLUMNS) if index < len(lines[0][1])}
+  if not {'path', 'label'} <= columns.keys():
+    raise UserError(
+      f'{table} has one column in its first row; path and class are needed, e.g. cat/1.jpg,cat'
+    )
+  for number, row in lines[header:]:
+    if len(row) <= max(columns.values()):
+      raise UserError(
+        f'{table}, row {number} has {len(row)} columns, and {max(columns.values()) + 1} are needed'
+      )
+    path, label = row[columns['path']], row[columns['label']]
+    if not path or not label or label.splitlines() != [label]:
+      raise UserError(f'{table}, row {number} has no path or no class of one line; mend it')
+    yield path, label, row[columns['split']] if 'split' in columns else ''
+
+
+def _columns(cells: Sequence[str]) -> dict[str, int] | None:
+  """Return {column: its position} where a row is a header, or None."""
+  small = [cell.lower() for cell in cells]
+  found = {
+    column: small.index(next(name for name in names if name in small))
+    for column, names in _COLUMNS.items()
+    if {*names} & {*small}
+  }
+  return found if {'path', 'label'} <= found.keys() else None
+
+
+def _check(table: Path, root: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+  """Raise UserError for files that are missing, and for those that are named twice."""
+  count = collections.Counter(path for path, _, _ in rows)
+  if twice := sorted(path for path, number in count.items() if number > 1):
+    raise UserError(f'{table} names files twice: {listed(twice)}; leave one row of each')
+  if missing := [path for path in count if not (root / path).is_file()]:
+    raise UserError(
+      f'{table} names {len(missing):,} files that are not there: {listed(missing)}; paths start in'
+      f' {root}'
+    )
