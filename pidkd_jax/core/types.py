@@ -51,11 +51,19 @@ class Batch(struct.PyTreeNode):
     image: [B, H, W, C], augmented and normalised, of the training's type (`nn.precision`).
     label: int32 [B], the classes.
     index: int32 [B], the examples' positions in the training split. Memory banks need them.
+    soft: float32 [B, K], the classes' probabilities where the recipe smooths labels or mixes
+      images; else None. A mixed image has label and index of its first part.
   """
 
   image: jax.Array
   label: jax.Array
   index: jax.Array
+  soft: jax.Array | None = None
+
+  @property
+  def target(self) -> jax.Array:
+    """What a cross-entropy takes: `soft`, or `label` where there is none."""
+    return self.label if self.soft is None else self.soft
 
 
 # Specs are compared by identity: the labels are an array, and a run has one training split.

@@ -7,13 +7,14 @@ import jax
 from clu import parameter_overview
 
 from pidkd_jax import models
-from pidkd_jax.core.errors import listed
+from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import augment
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import batch_shapes
+from pidkd_jax.data.pipeline.soft_labels import SoftLabels
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
@@ -62,6 +63,7 @@ class Assembly:
       crop=augment.CROPS[self.experiment.crop](self.experiment),
       flip=self.experiment.flip,
       dtype=self.shapes.image.dtype,
+      soft_labels=_soft_labels(self.experiment, self.dataset),
     )
 
   def deployed(self) -> dict[str, Network]:
@@ -106,10 +108,12 @@ def assemble(
     UserError: something in the experiment does not fit the data or cannot be trained.
   """
   rest, held_out = _parted(experiment, dataset)
+  soft_labels = _soft_labels(experiment, dataset)
   shapes = batch_shapes(
     experiment.recipe.batch_size,
     dataset.spec.image_shape,
     precision.find(experiment.recipe.precision).dtype,
+    soft_labels,
   )
   _, key = _keys(experiment)
   cohort = cohorts.assemble(
@@ -121,7 +125,29 @@ def assemble(
     key=key,
     start=start,
   )
+  if soft_labels and soft_labels.alphas:
+    _check_mixtures(experiment, cohort, shapes)
   return Assembly(experiment, cohort, rest, held_out, shapes)
+
+
+def _soft_labels(experiment: Experiment, dataset: Dataset) -> SoftLabels | None:
+  recipe = experiment.recipe
+  soft_labels = SoftLabels(
+    dataset.spec.num_classes, recipe.label_smoothing, recipe.mixup, recipe.cutmix
+  )
+  return soft_labels if soft_labels.is_used else None
+
+
+def _check_mixtures(experiment: Experiment, cohort: Cohort, shapes: Batch) -> None:
+  """Raise UserError for a method that needs the one class or the place of each image."""
+  single = cohort.reading_single_images(shapes)
+  for member in experiment.members:
+    if member.name in single:
+      recipe = experiment.recipe
+      raise UserError(
+        f'mixup is {recipe.mixup} and cutmix {recipe.cutmix}, and {member.method} reads the class '
+        'or the place of single images, which a mixture has not; leave out either'
+      )
 
 
 def _keys(experiment: Experiment) -> tuple[jax.Array, jax.Array]:

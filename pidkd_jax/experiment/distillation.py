@@ -285,9 +285,7 @@ def _spec(choice: Choice) -> MethodSpec:
   return choice if isinstance(choice, MethodSpec) else registered.method(choice)
 
 
-def _recipe(
-  recipe: Recipe, epochs: int, batch_size: int | None, precision: str | None
-) -> Recipe:
+def _recipe(recipe: Recipe, epochs: int, batch_size: int | None, precision: str | None) -> Recipe:
   given = {'batch_size': batch_size, 'precision': precision}
   changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
   return dataclasses.replace(recipe, total_epochs=epochs, **changes)

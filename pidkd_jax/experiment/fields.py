@@ -99,6 +99,15 @@ _TRAINING = (
     requirement=_SHARE,
   ),
   Field('clip_norm', Recipe.clip_norm, 'longest gradient; 0 for no limit', least=0),
+  Field(
+    'label_smoothing',
+    Recipe.label_smoothing,
+    'share of each label that all classes get alike',
+    least=0,
+    requirement=_SHARE,
+  ),
+  Field('mixup', Recipe.mixup, 'alpha of mixup; 0 for none', least=0),
+  Field('cutmix', Recipe.cutmix, 'alpha of CutMix; 0 for none', least=0),
 )
 
 # {section of docs/reference/configuration.md: its fields}.

@@ -41,7 +41,7 @@ class DIST(Method):
     student, target = (jax.nn.softmax(x / self.temperature) for x in (logits, teacher.logits))
     scale = self.temperature**2
     return {
-      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
+      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.target),
       'inter_class': self.weight * scale * (1 - correlation(student, target)),
       'intra_class': self.class_weight * scale * jnp.mean(1 - correlation(student.T, target.T)),
     }

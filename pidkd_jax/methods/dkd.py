@@ -50,7 +50,7 @@ class DKD(Method):
     tckd, nckd = decoupled(student, target, batch.label, self.temperature)
     ramp = losses.warm_up(progress, self.warmup)
     return {
-      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
+      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.target),
       'tckd': ramp * self.alpha * tckd,
       'nckd': ramp * self.beta * nckd,
     }

@@ -36,7 +36,7 @@ class Harness(Method):
     # A term may depend on small differences, so it sees float32 in every training.
     features, target = jax.tree.map(to_float32, (features, teacher.features))
     return {
-      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
+      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.target),
       'soft_target': self.divergence_weight * divergence,
       **self.terms(features, teacher.replace(features=target), batch, progress),
     }

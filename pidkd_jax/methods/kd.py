@@ -31,7 +31,7 @@ class KD(Method):
   def loss(self, batch, teacher, *, progress):
     del progress
     logits = self.student(batch.image, train=True)
-    cross_entropy = self.label_weight * losses.cross_entropy(logits, batch.label)
+    cross_entropy = self.label_weight * losses.cross_entropy(logits, batch.target)
     target = teacher.logits
     if self.standardize:
       logits, target = map(losses.standardize, (logits, target))

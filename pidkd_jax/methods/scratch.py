@@ -15,7 +15,7 @@ class Scratch(Method):
   def loss(self, batch, teacher, *, progress):
     del teacher, progress
     logits = self.student(batch.image, train=True)
-    return {'cross_entropy': losses.cross_entropy(logits, batch.label)}
+    return {'cross_entropy': losses.cross_entropy(logits, batch.target)}
 
 
 METHODS = {'scratch': Scratch}

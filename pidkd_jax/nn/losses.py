@@ -12,7 +12,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
   Args:
     logits: [B, K].
-    labels: int [B], each the index of a class.
+    labels: int [B], each the index of a class; or [B, K], the classes' probabilities.
 
   Returns:
     [B].
@@ -22,6 +22,8 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     >>> [f'{x:.4f}' for x in loss]  # -log(0.5)
     ['0.6931']
   """
+  if labels.ndim == logits.ndim:
+    return optax.losses.softmax_cross_entropy(logits, labels)
   return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 

@@ -159,6 +159,27 @@ class Cohort(struct.PyTreeNode):
       read = [before or rest[place] for before, place in zip(read, outputs, strict=True)]
     return read
 
+  def reading_single_images(self, batch: Batch) -> set[str]:
+    """Return the names of learners whose steps read `label` or `index` of a batch.
+
+    Nothing is compiled or computed.
+
+    Args:
+      batch: with soft labels; arrays or shapes.
+    """
+    states = jax.eval_shape(Cohort.init, self, batch)
+    view = jax.eval_shape(Cohort.observe, self, batch)
+    found = set()
+    for name in self.names:
+      arguments = jax.eval_shape(lambda *own: own, self.by_name[name], states[name], batch)
+      read = program_inputs.read(_update.trace(*arguments, view, jnp.int32(0)).jaxpr)
+      numbered = jax.tree.unflatten(
+        jax.tree.structure(arguments), range(len(jax.tree.leaves(arguments)))
+      )[2]
+      if read[numbered.label] or read[numbered.index]:
+        found.add(name)
+    return found
+
   def memory(self, name: str, state: State, batch: Batch, view: TeacherOutputs | None) -> int:
     """Return the bytes that XLA plans for a learner's step; a compiled program is reused."""
     planned = (

@@ -24,6 +24,9 @@ class Recipe:
     warmup: share of the training in which the learning rate rises linearly, before the schedule.
     clip_norm: longest gradient, over all parameters of a member; a longer one is scaled to it. 0
       for no limit.
+    label_smoothing: share of each label that all classes get alike, in the cross-entropy.
+    mixup: alpha of mixup; 0 for none (`data.pipeline.soft_labels`).
+    cutmix: alpha of CutMix; 0 for none.
   """
 
   total_epochs: int = 240
@@ -36,6 +39,9 @@ class Recipe:
   schedule: str = 'drops'
   warmup: float = 0.0
   clip_norm: float = 0.0
+  label_smoothing: float = 0.0
+  mixup: float = 0.0
+  cutmix: float = 0.0
 
   def steps_per_epoch(self, num_examples: int) -> int:
     """Return the number of full batches in an epoch.

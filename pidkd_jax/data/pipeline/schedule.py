@@ -9,14 +9,21 @@ from flax import struct
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline import augment
+from pidkd_jax.data.pipeline.soft_labels import SoftLabels
 from pidkd_jax.parallel import devices
 
 
-def batch_shapes(batch_size: int, image_shape: tuple[int, int, int], dtype: jnp.dtype) -> Batch:
+def batch_shapes(
+  batch_size: int,
+  image_shape: tuple[int, int, int],
+  dtype: jnp.dtype,
+  soft_labels: SoftLabels | None = None,
+) -> Batch:
   """Return a training batch as shapes."""
   array: Any = jax.ShapeDtypeStruct
   vector = array((batch_size,), jnp.int32)
-  return Batch(array((batch_size, *image_shape), dtype), vector, vector)
+  soft = soft_labels and array((batch_size, soft_labels.num_classes), jnp.float32)
+  return Batch(array((batch_size, *image_shape), dtype), vector, vector, soft)
 
 
 @struct.dataclass
@@ -26,7 +33,7 @@ class Schedule:
   Attributes:
     labels: int32 [N].
     normalisation: float32 arrays on the devices.
-    key: PRNG key of order, crops and flips.
+    key: PRNG key of order, crops, flips and mixtures.
     stored_shape: (H, W, C) of the images as they are stored.
     image_shape: (h, w, C) of the batches' images.
     batch_size: B. An epoch drops the examples that do not fill a batch. Its order differs from
@@ -34,6 +41,7 @@ class Schedule:
     crop: takes a random part of each stored image.
     flip: whether images are mirrored at random.
     dtype: the type of the batches' images.
+    soft_labels: smooths labels and mixes images; None where each image has one class.
   """
 
   labels: jax.Array
@@ -45,6 +53,7 @@ class Schedule:
   crop: augment.Crop = struct.field(pytree_node=False)
   flip: bool = struct.field(pytree_node=False)
   dtype: jnp.dtype = struct.field(pytree_node=False)
+  soft_labels: SoftLabels | None = struct.field(pytree_node=False, default=None)
 
   @property
   def steps_per_epoch(self) -> int:
@@ -54,7 +63,7 @@ class Schedule:
   @property
   def shapes(self) -> Batch:
     """A batch as shapes."""
-    return batch_shapes(self.batch_size, self.image_shape, self.dtype)
+    return batch_shapes(self.batch_size, self.image_shape, self.dtype, self.soft_labels)
 
   @jax.jit
   def order(self, epoch: jax.Array) -> jax.Array:
@@ -80,9 +89,11 @@ class Schedule:
     images = self.crop(crop_key, images, self.image_shape[:2])
     if self.flip:
       images = augment.flip(flip_key, images)
-    image = self.normalisation(images)
-    return devices.shard_batch(Batch(image.astype(self.dtype), self.labels[index], index))
+    image, soft = self.normalisation(images), None
+    if self.soft_labels:
+      image, soft = self.soft_labels(self._key(2, step), image, self.labels[index])
+    return devices.shard_batch(Batch(image.astype(self.dtype), self.labels[index], index, soft))
 
   def _key(self, purpose: int, count: jax.Array) -> jax.Array:
-    """Return the key of an epoch's order (purpose 0) or of a step's augmentation (1)."""
+    """Return the key of an epoch's order (purpose 0), a step's augmentation (1) or mixture (2)."""
     return jax.random.fold_in(jax.random.fold_in(self.key, purpose), count)

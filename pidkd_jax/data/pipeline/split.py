@@ -13,6 +13,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline import augment
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import Schedule
+from pidkd_jax.data.pipeline.soft_labels import SoftLabels
 from pidkd_jax.nn.precision import FLOAT32
 from pidkd_jax.parallel import devices
 
@@ -91,6 +92,7 @@ class Split(abc.ABC):
     flip: bool,
     dtype: jnp.dtype = FLOAT32.dtype,
     crop: augment.Crop | None = None,
+    soft_labels: SoftLabels | None = None,
   ) -> Batches:
     """Return training batches: shuffled, cropped, mirrored and normalised.
 
@@ -102,6 +104,7 @@ class Split(abc.ABC):
       flip: whether images are mirrored at random.
       dtype: the type of the batches' images.
       crop: another crop, such as `augment.ResizedCrop`, in place of the padded one.
+      soft_labels: smooths labels and mixes images; None leaves each image its class.
 
     Example:
       >>> from pidkd_jax.data import noise
@@ -122,5 +125,6 @@ class Split(abc.ABC):
         crop=augment.PaddedCrop(padding) if crop is None else crop,
         flip=flip,
         dtype=dtype,
+        soft_labels=soft_labels,
       )
     )
