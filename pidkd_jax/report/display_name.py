@@ -1,9 +1,15 @@
 """Names of data sets and networks as titles show them."""
 
 import re
+from collections.abc import Mapping
 
 # As their authors write them.
-_DATASETS = {'cifar100': 'CIFAR-100', 'tiny_imagenet': 'Tiny-ImageNet'}
+_DATASETS = {
+  'cifar100': 'CIFAR-100',
+  'tiny_imagenet': 'Tiny-ImageNet',
+  'tin100': 'TIN-100',
+  r'tin100_(20\w?)': r'TIN-100/\1',
+}
 _NETWORKS = {
   r'resnet(\d.*)': r'ResNet-\1',
   r'wrn_(\d+)_(\d.*)': r'WRN-\1-\2',
@@ -17,12 +23,12 @@ def dataset(name: str) -> str:
   Example:
     >>> dataset('unverified_tin100_20_59388eb3')
     'tin100-20 (unverified)'
-    >>> dataset('cifar100')
-    'CIFAR-100'
+    >>> dataset('cifar100'), dataset('tin100_20b')
+    ('CIFAR-100', 'TIN-100/20b')
   """
   own = re.fullmatch(r'(unverified|folder)_(.+)_[0-9a-f]{8}', name)
   if not own:
-    return _DATASETS.get(name, name)
+    return _shown(name, _DATASETS)
   kind, words = own.groups()
   return f'{words.replace("_", "-")} ({kind})'
 
@@ -34,7 +40,11 @@ def network(name: str) -> str:
     >>> network('resnet8x4'), network('wrn_40_2'), network('MobileNetV2')
     ('ResNet-8x4', 'WRN-40-2', 'MobileNetV2')
   """
-  for pattern, shown in _NETWORKS.items():
+  return _shown(name, _NETWORKS)
+
+
+def _shown(name: str, names: Mapping[str, str]) -> str:
+  for pattern, shown in names.items():
     if re.fullmatch(pattern, name):
       return re.sub(pattern, shown, name)
   return name

@@ -22,6 +22,8 @@ class Source:
       shorter side.
     test: the split that papers report as test.
     normalisation: the published statistics; None to compute them from the training split.
+    derived: whether the official archive is that of another dataset. An archive of the user's own
+      then makes datasets whose names say which.
     bind: only for images of the user's own. Takes their path, the side to which they are resized
       (0 for none) and whether all of them have to fit into memory. Returns a builder under a name
       of its own, or raises UserError.
@@ -33,4 +35,5 @@ class Source:
   padding: int | None = None
   test: str = 'test'
   normalisation: Normalisation | None = None
+  derived: bool = False
   bind: Callable[[Path, int, bool], type[tfds.core.GeneratorBasedBuilder]] | None = None

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 import tensorflow_datasets as tfds
+from PIL import Image
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from pidkd_jax.core import image as image_lib
@@ -72,46 +73,30 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def _split_generators(self, dl_manager):
     [url] = self.url_infos
     path = Path(dl_manager.download(url))
-    with archive.reading(path), zipfile.ZipFile(path) as zipped:
-      wnids = archive.label_names(path, _WNIDS, _member(path, zipped, _WNIDS, _TEXT_LIMIT))
-      annotations = _member(path, zipped, _ANNOTATIONS, _TEXT_LIMIT)
-      names = zipped.namelist()
-    features(self)['label'].names = sorted(wnids)
-    # A line of the annotations has the file's name, its WordNet id and a box.
-    lines = [line.split('\t') for line in annotations.decode(errors='replace').splitlines()]
-    validation = {line[0]: line[1] for line in lines if len(line) > 1}
-    images = _images(path, names)
-    splits = {
-      'train': {name: match[1] for name, match in images[_TRAIN].items()},
-      'validation': {name: validation.get(match[1]) for name, match in images[_VALIDATION].items()},
-    }
-    named = set(wnids)
-    for split, labels in splits.items():
-      if not labels:
-        raise archive.unusable(path, f'it has no {split} images')
-      for name, wnid in labels.items():
-        if wnid is None:
-          raise archive.unusable(path, f'val_annotations.txt does not say the label of {name}')
-        if wnid not in named:
-          raise archive.unusable(
-            path, f'{name} has the label {wnid}, which wnids.txt does not name'
-          )
-    if empty := sorted(named - set(splits['train'].values())):
-      raise archive.unusable(path, f'it has no train images of {listed(empty)}')
-    missing = validation.keys() - {match[1] for match in images[_VALIDATION].values()}
-    if missing:
-      logger.warning(
-        '%s: %d images that val_annotations.txt names are not there, such as %s',
-        path,
-        len(missing),
-        min(missing),
-      )
-    if unjudged := sorted(named - set(splits['validation'].values())):
-      logger.warning('%s: no validation images of %s', path, listed(unjudged))
+    wnids, splits = self._choose(path, *_labelled_members(path))
+    features(self)['label'].names = wnids
+    (train, first), (test, second) = splits.items()
     return {
-      'train': self._generate_examples(path, splits['train'], following=splits['validation']),
-      'validation': self._generate_examples(path, splits['validation'], following={}),
+      train: self._generate_examples(path, first, following=second),
+      test: self._generate_examples(path, second, following={}),
     }
+
+  def _choose(
+    self, path: Path, wnids: list[str], splits: dict[str, dict[str, str]]
+  ) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Return the classes and the images of the two splits that become the dataset's.
+
+    Args:
+      path: of the archive.
+      wnids: its classes, sorted.
+      splits: {split: {member: WordNet id}} of all its labelled images.
+    """
+    del path
+    return wnids, splits
+
+  def _stored(self, encoded: bytes) -> bytes | Image.Image:
+    """Return what is stored of an image, given as a file of 64x64 pixels."""
+    return encoded
 
   def _generate_examples(self, path, images, following):
     """Yield a split's examples; raise UserError at the end, with all images that are none.
@@ -135,11 +120,62 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     with archive.reading(path), zipfile.ZipFile(path) as zipped:
       for name, wnid in images.items():
         if encoded := read(name):
-          yield name, {'id': name.rpartition('/')[2], 'image': encoded, 'label': wnid}
+          yield (
+            name,
+            {'id': name.rpartition('/')[2], 'image': self._stored(encoded), 'label': wnid},
+          )
       if refused:
         for name in following:
           read(name)
         raise archive.unusable(path, listed(refused, separator='; '))
+
+
+def _labelled_members(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
+  """Return an archive's classes and the images of its splits.
+
+  Args:
+    path: of the archive.
+
+  Returns:
+    (WordNet ids, sorted; {'train' and 'validation': {member: WordNet id}}).
+
+  Raises:
+    UserError: the archive is damaged, or its images and labels do not fit together.
+  """
+  with archive.reading(path), zipfile.ZipFile(path) as zipped:
+    wnids = archive.label_names(path, _WNIDS, _member(path, zipped, _WNIDS, _TEXT_LIMIT))
+    annotations = _member(path, zipped, _ANNOTATIONS, _TEXT_LIMIT)
+    names = zipped.namelist()
+  # A line of the annotations has the file's name, its WordNet id and a box.
+  lines = [line.split('\t') for line in annotations.decode(errors='replace').splitlines()]
+  validation = {line[0]: line[1] for line in lines if len(line) > 1}
+  images = _images(path, names)
+  splits = {
+    'train': {name: match[1] for name, match in images[_TRAIN].items()},
+    'validation': {name: validation.get(match[1]) for name, match in images[_VALIDATION].items()},
+  }
+  named = set(wnids)
+  for split, labels in splits.items():
+    if not labels:
+      raise archive.unusable(path, f'it has no {split} images')
+    for name, wnid in labels.items():
+      if wnid is None:
+        raise archive.unusable(path, f'val_annotations.txt does not say the label of {name}')
+      if wnid not in named:
+        raise archive.unusable(path, f'{name} has the label {wnid}, which wnids.txt does not name')
+  if empty := sorted(named - set(splits['train'].values())):
+    raise archive.unusable(path, f'it has no train images of {listed(empty)}')
+  missing = validation.keys() - {match[1] for match in images[_VALIDATION].values()}
+  if missing:
+    logger.warning(
+      '%s: %d images that val_annotations.txt names are not there, such as %s',
+      path,
+      len(missing),
+      min(missing),
+    )
+  if unjudged := sorted(named - set(splits['validation'].values())):
+    logger.warning('%s: no validation images of %s', path, listed(unjudged))
+  return sorted(wnids), splits
 
 
 def _images(path: Path, names: list[str]) -> dict[re.Pattern[str], dict[str, re.Match[str]]]:

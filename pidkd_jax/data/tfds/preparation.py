@@ -87,9 +87,8 @@ def _from_archive(source: Source, directory: str, path: Path, verify: bool) -> t
       f' not {expected.checksum[:8]}...; get {url} anew, or prepare it under a name of its own'
       ' with --config.data.verify=False'
     )
-  builder = bind_archive(
-    source.builder, own_name('unverified', path, actual.checksum), path, actual
-  )
+  kind = f'unverified_{name}' if source.derived else 'unverified'
+  builder = bind_archive(source.builder, own_name(kind, path, actual.checksum), path, actual)
   origin = (
     f'{path.name} (sha256 {actual.checksum[:8]}...), in the format of {name};'
     ' not the official archive'
