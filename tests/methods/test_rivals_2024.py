@@ -7,6 +7,7 @@ import pytest
 
 from pidkd_jax import methods
 from pidkd_jax.core.types import Batch
+from pidkd_jax.methods import vkd
 from pidkd_jax.models.network import TeacherOutputs
 from tests.given import Given
 
@@ -48,3 +49,18 @@ def test_gradients_of_dist_are_finite_at_extreme_logits(size):
   for student in (size * STUDENT, np.zeros((6, 5))):
     value, gradient = jax.value_and_grad(total)(jnp.asarray(student, jnp.float32))
     assert np.isfinite(value) and np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize('channels, features', [(3, 6), (6, 3), (4, 4)])
+def test_the_projector_of_vkd_stays_orthogonal(channels, features):
+  projector, image = vkd.Orthogonal(features), jnp.eye(channels)
+  variables = projector.init(jax.random.key(0), image)
+  generator = variables['params']['generator']
+  assert not np.any(generator)
+  other = {'generator': jax.random.normal(jax.random.key(1), generator.shape)}
+  begins = projector.apply(variables, image)
+  later = projector.apply({**variables, 'params': other}, image)
+  assert np.max(np.abs(later - begins)) > 0.1
+  for kernel in map(np.asarray, (begins, later)):
+    gram = kernel @ kernel.T if channels <= features else kernel.T @ kernel
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-5)

@@ -19,6 +19,19 @@ TEACHER_MAP = np.maximum(draw(4, BATCH, 4, 4, 8), 0)
 STUDENT_POOLED, TEACHER_POOLED = (x.mean((1, 2)) for x in (STUDENT_MAP, TEACHER_MAP))
 # From the student's channels to the teacher's.
 PROJECTOR = 0.4 * draw(5, 5, 8)
+# To more channels, to fewer, and to as many.
+VKD = {
+  'vkd': (STUDENT_POOLED, TEACHER_POOLED),
+  'vkd_fewer': (TEACHER_POOLED, STUDENT_POOLED),
+  'vkd_square': (STUDENT_POOLED, TEACHER_POOLED[:, :5]),
+}
+
+
+def orthogonal(channels: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+  """Return a mirror [n, n] and a strictly lower triangle [n, k], of n >= k channels."""
+  n, k = max(channels, features), min(channels, features)
+  normal = draw(6, n, 1)
+  return np.eye(n) - 2 * normal @ normal.T / np.sum(normal**2), np.tril(0.3 * draw(7, n, k), -1)
 
 
 def summary(gradient: np.ndarray) -> list[float]:

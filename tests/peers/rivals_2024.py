@@ -3,15 +3,18 @@
     python -m tests.peers.rivals_2024 FOLDER
 
 FOLDER holds clones of hunto/image_classification_sota and roymiles/Simple-Recipe-Distillation, each
-under its second name. None of their code is here. All is float64.
+under its second name. None of their code is here. VkD's loss stands in the midst of its training
+loop, so PyTorch's own functions repeat it. All is float64.
 """
 
 import json
 import pathlib
 import sys
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from tests.peers import inputs
 from tests.peers.collect import classes
@@ -22,6 +25,7 @@ HERE = pathlib.Path(__file__).parent
 def main(folder: pathlib.Path) -> None:
   torch.set_default_dtype(torch.float64)
   content = {method.__name__: method(folder) for method in (dist, srd)}
+  content |= {name: vkd(*pooled) for name, pooled in inputs.VKD.items()}
   text = json.dumps(content, indent=1)
   (HERE / 'rivals_2024.json').write_text(f'{text}\n')
 
@@ -69,6 +73,26 @@ def srd(folder: pathlib.Path) -> dict:
   loss.bn_s, loss.bn_t = (nn.BatchNorm1d(8, eps=1e-4, affine=False) for _ in range(2))
   value = 2.0 * loss.forward_loss(student, torch.tensor(inputs.TEACHER_POOLED))
   return measured(value, {'pooled': student, 'projector': weight})
+
+
+def vkd(student: np.ndarray, teacher: np.ndarray) -> dict:
+  """VkD's loss of features, three lines of `train_one_epoch` in its engine.py, by PyTorch."""
+  channels, features = student.shape[-1], teacher.shape[-1]
+  projector = nn.utils.parametrizations.orthogonal(nn.Linear(channels, features, bias=False))
+  base, generator = map(torch.tensor, inputs.orthogonal(channels, features))
+  [made] = projector.parametrizations.weight
+  original = projector.parametrizations.weight.original
+  made.base = base
+  with torch.no_grad():
+    # PyTorch has -1 on the diagonal, and the transpose where there are fewer outputs than inputs.
+    generator -= torch.eye(*generator.shape)
+    original.copy_(generator.T if features < channels else generator)
+  pooled = tensor(student)
+  normalized = functional.layer_norm(torch.tensor(teacher), (features,))
+  found = measured(functional.smooth_l1_loss(projector(pooled), normalized), {'pooled': pooled})
+  gradient = original.grad.T if features < channels else original.grad
+  found['gradients']['generator'] = inputs.summary(gradient.contiguous().numpy())
+  return found
 
 
 if __name__ == '__main__':

@@ -41,24 +41,20 @@ def check(name, terms, leaves):
     np.testing.assert_allclose(found[key], expected, rtol=1e-10, err_msg=key)
 
 
-def features(target, pooled):
-  """Return features of which only the last map counts."""
-  return Features((target, target), (target, target), target, pooled)
+def of_logits(name, leaves):
+  """Return the terms of a method that reads the logits, {'logits': ...}."""
+  method = methods.create(name)(student=Given(), target=None, dataset=None)
+  batch = Batch(leaves['logits'], jnp.asarray(inputs.LABEL), None)
+  seen = TeacherOutputs(None, None, inputs.TEACHER_LOGITS)
+  return method.apply({}, batch, seen, progress=1.0, method='loss')
 
 
-def seen(network=None):
-  """Return the teacher's outputs."""
-  taught = features(inputs.TEACHER_MAP, inputs.TEACHER_POOLED)
-  return TeacherOutputs(network, taught, inputs.TEACHER_LOGITS)
-
-
-def of_pooled(name, leaves, *, variables=None):
-  """Return the terms of a method that reads the pooled features, {'pooled': ..., **params}."""
+def of_pooled(name, leaves, variables, target=inputs.TEACHER_POOLED):
+  """Return the terms of a method that reads the pooled features, {'pooled': ..., ...}."""
   method = methods.create(name)(student=None, target=None, dataset=None)
-  params = {key: leaf for key, leaf in leaves.items() if key != 'pooled'}
-  ours = features(inputs.STUDENT_MAP, leaves['pooled'])
-  variables = {'params': params, **(variables or {})}
-  return method.apply(variables, ours, seen(), None, 1.0, method='terms')
+  ours, taught = (Features((), (), None, pooled) for pooled in (leaves['pooled'], target))
+  seen = TeacherOutputs(None, taught, inputs.TEACHER_LOGITS)
+  return method.apply(variables, ours, seen, None, 1.0, method='terms')
 
 
 @pytest.fixture(autouse=True)
@@ -68,18 +64,26 @@ def float64():
 
 
 def test_dist():
-  method = methods.create('dist')(student=Given(), target=None, dataset=None)
-
-  def terms(leaves):
-    batch = Batch(leaves['logits'], jnp.asarray(inputs.LABEL), None)
-    return method.apply({}, batch, seen(), progress=1.0, method='loss')
-
-  check('dist', terms, {'logits': inputs.STUDENT_LOGITS})
+  check('dist', lambda leaves: of_logits('dist', leaves), {'logits': inputs.STUDENT_LOGITS})
 
 
 def test_srd():
   def terms(leaves):
-    leaves = {**leaves, 'projector': {'kernel': leaves['projector']}}
-    return of_pooled('srd', leaves)
+    return of_pooled('srd', leaves, {'params': {'projector': {'kernel': leaves['projector']}}})
 
   check('srd', terms, {'pooled': inputs.STUDENT_POOLED, 'projector': inputs.PROJECTOR})
+
+
+@pytest.mark.parametrize('name', inputs.VKD)
+def test_vkd(name):
+  student, teacher = inputs.VKD[name]
+  base, generator = inputs.orthogonal(student.shape[-1], teacher.shape[-1])
+
+  def terms(leaves):
+    variables = {
+      'params': {'projector': {'generator': leaves['generator']}},
+      'base': {'projector': {'matrix': base}},
+    }
+    return of_pooled('vkd', leaves, variables, teacher)
+
+  check(name, terms, {'pooled': student, 'generator': generator})
