@@ -207,6 +207,11 @@ def frozen(teacher: Bundle) -> Bundle:
   return dataclasses.replace(teacher, network=network)
 
 
+def _is_of_data(theirs: Mapping[str, Any], spec: DatasetSpec) -> bool:
+  """Whether a card's data set and classes are those of a data set."""
+  return (tuple(theirs['class_names']), theirs['name']) == (spec.class_names, spec.name)
+
+
 def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
   """Raise UserError, with `what` as its subject, where a bundle does not fit the data."""
   theirs = loaded.card['dataset']
@@ -214,14 +219,22 @@ def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
   num_classes = len(theirs['class_names']) if named else loaded.network.model.num_classes
   if (
     num_classes != spec.num_classes
-    or tuple(theirs['image_shape']) != spec.image_shape
-    or (named and (tuple(theirs['class_names']), theirs['name']) != (spec.class_names, spec.name))
+    or tuple(theirs['image_shape']) != spec.teacher_shape
+    or (theirs['name'] is not None and named and not _is_of_data(theirs, spec))
   ):
     raise UserError(
       f'{what} is for the {num_classes} classes of '
       f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
-      f'{spec.num_classes} of {spec.name} at {list(spec.image_shape)}; '
+      f'{spec.num_classes} of {spec.name} at {list(spec.teacher_shape)}; '
       'give another bundle, or none'
+    )
+  # An imported network may name its classes and no data set.
+  ours = zip(theirs['class_names'] or spec.class_names, spec.class_names, strict=True)
+  if odd := [(number, *pair) for number, pair in enumerate(ours) if pair[0] != pair[1]]:
+    number, theirs_name, ours_name = odd[0]
+    raise UserError(
+      f'{what} knows other classes than {spec.name}: class {number} is {theirs_name!r} and '
+      f"{ours_name!r}; give another bundle, or import it anew with the data's names (--class_names)"
     )
   if loaded.crop_ratio != spec.crop_ratio:
     logger.warning(
