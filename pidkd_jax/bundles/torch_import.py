@@ -45,7 +45,7 @@ def network(state_dict: StateDict, model: str) -> Network:
   """Convert a PyTorch state dict to a network; arguments and errors as `convert`'s."""
   weights = _weights(state_dict)
   # Before networks are traced, which takes seconds.
-  if text := torch_likeness.foreign(weights):
+  if not torch_likeness.may_be(weights, model) and (text := torch_likeness.foreign(weights)):
     raise UserError(text)
   created, converted, mismatch = _convert(weights, model)
   part, inner = torch_file.unwrapped(weights)

@@ -1,6 +1,6 @@
 """The networks of other libraries, recognised by the names and shapes in a state dict.
 
-None of them is built in. A user who brings one learns what it is, instead of what does not fit.
+Few of them are built in. A user who brings another learns what it is, not only what does not fit.
 """
 
 import dataclasses

@@ -1,6 +1,7 @@
 """What a PyTorch state dict is: a network that is built in, or one of another library."""
 
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,11 +44,22 @@ def num_classes(weights: StateDict, name: str) -> int:
   return classifier.shape[0] if classifier is not None and classifier.ndim > 1 else 1
 
 
+def may_be(weights: StateDict, name: str) -> bool:
+  """Return whether most of a state dict's keys are those of the family of `name`."""
+  return _known(weights, type(models.create(name, num_classes=1)).__name__)
+
+
 def foreign(weights: StateDict) -> str:
-  """Return what a state dict is that is certainly of no network here, or '' for another one."""
-  if layout := torch_layouts.find(weights):
-    return f'the checkpoint is {layout}; that family is not built in: {_REMEDY}'
-  return ''
+  """Return in one line which network of another library a state dict is, or ''.
+
+  The families of some of them are built in, so it may be a network here nevertheless.
+  """
+  layout = torch_layouts.find(weights)
+  if not layout:
+    return ''
+  if exact := _exact(_shares(weights, '')):
+    return f'the checkpoint is {layout}; import it by the name {_either(exact)}'
+  return f'the checkpoint is {layout}; that network is not built in: {_REMEDY}'
 
 
 def explain(weights: StateDict, wanted: str, mismatch: str) -> str:
@@ -58,12 +70,14 @@ def explain(weights: StateDict, wanted: str, mismatch: str) -> str:
     wanted: a network's name.
     mismatch: the entries in which they differ, by name.
   """
-  if text := foreign(weights) or _large(weights):
-    return text
   shares = _shares(weights, wanted)
   best = max(shares, key=lambda name: shares[name])
-  if shares[best] == 1:
-    return f'the checkpoint is that of {best!r}, not of {wanted!r}; import it by that name'
+  if exact := _exact(shares):
+    return f'the checkpoint is that of {_either(exact)}, not of {wanted!r}; import it by ' + (
+      'the one of these names that its source has' if exact[1:] else 'that name'
+    )
+  if text := foreign(weights) or _large(weights):
+    return text
   if shares[best] <= _ALIKE:
     return f'the checkpoint is of no network that is built in; for {wanted!r} it has {mismatch}'
   alike = f'{shares[best]:.0%} of the entries'
@@ -77,13 +91,26 @@ def explain(weights: StateDict, wanted: str, mismatch: str) -> str:
 
 def suggestion(weights: StateDict) -> str:
   """Return what a state dict is, for a user who has named no network."""
-  if text := foreign(weights) or _large(weights):
-    return text
   shares = _shares(weights, '')
   best = max(shares, key=lambda name: shares[name], default='')
+  if shares.get(best) != 1 and (text := foreign(weights) or _large(weights)):
+    return text
   if not best or shares[best] <= _ALIKE:
     return f'the checkpoint is of no network that is built in: {_REMEDY}'
-  return f'{"its entries are those of" if shares[best] == 1 else "nearest is"} --model {best}'
+  exact = _exact(shares)
+  return (
+    f'its entries are those of --model {" or ".join(exact)}'
+    if exact
+    else (f'nearest is --model {best}')
+  )
+
+
+def _exact(shares: Mapping[str, float]) -> list[str]:
+  return [name for name, share in shares.items() if share == 1]
+
+
+def _either(names: list[str]) -> str:
+  return ' or '.join(map(repr, names))
 
 
 def _large(weights: StateDict) -> str:
@@ -98,29 +125,36 @@ def _large(weights: StateDict) -> str:
 
 
 def _shares(weights: StateDict, wanted: str) -> dict[str, float]:
-  """Return the share of equal entries with `wanted` and similar networks, up to one that is it."""
+  """Return the share of equal entries with `wanted` and similar networks, up to those that fit.
+
+  Several may fit: timm has networks that differ in padding and epsilon alone.
+  """
   entries = {(key, _essential(value.shape)) for key, value in weights.items()}
-  shares = {}
-  for name in (*filter(None, [wanted]), *_similar(weights, wanted)):
-    shares[name] = _share(entries, weights, name)
-    if shares[name] == 1:
+  shares = {wanted: _share(entries, weights, wanted)} if wanted else {}
+  distances = _similar(weights, wanted)
+  for _, names in itertools.groupby(distances, key=lambda name: distances[name]):
+    shares |= {name: _share(entries, weights, name) for name in names}
+    if _exact(shares):
       break
   return shares
 
 
-def _similar(weights: StateDict, wanted: str) -> list[str]:
-  """Return the networks whose names and depth allow that the weights are theirs, by depth."""
+def _similar(weights: StateDict, wanted: str) -> dict[str, float]:
+  """Return the networks whose names and depth allow that the weights are theirs, by distance."""
   depth = 1 + sum(value.ndim == 4 and value.shape[2:] != (1, 1) for value in weights.values())
   depths = {}
   for name in models.names():
     if name == wanted or _classifier(name) not in weights:
       continue
     model = models.create(name, num_classes=1)
-    known = sum(torch_names.is_key(type(model).__name__, key) for key in weights)
     theirs = getattr(model, 'depth', depth)
-    if known > _ALIKE * len(weights) and _DEPTHS < depth / theirs < 1 / _DEPTHS:
+    if _known(weights, type(model).__name__) and _DEPTHS < depth / theirs < 1 / _DEPTHS:
       depths[name] = abs(depth - theirs)
-  return sorted(depths, key=lambda name: depths[name])
+  return dict(sorted(depths.items(), key=lambda item: item[1]))
+
+
+def _known(weights: StateDict, family: str) -> bool:
+  return sum(torch_names.is_key(family, key) for key in weights) > _ALIKE * len(weights)
 
 
 def _share(entries: set[Any], weights: StateDict, name: str) -> float:

@@ -26,6 +26,36 @@ def _layers(names: _Names) -> _Group:
 _BASIC = {'first': ('conv1', 'bn1'), 'second': ('conv2', 'bn2')}
 _INVERTED_RESIDUAL = {'expand': ('0', '1'), 'depthwise': ('3', '4'), 'project': ('6', '7')}
 
+# timm's, of MobileNetV3 and EfficientNet.
+_SQUEEZE = {'squeeze/reduce': 'se.conv_reduce', 'squeeze/expand': 'se.conv_expand'}
+_TIMM_ROWS: tuple[_Group, ...] = (
+  (
+    r'row(\d+)_block(\d+)/',
+    lambda row, block: f'blocks.{row - 1}.{block - 1}.',
+    _SQUEEZE
+    | {
+      'expand': ('conv_pw', 'bn1'),
+      'depthwise': ('conv_dw', 'bn2'),
+      'project': ('conv_pwl', 'bn3'),
+    },
+  ),
+  (
+    r'row(\d+)_separable(\d+)/',
+    lambda row, block: f'blocks.{row - 1}.{block - 1}.',
+    _SQUEEZE | {'depthwise': ('conv_dw', 'bn1'), 'project': ('conv_pw', 'bn2')},
+  ),
+)
+_TIMM_ENDS = {'stem': ('conv_stem', 'bn1'), 'classifier/linear': 'classifier'}
+_MOBILENETV3: tuple[_Group, ...] = (
+  _whole(_TIMM_ENDS | {'hidden': 'conv_head'}),
+  *_TIMM_ROWS,
+  (r'row(\d+)_last', lambda row: f'blocks.{row - 1}.0.', {'': ('conv', 'bn1')}),
+)
+_EFFICIENTNET: tuple[_Group, ...] = (
+  _whole(_TIMM_ENDS | {'last': ('conv_head', 'bn2')}),
+  *_TIMM_ROWS,
+)
+
 _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
   'ResNet': (
     _whole({'stem': ('conv1', 'bn1'), 'classifier/linear': 'fc'}),
@@ -34,6 +64,10 @@ _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
   'ImageNetResNet': (
     _whole({'stem': ('conv1', 'bn1'), 'classifier/linear': 'linear'}),
     _layers(_BASIC | {'third': ('conv3', 'bn3'), 'shortcut': ('shortcut.0', 'shortcut.1')}),
+  ),
+  'PhotographResNet': (
+    _whole({'stem': ('conv1', 'bn1'), 'classifier/linear': 'fc'}),
+    _layers(_BASIC | {'third': ('conv3', 'bn3'), 'shortcut': ('downsample.0', 'downsample.1')}),
   ),
   'WRN': (
     _whole({'stem': 'conv1', 'norm': 'bn1', 'classifier/linear': 'fc'}),
@@ -93,6 +127,10 @@ _FAMILIES: Mapping[str, tuple[_Group, ...]] = {
       _INVERTED_RESIDUAL,
     ),
   ),
+  'MobileNetV3Small': _MOBILENETV3,
+  'MobileNetV3Large': _MOBILENETV3,
+  'EfficientNet': _EFFICIENTNET,
+  'EfficientNetLite': _EFFICIENTNET,
   'ShuffleNetV1': (
     _whole({'stem': ('conv1', 'bn1'), 'classifier/linear': 'linear'}),
     _layers(

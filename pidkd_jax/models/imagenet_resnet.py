@@ -1,7 +1,9 @@
-"""ResNet-18 and ResNet-50 for small images.
+"""ResNets of four stages, for small images and for photographs.
 
-The stem is a 3x3 convolution of stride 1 without a pooling behind it. A bottleneck has its stride
-in the 3x3 convolution. Both are as in mdistiller.
+`ResNet18` and `ResNet50` are for small images: the stem is a 3x3 convolution of stride 1 without a
+pooling behind it, as in mdistiller. `resnet18_imagenet` and its deeper relatives are torchvision's
+and timm's: a 7x7 stem of stride 2, and a max-pooling. A bottleneck has its stride in the 3x3
+convolution.
 
 Source: He et al. 2016, arXiv:1512.03385, Table 1.
 """
@@ -51,10 +53,14 @@ class ImageNetResNet(Staged):
   blocks_per_stage: tuple[int, int, int, int]
   bottleneck: bool
 
+  def make_stem(self) -> ConvNorm:
+    """Make the first convolution."""
+    return ConvNorm(64, 3)
+
   def setup(self):
     block = Bottleneck if self.bottleneck else BasicBlock
     expansion = 4 if self.bottleneck else 1
-    self.stem = ConvNorm(64, 3)
+    self.stem = self.make_stem()
     self.blocks = [
       [
         block(width * expansion, stride if i == 0 else 1, name=f'stage{stage}_block{i + 1}')
@@ -67,7 +73,33 @@ class ImageNetResNet(Staged):
     self.classifier = Classifier(self.num_classes)
 
 
+class PhotographResNet(ImageNetResNet):
+  """ResNet with the published stem; the first stage has a quarter of the image's side."""
+
+  def make_stem(self):
+    return ConvNorm(64, 7, stride=2)
+
+  def reduce(self, x):
+    return nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+
+  @property
+  def depth(self) -> int:
+    """One more than the convolutions larger than 1x1, by which state dicts are told apart."""
+    return 2 + sum(self.blocks_per_stage) * (1 if self.bottleneck else 2)
+
+
 MODELS = {
   'ResNet18': functools.partial(ImageNetResNet, blocks_per_stage=(2, 2, 2, 2), bottleneck=False),
   'ResNet50': functools.partial(ImageNetResNet, blocks_per_stage=(3, 4, 6, 3), bottleneck=True),
+} | {
+  f'resnet{depth}_imagenet': functools.partial(
+    PhotographResNet, blocks_per_stage=blocks, bottleneck=depth > 34
+  )
+  for depth, blocks in {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+  }.items()
 }

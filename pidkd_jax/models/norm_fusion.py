@@ -9,7 +9,6 @@ from flax import traverse_util
 
 from pidkd_jax.core.types import Variables
 from pidkd_jax.models.network import Network
-from pidkd_jax.nn.batch_norm import EPSILON
 from pidkd_jax.nn.layers import FUSED_NORMS
 
 
@@ -39,7 +38,8 @@ def fuse_norms(network: Network) -> Network:
     if (*path, 'conv', 'kernel') not in params:
       continue
     mean, variance = (statistics[*path, 'norm', name] for name in ('mean', 'var'))
-    scale = params[*path, 'norm', 'scale'] / np.sqrt(variance + np.float32(EPSILON))
+    epsilon = np.float32(network.model.norm_epsilon(tuple(path)))
+    scale = params[*path, 'norm', 'scale'] / np.sqrt(variance + epsilon)
     bias = params.get((*path, 'conv', 'bias'), 0)
     fused[*path, 'kernel'] = params[*path, 'conv', 'kernel'] * scale[..., None, None, None, :]
     fused[*path, 'bias'] = params[*path, 'norm', 'bias'] + (bias - mean) * scale

@@ -21,10 +21,15 @@ class Staged(Model):
     """Return the activation of the stem's map."""
     return nn.relu(x)
 
+  def reduce(self, x: jax.Array) -> jax.Array:
+    """Return what the first stage reads, given the stem's map; the default is that map."""
+    return x
+
   def trunk(self, image, train):
     preactivation = self.stem(image, train)
     x = self.activation(preactivation)
     maps, preactivations = [x], [preactivation]
+    x = self.reduce(x)
     for blocks in self.blocks:
       for block in blocks:
         x, preactivation = block(x, train)

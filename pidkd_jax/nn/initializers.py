@@ -50,6 +50,19 @@ def he_normal_fan_out(key: jax.Array, shape: Sequence[int], dtype=jnp.float32) -
   return normal(key, shape, dtype) * jnp.sqrt(jnp.array(2 / fan_out, dtype))
 
 
+def normal_of_groups(groups: int) -> Initializer:
+  """Return an initialiser of grouped kernels [..., C // groups, M]: N(0, 2 * groups / fan_out).
+
+  `he_normal_fan_out` counts the outputs of all groups; this counts those of one, as the authors of
+  EfficientNet do.
+  """
+
+  def init(key, shape, dtype=jnp.float32):
+    return he_normal_fan_out(key, shape, dtype) * jnp.sqrt(jnp.array(groups, dtype))
+
+  return init
+
+
 def uniform_fan_in(scale: float) -> Initializer:
   """Return an initialiser of kernels [..., C, M]: uniform, with variance scale / fan_in."""
 

@@ -1,16 +1,17 @@
 """Layers that networks and methods share."""
 
 import functools
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 
 from pidkd_jax.nn import convolution as formulations
 from pidkd_jax.nn import initializers
-from pidkd_jax.nn.batch_norm import BatchNorm
+from pidkd_jax.nn.batch_norm import EPSILON, BatchNorm
 
 # The collection that holds a network's inference form (`models.norm_fusion`). Exported
 # weights carry the name, so it stays although norms are now said to be fused.
@@ -90,7 +91,7 @@ def conv(
   *,
   groups: int = 1,
   bias: bool = False,
-  padding: int | None = None,
+  padding: int | Sequence[tuple[int, int]] | None = None,
   convolution: Callable[..., jax.Array] = formulations.fastest,
   kernel_init: initializers.Initializer = initializers.he_normal_fan_out,
   bias_init: initializers.Initializer = nn.initializers.zeros,
@@ -106,7 +107,7 @@ def conv(
     stride: in both directions.
     groups: the number of groups of channels.
     bias: whether the layer has a bias.
-    padding: on each side; None for size // 2.
+    padding: on each side, or (before, after) for each direction; None for size // 2.
     convolution: a formulation of `pidkd_jax.nn.convolution`.
     kernel_init: the kernel's initialiser.
     bias_init: the bias's initialiser.
@@ -144,7 +145,9 @@ class ConvNorm(nn.Module):
     stride: in both directions.
     groups: the number of groups of channels.
     bias: whether the convolution has a bias.
-    padding: on each side; None for size // 2.
+    padding: on each side; None for size // 2; 'SAME' as in TensorFlow, where the odd one of an
+      uneven number of rows lies below.
+    epsilon: of the norm.
     convolution: a formulation of `pidkd_jax.nn.convolution`.
     kernel_init: the kernel's initialiser.
     bias_init: makes the bias's initialiser from the fan-in; None for zeros.
@@ -161,20 +164,25 @@ class ConvNorm(nn.Module):
   stride: int = 1
   groups: int = 1
   bias: bool = False
-  padding: int | None = None
+  padding: int | Literal['SAME'] | None = None
+  epsilon: float = EPSILON
   convolution: Callable[..., jax.Array] = formulations.fastest
   kernel_init: initializers.Initializer = initializers.he_normal_fan_out
   bias_init: Callable[[int], initializers.Initializer] | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    padding = self.padding
+    if isinstance(padding, str):
+      sides, steps = (self.size,) * 2, (self.stride,) * 2
+      padding = lax.padtype_to_pads(x.shape[1:3], sides, steps, padding)
     make = functools.partial(
       conv,
       self.features,
       self.size,
       self.stride,
       groups=self.groups,
-      padding=self.padding,
+      padding=padding,
       convolution=self.convolution,
       kernel_init=self.kernel_init,
     )
@@ -185,7 +193,7 @@ class ConvNorm(nn.Module):
     if self.bias_init:
       bias_init = self.bias_init(self.size**2 * x.shape[-1] // self.groups)
     y = make(bias=self.bias, bias_init=bias_init, name='conv')(x)
-    return BatchNorm(name='norm')(y, train)
+    return BatchNorm(epsilon=self.epsilon, name='norm')(y, train)
 
 
 def l2_normalize(x: jax.Array) -> jax.Array:

@@ -18,6 +18,7 @@ from pidkd_jax.bundles import torch_import, torch_likeness, torch_names
 from pidkd_jax.bundles.torch_import import Checkpoint
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.models.network import Network
+from tests import families
 from tests.families import SMALL
 
 
@@ -91,7 +92,7 @@ def test_agrees_with_the_golden_outputs(name, reference, golden):
     assert abs(np.std(actual) / wanted['std'] - 1) < 1e-4
 
 
-@pytest.mark.parametrize('name', models.names())
+@pytest.mark.parametrize('name', families.literature())
 def test_takes_the_state_dicts_of_the_community(name, reference):
   keys = json.loads((reference / 'state_dicts.json').read_text())[name]
   state = {key: np.zeros(shape, np.float16) for key, shape in keys.items()}
@@ -141,10 +142,10 @@ def nhwc(x):
 
 
 def test_the_same_networks_are_written_in_pytorch(networks):
-  assert set(networks.names()) == set(models.names())
+  assert set(networks.names()) == set(families.literature())
 
 
-@pytest.mark.parametrize('name', models.names())
+@pytest.mark.parametrize('name', families.literature())
 def test_pytorch_has_the_entries_of_the_community(name, torch, networks, reference):
   expected = json.loads((reference / 'state_dicts.json').read_text())[name]
   with torch.device('meta'):
@@ -153,12 +154,13 @@ def test_pytorch_has_the_entries_of_the_community(name, torch, networks, referen
 
 
 # Odd sizes reveal errors that even ones hide. VGG pools once more from 64 on.
-ODD = [(name, 35) for name in SMALL.values() if name not in ('vgg8', 'ResNet18')] + [('vgg8', 63)]
+ODD = [(name, 35) for name in families.literature() if name in SMALL.values()]
+ODD = [(name, 63 if name == 'vgg8' else size) for name, size in ODD if name != 'ResNet18']
 
 
 @pytest.mark.parametrize(
   'name, size',
-  [(name, 64 if 'TinyImageNet' in name else 32) for name in models.names()]
+  [(name, 64 if 'TinyImageNet' in name else 32) for name in families.literature()]
   + [*ODD, ('ResNet50', 35), ('vgg8', 64)],
 )
 def test_agrees_with_pytorch(name, size, torch, networks):

@@ -94,20 +94,29 @@ _FIRST = 'embeddings.patch_embeddings.projection.weight'
   ],
   ids=lambda value: value if isinstance(value, str) else '',
 )  # fmt: skip
-def test_the_network_of_another_library_has_its_name(state, name, monkeypatch):
+def test_the_network_of_another_library_has_its_name(state, name):
+  text = torch_layouts.find(state)
+  start, _, rest = name.partition(' .*')
+  assert text.startswith(start) and rest in text and '\n' not in text
+
+
+@pytest.mark.parametrize(
+  'state', [densenet((6, 12, 24, 16)), vgg(13, False)], ids=['densenet', 'vgg']
+)
+def test_what_is_certainly_not_built_in_is_said_at_once(state, monkeypatch):
   # Nothing is traced, so the answer does not wait.
   monkeypatch.setattr(torch_likeness, 'expected', functools.partial(pytest.fail, 'traced'))
   with pytest.raises(UserError) as error:
     torch_import.network(state, 'resnet8')
   text = str(error.value)
-  start, _, rest = name.partition(' .*')
-  assert text.startswith(f'the checkpoint is {start}') and rest in text
-  assert 'that family is not built in: `pidkd networks` lists' in text and '\n' not in text
-  assert torch_likeness.suggestion(state) == text
+  assert text.startswith(
+    f'the checkpoint is {torch_layouts.find(state)}; that network is not built'
+  )
+  assert '`pidkd networks` lists' in text and torch_likeness.suggestion(state) == text
 
 
-@pytest.mark.parametrize('name', families.SMALL.values())
-def test_no_network_of_this_package_is_taken_for_another(name):
+@pytest.mark.parametrize('name', sorted({*families.SMALL.values()} & {*families.literature()}))
+def test_no_network_of_the_literature_is_taken_for_another(name):
   model = models.create(name, num_classes=7)
   shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
   state = {
