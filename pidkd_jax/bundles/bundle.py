@@ -42,7 +42,7 @@ ENCODER = 'encoder.stablehlo'
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
 # The fields of a DatasetSpec that a card keeps.
 _TEXTS = ('name', 'format', 'archive', 'source', 'fingerprint')
-_SPEC = (*_TEXTS, 'image_size', 'crop_ratio', 'class_names', 'image_shape')
+_SPEC = (*_TEXTS, 'image_size', 'crop_ratio', 'teacher_size', 'class_names', 'image_shape')
 
 # An image of 2,300 by 2,300 pixels in colour has as many values.
 _LARGEST_IMAGE = 2**24
@@ -223,8 +223,9 @@ def _check(card: Mapping[str, Any], num_classes: int) -> None:
       if not isinstance(entries.get(name), str):
         raise ValueError(f'its dataset has no {name}')
     # Cards from before the image_folder dataset have no image_size.
-    if not isinstance(entries.get('image_size', 0), int):
-      raise ValueError(f'its image_size is {entries["image_size"]} and no whole number')
+    for name in ('image_size', 'teacher_size'):
+      if not isinstance(entries.get(name, 0), int):
+        raise ValueError(f'its {name} is {entries[name]} and no whole number')
 
 
 def _is_count(value: Any) -> bool:

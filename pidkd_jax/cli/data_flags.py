@@ -56,6 +56,7 @@ def load(known: Mapping[str, Any] | None = None) -> Dataset:
     verify=official if given.verify is None else given.verify,
     # Cards from before there were folders of images do not name it.
     image_size=known.get('image_size', 0) if given.image_size is None else given.image_size,
+    teacher_size=known.get('teacher_size', 0) if given.image_size is None else 0,
     crop_ratio=known.get('crop_ratio', 1.0) if given.crop_ratio is None else given.crop_ratio,
     limit=free_memory.image_limit(),
   )

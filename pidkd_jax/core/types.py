@@ -53,12 +53,20 @@ class Batch(struct.PyTreeNode):
     index: int32 [B], the examples' positions in the training split. Memory banks need them.
     soft: float32 [B, K], the classes' probabilities where the recipe smooths labels or mixes
       images; else None. A mixed image has label and index of its first part.
+    larger: the same images at the teacher's size, where that is larger; else None. `image` is
+      resampled from it.
   """
 
   image: jax.Array
   label: jax.Array
   index: jax.Array
   soft: jax.Array | None = None
+  larger: jax.Array | None = None
+
+  @property
+  def seen(self) -> jax.Array:
+    """What the teacher sees: `larger`, or `image` where there is none."""
+    return self.image if self.larger is None else self.larger
 
   @property
   def target(self) -> jax.Array:
@@ -86,6 +94,8 @@ class DatasetSpec:
       check by it that they see the same data.
     image_size: the side to which images are scaled and cut; 0 if they keep the dataset's own size.
     crop_ratio: the share of a stored image's side that evaluation keeps.
+    teacher_size: the side of the images that the teacher sees, where it is larger than that of the
+      students; else 0.
   """
 
   name: str
@@ -101,6 +111,13 @@ class DatasetSpec:
   fingerprint: str
   image_size: int = 0
   crop_ratio: float = 1.0
+  teacher_size: int = 0
+
+  @property
+  def teacher_shape(self) -> tuple[int, int, int]:
+    """(H, W, C) of the images that the teacher sees."""
+    height, width, channels = self.image_shape
+    return (self.teacher_size or height, self.teacher_size or width, channels)
 
   @property
   def num_classes(self) -> int:

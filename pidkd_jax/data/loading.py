@@ -70,6 +70,7 @@ def load(
   verify: bool = True,
   image_size: int = 0,
   crop_ratio: float = 1.0,
+  teacher_size: int = 0,
   limit: int | None = None,
 ) -> Dataset:
   """Open a dataset; prepare it first if needed.
@@ -89,6 +90,9 @@ def load(
     crop_ratio: the share of the shorter side that evaluation keeps, as timm's `crop_pct`. Images
       are stored as squares of the side `image_size / crop_ratio`, rounded down. Training takes a
       random part of each, and evaluation the middle. 1 stores what evaluation sees.
+    teacher_size: the side of the images that the teacher sees, where it is larger than
+      `image_size`; else 0. It takes the place of `image_size` above, and students see the same
+      crops, resampled.
     limit: the most bytes that the decoded images of both splits may take in memory. A larger
       dataset is streamed: its images stay on disk, and are read and decoded as they are needed.
       None to read any dataset into memory.
@@ -114,7 +118,13 @@ def load(
     )
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
-  side = _stored_side(image_size, crop_ratio)
+  if teacher_size and not 0 < image_size < teacher_size:
+    raise UserError(
+      f'data.teacher_size is {teacher_size} and data.image_size {image_size}; the students need a'
+      ' size of their own, smaller than the teacher\'s: name it with --config.data.image_size'
+    )
+  seen_size = teacher_size or image_size
+  side = _stored_side(seen_size, crop_ratio)
   if own_code.is_own(name):
     source, builder = own_dataset.prepare(name, source, directory, archive)
     origin = source.origin
@@ -136,8 +146,11 @@ def load(
     )
   if crop_ratio < 1:
     # The stored images of two crops may be the same.
-    fingerprint = hashlib.sha256(f'{fingerprint} {image_size}'.encode()).hexdigest()
-    train, test = (dataclasses.replace(split, side=image_size) for split in (train, test))
+    fingerprint = hashlib.sha256(f'{fingerprint} {seen_size}'.encode()).hexdigest()
+    train, test = (dataclasses.replace(split, side=seen_size) for split in (train, test))
+  if teacher_size:
+    fingerprint = hashlib.sha256(f'{fingerprint} to {image_size}'.encode()).hexdigest()
+    train, test = (dataclasses.replace(split, size=image_size) for split in (train, test))
   normalisation = source.normalisation
   # Published statistics hold for the official images only.
   if normalisation is None or builder.name != name:
@@ -146,7 +159,9 @@ def load(
   if splits[0].side:
     origin += f', scaled and cut to {side}x{side}'
   if crop_ratio < 1:
-    origin += f', of which evaluation sees the middle {image_size}x{image_size}'
+    origin += f', of which evaluation sees the middle {seen_size}x{seen_size}'
+  if teacher_size:
+    origin += f', resampled to {image_size}x{image_size} for students'
   spec = DatasetSpec(
     name=builder.name,
     format=name,
@@ -156,11 +171,14 @@ def load(
     labels=train.labels,
     image_shape=shape,
     normalisation=normalisation,
-    padding=min(shape[:2]) // 8 if source.padding is None or splits[0].side else source.padding,
+    padding=source.padding
+    if source.padding is not None and not splits[0].side
+    else min(train.seen_shape[:2]) // 8,
     flip=source.flip,
     fingerprint=fingerprint,
     image_size=image_size,
     crop_ratio=crop_ratio,
+    teacher_size=teacher_size,
   )
   return Dataset(spec, train, test)
 

@@ -48,8 +48,10 @@ def evaluate(
   """
   batches = inference.eval_batches(split, normalisation)
   logits = dict(logits or {})
+  # The teacher may see larger images.
+  larger = inference.eval_batches(split.larger, normalisation) if split.size else batches
   if teacher is not None and teacher_logits is None:
-    teacher_logits = inference.logits(teacher, batches)
+    teacher_logits = inference.logits(teacher, larger)
   evaluations = {}
   for name, network in networks.items():
     if name not in logits:
@@ -59,7 +61,7 @@ def evaluate(
     evaluations[name] = Evaluation(metrics, logits[name])
   if teacher is not None:
     aligned = {name: network for name, network in networks.items() if network.model.aligned}
-    for name, error in inference.alignment_errors(aligned, teacher, batches).items():
+    for name, error in inference.alignment_errors(aligned, teacher, batches, larger).items():
       evaluations[name].metrics['alignment_error'] = error
   return evaluations
 

@@ -116,7 +116,10 @@ def _limit_pending(results: list) -> None:
 
 
 def alignment_errors(
-  networks: Mapping[str, Network], teacher: Network, batches: EvalBatches
+  networks: Mapping[str, Network],
+  teacher: Network,
+  batches: EvalBatches,
+  teacher_batches: EvalBatches | None = None,
 ) -> dict[str, float]:
   """Compute each network's alignment error, ||z - z_t||^2 / ||z_t||^2 over a split.
 
@@ -128,6 +131,7 @@ def alignment_errors(
     teacher: gives z_t, once for all networks. The larger of the two maps is averaged to the size
       of the smaller.
     batches: the split.
+    teacher_batches: the split as the teacher sees it; None where that is `batches`.
 
   Returns:
     {name: error}; nothing where the teacher's map is zero everywhere, as no ratio is defined then.
@@ -136,8 +140,11 @@ def alignment_errors(
   networks = {name: norm_fusion.fuse_norms(network) for name, network in networks.items()}
   sums = {name: [] for name in networks}
   with FLOAT32.scope():
-    for image, real in batches:
-      target = _target(teacher, image)
+    # One pass over the split where both see the same images.
+    larger = teacher_batches is not None and teacher_batches is not batches
+    pairs = zip(batches, teacher_batches, strict=True) if larger else ((b, b) for b in batches)
+    for (image, real), (seen, _) in pairs:
+      target = _target(teacher, seen)
       for name, network in networks.items():
         sums[name].append(_squares(network, target, image, real))
         _limit_pending(sums[name])

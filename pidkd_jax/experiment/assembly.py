@@ -114,13 +114,14 @@ def assemble(
     dataset.spec.image_shape,
     precision.find(experiment.recipe.precision).dtype,
     soft_labels,
+    dataset.spec.teacher_shape,
   )
   _, key = _keys(experiment)
   cohort = cohorts.assemble(
     experiment.members,
     teacher=teacher,
     dataset=rest.spec,
-    image=shapes.image,
+    image=shapes.seen,
     optimizer=Optimizer.from_recipe(experiment.recipe, len(rest.train)),
     key=key,
     start=start,
@@ -213,7 +214,7 @@ def dry_run(
     network.variables['params'], include_stats=False
   )
   logger.debug('what %s deploys:\n%s', label, overview)
-  budget = cost(teacher, image_shape)
+  budget = cost(teacher, dataset.spec.teacher_shape)
   logger.debug('teacher: %s', budget)
   spent = {label: cost(network, image_shape) for label, network in networks.items()}
   sizes = [f'{label} {one.parameters:,}' for label, one in spent.items()]

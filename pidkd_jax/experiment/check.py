@@ -31,6 +31,11 @@ def check(config: ConfigDict) -> None:
       f'teacher.start is {config.teacher.start!r}, and teacher.bundle names a teacher that is not '
       'trained; leave out either'
     )
+  if config.data.teacher_size and not config.teacher.bundle:
+    raise UserError(
+      f'data.teacher_size is {config.data.teacher_size}, and no bundle holds the teacher; train'
+      ' it at that size by itself, and name it with --config.teacher.bundle'
+    )
   for name, value in _floats(config):
     if not math.isfinite(value):
       raise UserError(f'{name} is {value}; a finite number is needed')

@@ -99,6 +99,12 @@ def _fill_data(config: ConfigDict, entries: Mapping[str, Any]) -> None:
     raise UserError('the bundle does not say which data it is for; say it with --config.data.name')
   if config.name != entries.get('format'):
     return
+  if size := entries.get('teacher_size', 0):
+    raise UserError(
+      f'the student sees {entries["image_size"]} pixels and its teacher saw {size}; a student to'
+      ' condense must have seen the images of its teacher: take one that was trained without'
+      ' data.teacher_size'
+    )
   config.archive = config.archive or entries['archive']
   config.verify = config.verify and entries['name'] == entries['format']
   if not config.image_size:

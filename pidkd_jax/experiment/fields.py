@@ -198,6 +198,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field('data.archive', '', 'your archive of it; of `image_folder` the folder'),
     Field('data.verify', True, 'whether the archive must be the official one'),
     Field('data.image_size', 0, "side of the squares that networks see; 0: the data set's own"),
+    Field('data.teacher_size', 0, "side of the squares that a larger teacher sees; 0: the same"),
     Field(
       'data.crop_ratio',
       1.0,

@@ -134,7 +134,7 @@ def describe(
     'Time': f'about {duration(seconds)}, and the compilation of at least {programs} programs '
     f'({duration(compiling)} for one of them)',
   }
-  first = cost(network, spec.image_shape)
+  first = cost(network, spec.teacher_shape)
   rows = [_row('teacher', first, training, 'teacher')]
   rows += [_row(label, one, taught, label) for label, one in taught.costs.items()]
   headings = ('network', 'parameters', 'multiply-adds', 'members', 'ms/step', 'time')

@@ -269,6 +269,7 @@ def _load(config: ConfigDict, group: ConfigDict) -> Dataset:
       image_size=group.image_size,
       # The data set of a probe is described without it.
       crop_ratio=group.get('crop_ratio', 1.0),
+      teacher_size=group.get('teacher_size', 0),
       # Bytes of images above which a dataset is streamed.
       limit=free_memory.STREAMING[config.data.streaming](_budget(config)),
     )

@@ -23,9 +23,9 @@ def teacher(name: str, bundle: Bundle, dataset: Dataset, home: pathlib.Path) -> 
   path = home / f'{name}.json'
   if path.exists():
     return
-  split, normalisation, network = dataset.test, bundle.normalisation, bundle.network
+  split, normalisation, network = dataset.test.larger, bundle.normalisation, bundle.network
   evaluation = evaluate({name: network}, split, normalisation, network)[name]
-  spent = dataclasses.asdict(cost(network, dataset.spec.image_shape))
+  spent = dataclasses.asdict(cost(network, dataset.spec.teacher_shape))
   place = home / 'outputs' / f'{name}.npz'
   outputs.save(place, evaluation.logits, network, split, normalisation)
   outputs.save_examples(home / 'outputs' / 'examples.npz', split)

@@ -108,7 +108,7 @@ class Cohort(struct.PyTreeNode):
       return _update.lower(self.by_name[name], states()[name], batch, view(), jnp.int32(0))
 
     def observe() -> jax.stages.Lowered:
-      return steps.features_and_logits.lower(self.observer or self.teacher, batch.image)
+      return steps.features_and_logits.lower(self.observer or self.teacher, batch.seen)
 
     return [
       *([] if self.teacher is None else [observe]),
@@ -217,7 +217,7 @@ def assemble(
     members: distinct names, each with its method, student and optimizer.
     teacher: the frozen network; None only if no member needs it.
     dataset: the training split's description.
-    image: shape and dtype of a batch of images, [B, H, W, C].
+    image: shape and dtype of a batch of images that the teacher sees, [B, H, W, C].
     optimizer: the recipe in steps.
     key: PRNG key; each member's trial is folded in.
     start: a student with whose variables every member begins. Variables that it lacks, as a

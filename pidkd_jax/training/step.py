@@ -35,7 +35,7 @@ def observe(teacher: Network | None, batch: Batch) -> TeacherOutputs | None:
     a teacher.
   """
   return (
-    None if teacher is None else TeacherOutputs(teacher, *features_and_logits(teacher, batch.image))
+    None if teacher is None else TeacherOutputs(teacher, *features_and_logits(teacher, batch.seen))
   )
 
 

@@ -19,12 +19,14 @@ class Validation:
     name: 'test', or 'holdout', which selects the epoch that a member keeps.
     labels: int32 [N].
     split: the images.
+    larger: the images as the teacher sees them.
     teacher: None where no agreement is measured.
   """
 
   name: str
   labels: np.ndarray
   split: inference.EvalBatches
+  larger: inference.EvalBatches
   teacher: Network | None
 
   @classmethod
@@ -32,7 +34,9 @@ class Validation:
     cls, name: str, split: Split, normalisation: Normalisation, teacher: Network | None
   ) -> 'Validation':
     """Prepare a split of the data for networks with this normalisation."""
-    return cls(name, split.labels, inference.eval_batches(split, normalisation), teacher)
+    batches = inference.eval_batches(split, normalisation)
+    larger = inference.eval_batches(split.larger, normalisation) if split.size else batches
+    return cls(name, split.labels, batches, larger, teacher)
 
   @property
   def selects(self) -> bool:
@@ -42,7 +46,7 @@ class Validation:
   @functools.cached_property
   def teacher_logits(self) -> np.ndarray | None:
     """The teacher's logits, float32 [N, K], computed at the first evaluation."""
-    return None if self.teacher is None else inference.logits(self.teacher, self.split)
+    return None if self.teacher is None else inference.logits(self.teacher, self.larger)
 
   @property
   def teacher_top1(self) -> dict[str, float]:

@@ -77,6 +77,10 @@ def _test(judged):
   return split, folder, ''
 
 
+def _shape(card):
+  return card['dataset']['image_shape']
+
+
 def _projectors(network):
   """Return each projector by itself, if --projectors asks for it."""
   if not FLAGS.projectors:
@@ -97,6 +101,9 @@ def _teacher(card):
     print(f'agreement and alignment are left out: {reason}')
   elif teacher and known and teacher.digest != known['digest']:
     raise UserError(f'{str(teacher.folder)!r} is not the teacher that the bundle was trained with')
+  if teacher and FLAGS.images and _shape(teacher.card) != _shape(card):
+    print('agreement and alignment are left out: the teacher sees images of another size')
+    return None
   theirs = teacher.card['dataset']['class_names'] if teacher else None
   if difference := data_flags.class_difference(card['dataset']['class_names'], theirs):
     raise UserError(

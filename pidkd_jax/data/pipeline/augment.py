@@ -123,6 +123,22 @@ def _weights(start: jax.Array, length: jax.Array, size_in: int, size_out: int) -
   return weights / weights.sum(axis=-1, keepdims=True)
 
 
+def resample(images: jax.Array, size: tuple[int, int]) -> jax.Array:
+  """Bring images to another size by linear interpolation, antialiased where they shrink.
+
+  Args:
+    images: float [B, H, W, C].
+    size: (h, w).
+
+  Returns:
+    [B, h, w, C], of the same type.
+  """
+  shape = (len(images), *size, images.shape[-1])
+  return jax.image.resize(
+    images, shape, 'linear', antialias=True, precision=jax.lax.Precision.HIGHEST
+  )
+
+
 # {name: a function from settings with padding, crop_scale and crop_aspect to the crop}.
 CROPS: Mapping[str, Callable[[Any], Crop]] = {
   'pad': lambda settings: PaddedCrop(settings.padding),

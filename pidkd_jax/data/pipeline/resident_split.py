@@ -20,24 +20,31 @@ class ResidentSplit(Split):
     images: uint8 [N, H, W, C].
     labels: int32 [N].
     side: as `Split` says.
+    size: as `Split` says.
   """
 
   images: np.ndarray
   labels: np.ndarray
   side: int = 0
+  size: int = 0
 
   @property
   def stored_shape(self) -> tuple[int, int, int]:
     return self.images.shape[1:]
 
+  @property
+  def larger(self) -> 'ResidentSplit':
+    return dataclasses.replace(self, size=0) if self.size else self
+
   def take(self, index: np.ndarray) -> 'ResidentSplit':
-    return ResidentSplit(self.images[index], self.labels[index], self.side)
+    return dataclasses.replace(self, images=self.images[index], labels=self.labels[index])
 
   def blocks(self, size: int) -> Iterable[jax.Array]:
     # One transfer for all blocks.
     rows, columns = self.middle
     images = np.pad(self.images[:, rows, columns], ((0, -len(self) % size), (0, 0), (0, 0), (0, 0)))
-    return devices.put_replicated(images.reshape(-1, size, *self.image_shape))
+    blocks = devices.put_replicated(images.reshape(-1, size, *self.seen_shape))
+    return [self.sized(block) for block in blocks] if self.size else blocks
 
   def held_bytes(self, batch_size: int) -> int:
     del batch_size  # All images are held.

@@ -18,12 +18,16 @@ def batch_shapes(
   image_shape: tuple[int, int, int],
   dtype: jnp.dtype,
   soft_labels: SoftLabels | None = None,
+  seen_shape: tuple[int, int, int] | None = None,
 ) -> Batch:
-  """Return a training batch as shapes."""
+  """Return a training batch as shapes; `seen_shape` is that of the images that the teacher sees."""
   array: Any = jax.ShapeDtypeStruct
   vector = array((batch_size,), jnp.int32)
   soft = soft_labels and array((batch_size, soft_labels.num_classes), jnp.float32)
-  return Batch(array((batch_size, *image_shape), dtype), vector, vector, soft)
+  larger = None
+  if seen_shape not in (None, image_shape):
+    larger = array((batch_size, *seen_shape), dtype)
+  return Batch(array((batch_size, *image_shape), dtype), vector, vector, soft, larger)
 
 
 @struct.dataclass
@@ -35,7 +39,8 @@ class Schedule:
     normalisation: float32 arrays on the devices.
     key: PRNG key of order, crops, flips and mixtures.
     stored_shape: (H, W, C) of the images as they are stored.
-    image_shape: (h, w, C) of the batches' images.
+    seen_shape: (H, W, C) of what the crop takes, which the teacher sees.
+    image_shape: (h, w, C) of the students' images, which are resampled from these.
     batch_size: B. An epoch drops the examples that do not fill a batch. Its order differs from
       every other epoch's, so no example is lost for good.
     crop: takes a random part of each stored image.
@@ -48,6 +53,7 @@ class Schedule:
   normalisation: Normalisation
   key: jax.Array
   stored_shape: tuple[int, int, int] = struct.field(pytree_node=False)
+  seen_shape: tuple[int, int, int] = struct.field(pytree_node=False)
   image_shape: tuple[int, int, int] = struct.field(pytree_node=False)
   batch_size: int = struct.field(pytree_node=False)
   crop: augment.Crop = struct.field(pytree_node=False)
@@ -63,7 +69,9 @@ class Schedule:
   @property
   def shapes(self) -> Batch:
     """A batch as shapes."""
-    return batch_shapes(self.batch_size, self.image_shape, self.dtype, self.soft_labels)
+    return batch_shapes(
+      self.batch_size, self.image_shape, self.dtype, self.soft_labels, self.seen_shape
+    )
 
   @jax.jit
   def order(self, epoch: jax.Array) -> jax.Array:
@@ -86,13 +94,18 @@ class Schedule:
     """
     index = self.index(order, step)
     crop_key, flip_key = jax.random.split(self._key(1, step))
-    images = self.crop(crop_key, images, self.image_shape[:2])
+    images = self.crop(crop_key, images, self.seen_shape[:2])
     if self.flip:
       images = augment.flip(flip_key, images)
     image, soft = self.normalisation(images), None
     if self.soft_labels:
       image, soft = self.soft_labels(self._key(2, step), image, self.labels[index])
-    return devices.shard_batch(Batch(image.astype(self.dtype), self.labels[index], index, soft))
+    larger = None
+    if self.seen_shape != self.image_shape:
+      larger = image.astype(self.dtype)
+      image = augment.resample(image, self.image_shape[:2])
+    image = image.astype(self.dtype)
+    return devices.shard_batch(Batch(image, self.labels[index], index, soft, larger))
 
   def _key(self, purpose: int, count: jax.Array) -> jax.Array:
     """Return the key of an epoch's order (purpose 0), a step's augmentation (1) or mixture (2)."""

@@ -1,6 +1,7 @@
 """The contract of a split."""
 
 import abc
+import functools
 from collections.abc import Iterable
 from typing import Self
 
@@ -18,6 +19,12 @@ from pidkd_jax.nn.precision import FLOAT32
 from pidkd_jax.parallel import devices
 
 
+@functools.partial(jax.jit, static_argnums=1)
+def _rounded(images: jax.Array, size: tuple[int, int]) -> jax.Array:
+  values = augment.resample(images.astype(jnp.float32), size)
+  return jnp.clip(jnp.round(values), 0, 255).astype(jnp.uint8)
+
+
 class Split(abc.ABC):
   """A split of a dataset: labels in memory, images in memory or on disk.
 
@@ -28,10 +35,13 @@ class Split(abc.ABC):
     labels: int32 [N], the class of each image.
     side: H and W of the images that networks see. Training takes a random part of a stored image,
       evaluation the middle. 0 where images are stored as they are seen.
+    size: H and W to which students' images are resampled, where the teacher sees larger ones; 0
+      where all networks see the same size.
   """
 
   labels: np.ndarray
   side: int
+  size: int
 
   @property
   @abc.abstractmethod
@@ -40,9 +50,20 @@ class Split(abc.ABC):
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
-    """(H, W, C) of the images that networks see."""
+    """(H, W, C) of the images that students see."""
+    height, width, channels = self.seen_shape
+    return (self.size or height, self.size or width, channels)
+
+  @property
+  def seen_shape(self) -> tuple[int, int, int]:
+    """(H, W, C) of the images that the teacher sees."""
     height, width, channels = self.stored_shape
     return (self.side or height, self.side or width, channels)
+
+  @property
+  @abc.abstractmethod
+  def larger(self) -> Self:
+    """The split as the teacher sees it."""
 
   @property
   def middle(self) -> tuple[slice, slice]:
@@ -52,6 +73,12 @@ class Split(abc.ABC):
       image_lib.middle(height, self.side or height),
       image_lib.middle(width, self.side or width),
     )
+
+  def sized(self, images: jax.Array) -> jax.Array:
+    """Resample images that the teacher sees to those of students, both uint8 [B, H, W, C]."""
+    if not self.size:
+      return images
+    return _rounded(images, self.image_shape[:2])
 
   def __len__(self) -> int:
     return len(self.labels)
@@ -120,6 +147,7 @@ class Split(abc.ABC):
         normalisation=devices.put_replicated(normalisation.arrays()),
         key=devices.put_replicated(key),
         stored_shape=self.stored_shape,
+        seen_shape=self.seen_shape,
         image_shape=self.image_shape,
         batch_size=batch_size,
         crop=augment.PaddedCrop(padding) if crop is None else crop,

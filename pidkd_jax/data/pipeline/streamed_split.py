@@ -23,19 +23,27 @@ class StreamedSplit(Split):
     labels: int32 [N].
     positions: int64 [N], where the examples lie in the prepared split.
     side: as `Split` says.
+    size: as `Split` says.
   """
 
   reader: ExampleReader
   labels: np.ndarray
   positions: np.ndarray
   side: int = 0
+  size: int = 0
 
   @property
   def stored_shape(self) -> tuple[int, int, int]:
     return self.reader.split.image_shape
 
+  @property
+  def larger(self) -> 'StreamedSplit':
+    return dataclasses.replace(self, size=0) if self.size else self
+
   def take(self, index: np.ndarray) -> 'StreamedSplit':
-    return StreamedSplit(self.reader, self.labels[index], self.positions[index], self.side)
+    return dataclasses.replace(
+      self, labels=self.labels[index], positions=self.positions[index]
+    )
 
   def blocks(self, size: int) -> '_Blocks':
     return _Blocks(self, size)
@@ -84,4 +92,5 @@ class _Blocks:
     index = np.arange(-(-count // self.size) * self.size)
     blocks = self.split.read(np.where(index < count, index, -1).reshape(-1, self.size))
     rows, columns = self.split.middle
-    return (images[:, rows, columns] for images in blocks) if self.split.side else blocks
+    middles = (images[:, rows, columns] for images in blocks) if self.split.side else blocks
+    return map(self.split.sized, middles)

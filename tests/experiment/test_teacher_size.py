@@ -1,0 +1,76 @@
+"""A run whose teacher sees larger images than its students."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from pidkd_jax.bundles import bundle, trained_network
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.data import noise
+from pidkd_jax.evaluation.evaluate import evaluate_metrics
+from pidkd_jax.experiment import run
+from pidkd_jax.experiment.check import check
+from pidkd_jax.experiment.config import default
+from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.pairs import CIFAR100
+from pidkd_jax.experiment.teacher import check_fit
+from pidkd_jax.parallel import devices
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+from tests import plain
+
+
+@pytest.fixture(scope='module')
+def dataset():
+  large = noise.dataset(32, 16, 3)
+  spec = dataclasses.replace(large.spec, image_shape=(8, 8, 3), image_size=8, teacher_size=16)
+  return dataclasses.replace(
+    large,
+    spec=spec,
+    train=dataclasses.replace(large.train, size=8),
+    test=dataclasses.replace(large.test, size=8),
+  )
+
+
+def test_a_student_of_a_larger_teacher_predicts_at_its_own_size(dataset, taught, tmp_path):
+  member = Member(
+    'pidkd', 'tests.plain:Plain', 'pidkd', {'num_projectors': 2}, OptimizerHparams(), 0
+  )
+  experiment = Experiment((member,), Recipe(total_epochs=1, batch_size=16), 0, padding=1, flip=True)
+  group = devices.DeviceGroup(tuple(jax.devices()[:1]), True)
+  run.execute(experiment, dataset, taught, tmp_path, 'students', Execution(2**40, (group,)))
+  folder = tmp_path / 'bundles' / 'pidkd-0'
+  student = trained_network.load(folder, [plain.Plain])
+  facts = student.card['dataset']
+  assert student.image_shape == (8, 8, 3)
+  assert (facts['image_shape'], facts['teacher_size']) == ([8, 8, 3], 16)
+  [images] = dataset.test.blocks(len(dataset.test))
+  assert student.predict(np.asarray(images)).shape == (len(dataset.test), 3)
+  # Agreement and alignment are those with what the teacher sees, at evaluation as in training.
+  loaded = bundle.load(folder, [plain.Plain])
+  network = {'student': loaded.network}
+  [metrics] = evaluate_metrics(network, dataset.test, loaded.normalisation, taught.network).values()
+  results = student.card['results']
+  assert 'alignment_error' in metrics
+  for name, value in metrics.items():
+    assert results[name] == pytest.approx(value, rel=1e-6), name
+
+
+def test_a_teacher_must_have_its_size(dataset, taught):
+  def sized(size):
+    facts = taught.card['dataset'] | {'class_names': None, 'name': None}
+    card = taught.card | {'dataset': facts | {'image_shape': [size, size, 3]}}
+    return dataclasses.replace(taught, card=card)
+
+  check_fit('it', sized(16), dataset.spec)
+  with pytest.raises(UserError, match=r'at \[8, 8, 3\] and not for .* at \[16, 16, 3\]; give'):
+    check_fit('it', sized(8), dataset.spec)
+
+
+def test_a_larger_teacher_must_be_a_bundle():
+  config = default('', CIFAR100)
+  config.data.name, config.data.image_size, config.data.teacher_size = 'cifar100', 32, 64
+  with pytest.raises(UserError, match='data.teacher_size is 64, and no bundle holds the teacher'):
+    check(config)
