@@ -202,7 +202,7 @@ class Linear(nn.Module):
 
 def _maps(tokens: list[jax.Array], grid: tuple[int, int]) -> tuple[jax.Array, ...]:
   """Return the patches among tokens as maps, each [B, h, w, C]."""
-  return tuple(x[:, 1:].reshape(len(x), *grid, -1) for x in tokens)
+  return tuple(x[:, 1:].reshape(x.shape[0], *grid, x.shape[-1]) for x in tokens)
 
 
 # {size: (channels, heads)}; all have 12 blocks.
