@@ -412,7 +412,7 @@ LARGE = jax.tree.map(lambda x: 1e4 * x, STUDENT)
 SMALL = jax.tree.map(lambda x: 1e-10 * x, STUDENT)
 ALL = (
   'fitnet', 'at', 'sp', 'pkt', 'rkd', 'vid', 'pefd', 'srrl', 'crd', 'semckd', 'reviewkd',
-  'srd', 'vkd',
+  'srd', 'vkd', 'thkd',
 )  # fmt: skip
 
 

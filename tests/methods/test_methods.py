@@ -269,6 +269,7 @@ DEFAULTS = {
   'dist': {'weight': 2.0, 'class_weight': 2.0, 'label_weight': 1.0, 'temperature': 4.0},
   'srd': HARNESS | {'temperature': 1.0, 'weight': 2.0},
   'vkd': HARNESS | {'temperature': 1.0, 'weight': 1.0},
+  'thkd': HARNESS | {'weight': 0.02, 'divergence_weight': 1.5},
   'simkd': {'factor': 2} | SCALE,
   'simkd_published': {'factor': 2},
   'pidkd_published': {

@@ -25,6 +25,8 @@ VKD = {
   'vkd_fewer': (TEACHER_POOLED, STUDENT_POOLED),
   'vkd_square': (STUDENT_POOLED, TEACHER_POOLED[:, :5]),
 }
+# The teacher's classifier: kernel and bias.
+CLASSIFIER = draw(8, 8, CLASSES), draw(9, CLASSES)
 
 
 def orthogonal(channels: int, features: int) -> tuple[np.ndarray, np.ndarray]:

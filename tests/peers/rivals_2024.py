@@ -2,9 +2,9 @@
 
     python -m tests.peers.rivals_2024 FOLDER
 
-FOLDER holds clones of hunto/image_classification_sota and roymiles/Simple-Recipe-Distillation, each
-under its second name. None of their code is here. VkD's loss stands in the midst of its training
-loop, so PyTorch's own functions repeat it. All is float64.
+FOLDER holds clones of hunto/image_classification_sota, roymiles/Simple-Recipe-Distillation and
+Alibaba-MIIL/HeadSharingKD, each under its second name. None of their code is here. VkD's loss
+stands in the midst of its training loop, so PyTorch's own functions repeat it. All is float64.
 """
 
 import json
@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).parent
 
 def main(folder: pathlib.Path) -> None:
   torch.set_default_dtype(torch.float64)
-  content = {method.__name__: method(folder) for method in (dist, srd)}
+  content = {method.__name__: method(folder) for method in (dist, srd, thkd)}
   content |= {name: vkd(*pooled) for name, pooled in inputs.VKD.items()}
   text = json.dumps(content, indent=1)
   (HERE / 'rivals_2024.json').write_text(f'{text}\n')
@@ -93,6 +93,16 @@ def vkd(student: np.ndarray, teacher: np.ndarray) -> dict:
   gradient = original.grad.T if features < channels else original.grad
   found['gradients']['generator'] = inputs.summary(gradient.contiguous().numpy())
   return found
+
+
+def thkd(folder: pathlib.Path) -> dict:
+  """TH-KD's loss by the teacher's classifier, on a feature of as many channels as the teacher's."""
+  [loss] = classes(folder / 'HeadSharingKD/kd_teacher_head/kdth.py', 'KDTH', CRDLoss=None)
+  kernel, bias = map(torch.tensor, inputs.CLASSIFIER)
+  student, own = tensor(inputs.TEACHER_POOLED), torch.tensor(inputs.STUDENT_LOGITS)
+  logits = [own, student @ kernel + bias]
+  value = 0.02 * loss(T=4)(logits, torch.tensor(inputs.TEACHER_LOGITS))
+  return measured(value, {'pooled': student})
 
 
 if __name__ == '__main__':

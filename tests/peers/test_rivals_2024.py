@@ -41,6 +41,14 @@ def check(name, terms, leaves):
     np.testing.assert_allclose(found[key], expected, rtol=1e-10, err_msg=key)
 
 
+class Classifier:
+  """In place of the teacher's network: it only classifies."""
+
+  def classify(self, pooled):
+    kernel, bias = inputs.CLASSIFIER
+    return pooled @ kernel + bias
+
+
 def of_logits(name, leaves):
   """Return the terms of a method that reads the logits, {'logits': ...}."""
   method = methods.create(name)(student=Given(), target=None, dataset=None)
@@ -53,7 +61,7 @@ def of_pooled(name, leaves, variables, target=inputs.TEACHER_POOLED):
   """Return the terms of a method that reads the pooled features, {'pooled': ..., ...}."""
   method = methods.create(name)(student=None, target=None, dataset=None)
   ours, taught = (Features((), (), None, pooled) for pooled in (leaves['pooled'], target))
-  seen = TeacherOutputs(None, taught, inputs.TEACHER_LOGITS)
+  seen = TeacherOutputs(Classifier(), taught, inputs.TEACHER_LOGITS)
   return method.apply(variables, ours, seen, None, 1.0, method='terms')
 
 
@@ -87,3 +95,7 @@ def test_vkd(name):
     return of_pooled('vkd', leaves, variables, teacher)
 
   check(name, terms, {'pooled': student, 'generator': generator})
+
+
+def test_thkd():
+  check('thkd', lambda leaves: of_pooled('thkd', leaves, {}), {'pooled': inputs.TEACHER_POOLED})
