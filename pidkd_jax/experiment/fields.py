@@ -108,6 +108,13 @@ _TRAINING = (
   ),
   Field('mixup', Recipe.mixup, 'alpha of mixup; 0 for none', least=0),
   Field('cutmix', Recipe.cutmix, 'alpha of CutMix; 0 for none', least=0),
+  Field(
+    'ema',
+    Recipe.ema,
+    'decay of the average that is evaluated and kept, e.g. 0.999; 0 for none',
+    least=0,
+    requirement=_SHARE,
+  ),
 )
 
 # {section of docs/reference/configuration.md: its fields}.

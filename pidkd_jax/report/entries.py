@@ -107,6 +107,7 @@ CARD: Mapping[str, Kind] = {
   'training.recipe.label_smoothing': NUMBER,
   'training.recipe.mixup': NUMBER,
   'training.recipe.cutmix': NUMBER,
+  'training.recipe.ema': NUMBER,
   'training.member': OBJECT,
   'training.member.student': TEXT,
   'training.member.method': TEXT,

@@ -14,11 +14,15 @@ from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
 
+# The collections of a moving average: parameters, and BatchNorm's statistics of their outputs.
+AVERAGED = ('params', 'batch_stats')
+
+
 class BestEpoch(struct.PyTreeNode):
   """The variables of the best epoch so far on the hold-out.
 
   Attributes:
-    variables: the learner's variables after that epoch.
+    variables: those that were evaluated after that epoch (`Learner.evaluated`).
     epoch: int32 scalar, counted from 1; 0 before the first evaluation.
     top1: float32 scalar in [0, 1]; -1 before the first evaluation.
   """
@@ -39,6 +43,7 @@ class State(struct.PyTreeNode):
     bad_step: int32 scalar, the first step whose loss was not finite, or after which an evaluation's
       logits were not; else -1.
     best: the best epoch so far where a hold-out selects it; else None.
+    average: optax's state of the moving average of `AVERAGED`; None without one.
   """
 
   params: Any
@@ -47,6 +52,7 @@ class State(struct.PyTreeNode):
   loss_sums: dict[str, jax.Array]
   bad_step: jax.Array
   best: BestEpoch | None = None
+  average: optax.EmaState | None = None
 
   @property
   def variables(self) -> Variables:
@@ -106,6 +112,30 @@ class Learner(struct.PyTreeNode):
       hparams=jax.tree.map(jnp.float32, numbers),
       key=key,
     )
+
+  def averaged(self, state: State) -> optax.EmaState | None:
+    """Return the moving average after a step, or None without one.
+
+    Args:
+      state: after the step, with the average before it; None begins an average without a step.
+    """
+    decay = self.optimizer.ema
+    if not decay:
+      return None
+    average = optax.ema(decay)
+    tree = {name: state.variables[name] for name in AVERAGED if name in state.variables}
+    return average.init(tree) if state.average is None else average.update(tree, state.average)[1]
+
+  def evaluated(self, state: State) -> Variables:
+    """Return the variables that are evaluated and deployed, after at least one step.
+
+    With a moving average it stands for parameters and statistics. It is divided by the sum of its
+    weights, so random initial weights have no part in it.
+    """
+    if state.average is None:
+      return state.variables
+    mean = optax.tree.bias_correction(state.average.ema, self.optimizer.ema, state.average.count)
+    return {**state.variables, **mean}
 
   def bound_method(self) -> Method:
     """Return the method with its traced hyper-parameters in place."""

@@ -352,7 +352,8 @@ class _Training:
     return rows
 
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
-    logits = self._validation.logits(self._cohort.network(name, state.variables))
+    variables = self._cohort.by_name[name].evaluated(state)
+    logits = self._validation.logits(self._cohort.network(name, variables))
     if not np.isfinite(logits).all():
       step = self._step - 1
       # Checkpoints hold it, so that a resume leaves the member out as well.
@@ -363,7 +364,7 @@ class _Training:
     if state.best is not None and metrics['top1'] > state.best.top1:
       self._states[name] = state.replace(
         best=BestEpoch(
-          jax.tree.map(jnp.copy, state.variables), jnp.int32(epoch), jnp.float32(metrics['top1'])
+          jax.tree.map(jnp.copy, variables), jnp.int32(epoch), jnp.float32(metrics['top1'])
         )
       )
     if epoch == self._settings.total_epochs:
@@ -414,7 +415,7 @@ class _Training:
     outcomes = {}
     for name, state in self._finite().items():
       if state.best is None:
-        network = self._cohort.network(name, state.variables)
+        network = self._cohort.network(name, self._cohort.by_name[name].evaluated(state))
         epoch, logits = self._settings.total_epochs, self._logits.get(name)
       else:
         network = self._cohort.network(name, state.best.variables)

@@ -69,6 +69,7 @@ class Optimizer:
     schedule: a name in `SCHEDULES`.
     warmup_steps: the steps before the schedule, in which the rate rises.
     clip_norm: 0 for no limit.
+    ema: decay of the average of the weights; 0 for none.
   """
 
   total_steps: int
@@ -79,6 +80,7 @@ class Optimizer:
   schedule: str = 'drops'
   warmup_steps: int = 0
   clip_norm: float = 0.0
+  ema: float = 0.0
 
   @classmethod
   def from_recipe(cls, recipe: Recipe, num_examples: int) -> 'Optimizer':
@@ -108,6 +110,7 @@ class Optimizer:
       # The schedule begins in the last step at the latest.
       warmup_steps=min(round(recipe.warmup * total), total - 1),
       clip_norm=recipe.clip_norm,
+      ema=recipe.ema,
     )
 
   def progress(self, step: jax.Array) -> jax.Array:

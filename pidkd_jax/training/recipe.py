@@ -27,6 +27,8 @@ class Recipe:
     label_smoothing: share of each label that all classes get alike, in the cross-entropy.
     mixup: alpha of mixup; 0 for none (`data.pipeline.soft_labels`).
     cutmix: alpha of CutMix; 0 for none.
+    ema: decay, for a step, of an exponential moving average of the weights; 0 for none. The average
+      is evaluated and deployed.
   """
 
   total_epochs: int = 240
@@ -42,6 +44,7 @@ class Recipe:
   label_smoothing: float = 0.0
   mixup: float = 0.0
   cutmix: float = 0.0
+  ema: float = 0.0
 
   def steps_per_epoch(self, num_examples: int) -> int:
     """Return the number of full batches in an epoch.

@@ -76,7 +76,7 @@ def init(
     loss_sums={name: zero for name in (*terms, 'loss')},
     bad_step=jnp.int32(-1),
   )
-  return devices.replicate(state)
+  return devices.replicate(state.replace(average=learner.averaged(state)))
 
 
 def loss(
@@ -142,7 +142,7 @@ def update(
     loss_sums={name: state.loss_sums[name] + term for name, term in terms.items()},
     bad_step=jnp.where(bad, step, state.bad_step),
   )
-  return devices.replicate(state)
+  return devices.replicate(state.replace(average=learner.averaged(state)))
 
 
 def _transform(learner: Learner, learning_rate: jax.Array) -> optax.GradientTransformation:

@@ -29,6 +29,7 @@ MODERN = Recipe(
   label_smoothing=0.1,
   mixup=0.2,
   cutmix=1.0,
+  ema=0.9,
 )
 
 
