@@ -13,7 +13,6 @@ from pidkd_jax.methods.base import Method, hyperparameters
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
-
 # The collections of a moving average: parameters, and BatchNorm's statistics of their outputs.
 AVERAGED = ('params', 'batch_stats')
 
