@@ -116,12 +116,19 @@ def _importable() -> Iterator[None]:
 @contextlib.contextmanager
 def _without_places() -> Iterator[None]:
   """Leave the paths of source files on this machine out of what is exported."""
-  before = jax.config.jax_traceback_in_locations_limit  # pyright: ignore[reportAttributeAccessIssue]
-  jax.config.update('jax_traceback_in_locations_limit', 0)
+  settings = {
+    # Otherwise one place is kept of each operation, whatever the limit.
+    'jax_include_full_tracebacks_in_locations': True,
+    'jax_traceback_in_locations_limit': 0,
+  }
+  before = {name: getattr(jax.config, name) for name in settings}
+  for name, value in settings.items():
+    jax.config.update(name, value)
   try:
     yield
   finally:
-    jax.config.update('jax_traceback_in_locations_limit', before)
+    for name, value in before.items():
+      jax.config.update(name, value)
 
 
 def _to_maps(network: Any, places: Sequence[Place]) -> Any:

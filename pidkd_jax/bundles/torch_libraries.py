@@ -233,13 +233,16 @@ def of(model: str) -> tuple[Library, str] | None:
   return (LIBRARIES[title], name) if slash and title in LIBRARIES else None
 
 
-def remapped(module: Any, state: dict[str, Any]) -> dict[str, Any]:
-  """Return a checkpoint as the library itself adapts it to a network, where it has a way.
+def adapted(module: Any, state: dict[str, Any]) -> dict[str, Any]:
+  """Return a checkpoint as a network's own library adapts it, unchanged where it cannot.
 
   timm's families rename the keys of their authors' files and resample position embeddings.
   """
   adapt = getattr(sys.modules[type(module).__module__], 'checkpoint_filter_fn', None)
-  return dict(adapt(state, module)) if adapt else state
+  try:
+    return dict(adapt(state, module)) if adapt else state
+  except Exception:  # It is made for its own family's files, and fails at others in any way.
+    return state
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ class Converted:
 
 def with_weights(
   library: Library, name: str, state: Mapping[str, np.ndarray], image_size: int | None
-) -> Any:
+) -> tuple[Any, list[str]]:
   """Create a library's network with the weights of a checkpoint.
 
   The number of classes is the checkpoint's.
@@ -51,30 +51,39 @@ def with_weights(
     state: {PyTorch's key: array}.
     image_size: side of the images, None for the network's own.
 
+  Returns:
+    The network, and what was done to the checkpoint, a line each.
+
   Raises:
     UserError: there is no such network, or the checkpoint is of another one.
   """
   import torch
 
-  module = library.create(name, None, image_size, pretrained=False)
   tensors: dict[str, Any] = {
     key: torch.tensor(np.asarray(value, np.float32 if value.dtype.kind not in 'iub' else None))
     for key, value in state.items()
   }
-  fitted, mismatch = _fitted(module, tensors)
-  if mismatch and (count := _other_classes(module, tensors)):
-    module = library.create(name, count, image_size, pretrained=False)
-    fitted, mismatch = _fitted(module, tensors)
-  if mismatch:
+  module = library.create(name, None, image_size, pretrained=False)
+  versions = {'': tensors}
+  if mismatch := _mismatch(module, tensors):
+    adapted = torch_libraries.adapted(module, tensors)
+    versions |= {f'{library.title} adapted the checkpoint to this network': adapted}
+    counts = [_other_classes(module, version) for version in versions.values()]
+    if count := next(filter(None, counts), None):
+      module = library.create(name, count, image_size, pretrained=False)
+  fitting = [(note, v) for note, v in versions.items() if not _mismatch(module, v)]
+  if not fitting:
     raise UserError(f'the checkpoint is not of {library.title}/{name}: {mismatch}')
+  note, fitted = fitting[0]
   broken = [key for key, value in fitted.items() if not bool(torch.isfinite(value).all())]
   if broken:
     raise UserError(
       f'the checkpoint holds values that are not finite, in {listed(broken, 5)}; take an earlier '
       'one'
     )
-  module.load_state_dict(fitted)
-  return module
+  # A checkpoint may lack the counters of norms, which inference does not read.
+  module.load_state_dict(fitted, strict=False)
+  return module, [note] if note else []
 
 
 def convert(module: Any, title: str, image_shape: tuple[int, int, int]) -> Converted:
@@ -110,19 +119,6 @@ def convert(module: Any, title: str, image_shape: tuple[int, int, int]) -> Conve
   network = Network(_variables(weights, _classifier(module, found.classifier)), model)
   target = exported_function.find(model.function).exported.out_avals[-1].shape[1:]
   return Converted(network, _difference(network, images, found, title), found.places, target)
-
-
-def _fitted(module: Any, tensors: dict[str, Any]) -> tuple[dict[str, Any], str]:
-  """Return the tensors by the network's keys, and a text on what does not fit ('' if all does)."""
-  mismatch = _mismatch(module, tensors)
-  if mismatch:
-    try:
-      adapted = torch_libraries.remapped(module, tensors)
-    except Exception:  # It is made for its own family's files, and fails at others in any way.
-      return tensors, mismatch
-    if not _mismatch(module, adapted):
-      return adapted, ''
-  return tensors, mismatch
 
 
 def _mismatch(module: Any, tensors: Mapping[str, Any]) -> str:

@@ -39,8 +39,8 @@ def main(library: Library, name: str) -> None:
   else:
     path = local_path.resolve('--checkpoint', FLAGS.checkpoint)
     checkpoint = torch_file.read(path, FLAGS.key, FLAGS.prefix)
-    module = torch_module.with_weights(library, name, checkpoint.model, size)
-    imported, notes = imported_bundle.origin(path), checkpoint.notes
+    module, done = torch_module.with_weights(library, name, checkpoint.model, size)
+    imported, notes = imported_bundle.origin(path), (*checkpoint.notes, *done)
   dataset = data_flags.load() if FLAGS.data else None
   known = library.preprocessing(name, module)
   height, width, channels = known.image_shape

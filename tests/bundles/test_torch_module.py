@@ -1,0 +1,341 @@
+"""Networks of timm and torchvision become teachers that need no PyTorch."""
+
+import importlib.util
+import json
+import re
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export as jax_export
+
+from pidkd_jax import models
+from pidkd_jax.bundles import bundle, torch_libraries, torch_maps, torch_module
+from pidkd_jax.cli import library_import
+from pidkd_jax.core import atomic_folder
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.evaluation.cost import cost
+from pidkd_jax.methods.pidkd import PIDKD
+from pidkd_jax.models import exported_function
+from pidkd_jax.models.network import TeacherOutputs
+
+torch = pytest.importorskip('torch')
+SIZE = 32
+
+
+class Small(torch.nn.Module):
+  """Two strided convolutions, a block that changes in place, and a linear layer on the mean."""
+
+  def __init__(self, classes=5, flat=False):
+    super().__init__()
+    self.first = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+    self.norm = torch.nn.BatchNorm2d(4)
+    self.second = torch.nn.Conv2d(4, 6, 3, stride=2, padding=1)
+    self.act = torch.nn.ReLU(inplace=True)
+    self.extra = torch.nn.Linear(6, 6) if flat else torch.nn.Identity()
+    self.fc = torch.nn.Linear(6, classes)
+
+  def forward(self, x):
+    x = self.act(self.second(self.act(self.norm(self.first(x)))))
+    return self.fc(self.extra(x.mean((2, 3))))
+
+
+class Tokens(torch.nn.Module):
+  """Patches with two tokens before them; their mean is classified."""
+
+  def __init__(self):
+    super().__init__()
+    self.patches = torch.nn.Conv2d(3, 7, 8, stride=8)
+    self.first = torch.nn.Parameter(torch.randn(1, 2, 7))
+    self.norm = torch.nn.LayerNorm(7)
+    self.head = torch.nn.Linear(7, 5)
+
+  def forward(self, x):
+    tokens = self.patches(x).flatten(2).transpose(1, 2)
+    tokens = self.norm(torch.cat([self.first.expand(len(x), -1, -1), tokens], 1))
+    return self.head(tokens[:, 2:].mean(1))
+
+
+def built(network, seed=0):
+  torch.manual_seed(seed)
+  return network().eval()
+
+
+def images(count=2, size=SIZE):
+  return np.random.default_rng(1).standard_normal((count, 3, size, size), np.float32)
+
+
+@pytest.fixture(scope='module')
+def small():
+  if not importlib.util.find_spec('torchax'):  # The shim must be there before its import.
+    pytest.skip("pip install '.[timm]'")
+  module = built(Small)
+  return module, torch_module.convert(module, 'small', (SIZE, SIZE, 3))
+
+
+def test_the_target_is_the_map_whose_mean_the_classifier_reads():
+  found = torch_maps.find(built(Small), images(), 'small')
+  assert found.classifier == 'fc'
+  # The activation is called twice; the second call makes the target.
+  assert [(place.module, place.call) for place in found.places] == [('act', 1), ('act', 2)] + [
+    ('act', 2)
+  ]
+  assert found.rectified
+
+
+def test_the_target_is_the_classifiers_input_where_layers_lie_between():
+  found = torch_maps.find(built(lambda: Small(flat=True)), images(), 'small')
+  assert (found.places[-1].module, found.places[-1].before) == ('fc', True)
+  assert found.places[-1].as_map(found.pooled).shape == (2, 6, 1, 1)
+  assert not found.rectified
+
+
+def test_patch_tokens_are_a_map_without_the_tokens_before_them():
+  module = built(Tokens)
+  found = torch_maps.find(module, images(), 'tokens')
+  place = found.places[-1]
+  assert (place.module, place.layout, place.grid) == ('norm', 'tokens', (4, 4))
+  tokens = torch.arange(2 * 18 * 7).reshape(2, 18, 7)
+  # Row 1, column 2 of the patches is token 2 + 4 + 2.
+  assert (place.as_map(tokens)[1, :, 1, 2] == tokens[1, 8]).all()
+
+
+def test_a_classifier_that_is_no_linear_layer_is_refused_with_its_layers():
+  module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.AdaptiveAvgPool2d(1))
+  module = torch.nn.Sequential(module, torch.nn.Flatten()).eval()
+  with pytest.raises(UserError, match=r'last layers are 0.0 \(Conv2d\), 0.1 \(Adapt.*, 1 \(Flat'):
+    torch_maps.find(module, images(), 'it')
+
+
+def test_images_that_a_network_refuses_are_said_in_one_line():
+  module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(7, 5)).eval()
+  with pytest.raises(UserError, match='it refuses images of 32x32: .*; give another --image_size'):
+    torch_maps.find(module, images(), 'it')
+
+
+def test_outputs_are_those_of_pytorch_for_any_number_of_images(small):
+  module, converted = small
+  assert converted.difference < 1e-6 and converted.target_shape == (8, 8, 6)
+  for count in 1, 4:
+    batch = images(count)
+    features = converted.network.encode(jnp.asarray(batch.transpose(0, 2, 3, 1)))
+    with torch.no_grad():
+      first = torch.relu(module.norm(module.first(torch.from_numpy(batch))))
+      target = torch.relu(module.second(first))
+      logits = module(torch.from_numpy(batch)).numpy()
+    assert [stage.shape for stage in features.stages] == [(count, 16, 16, 4), (count, 8, 8, 6)]
+    np.testing.assert_allclose(features.stages[0], first.numpy().transpose(0, 2, 3, 1), atol=1e-5)
+    np.testing.assert_allclose(features.target, target.numpy().transpose(0, 2, 3, 1), atol=1e-5)
+    np.testing.assert_allclose(
+      converted.network.classify(features.pooled), logits, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_cost_is_counted_by_hand(small):
+  spent = cost(small[1].network, (SIZE, SIZE, 3))
+  # Kernel and outputs of both convolutions, and the classifier.
+  assert spent.multiply_adds == 27 * 4 * 16 * 16 + 36 * 6 * 8 * 8 + 6 * 5
+  # Kernels and biases, and the norm's factors; its statistics are no parameters.
+  assert spent.parameters == (108 + 4) + (4 + 4) + (216 + 6) + (30 + 5)
+
+
+def test_a_bundle_holds_the_function_and_nothing_of_this_machine(small, tmp_path, monkeypatch):
+  network = small[1].network
+  bundle.save(tmp_path / 'teacher', network, card(5))
+  content = (tmp_path / 'teacher' / bundle.ENCODER).read_bytes()
+  assert not re.findall(rb'[\w/.-]+\.py', content) and len(content) < 20_000
+  monkeypatch.setattr(exported_function, '_FUNCTIONS', {})  # As in another process.
+  loaded = bundle.load(tmp_path / 'teacher')
+  x = jnp.ones((2, SIZE, SIZE, 3))
+  np.testing.assert_array_equal(loaded.network.encode(x).target, network.encode(x).target)
+  with pytest.raises(UserError, match='for images of 32x32x3, and these are 16x16x3'):
+    loaded.network.encode(jnp.ones((2, 16, 16, 3)))
+
+
+def test_an_encoder_of_another_bundle_is_refused(small, tmp_path):
+  bundle.save(tmp_path / 'teacher', small[1].network, card(5))
+  path = tmp_path / 'teacher' / bundle.CARD
+  changed = json.loads(path.read_text())
+  changed['model']['function'] = '0' * 64
+  path.write_text(json.dumps(changed))
+  sign(tmp_path / 'teacher')
+  with pytest.raises(UserError, match='encoder.stablehlo is not the encoder that its card names'):
+    bundle.load(tmp_path / 'teacher')
+  (tmp_path / 'teacher' / bundle.ENCODER).unlink()
+  with pytest.raises(UserError, match='encoder.stablehlo is missing'):
+    bundle.load(tmp_path / 'teacher')
+
+
+def test_pidkd_shares_its_classifier_and_the_student_needs_no_encoder(small, monkeypatch):
+  network = small[1].network
+  student = models.create('resnet8*0.25', num_classes=5)
+  x = jnp.ones((2, SIZE, SIZE, 3))
+  target = jax.eval_shape(network.encode, x)
+  method = PIDKD(student=student, target=target, dataset=None, num_projectors=2)
+  features = network.encode(x)
+  outputs = TeacherOutputs(network, features, network.classify(features.pooled))
+  batch = type('Batch', (), {'image': x})
+  with jax.disable_jit():
+    variables = jax.eval_shape(
+      lambda: method.init(
+        {'params': jax.random.key(0)}, batch, outputs, progress=jnp.float32(0), method='loss'
+      )
+    )
+  deployed = jax.eval_shape(lambda v: method.deployed(v, network).variables, variables)
+  assert set(deployed['params']['teacher']) == {'classifier'}
+  monkeypatch.setattr(exported_function, '_FUNCTIONS', {})
+  model = method.deployed(jax.tree.map(lambda s: jnp.zeros(s.shape), variables), network).model
+  again = models.build(json.loads(json.dumps(models.describe(model))))
+  assert (
+    jax.eval_shape(again.init, jax.random.key(0), x)['params'].keys() == deployed['params'].keys()
+  )
+
+
+def test_it_cannot_be_trained(small):
+  network = small[1].network
+  with pytest.raises(UserError, match='is frozen'):
+    network.model.apply(network.variables, jnp.ones((1, SIZE, SIZE, 3)), True)
+
+
+def exported(function, shape, disabled=()):
+  image = jax.ShapeDtypeStruct(jax_export.symbolic_shape(shape), jnp.float32)
+  program = jax_export.export(jax.jit(function), disabled_checks=disabled)
+  return program({'params': {}, 'buffers': {}}, image).serialize()
+
+
+def harmless(variables, x):
+  del variables
+  return (x * 2,)
+
+
+def test_a_function_that_only_computes_is_taken():
+  digest = exported_function.register(exported(harmless, 'b, 8, 8, 3'))
+  assert exported_function.find(digest).image_shape == (8, 8, 3)
+
+
+def test_a_function_that_could_do_more_is_refused():
+  def foreign(variables, x):
+    del variables
+    return (jax.ffi.ffi_call('callback', jax.ShapeDtypeStruct(x.shape, x.dtype))(x),)
+
+  allowed = jax_export.DisabledSafetyCheck.custom_call('callback')
+  content = exported(foreign, 'b, 8, 8, 3', (allowed,))
+  with pytest.raises(ValueError, match='calls functions outside StableHLO'):
+    exported_function.register(content)
+
+
+@pytest.mark.parametrize(
+  ('function', 'shape', 'message'),
+  [
+    (lambda variables, x: x.sum((1, 2)), 'b, 8, 8, 3', 'returns no maps'),
+    (harmless, 'b, 8, 3', 'takes no float32 images'),
+  ],
+)
+def test_a_function_of_other_arguments_or_results_is_refused(function, shape, message):
+  with pytest.raises(ValueError, match=message):
+    exported_function.register(exported(function, shape))
+
+
+@pytest.mark.parametrize('content', [b'', b'\0' * 100, b'no StableHLO'])
+def test_damaged_functions_are_refused(content):
+  with pytest.raises(ValueError, match='no StableHLO that JAX'):
+    exported_function.register(content)
+
+
+@pytest.mark.parametrize(
+  'line', ['stablehlo.infeed', '"stablehlo.send"', 'stablehlo.custom_call @x(%0)']
+)
+def test_operations_that_reach_out_are_refused(line):
+  text = f'stablehlo.custom_call @shape_assertion(%1)\n%0 = {line}'
+  with pytest.raises(ValueError, match='its encoder (waits|calls)'):
+    exported_function._check_operations(text)
+
+
+def card(classes):
+  names = [f'c{i}' for i in range(classes)]
+  dataset = {'name': None, 'class_names': names, 'image_shape': [SIZE, SIZE, 3]}
+  return {'dataset': dataset | {'mean': [0.5] * 3, 'std': [0.25] * 3}}
+
+
+def sign(folder):
+  names = (bundle.VARIABLES, bundle.CARD, bundle.ENCODER)
+  manifest = {name: atomic_folder.sha256(folder / name) for name in names}
+  atomic_folder.write_json(folder / atomic_folder.MANIFEST, manifest)
+
+
+@pytest.fixture(scope='module')
+def timm():
+  pytest.importorskip('huggingface_hub')
+  if not importlib.util.find_spec('timm'):
+    pytest.skip("pip install '.[timm]'")
+  return torch_libraries.LIBRARIES['timm']
+
+
+def state(timm, classes):
+  torch.manual_seed(0)
+  module = timm.create('test_resnet', classes, None, pretrained=False)
+  return module, {key: value.numpy() for key, value in module.state_dict().items()}
+
+
+def test_the_classes_are_those_of_the_checkpoint(timm):
+  module, weights = state(timm, 7)
+  made, notes = torch_module.with_weights(timm, 'test_resnet', weights, None)
+  x = torch.from_numpy(images(1, 64))
+  with torch.no_grad():
+    assert torch.equal(made(x), module(x)) and made(x).shape == (1, 7)
+  assert notes == [] and timm.class_names('test_resnet', made, 7) is None
+  assert timm.class_names('test_resnet', made, 1000)[1].startswith('goldfish')
+
+
+def test_checkpoints_that_do_not_fit_are_refused(timm):
+  _, weights = state(timm, 7)
+  odd = {key: value for key, value in weights.items() if key != 'layer1.0.conv1.weight'}
+  with pytest.raises(UserError, match='not of timm/test_resnet: missing: layer1.0.conv1.weight'):
+    torch_module.with_weights(timm, 'test_resnet', odd, None)
+  broken = weights | {'fc.bias': np.full(7, np.nan, np.float32)}
+  with pytest.raises(UserError, match='not finite, in fc.bias'):
+    torch_module.with_weights(timm, 'test_resnet', broken, None)
+
+
+def test_an_unknown_name_has_the_nearest(timm):
+  with pytest.raises(
+    UserError, match="unknown network of timm 'resnet19'; did you mean 'resnet18'"
+  ):
+    timm.check('resnet19')
+  with pytest.raises(UserError, match="unknown weights of timm/resnet18 'none'; .*a1_in1k"):
+    timm.check('resnet18.none')
+
+
+def test_without_a_network_it_says_what_to_fetch(timm, monkeypatch):
+  def fail(name, **arguments):
+    raise ConnectionError('no route to host')
+
+  monkeypatch.setattr(timm, 'make', fail)
+  with pytest.raises(UserError, match=r'no route to host\); fetch https://huggingface.co/timm/res'):
+    timm.create('resnet18', None, None, pretrained=True)
+
+
+def test_random_weights_are_refused(timm, flags):
+  flags(model='timm/test_resnet', checkpoint='', pretrained=False)
+  with pytest.raises(UserError, match='random ones teach nothing; give either --checkpoint, or'):
+    library_import.main(timm, 'test_resnet')
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'), [('ant\nbee\n', 'has 2 names, and .* 3 cl'), (None, 'cannot be read')]
+)
+def test_a_file_of_class_names_has_one_for_each_class(flags, tmp_path, text, message):
+  if text:
+    (tmp_path / 'names').write_text(text)
+  flags(class_names=str(tmp_path / 'names'))
+  with pytest.raises(UserError, match=message):
+    library_import._class_names(3)
+
+
+@pytest.fixture
+def flags(monkeypatch):
+  return lambda **values: monkeypatch.setattr(
+    library_import, 'FLAGS', types.SimpleNamespace(**values)
+  )
