@@ -49,7 +49,8 @@ class Batch(struct.PyTreeNode):
 
   Attributes:
     image: [B, H, W, C], augmented and normalised, of the training's type (`nn.precision`).
-    label: int32 [B], the classes.
+    label: int32 [B], the classes; -1 of an image without a label, which only methods see whose
+      loss reads no label.
     index: int32 [B], the examples' positions in the training split. Memory banks need them.
     soft: float32 [B, K], the classes' probabilities where the recipe smooths labels or mixes
       images; else None. A mixed image has label and index of its first part.
@@ -85,7 +86,8 @@ class DatasetSpec:
     archive: the user's own archive, or ''.
     source: one line that says where the data came from, for reports.
     class_names: K names, in the order of the labels.
-    labels: int32 [N], the labels of the training split. Memory banks need them.
+    labels: int32 [N], the labels of the training split; -1 where there is none. Memory banks need
+      them.
     image_shape: (H, W, C).
     normalisation: per-channel statistics of the pixels scaled to [0, 1].
     padding: pixels of zero padding for the random crop in training.

@@ -10,6 +10,19 @@ from pidkd_jax.data.pipeline.split import Split
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Unlabelled:
+  """Images without labels.
+
+  Attributes:
+    split: all of its labels are -1.
+    fingerprint: SHA-256 (hex) of the images.
+  """
+
+  split: Split
+  fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
   """A training and a test split, in memory or on disk, and their description.
 
@@ -17,11 +30,24 @@ class Dataset:
     spec: all that methods, tables and bundles need to know of the dataset.
     train: the training split, or the part of it that `hold_out` or `few_shot` kept.
     test: the split that papers report as test (Tiny-ImageNet: the validation split).
+    unlabelled: further images, which students train on whose loss reads no label; or None.
   """
 
   spec: DatasetSpec
   train: Split
   test: Split
+  unlabelled: Unlabelled | None = None
+
+  @property
+  def labelled(self) -> 'Dataset':
+    """The dataset without its unlabelled images, to train with labels."""
+    return dataclasses.replace(self, unlabelled=None)
+
+  def join_unlabelled(self) -> 'Dataset':
+    """Return the dataset with its unlabelled images behind those of the training split."""
+    if self.unlabelled is None:
+      return self
+    return self._with_train(self.train.joined(self.unlabelled.split)).labelled
 
   def hold_out(self, fraction: float, seed: int) -> tuple['Dataset', Split]:
     """Split a class-balanced part off the training split, to choose hyper-parameters on.
@@ -61,12 +87,13 @@ class Dataset:
       held_out[random.permutation(members)[:size]] = True
     return self._with_train(self.train.take(~held_out)), self.train.take(held_out)
 
-  def few_shot(self, shots: int, seed: int) -> 'Dataset':
+  def few_shot(self, shots: int, seed: int, rest: bool = False) -> 'Dataset':
     """Keep the same number of training images of each class, in the split's order.
 
     Args:
       shots: the training images of each class.
       seed: determines which images are kept. More shots keep those of fewer.
+      rest: whether the other images stay, too, without their labels (-1).
 
     Returns:
       The dataset with the smaller training split, also in the labels of its spec.
@@ -90,6 +117,8 @@ class Dataset:
           f'{len(members)} training images'
         )
       kept[random.permutation(members)[:shots]] = True
+    if rest:
+      return self._with_train(self.train.relabelled(np.where(kept, labels, -1).astype(np.int32)))
     return self._with_train(self.train.take(kept))
 
   def _with_train(self, train: Split) -> 'Dataset':

@@ -15,7 +15,7 @@ from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
-from pidkd_jax.data import own_dataset
+from pidkd_jax.data import own_dataset, unlabelled_images
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
@@ -71,6 +71,7 @@ def load(
   image_size: int = 0,
   crop_ratio: float = 1.0,
   teacher_size: int = 0,
+  unlabelled: str = '',
   limit: int | None = None,
 ) -> Dataset:
   """Open a dataset; prepare it first if needed.
@@ -93,7 +94,9 @@ def load(
     teacher_size: the side of the images that the teacher sees, where it is larger than
       `image_size`; else 0. It takes the place of `image_size` above, and students see the same
       crops, resampled.
-    limit: the most bytes that the decoded images of both splits may take in memory. A larger
+    unlabelled: a folder of images without labels, of any size and in folders of any depth, for
+      students whose loss reads no label; '' for none. They are stored in the size of the dataset.
+    limit: the most bytes that all decoded images may take in memory. A larger
       dataset is streamed: its images stay on disk, and are read and decoded as they are needed.
       None to read any dataset into memory.
 
@@ -133,7 +136,8 @@ def load(
     builder, origin = prepare(source, directory, archive, verify, side, in_memory)
   train, test = (_prepared(builder, name, side) for name in ('train', source.test))
   splits = train, test
-  size = sum(split.nbytes for split in splits)
+  more = unlabelled_images.prepare(unlabelled, directory, train.image_shape)
+  size = sum(split.nbytes for split in (*splits, *more))
   if limit is None or size <= limit:
     train, test, fingerprint, histogram = _read_into_memory(*splits)
   else:
@@ -180,7 +184,7 @@ def load(
     crop_ratio=crop_ratio,
     teacher_size=teacher_size,
   )
-  return Dataset(spec, train, test)
+  return Dataset(spec, train, test, unlabelled_images.opened(more, train, test))
 
 
 def _stored_side(image_size: int, crop_ratio: float) -> int:

@@ -18,6 +18,7 @@ from pidkd_jax.data.pipeline.soft_labels import SoftLabels
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
+from pidkd_jax.methods import catalog
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn import precision
 from pidkd_jax.training import cohort as cohorts
@@ -65,6 +66,11 @@ class Assembly:
       dtype=self.shapes.image.dtype,
       soft_labels=_soft_labels(self.experiment, self.dataset),
     )
+
+  @property
+  def unlabelled(self) -> int:
+    """The number of training images without a label."""
+    return int((self.dataset.train.labels < 0).sum())
 
   def deployed(self) -> dict[str, Network]:
     """Return {label: the network that it would deploy, as shapes}."""
@@ -163,8 +169,26 @@ def _parted(experiment: Experiment, dataset: Dataset) -> tuple[Dataset, Split | 
   if experiment.holdout:
     dataset, held_out = dataset.hold_out(experiment.holdout, _SELECTION_SEED)
   if experiment.shots:
-    dataset = dataset.few_shot(experiment.shots, _SELECTION_SEED)
+    dataset = dataset.few_shot(experiment.shots, _SELECTION_SEED, experiment.rest)
+  dataset = dataset.join_unlabelled()
+  if (dataset.train.labels < 0).any():
+    _check_label_free(experiment)
   return dataset, held_out
+
+
+def _check_label_free(experiment: Experiment) -> None:
+  """Raise UserError where a member would read labels that are not there."""
+  reading = {
+    member.label: member.method
+    for member in experiment.members
+    if catalog.class_of(member.method)[0].needs_labels
+  }
+  if reading:
+    free = [name for name in catalog.names() if not catalog.class_of(name)[0].needs_labels]
+    raise UserError(
+      f'{listed(list(reading), _NAMED)} cannot train on unlabelled images, as the loss reads '
+      f'labels; leave the images out, or train methods that read none: {", ".join(free)}'
+    )
 
 
 def check(experiment: Experiment, dataset: Dataset) -> None:
@@ -207,7 +231,17 @@ def dry_run(
   Raises:
     UserError: something in the experiment cannot be trained.
   """
-  networks = assemble(experiment, dataset, teacher, start).deployed()
+  assembled = assemble(experiment, dataset, teacher, start)
+  if unlabelled := assembled.unlabelled:
+    total = len(assembled.dataset.train)
+    logger.info(
+      'students train on %s images with labels, which they do not read, and %s without; an epoch '
+      'goes through both, in %s steps',
+      f'{total - unlabelled:,}',
+      f'{unlabelled:,}',
+      f'{experiment.recipe.steps_per_epoch(total):,}',
+    )
+  networks = assembled.deployed()
   image_shape = dataset.spec.image_shape
   label, network = next(iter(networks.items()))
   overview = parameter_overview.get_parameter_overview(

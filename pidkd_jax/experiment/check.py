@@ -36,6 +36,11 @@ def check(config: ConfigDict) -> None:
       f'data.teacher_size is {config.data.teacher_size}, and no bundle holds the teacher; train'
       ' it at that size by itself, and name it with --config.teacher.bundle'
     )
+  if config.data.unlabelled == 'rest' and not config.data.shots:
+    raise UserError(
+      "data.unlabelled is 'rest', and data.shots is 0, so all images have labels; set data.shots, "
+      'or name a folder (./rest, if that is its name)'
+    )
   for name, value in _floats(config):
     if not math.isfinite(value):
       raise UserError(f'{name} is {value}; a finite number is needed')

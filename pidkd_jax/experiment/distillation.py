@@ -148,13 +148,13 @@ def train(
     seed=seed,
     holdout=holdout,
   )
-  assembly.check(experiment, data)
+  assembly.check(experiment, data.labelled)
   with _running(experiment, workdir, writers) as (folder, execution):
     begin = _start(start, data)
     if begin:
-      assembly.assemble(experiment, data, None, begin.network)
+      assembly.assemble(experiment, data.labelled, None, begin.network)
     _claim(folder, experiment)
-    run.execute(experiment, data, None, folder, member.student, execution, begin)
+    run.execute(experiment, data.labelled, None, folder, member.student, execution, begin)
     return _networks(folder, experiment)['network'][0]
 
 
@@ -173,6 +173,7 @@ def distill(
   recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
   shots: int = 0,
+  rest: bool = False,
   start: Start = None,
   eval_every: int = 1,
   seed: int = 0,
@@ -194,6 +195,8 @@ def distill(
     trials: students of each method that differ only in their seed.
     batch_size, learning_rate, weight_decay, precision, recipe, holdout, seed: as `train`'s.
     shots: training images of each class that the students see; 0 for all.
+    rest: whether they see the other training images, too, without their labels. That is for methods
+      whose loss reads no label, as are images of `kd.data.load(..., unlabelled=...)`.
     start: as `train`'s, of the student's architecture; with the teacher's normalisation.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     workdir: as `train`'s; `pidkd report WORKDIR` then makes the tables and figures.
@@ -219,6 +222,8 @@ def distill(
     0.97
   """
   at_least_one(trials=trials, eval_every=eval_every)
+  if rest and not shots:
+    raise UserError('rest is True, and shots is 0, so all images have labels; set shots')
   if not isinstance(teacher, TrainedNetwork):
     teacher = load(teacher)
   teachers.check_fit('the teacher', teacher.bundle, data.spec)
@@ -235,6 +240,7 @@ def distill(
     seed=seed,
     holdout=holdout,
     shots=shots,
+    rest=rest,
     eval_every=eval_every,
   )
   with _running(experiment, workdir, writers) as (folder, execution):

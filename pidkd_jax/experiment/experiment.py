@@ -25,6 +25,7 @@ class Experiment:
     holdout: share of the training split that selects each member's epoch; 0 for the last epoch.
     eval_every: epochs between evaluations.
     shots: training images of each class that the members see; 0 for all.
+    rest: whether the members see the others, too, without their labels.
     crop: the name of the random crop (`augment.CROPS`).
     crop_scale: of the crop 'resized', as `augment.ResizedCrop` takes it.
     crop_aspect: of the crop 'resized', too.
@@ -38,6 +39,7 @@ class Experiment:
   holdout: float = 0.0
   eval_every: int = 1
   shots: int = 0
+  rest: bool = False
   crop: str = 'pad'
   crop_scale: tuple[float, float] = augment.ResizedCrop.scale
   crop_aspect: tuple[float, float] = augment.ResizedCrop.aspect

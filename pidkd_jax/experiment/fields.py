@@ -196,6 +196,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       'of its training steps',
       choices=tuple(precision.PRECISIONS),
     ),
+    Field('teacher.shots', 0, 'training images of each class for it; 0 for all', least=0),
     Field('teacher.seed', 0, 'of its data order and weights', least=0, requirement=_SEED),
     *(dataclasses.replace(field, name=f'teacher.{field.name}') for field in _TRAINING),
   ),
@@ -222,6 +223,11 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       requirement=_SHARE,
     ),
     Field('data.shots', 0, 'training images of each class for the students; 0 for all', least=0),
+    Field(
+      'data.unlabelled',
+      '',
+      "folder of images that students see without labels; 'rest': those beyond `data.shots`",
+    ),
     Field(
       'data.crop',
       'pad',

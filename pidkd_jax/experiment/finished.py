@@ -66,7 +66,8 @@ def summary(config: ConfigDict, folder: str) -> Summary | None:
     if has_bundle(config):
       return None
     groups = [config.data, *([config.probe] if 'probe' in config else [])]
-    archives = [pathlib.Path(group.archive) for group in groups if os.path.exists(group.archive)]
+    named = [config.data.unlabelled, *(group.archive for group in groups)]
+    archives = [pathlib.Path(path) for path in named if os.path.exists(path)]
     if any(_changed(path) > written for place in (home, *archives) for path in _all_in(place)):
       return None
   except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -109,7 +109,8 @@ def describe(
     [member] = taught_by.experiment.members
     begin = taught_by.start
     network = teacher.untrained(member.student, spec)
-    training = part(taught_by.experiment, dataset, None, begin and begin.network, execution)
+    begun = begin and begin.network
+    training = part(taught_by.experiment, dataset.labelled, None, begun, execution)
     weights = f' from the weights of {begin.folder}' if begin else ''
     length = _length(taught_by.experiment.recipe, training)
     origin = f'{member.student}; it is trained first{weights}: {length}'

@@ -43,7 +43,7 @@ _HARMLESS = (
   'teacher.dir',
 )
 # The paths that may differ, as a run knows what lies there by a digest.
-_PATHS = ('data.archive', *finished.BUNDLES)
+_PATHS = ('data.archive', 'data.unlabelled', *finished.BUNDLES)
 # Of the summary in a run's log.
 _LOG_COLUMNS = 100
 # Of `workdir.check`: a run of an older version lacks newer fields, and any run may gain members.
@@ -191,7 +191,7 @@ def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _
     starts.check_normalisation(f'start {config.start!r}', start, wanted)
   teacher = named
   if teacher is None:
-    training = _teacher_training(config, dataset, home, begin)
+    training = _teacher_training(config, dataset.labelled, home, begin)
     teacher = teachers.kept(training, dataset) or training
   run.check_inputs(home, teacher if isinstance(teacher, Bundle) else teacher.folder, start)
   rows = configuration.rows(config)
@@ -222,7 +222,7 @@ def _train(
   execution = _execution(config, groups)
   teacher = job.teacher
   if not isinstance(teacher, Bundle):
-    teacher = teachers.train(teacher, dataset, execution)
+    teacher = teachers.train(teacher, dataset.labelled, execution)
   run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
   with progress.working('evaluating the teacher'):
     record.teacher('teacher', teacher, dataset, home)
@@ -269,6 +269,7 @@ def _load(config: ConfigDict, group: ConfigDict) -> Dataset:
       image_size=group.image_size,
       # The data set of a probe is described without it.
       crop_ratio=group.get('crop_ratio', 1.0),
+      unlabelled='' if group.get('unlabelled', '') == 'rest' else group.get('unlabelled', ''),
       teacher_size=group.get('teacher_size', 0),
       # Bytes of images above which a dataset is streamed.
       limit=free_memory.STREAMING[config.data.streaming](_budget(config)),

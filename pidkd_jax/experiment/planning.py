@@ -40,7 +40,8 @@ def students_experiment(
   experiment = _experiment(
     config, members(config, rows), _recipe(config), config.seed, dataset.spec
   )
-  experiment = dataclasses.replace(experiment, shots=config.data.shots)
+  rest = config.data.unlabelled == 'rest'
+  experiment = dataclasses.replace(experiment, shots=config.data.shots, rest=rest)
   costs = assembly.dry_run(experiment, dataset, teacher, start and start.network)
   if config.memory_gib:
     budget = free_memory.per_group(int(config.memory_gib * 2**30), config.device_groups)
@@ -80,6 +81,7 @@ def teacher_experiment(config: ConfigDict, dataset: Dataset, start: Bundle | Non
     **{one.name: fields[one.name] for one in dataclasses.fields(Recipe) if one.name in fields},
   )
   experiment = _experiment(config, (member,), recipe, fields.seed, dataset.spec)
+  experiment = dataclasses.replace(experiment, shots=fields.shots)
   try:
     assembly.check(experiment, dataset)
   except UserError as error:

@@ -118,6 +118,7 @@ def save(
         'needs_labels': assembled.cohort.by_name[member.name].method.needs_labels,
         'teacher': teacher and teacher.reference(),
         'start': start and start.reference(),
+        'unlabelled': _unlabelled(assembled, dataset),
         'epoch': outcome.epoch,
         'selection': 'best epoch on the hold-out' if selects else 'last epoch',
         **_seconds(own_rows),
@@ -139,6 +140,13 @@ def save(
   # A run that has its bundles is complete, so they come last.
   for name, card in cards.items():
     bundle.save(folder / 'bundles' / name, outcomes[name].network, card)
+
+
+def _unlabelled(assembled: Assembly, dataset: Dataset) -> dict[str, Any] | None:
+  """Return a card's entry on the training images without labels, or None."""
+  count = assembled.unlabelled
+  added = dataset.unlabelled and dataset.unlabelled.fingerprint
+  return {'images': count, 'fingerprint': added} if count else None
 
 
 def _logits(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:

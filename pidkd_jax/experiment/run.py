@@ -115,7 +115,7 @@ def check_inputs(
         'workdir'
       )
     content = {'teacher': teacher.digest, 'start': start and start.digest}
-    workdir.check(part, _INPUTS, content, harmless=('dataset', 'fingerprint'))
+    workdir.check(part, _INPUTS, content, harmless=('dataset', 'fingerprint', 'unlabelled'))
 
 
 def is_complete(folder: pathlib.Path, members: Iterable[Member]) -> bool:
@@ -151,9 +151,12 @@ def _diverged(folder: pathlib.Path) -> dict[str, int]:
 
 
 def _inputs(dataset: Dataset, teacher: Bundle | None, start: Bundle | None) -> dict[str, Any]:
+  # A run of an older version has no such entry.
+  added = {'unlabelled': dataset.unlabelled.fingerprint} if dataset.unlabelled else {}
   return {
     'dataset': dataset.spec.name,
     'fingerprint': dataset.spec.fingerprint,
+    **added,
     'teacher': teacher and teacher.digest,
     'start': start and start.digest,
   }

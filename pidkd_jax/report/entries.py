@@ -81,6 +81,8 @@ CARD: Mapping[str, Kind] = {
   'training.crop_aspect': NUMBERS,
   'training.holdout': SHARE,
   'training.shots': COUNT,
+  'training.unlabelled': OBJECT,
+  'training.unlabelled.images': COUNT,
   'training.epoch': COUNT,
   'training.members': SIZE,
   'training.selection': TEXT,

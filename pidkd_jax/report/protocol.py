@@ -26,6 +26,8 @@ def sentences(comparison: Comparison) -> list[str]:
   few = ''
   if comparison.shots:
     few = f' Students saw {comparison.shots} training images of each class, all rows the same ones.'
+  if unlabelled := training.get('unlabelled'):
+    few += f' They also saw {unlabelled["images"]:,} images without labels.'
   return [
     f'Data: {dataset["name"]} ({dataset["source"]}); the results are on its test images.{few}',
     # Older cards have no precision, as float32 was the only one.

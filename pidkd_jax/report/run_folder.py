@@ -91,6 +91,7 @@ class Run:
         *(training[name] for name in _BATCHES),
         # Older cards lack it, as all images were the only choice.
         training.get('shots') or 0,
+        training.get('unlabelled'),
         # Older cards lack it, as the padded crop was the only choice.
         None if training.get('crop', 'pad') == 'pad' else [training[name] for name in _CROP],
       ],

@@ -303,6 +303,25 @@ MISTAKES = {
       '--config.teacher.bundle=bundles/digits',
     ),
     _train(
+      'unlabelled images that are not there',
+      'nowhere is not there; correct --config.data.unlabelled',
+      '--config.data.unlabelled=nowhere',
+    ),
+    _train('unlabelled images that are none', 'have no images', '--config.data.unlabelled=empty'),
+    _bare(
+      'unlabelled images for a method that reads labels',
+      'kd_1_1 cannot train on unlabelled images',
+      '--config=digits:kd_1_1',
+      '--workdir=run',
+      '--config.data.shots=5',
+      '--config.data.unlabelled=rest',
+    ),
+    _train(
+      'the rest of all images',
+      "data.unlabelled is 'rest', and data.shots is 0",
+      '--config.data.unlabelled=rest',
+    ),
+    _train(
       'start with other pixels than the teacher',
       'was trained with another mean of the pixels',
       '--config.start=bundles/distilled',

@@ -39,6 +39,17 @@ class ResidentSplit(Split):
   def take(self, index: np.ndarray) -> 'ResidentSplit':
     return dataclasses.replace(self, images=self.images[index], labels=self.labels[index])
 
+  def relabelled(self, labels: np.ndarray) -> 'ResidentSplit':
+    return dataclasses.replace(self, labels=labels)
+
+  def joined(self, other: 'ResidentSplit') -> 'ResidentSplit':
+    return ResidentSplit(
+      np.concatenate([self.images, other.images]),
+      np.concatenate([self.labels, other.labels]),
+      self.side,
+      self.size,
+    )
+
   def blocks(self, size: int) -> Iterable[jax.Array]:
     # One transfer for all blocks.
     rows, columns = self.middle

@@ -32,7 +32,7 @@ class Split(abc.ABC):
   `batches`, evaluation through `blocks`.
 
   Attributes:
-    labels: int32 [N], the class of each image.
+    labels: int32 [N], the class of each image; -1 for an image without a label.
     side: H and W of the images that networks see. Training takes a random part of a stored image,
       evaluation the middle. 0 where images are stored as they are seen.
     size: H and W to which students' images are resampled, where the teacher sees larger ones; 0
@@ -89,6 +89,18 @@ class Split(abc.ABC):
 
     Args:
       index: positions int [M], or a mask bool [N].
+    """
+
+  @abc.abstractmethod
+  def relabelled(self, labels: np.ndarray) -> Self:
+    """Return the same images with other labels, int32 [N]."""
+
+  @abc.abstractmethod
+  def joined(self, other: Self) -> Self:
+    """Return the images of both splits, those of `other` last.
+
+    Args:
+      other: a split of the same kind, with stored images of the same shape.
     """
 
   @abc.abstractmethod

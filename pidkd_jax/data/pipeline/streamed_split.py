@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from pidkd_jax.data.pipeline.example_reader import PREFETCHED_BATCHES, ExampleReader
+from pidkd_jax.data.pipeline.joined_reader import JoinedReader
 from pidkd_jax.data.pipeline.schedule import Schedule
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.data.pipeline.streamed_batches import StreamedBatches
@@ -43,6 +44,18 @@ class StreamedSplit(Split):
   def take(self, index: np.ndarray) -> 'StreamedSplit':
     return dataclasses.replace(
       self, labels=self.labels[index], positions=self.positions[index]
+    )
+
+  def relabelled(self, labels: np.ndarray) -> 'StreamedSplit':
+    return dataclasses.replace(self, labels=labels)
+
+  def joined(self, other: 'StreamedSplit') -> 'StreamedSplit':
+    return StreamedSplit(
+      JoinedReader(self.reader.split, other.reader),
+      np.concatenate([self.labels, other.labels]),
+      np.concatenate([self.positions, other.positions + len(self.reader.split)]),
+      self.side,
+      self.size,
     )
 
   def blocks(self, size: int) -> '_Blocks':
