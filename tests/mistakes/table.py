@@ -333,6 +333,17 @@ MISTAKES = {
       '--config.data.dir=s3://bucket/tfds',
     ),
     _train('data folder below a file', 'file/tfds', '--config.data.dir=file/tfds'),
+    _train(
+      'crop ratio without a size', 'no size was given to crop to', '--config.data.crop_ratio=0.5'
+    ),
+    _train('crop of no area', 'two shares are needed', '--config.data.crop_scale=0,1'),
+    _train('crop of no kind', "did you mean 'resized'", '--config.data.crop=resize'),
+    _train(
+      'larger teacher that no bundle holds',
+      'and no bundle holds the teacher',
+      '--config.data.image_size=8',
+      '--config.data.teacher_size=16',
+    ),
     _study(
       'file for the workdir of a study',
       'cannot be written',
