@@ -39,6 +39,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	$(PIP) --no-deps jax2onnx==0.17.1
+	$(PIP) --no-deps timm==1.0.31 torchvision==0.28.0
 	touch $@
 
 # One of the extras of pyproject.toml.

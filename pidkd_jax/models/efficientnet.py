@@ -42,7 +42,7 @@ class EfficientNet(InvertedResidualNet):
     squeezed: whether blocks have squeeze-and-excitation (class attribute).
   """
 
-  blocks_per_stage: tuple[int, int, int, int, int, int, int] = tuple(row[-1] for row in _ROWS)
+  blocks_per_stage: tuple[int, ...] = tuple(row[-1] for row in _ROWS)
 
   squeezed = True
   stages_of_rows = ((1, 2), (3,), (4, 5), (6, 7))

@@ -9,6 +9,7 @@ Source: He et al. 2016, arXiv:1512.03385, Table 1.
 """
 
 import functools
+from typing import Any
 
 import jax
 from flax import linen as nn
@@ -80,7 +81,8 @@ class PhotographResNet(ImageNetResNet):
     return ConvNorm(64, 7, stride=2)
 
   def reduce(self, x):
-    return nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    padding: Any = ((1, 1), (1, 1))  # Flax annotates it as a string.
+    return nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=padding)
 
   @property
   def depth(self) -> int:

@@ -6,6 +6,8 @@
 Files of RepDistiller, mdistiller and SimKD are read. With --data the bundle is
 evaluated, and its card names the classes. SimKD's students come with their
 projector, and need their teacher: --teacher. `pidkd networks` lists the models.
+With timm's networks, config.json of its hub beside the file tells size,
+normalisation and crop.
 
     pidkd import-torch --model timm/vit_tiny_patch16_224 --pretrained --out teachers/vit
 
@@ -16,7 +18,7 @@ teacher, which needs no PyTorch.
 from absl import flags
 
 from pidkd_jax import data, models
-from pidkd_jax.bundles import bundle, torch_import, torch_libraries
+from pidkd_jax.bundles import bundle, timm_config, torch_import, torch_libraries
 from pidkd_jax.cli import bundle_flags, data_flags, imported_bundle, library_import
 from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError
@@ -63,14 +65,20 @@ def main():
   checkpoint = torch_import.read(path, FLAGS.key, FLAGS.prefix)
   teacher = bundle_flags.load(FLAGS.teacher, '--teacher') if FLAGS.teacher else None
   dataset = data_flags.load() if FLAGS.data else None
-  facts = _facts(dataset, teacher)
+  config = None if dataset or teacher else _timm_config(path)
+  facts = _facts(dataset, teacher, config)
   network = _network(checkpoint, teacher, tuple(facts['image_shape']))
   if dataset:
     imported_bundle.check(network, dataset)
   normalisation = _normalisation(facts, network)
   facts |= {'mean': normalisation.mean, 'std': normalisation.std}
   imported = imported_bundle.origin(path)
-  imported_bundle.write(out, network, facts, imported, checkpoint.notes, dataset, teacher)
+  notes = checkpoint.notes
+  if config:
+    size = 'x'.join(map(str, facts['image_shape'][:2]))
+    share = f'{facts["crop_ratio"]:.3g} of their shorter side'
+    notes += (f'images of {size}, cut from {share}; by {timm_config.FILE} beside the file',)
+  imported_bundle.write(out, network, facts, imported, notes, dataset, teacher)
 
 
 def _suggestion():
@@ -82,7 +90,22 @@ def _suggestion():
     return 'e.g. --model resnet32x4'
 
 
-def _facts(dataset, teacher):
+def _timm_config(path):
+  """Return what timm's hub says beside a checkpoint, if it is of the network of --model."""
+  config = timm_config.read(path)
+  names = models.names()
+  if not config or FLAGS.model not in names:
+    return None
+  wanted = next((n for n in names if n.removesuffix('_imagenet') == config.architecture), None)
+  if wanted not in (None, FLAGS.model):
+    raise UserError(
+      f'{timm_config.FILE} beside {str(path)!r} says that it is {wanted!r}, and --model is '
+      f'{FLAGS.model!r}; give --model {wanted}'
+    )
+  return config if wanted else None
+
+
+def _facts(dataset, teacher, config):
   """Return what the card says of the data; the normalisation may still be open."""
   if dataset:
     return bundle.dataset_card(
@@ -90,6 +113,17 @@ def _facts(dataset, teacher):
     )
   if teacher:
     return dict(teacher.card['dataset'])
+  if config:
+    height, width, channels = config.image_shape
+    size = FLAGS.image_size
+    return {
+      'name': None,
+      'class_names': config.class_names,
+      'image_shape': (size or height, size or width, channels),
+      'mean': config.mean,
+      'std': config.std,
+      'crop_ratio': FLAGS.crop_ratio or config.crop_ratio,
+    }
   size = FLAGS.image_size or 32
   return {
     'name': None,

@@ -1,0 +1,83 @@
+"""What timm's hub says of a checkpoint, in the file config.json beside it."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from pidkd_jax.core import normalisation
+from pidkd_jax.core.errors import UserError
+
+FILE = 'config.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class TimmConfig:
+  """A network of timm and what its images are.
+
+  Attributes:
+    architecture: its name in timm.
+    image_shape: (H, W, C) of the images that it was evaluated on.
+    mean: of pixels in [0, 1], by channel.
+    std: of the same.
+    crop_ratio: side of the crop over the shorter side of the resized image.
+    class_names: None where the file does not list them.
+  """
+
+  architecture: str
+  image_shape: tuple[int, int, int]
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  crop_ratio: float
+  class_names: tuple[str, ...] | None
+
+
+def read(checkpoint: pathlib.Path) -> TimmConfig | None:
+  """Return what the file beside a checkpoint says, or None where there is none of timm's.
+
+  Args:
+    checkpoint: path of the file that holds the weights.
+
+  Raises:
+    UserError: it is timm's and lacks an entry, or has one that no images can have.
+
+  Source: `save_for_hf` of timm 1.0.31, timm/models/_hub.py.
+  """
+  path = checkpoint.with_name(FILE)
+  try:
+    content = json.loads(path.read_text('utf-8'))
+  except (OSError, ValueError, RecursionError):
+    return None
+  entries = content.get('pretrained_cfg') if isinstance(content, dict) else None
+  if not isinstance(entries, dict) or not isinstance(content.get('architecture'), str):
+    return None
+  try:
+    return _config(content, entries)
+  except (KeyError, TypeError, ValueError, OverflowError) as error:
+    raise UserError(
+      f'{str(path)!r}, beside the checkpoint, is damaged ({" ".join(str(error).split())[:80]}); '
+      'get it anew, or remove it and give --mean, --std and --image_size'
+    ) from error
+
+
+def _config(content: Mapping[str, Any], entries: Mapping[str, Any]) -> TimmConfig:
+  channels, height, width = (int(side) for side in entries['input_size'])
+  mean, std = (tuple(float(value) for value in entries[name]) for name in ('mean', 'std'))
+  if flaw := normalisation.flaw(mean, std):
+    raise ValueError(flaw)
+  crop_ratio = float(entries.get('crop_pct', 1))
+  names = content.get('label_names')
+  sound = min(channels, height, width) > 0 and len(mean) == len(std) == channels
+  if not sound or not 0 < crop_ratio < math.inf:
+    raise ValueError(f'input_size {entries["input_size"]}, crop_pct {crop_ratio:g}')
+  listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+  return TimmConfig(
+    architecture=content['architecture'],
+    image_shape=(height, width, channels),
+    mean=mean,
+    std=std,
+    crop_ratio=min(crop_ratio, 1.0),
+    class_names=tuple(names) if listed else None,
+  )
