@@ -163,7 +163,8 @@ def test_a_logarithmic_axis_has_room_for_its_numbers(low, high):
   axes.set_yscale('log')
   axes.set_ylim(low, high)
   log_axis.use_plain_numbers(axes.yaxis, most=7)
-  assert 1 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 8
+  # Matplotlib 3.10.0 places one more than later versions.
+  assert 1 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 9
 
 
 def test_reliability_has_intervals_over_images(tmp_path):
