@@ -286,7 +286,8 @@ def test_the_classes_are_those_of_the_checkpoint(timm):
   with torch.no_grad():
     assert torch.equal(made(x), module(x)) and made(x).shape == (1, 7)
   assert notes == [] and timm.class_names('test_resnet', made, 7) is None
-  assert timm.class_names('test_resnet', made, 1000)[1].startswith('goldfish')
+  whole = timm.create('test_resnet', None, None, pretrained=False)
+  assert timm.class_names('test_resnet', whole, 1000)[1].startswith('goldfish')
 
 
 def test_checkpoints_that_do_not_fit_are_refused(timm):
