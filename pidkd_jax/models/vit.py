@@ -15,6 +15,7 @@ from flax import linen as nn
 
 from pidkd_jax.core.types import Features
 from pidkd_jax.models.base import Model, pool
+from pidkd_jax.nn import resize
 from pidkd_jax.nn.initializers import normal_of, pytorch_default, pytorch_default_bias
 from pidkd_jax.nn.layer_norm import LayerNorm
 from pidkd_jax.nn.layers import conv
@@ -76,7 +77,7 @@ class Embedding(nn.Module):
       return position
     channels = position.shape[-1]
     held = position[:, 1:].reshape(self.grid, self.grid, channels)
-    resampled = jax.image.resize(held, (*grid, channels), 'cubic')
+    resampled = resize.cubic_to(held, grid)
     return jnp.concatenate([position[:, :1], resampled.reshape(1, -1, channels)], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Bring two maps to one resolution by averaging over area."""
+"""Bring maps to another resolution: by averaging over area, or by cubic convolution."""
 
 import functools
 from collections.abc import Sequence
@@ -55,3 +55,35 @@ def match_resolution(student: jax.Array, target: jax.Array) -> tuple[jax.Array, 
     average_to(student, target.shape[1:3]),
     average_to(target, student.shape[1:3]),
   )
+
+
+@functools.cache
+def _cubic_weights(size_in: int, size_out: int) -> np.ndarray:
+  """[out, in] weights of cubic convolution, as wide as an output cell where that is the larger."""
+  step = size_in / size_out
+  centres = (np.arange(size_out) + 0.5) * step - 0.5
+  x = np.abs(centres[:, None] - np.arange(size_in)) / max(step, 1)
+  near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
+  weights = np.where(x <= 1, near, np.where(x < 2, far, 0))
+  return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def cubic_to(x: jax.Array, size: Sequence[int]) -> jax.Array:
+  """Resample a grid by cubic convolution, [H, W, C] -> [h, w, C], without aliasing.
+
+  It equals `jax.image.resize(x, ..., 'cubic')`, and is two matrix products, which ONNX has.
+
+  Args:
+    x: [H, W, C].
+    size: (h, w).
+
+  Source: Keys 1981, doi:10.1109/TASSP.1981.1163711, with a = -0.5.
+
+  Example:
+    >>> cubic_to(jnp.ones((14, 14, 192)), (4, 6)).shape
+    (4, 6, 192)
+  """
+  for axis, out in enumerate(size):
+    weights = jnp.asarray(_cubic_weights(x.shape[axis], out), x.dtype)
+    x = jnp.moveaxis(jnp.tensordot(weights, x, axes=(1, axis)), 0, axis)
+  return x

@@ -53,7 +53,7 @@ def test_a_network_computes_in_the_type_of_its_images(name):
   features, changed = jax.eval_shape(encode, variables, image)
   assert types((features.stages, features.preactivations, features.target)) == {HALF}
   assert features.pooled.dtype == jnp.float32
-  assert types(changed) == {FULL}
+  assert types(changed) <= {FULL}  # Without BatchNorm there is none.
   assert {
     operand.aval.dtype
     for product in products(jax.make_jaxpr(encode)(variables, image))

@@ -1,5 +1,6 @@
-"""Averaging over area keeps the spatial mean."""
+"""Averaging over area keeps the spatial mean, and cubic convolution is that of JAX."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -63,3 +64,10 @@ def test_match_resolution_averages_the_larger_map(student, target, common):
     np.testing.assert_allclose(
       np.mean(after, axis=(1, 2)), np.mean(before, axis=(1, 2)), rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.parametrize('size', [(3, 5), (14, 20), (7, 1)])
+def test_cubic_to_equals_jax(size):
+  x = maps(1, 7, 9, 3)[0]
+  expected = jax.image.resize(x, (*size, 3), 'cubic')
+  np.testing.assert_allclose(resize.cubic_to(x, size), expected, rtol=1e-5, atol=1e-5)
