@@ -13,6 +13,7 @@ from pidkd_jax.experiment import config, pairs
 WEIGHTS = {
   'dist': ('weight', 'class_weight'),
   'srd': ('weight',),
+  'norm': ('weight',),
   'thkd': ('weight',),
   'vkd': ('weight',),
 }

@@ -58,7 +58,7 @@ class Linear(Method):
     del progress
     pooled = self.student.encode(batch.image, train=True).pooled
     # These raise, before the training, where `deployed` could not fuse the classifiers.
-    _student_classifier(self.student, pooled.shape[-1])
+    student_classifier(self.student, pooled.shape[-1])
     _teacher_classifier(teacher.network, self.target.pooled)
     target = to_float32(teacher.features.pooled)
     mapped = layers.linear(target.shape[-1], pooled.shape[-1], name='map')(pooled)
@@ -81,12 +81,12 @@ class Linear(Method):
       'bias': product(first['bias'], second['kernel']) + second.get('bias', 0),
     }
     student: dict[_Path, Any] = traverse_util.flatten_dict(subtree(variables, 'student'))
-    for leaf, path in _student_classifier(self.student, len(first['kernel'])).items():
+    for leaf, path in student_classifier(self.student, len(first['kernel'])).items():
       student['params', *path] = fused[leaf]
     return Network(traverse_util.unflatten_dict(student), self.student)
 
 
-def _student_classifier(student: Model, channels: int) -> dict[str, _Path]:
+def student_classifier(student: Model, channels: int) -> dict[str, _Path]:
   """Return the places of the student's classifier in 'params', {'kernel': path, 'bias': path}.
 
   Raises:

@@ -270,6 +270,14 @@ DEFAULTS = {
   'srd': HARNESS | {'temperature': 1.0, 'weight': 2.0},
   'vkd': HARNESS | {'temperature': 1.0, 'weight': 1.0},
   'thkd': HARNESS | {'weight': 0.02, 'divergence_weight': 1.5},
+  'norm': {
+    'weight': 1.0,
+    'num_groups': 8,
+    'label_weight': 0.1,
+    'divergence_weight': 0.0,
+    'temperature': 4.0,
+    'scale': 2.5,
+  },
   'simkd': {'factor': 2} | SCALE,
   'simkd_published': {'factor': 2},
   'pidkd_published': {

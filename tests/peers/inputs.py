@@ -27,6 +27,12 @@ VKD = {
 }
 # The teacher's classifier: kernel and bias.
 CLASSIFIER = draw(8, 8, CLASSES), draw(9, CLASSES)
+# NORM's parameters: the first map, to 2 x 8 channels, with its norm; the second; the classifier.
+NORM = {
+  'expand': (draw(10, 5, 16), 1 + 0.2 * draw(11, 16), 0.1 * draw(12, 16)),
+  'reduce': (draw(13, 16, 5), 1 + 0.2 * draw(14, 5), 0.1 * draw(15, 5)),
+  'head': (draw(16, 5, CLASSES), draw(17, CLASSES)),
+}
 
 
 def orthogonal(channels: int, features: int) -> tuple[np.ndarray, np.ndarray]:

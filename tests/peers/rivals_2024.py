@@ -2,9 +2,10 @@
 
     python -m tests.peers.rivals_2024 FOLDER
 
-FOLDER holds clones of hunto/image_classification_sota, roymiles/Simple-Recipe-Distillation and
-Alibaba-MIIL/HeadSharingKD, each under its second name. None of their code is here. VkD's loss
-stands in the midst of its training loop, so PyTorch's own functions repeat it. All is float64.
+FOLDER holds clones of hunto/image_classification_sota, roymiles/Simple-Recipe-Distillation,
+Alibaba-MIIL/HeadSharingKD and OSVAI/NORM, each under its second name. None of their code is here.
+The losses of VkD and NORM stand in the midst of their training loops, so PyTorch's own functions
+repeat them. All is float64.
 """
 
 import json
@@ -24,7 +25,7 @@ HERE = pathlib.Path(__file__).parent
 
 def main(folder: pathlib.Path) -> None:
   torch.set_default_dtype(torch.float64)
-  content = {method.__name__: method(folder) for method in (dist, srd, thkd)}
+  content = {method.__name__: method(folder) for method in (dist, srd, thkd, norm)}
   content |= {name: vkd(*pooled) for name, pooled in inputs.VKD.items()}
   text = json.dumps(content, indent=1)
   (HERE / 'rivals_2024.json').write_text(f'{text}\n')
@@ -103,6 +104,41 @@ def thkd(folder: pathlib.Path) -> dict:
   logits = [own, student @ kernel + bias]
   value = 0.02 * loss(T=4)(logits, torch.tensor(inputs.TEACHER_LOGITS))
   return measured(value, {'pooled': student})
+
+
+def norm(folder: pathlib.Path) -> dict:
+  """NORM's whole loss in epoch 100, N = 2, with weights 0.1 of labels and 0.5 of the divergence."""
+  [layer] = classes(folder / 'NORM/models/cifar/resnet_student.py', 'conv_1x1_bn')
+  [divergence] = classes(folder / 'NORM/distiller_zoo/KD.py', 'DistillKL')
+  leaves, layers = {'map': tensor(inputs.STUDENT_MAP)}, {}
+  for name in ('expand', 'reduce'):
+    matrix, scale, shift = inputs.NORM[name]
+    layers[name] = layer(*matrix.shape)
+    conv, normalize = layers[name]
+    given = matrix.T[:, :, None, None], scale, shift
+    for parameter, value in zip((conv.weight, normalize.weight, normalize.bias), given):
+      parameter.data = torch.tensor(value)
+    leaves |= {f'{name}_kernel': conv.weight, f'{name}_scale': normalize.weight}
+    leaves[f'{name}_bias'] = normalize.bias
+  kernel, bias = map(tensor, inputs.NORM['head'])
+  wide = layers['expand'](leaves['map'])
+  pooled = (layers['reduce'](wide) + leaves['map']).mean((2, 3))
+  logits, taught = (
+    2.5 * functional.layer_norm(each, (inputs.CLASSES,), eps=1e-7)
+    for each in (pooled @ kernel + bias, torch.tensor(inputs.TEACHER_LOGITS))
+  )
+  target = tensor(inputs.TEACHER_MAP).detach().repeat(1, 2, 1, 1)
+  value = (
+    0.1 * functional.cross_entropy(logits, torch.tensor(inputs.LABEL))
+    + 0.5 * divergence(4)(logits, taught)
+    + 2 * functional.mse_loss(wide, target)
+  )
+  leaves |= {'head_kernel': kernel, 'head_bias': bias}
+  found = measured(value, leaves)
+  for name in ('expand', 'reduce'):  # [M, C, 1, 1] of a kernel becomes [C, M].
+    gradient = leaves[f'{name}_kernel'].grad[:, :, 0, 0].T
+    found['gradients'][f'{name}_kernel'] = inputs.summary(gradient.contiguous().numpy())
+  return found
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ import pytest
 from pidkd_jax import methods
 from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.models.network import TeacherOutputs
-from tests.given import Given
+from tests.given import Given, Linear
 from tests.peers import inputs
 
 PEERS = json.loads(pathlib.Path(__file__).with_name('rivals_2024.json').read_text())
@@ -99,3 +99,43 @@ def test_vkd(name):
 
 def test_thkd():
   check('thkd', lambda leaves: of_pooled('thkd', leaves, {}), {'pooled': inputs.TEACHER_POOLED})
+
+
+def test_norm():
+  student = Linear(inputs.CLASSES)
+  target = Features((), (), inputs.TEACHER_MAP, inputs.TEACHER_POOLED)
+  seen = TeacherOutputs(None, target, inputs.TEACHER_LOGITS)
+  method = methods.create('norm', num_groups=2, divergence_weight=0.5)
+  method = method(student=student, target=target, dataset=None)
+  names = {'expand': ('kernel', 'scale', 'bias'), 'reduce': ('kernel', 'scale', 'bias')}
+  names['head'] = ('kernel', 'bias')
+  leaves = {
+    f'{part}_{name}': value
+    for part, given in names.items()
+    for name, value in zip(given, inputs.NORM[part])
+  }
+  running = {
+    part: {'norm': {'mean': np.zeros(size), 'var': np.ones(size)}}
+    for part, size in (('expand', 16), ('reduce', 5))
+  }
+
+  def terms(leaves):
+    params = {
+      part: {
+        'conv': {'kernel': leaves[f'{part}_kernel'][None, None]},
+        'norm': {'scale': leaves[f'{part}_scale'], 'bias': leaves[f'{part}_bias']},
+      }
+      for part in running
+    }
+    params['head'] = {'linear': {name: leaves[f'head_{name}'] for name in ('kernel', 'bias')}}
+    batch = Batch(leaves['map'], jnp.asarray(inputs.LABEL), None)
+    found, _ = method.apply(
+      {'params': params, 'batch_stats': running},
+      *(batch, seen),
+      progress=jnp.float64(0.5),
+      method='loss',
+      mutable=['batch_stats'],
+    )
+    return {'whole': sum(map(jnp.mean, found.values()))}
+
+  check('norm', terms, {'map': inputs.STUDENT_MAP, **leaves})
