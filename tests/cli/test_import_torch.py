@@ -5,7 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from pidkd_jax.bundles import torch_likeness, torch_names
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job
 from tests.data import archives
@@ -175,3 +177,32 @@ def test_without_data_the_statistics_are_given(run, imported, home, archive):
     '--data_dir=tfds',
   )
   assert named.returncode == 0, named.stderr
+
+
+def test_timms_file_beside_the_weights_tells_the_images(run, home):
+  name, folder = 'mobilenetv3_small_050', home / 'timm'
+  folder.mkdir()
+  _, variables = torch_likeness.expected(name, CLASSES)
+  state = {
+    torch_names.key('MobileNetV3Small', path): np.zeros(
+      torch_likeness._to_torch(leaf.shape), np.float32
+    )
+    for path, leaf in variables.items()
+  }
+  save_file(state, folder / 'model.safetensors')
+  images = {'input_size': [3, 64, 64], 'crop_pct': 0.75, 'mean': [0.5] * 3, 'std': [0.25] * 3}
+  content = {'architecture': name, 'label_names': list('abcd'), 'pretrained_cfg': images}
+  (folder / 'config.json').write_text(json.dumps(content))
+  command = ('import-torch', '--checkpoint=timm/model.safetensors', '--out=timm/bundle')
+  other = run(*command, '--model=tf_mobilenetv3_small_100')
+  assert other.returncode == 1 and f'give --model {name}' in other.stderr
+  done = run(*command, f'--model={name}')
+  assert done.returncode == 0, done.stderr
+  assert 'images of 64x64, cut from 0.75 of their shorter side; by config.json' in done.stdout
+  found = card(folder / 'bundle')['dataset']
+  assert (found['image_shape'], found['crop_ratio']) == ([64, 64, 3], 0.75)
+  assert (found['mean'], found['std'], found['class_names']) == (
+    [0.5] * 3,
+    [0.25] * 3,
+    list('abcd'),
+  )

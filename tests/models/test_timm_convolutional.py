@@ -4,6 +4,7 @@ Most tests run on toys of one block a row, as compiling the published depths tak
 """
 
 import functools
+import itertools
 import json
 
 import jax
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pidkd_jax import models
+from pidkd_jax import methods, models
 from pidkd_jax.bundles import torch_import, torch_likeness, torch_names
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import Batch
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.efficientnet import EfficientNet, EfficientNetLite
 from pidkd_jax.models.imagenet_resnet import PhotographResNet
@@ -23,6 +25,7 @@ from pidkd_jax.models.mobilenetv3 import MobileNetV3Large, MobileNetV3Small
 from pidkd_jax.models.network import Network
 from pidkd_jax.models.norm_fusion import fuse_norms
 from pidkd_jax.nn import convolution, initializers
+from pidkd_jax.training.step import observe
 from tests import timm_oracle
 
 # Parameters at 1000 classes, as timm's table of results has them, in millions.
@@ -191,6 +194,29 @@ def test_fused_norms_keep_the_outputs(toy, fill):
     fused.target, features.target, rtol=1e-3, atol=1e-4 * np.max(features.target)
   )
   np.testing.assert_allclose(classified, logits, rtol=1e-3, atol=1e-4 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize('teacher, student', [*itertools.pairwise([*TOYS, 'resnet'])])
+def test_they_teach_each_other_through_projectors(teacher, student, dataset):
+  """By shapes; the projectors end in a ReLU where the teacher's target does."""
+  network = Network(shapes(TOYS[teacher]), TOYS[teacher])
+  image = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
+  batch = Batch(image, *(jax.ShapeDtypeStruct((2,), jnp.int32) for _ in range(2)))
+  outputs = jax.eval_shape(observe, network, batch)
+  method = methods.create('pidkd', num_projectors=2)(
+    student=TOYS[student], target=outputs.features, dataset=dataset
+  )
+  init = functools.partial(method.init_with_output, method='loss')
+  keys = {'params': jax.random.key(0), 'method': jax.random.key(1)}
+  _, variables = jax.eval_shape(init, keys, batch, outputs, progress=jnp.float32(1))
+  [expand] = {
+    leaf.shape[-1]
+    for path, leaf in traverse_util.flatten_dict(variables['params']).items()
+    if path[-3:] == ('expand', 'conv', 'kernel') and 'projectors' in path
+  }
+  assert expand == outputs.features.target.shape[-1]
+  assert outputs.features.rectified == (teacher in ('resnet', 'lite'))
+  assert not {'classifier', 'last'} & variables['params']['student'].keys()
 
 
 def test_channels_are_rounded_to_multiples_of_eight_and_never_far_down():

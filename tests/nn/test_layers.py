@@ -65,6 +65,25 @@ CONV_NORMS = {
 }
 
 
+@pytest.mark.parametrize('side, before', [(6, 1), (7, 2)])
+def test_padding_and_epsilon_may_be_those_of_tensorflow(side, before, fill):
+  """A 5x5 kernel of stride 2 lacks 3 rows of 6, or 4 of 7; the odd one lies below."""
+  settings = dict(features=6, size=5, stride=2, groups=6, epsilon=1e-3)
+  x = maps(2, side, side, 6)
+  layer = layers.ConvNorm(padding='SAME', convolution=convolution.depthwise_by_shift, **settings)
+  variables = fill(jax.eval_shape(functools.partial(initial, layer), x))
+  variables['batch_stats']['norm']['var'] *= 1e-3
+  y = layer.apply(variables, x, train=False)
+  same = layers.ConvNorm(padding='SAME', convolution=jax.lax.conv_general_dilated, **settings)
+  np.testing.assert_allclose(y, same.apply(variables, x, train=False), rtol=1e-4, atol=1e-4)
+  kernel = variables['params']['conv']['kernel']
+  corner = np.sum(x[:, : 5 - before, : 5 - before] * kernel[before:, before:, 0], axis=(1, 2))
+  scale, bias = (variables['params']['norm'][name] for name in ('scale', 'bias'))
+  mean, var = (variables['batch_stats']['norm'][name] for name in ('mean', 'var'))
+  expected = (corner - mean) / np.sqrt(var + 1e-3) * scale + bias
+  np.testing.assert_allclose(y[:, 0, 0], expected, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize('case', CONV_NORMS)
 def test_conv_norm_is_a_convolution_and_a_norm(case, fill):
   """In every formulation, ConvNorm equals Flax's convolution and the formula of BatchNorm."""
