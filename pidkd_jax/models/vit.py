@@ -58,10 +58,11 @@ class Embedding(nn.Module):
       name='projection',
     )
     patches = projection(image)
-    batch, *grid, channels = patches.shape
+    batch, *_, channels = patches.shape
+    grid = patches.shape[1], patches.shape[2]
     token = self.param('class_token', normal_of(1e-6), (1, 1, channels))
     shape = (1, 1 + self.grid**2, channels)
-    position = self._resampled(self.param('position', normal_of(0.02), shape), tuple(grid))
+    position = self._resampled(self.param('position', normal_of(0.02), shape), grid)
     tokens = jnp.concatenate(
       [
         jnp.broadcast_to(token.astype(patches.dtype), (batch, 1, channels)),
@@ -69,7 +70,7 @@ class Embedding(nn.Module):
       ],
       axis=1,
     )
-    return tokens + position.astype(patches.dtype), tuple(grid)
+    return tokens + position.astype(patches.dtype), grid
 
   def _resampled(self, position: jax.Array, grid: tuple[int, int]) -> jax.Array:
     """Return the embeddings of positions on another grid, [1, 1 + n, C] -> [1, 1 + h w, C]."""
