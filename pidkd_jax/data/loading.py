@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -151,10 +152,12 @@ def load(
   if crop_ratio < 1:
     # The stored images of two crops may be the same.
     fingerprint = hashlib.sha256(f'{fingerprint} {seen_size}'.encode()).hexdigest()
-    train, test = (dataclasses.replace(split, side=seen_size) for split in (train, test))
+    opened: Any = (train, test)
+    train, test = (dataclasses.replace(split, side=seen_size) for split in opened)
   if teacher_size:
     fingerprint = hashlib.sha256(f'{fingerprint} to {image_size}'.encode()).hexdigest()
-    train, test = (dataclasses.replace(split, size=image_size) for split in (train, test))
+    opened: Any = (train, test)
+    train, test = (dataclasses.replace(split, size=image_size) for split in opened)
   normalisation = source.normalisation
   # Published statistics hold for the official images only.
   if normalisation is None or builder.name != name:

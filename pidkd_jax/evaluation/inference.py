@@ -141,8 +141,9 @@ def alignment_errors(
   sums = {name: [] for name in networks}
   with FLOAT32.scope():
     # One pass over the split where both see the same images.
-    larger = teacher_batches is not None and teacher_batches is not batches
-    pairs = zip(batches, teacher_batches, strict=True) if larger else ((b, b) for b in batches)
+    theirs = batches if teacher_batches is None else teacher_batches
+    same = theirs is batches
+    pairs = ((b, b) for b in batches) if same else zip(batches, theirs, strict=True)
     for (image, real), (seen, _) in pairs:
       target = _target(teacher, seen)
       for name, network in networks.items():

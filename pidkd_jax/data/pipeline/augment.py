@@ -56,9 +56,10 @@ class ResizedCrop:
 
   def __call__(self, key: jax.Array, images: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Return crops of a size; arguments as `Crop` takes them."""
-    start, length = self.windows(key, len(images), images.shape[1:3])
-    rows = _weights(start[:, 0], length[:, 0], images.shape[1], size[0])
-    columns = _weights(start[:, 1], length[:, 1], images.shape[2], size[1])
+    height, width = images.shape[1:3]
+    start, length = self.windows(key, len(images), (height, width))
+    rows = _weights(start[:, 0], length[:, 0], height, size[0])
+    columns = _weights(start[:, 1], length[:, 1], width, size[1])
     # Products of float32, so that no level of 256 depends on the training's precision.
     exact = jax.lax.Precision.HIGHEST
     values = jnp.einsum('bhy,byxc->bhxc', rows, images.astype(jnp.float32), precision=exact)
