@@ -135,6 +135,9 @@ class _Timm(Library):
       raise unknown_name(f'weights of timm/{architecture}', tag, tags)
 
   def make(self, name, **arguments):
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # It would warn of each of its attempts to download.
     return self._timm.create_model(name, **arguments)
 
   def pretrained(self, name):
