@@ -118,6 +118,17 @@ def test_pairs():
   assert check_rows(rows, labels, measured('pairs/main.csv'), columns) == 5 * 3 + 4 + 3 * 3
 
 
+def test_a_tenth_of_the_labels():
+  for cells in table('## A tenth of the labels'):
+    path, label = re.search(r'results/(unlabelled/[^)]+)\) (\w+)', cells[0]).groups()
+    found = measured(path)[label]
+    assert cells[3] == found['trials'] and check(cells[4], found, TOP1) == 2
+    # Student's t of four degrees of freedom.
+    half = 2.776 * float(found[f'{TOP1}, standard deviation']) / 5**0.5
+    low, high = (float(found[TOP1]) + sign * half for sign in (-1, 1))
+    assert cells[5] == f'{low:.2f} to {high:.2f}'
+
+
 def test_demo():
   for cells in table('## The demo'):
     found = measured(re.search(r'results/(demo/[^)]+)', cells[0])[1])
