@@ -38,9 +38,9 @@ class Killed(BaseException):
 
 
 def test_a_killed_run_ends_with_the_same_bits(taught, tmp_path, monkeypatch):
-  """An epoch has eight steps: calls of 5 and 3; the kill is between the first two epochs."""
+  """An epoch has six steps: calls of 5 and 1; the kill is after a call of the second epoch."""
   member = Member('kd', 'tests.plain:Plain', 'kd_1_1', {}, OptimizerHparams(0.01, 0.05), 0)
-  experiment = Experiment((member,), MODERN, seed=0, padding=1, flip=True)
+  experiment = Experiment((member,), MODERN, seed=0, padding=1, flip=True, holdout=0.25)
   group = devices.DeviceGroup(tuple(jax.devices()[:1]), True)
   execution = Execution(2**40, (group,), checkpoint_seconds=0, steps_per_call=5, look_ahead=2)
 

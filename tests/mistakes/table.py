@@ -96,6 +96,15 @@ MISTAKES = {
       'method that is not compared', 'kd_1_1', '--config.compare.kd_1_1.temperature=1', status=2
     ),
     _train('writer that is none', "did you mean 'wandb'", '--config.writers=wandbb'),
+    _bare(
+      'mixtures for a method of single images',
+      'crd reads the class or the place of single images',
+      '--config=digits:crd',
+      '--workdir=run',
+      f'--config.student={NETWORK}',
+      f'--config.teacher.model={NETWORK}',
+      '--config.mixup=0.2',
+    ),
     _train('text for fractions', 'fractions of the training are needed', '--config.drops=half'),
     _bare('config that is not there', "directory: 'nope.py'", '--config=nope.py', status=2),
     _bare('folder for a config', 'Is a directory', '--config=bad', status=2),
