@@ -1,5 +1,7 @@
 """Train and distil from Python: `kd.train` and `kd.distill`, without a configuration."""
 
+import dataclasses
+import json
 import re
 import signal
 import threading
@@ -99,6 +101,11 @@ def test_a_finished_folder_is_read_and_not_trained_again(teacher, data, tmp_path
   assert (tmp_path / 'run' / 'teacher.json').exists()
   assert {row['member'] for row in metrics.read(tmp_path / 'run')} == {'simkd-0', 'scratch-0'}
   monkeypatch.setattr(Progress, 'advance', lambda *_: pytest.fail('it trained again'))
+  # An earlier version, which has fewer fields, would have written this.
+  path = tmp_path / 'run' / 'config.json'
+  config = json.loads(path.read_text())
+  del config['shots'], config['recipe']['schedule'], config['recipe']['ema']
+  path.write_text(json.dumps(config))
   again = kd.distill(teacher, data, **where, **KEYWORDS)
   for label in students:
     np.testing.assert_array_equal(
@@ -182,10 +189,16 @@ def test_it_works_off_the_main_thread(teacher, data, tmp_path):
 
 
 def test_few_shots_need_fewer_images(teacher, data):
+  recipe = kd.Recipe(batch_size=9, schedule='cosine')
   [student] = kd.distill(
-    teacher, data, student=TINY, epochs=1, batch_size=4, shots=2, methods='scratch'
+    teacher, data, student=TINY, epochs=1, batch_size=4, shots=2, methods='scratch', recipe=recipe
   ).values()
-  assert student.card['training']['shots'] == 2
+  training = student.card['training']
+  assert training['shots'] == 2
+  # What is given beside a recipe stands for its own value.
+  assert kd.Recipe(**training['recipe'] | {'drops': recipe.drops}) == dataclasses.replace(
+    recipe, total_epochs=1, batch_size=4
+  )
 
 
 @pytest.mark.parametrize(
