@@ -5,7 +5,7 @@ import json
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pidkd_jax.core import normalisation
 from pidkd_jax.core.errors import UserError
@@ -79,5 +79,5 @@ def _config(content: Mapping[str, Any], entries: Mapping[str, Any]) -> TimmConfi
     mean=mean,
     std=std,
     crop_ratio=min(crop_ratio, 1.0),
-    class_names=tuple(names) if listed else None,
+    class_names=tuple(cast(list[str], names)) if listed else None,
   )

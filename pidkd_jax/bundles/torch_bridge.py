@@ -80,7 +80,7 @@ def export(
     batch = jax.ShapeDtypeStruct((*jax_export.symbolic_shape('b'), *image_shape), jnp.float32)
     call = jax.jit(jax.vmap(one, (None, 0)))
     exported = jax_export.export(call, platforms=PLATFORMS)(_shapes(weights), batch)
-    return exported.serialize(), weights, multiply_adds(one, _shapes(weights), image)
+    return bytes(exported.serialize()), weights, multiply_adds(one, _shapes(weights), image)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -125,7 +125,7 @@ def load(
   if teacher_size and not 0 < image_size < teacher_size:
     raise UserError(
       f'data.teacher_size is {teacher_size} and data.image_size {image_size}; the students need a'
-      ' size of their own, smaller than the teacher\'s: name it with --config.data.image_size'
+      " size of their own, smaller than the teacher's: name it with --config.data.image_size"
     )
   seen_size = teacher_size or image_size
   side = _stored_side(seen_size, crop_ratio)
@@ -152,12 +152,10 @@ def load(
   if crop_ratio < 1:
     # The stored images of two crops may be the same.
     fingerprint = hashlib.sha256(f'{fingerprint} {seen_size}'.encode()).hexdigest()
-    opened: Any = (train, test)
-    train, test = (dataclasses.replace(split, side=seen_size) for split in opened)
+    train, test = (dataclasses.replace(cast(Any, one), side=seen_size) for one in (train, test))
   if teacher_size:
     fingerprint = hashlib.sha256(f'{fingerprint} to {image_size}'.encode()).hexdigest()
-    opened: Any = (train, test)
-    train, test = (dataclasses.replace(split, size=image_size) for split in opened)
+    train, test = (dataclasses.replace(cast(Any, one), size=image_size) for one in (train, test))
   normalisation = source.normalisation
   # Published statistics hold for the official images only.
   if normalisation is None or builder.name != name:

@@ -111,7 +111,7 @@ _TRAINING = (
   Field(
     'ema',
     Recipe.ema,
-    'decay of the average that is evaluated and kept, e.g. 0.999; 0 for none',
+    'decay of the average that is evaluated, e.g. 0.999; 0: none',
     least=0,
     requirement=_SHARE,
   ),
@@ -164,7 +164,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field(
       'look_ahead',
       0,
-      'batches in one pass of the teacher, at most a call; 0 chooses by platform',
+      'batches in one pass of the teacher; 0 chooses',
       least=0,
     ),
     Field('writers', (), 'where metrics go beside TensorBoard: `wandb`, `mlflow`'),
@@ -205,8 +205,8 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field('data.dir', '', "TFDS's folder; TFDS's own if empty"),
     Field('data.archive', '', 'your archive of it; of `image_folder` the folder'),
     Field('data.verify', True, 'whether the archive must be the official one'),
-    Field('data.image_size', 0, "side of the squares that networks see; 0: the data set's own"),
-    Field('data.teacher_size', 0, "side of the squares that a larger teacher sees; 0: the same"),
+    Field('data.image_size', 0, "side of what networks see; 0: the data set's own"),
+    Field('data.teacher_size', 0, 'side of the squares that a larger teacher sees; 0: the same'),
     Field(
       'data.crop_ratio',
       1.0,

@@ -132,7 +132,7 @@ def _positions(what: str, loaded: Bundle, spec: DatasetSpec) -> list[int] | None
       spec.name,
     )
     return list(range(number))
-  places = {name: place for place, name in enumerate(names or ())}
+  places: dict[str, int] = {name: place for place, name in enumerate(names or ())}
   unknown = [name for name in spec.class_names if name not in places]
   if not unknown:
     logger.info('%s: its classifier is kept for the %d classes', what, spec.num_classes)

@@ -42,7 +42,7 @@ class State(struct.PyTreeNode):
     bad_step: int32 scalar, the first step whose loss was not finite, or after which an evaluation's
       logits were not; else -1.
     best: the best epoch so far where a hold-out selects it; else None.
-    average: optax's state of the moving average of `AVERAGED`; None without one.
+    average: `optax.EmaState`, the moving average of `AVERAGED`; None without one.
   """
 
   params: Any
@@ -51,7 +51,7 @@ class State(struct.PyTreeNode):
   loss_sums: dict[str, jax.Array]
   bad_step: jax.Array
   best: BestEpoch | None = None
-  average: optax.EmaState | None = None
+  average: Any = None
 
   @property
   def variables(self) -> Variables:
@@ -112,7 +112,7 @@ class Learner(struct.PyTreeNode):
       key=key,
     )
 
-  def averaged(self, state: State) -> optax.EmaState | None:
+  def averaged(self, state: State) -> optax.OptState | None:
     """Return the moving average after a step, or None without one.
 
     Args:

@@ -626,9 +626,17 @@ MISTAKES = {
       for what, says, name in (
         ('image that is not there', 'is not there; name JPEG, PNG', 'nope'),
         ('folder for an image', 'is a folder without images (.bmp,', 'folder'),
-        ('image cut short to look at', 'is not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file', 'cut'),
+        (
+          'image cut short to look at',
+          'is not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file',
+          'cut',
+        ),
         ('image of four gigapixels', 'pixels that Pillow allows', 'bomb'),
-        ('animation for an image', 'is not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file', 'animation'),
+        (
+          'animation for an image',
+          'is not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file',
+          'animation',
+        ),
       )
     ),
     _predict(

@@ -38,8 +38,7 @@ def main():
   card = judged.card
   test, source, fingerprint = _test(judged)
   teacher = _teacher(card)
-  # Figures of other images are not to be compared.
-  results = card.get('results', {}) if card['dataset'].get('fingerprint') == fingerprint else {}
+  results = _results(card, fingerprint)
   networks = {'bundle': judged.network, **_projectors(judged.network)}
   metrics = evaluate_metrics(
     networks,
@@ -62,6 +61,11 @@ def main():
     ]
     tables.append(screen.Table(('', *names), cells))
   print('\n\n'.join([screen.paragraph(title), *(table.render() for table in tables)]))
+
+
+def _results(card, fingerprint):
+  """Return the card's figures, as far as they are of the dataset with this fingerprint."""
+  return card.get('results', {}) if card['dataset'].get('fingerprint') == fingerprint else {}
 
 
 def _test(judged):

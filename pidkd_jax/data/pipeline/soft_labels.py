@@ -87,7 +87,8 @@ class SoftLabels:
     if not self.alphas:
       return image, soft
     choice_key, partner_key, share_key, mask_key = jax.random.split(key, 4)
-    size = image.shape[1:3]
+    _, height, width, _ = image.shape
+    size = height, width
     masks = []
     for name, alpha in self.alphas.items():
       share = jax.random.beta(share_key, alpha, alpha)

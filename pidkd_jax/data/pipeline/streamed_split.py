@@ -42,9 +42,7 @@ class StreamedSplit(Split):
     return dataclasses.replace(self, size=0) if self.size else self
 
   def take(self, index: np.ndarray) -> 'StreamedSplit':
-    return dataclasses.replace(
-      self, labels=self.labels[index], positions=self.positions[index]
-    )
+    return dataclasses.replace(self, labels=self.labels[index], positions=self.positions[index])
 
   def relabelled(self, labels: np.ndarray) -> 'StreamedSplit':
     return dataclasses.replace(self, labels=labels)
