@@ -43,6 +43,11 @@ def convert(state_dict: StateDict, model: str) -> Variables:
 
 def network(state_dict: StateDict, model: str) -> Network:
   """Convert a PyTorch state dict to a network; arguments and errors as `convert`'s."""
+  if ':' in model:
+    raise UserError(
+      f'{model!r} is not of this package, so its PyTorch names are not known; make its variables '
+      'yourself and save them with pidkd_jax.bundles.bundle.save'
+    )
   weights = _weights(state_dict)
   # Before networks are traced, which takes seconds.
   if not torch_likeness.may_be(weights, model) and (text := torch_likeness.foreign(weights)):
@@ -187,11 +192,6 @@ def _expected(
   weights: StateDict, name: str
 ) -> tuple[Model, Mapping[torch_likeness.Path, jax.ShapeDtypeStruct]]:
   """Return the model called `name`, for the weights' classes, and its variables' shapes."""
-  if ':' in name:
-    raise UserError(
-      f'{name!r} is not of this package, so its PyTorch names are not known; make its variables '
-      'yourself and save them with pidkd_jax.bundles.bundle.save'
-    )
   return torch_likeness.expected(name, torch_likeness.num_classes(weights, name))
 
 

@@ -19,7 +19,7 @@ from pidkd_jax.evaluation.evaluate import Evaluation, evaluate
 from pidkd_jax.experiment import workdir
 from pidkd_jax.experiment.assembly import Assembly
 from pidkd_jax.training import metrics
-from pidkd_jax.training.loop import Outcome
+from pidkd_jax.training.outcome import Outcome
 from pidkd_jax.training.validation import Validation
 
 # The times of a member that its card sums over the epochs (`Stopwatch.lap`).

@@ -22,7 +22,9 @@ from pidkd_jax.parallel import device_groups, devices, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import loop, metrics, partition, progress, writers
 from pidkd_jax.training.free_memory import MIB
+from pidkd_jax.training.loop_settings import LoopSettings
 from pidkd_jax.training.member import Member
+from pidkd_jax.training.outcome import Diverged
 from pidkd_jax.training.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -212,7 +214,7 @@ def execute(
     jobs.append(functools.partial(_complete_or_note, part, preemption, diverged))
   device_groups.run_jobs(execution.groups, jobs)
   if diverged.keys() == {member.name for member in experiment.members}:
-    raise loop.Diverged(diverged)
+    raise Diverged(diverged)
 
 
 def _complete_or_note(
@@ -221,7 +223,7 @@ def _complete_or_note(
   """Train a part; if all of its members diverge, note them, so that the other parts go on."""
   try:
     _complete(run, request or preemption)
-  except loop.Diverged as error:
+  except Diverged as error:
     diverged |= error.steps
 
 
@@ -317,7 +319,7 @@ def _complete(run: _Run, preemption: Preemption | None) -> None:
     diverged = _diverged(run.folder)
     expected -= diverged.keys()
     if not expected:
-      raise loop.Diverged(diverged)
+      raise Diverged(diverged)
     if not all((run.folder / 'bundles' / name).exists() for name in expected):
       with _writers(run, expected) as chosen:
         moved = run.moved(devices.put_replicated)
@@ -366,7 +368,7 @@ def _train(
       batches,
       validation,
       run.folder,
-      loop.LoopSettings(
+      LoopSettings(
         title=run.title,
         labels={member.name: member.label for member in experiment.members},
         total_epochs=experiment.recipe.total_epochs,
@@ -378,7 +380,7 @@ def _train(
       preemption,
       chosen,
     )
-  except loop.Diverged as error:
+  except Diverged as error:
     workdir.write_json(run.folder / _DIVERGED, error.steps)
     raise
   processes.barrier('trained')  # The primary process has written all metrics.
@@ -390,7 +392,7 @@ def _train(
   if diverged:
     workdir.write_json(run.folder / _DIVERGED, diverged)
   if not evaluations:
-    raise loop.Diverged(diverged)
+    raise Diverged(diverged)
   result.save(
     assembled,
     outcomes,

@@ -12,7 +12,7 @@ from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job
 from pidkd_jax.experiment.check import check
 from pidkd_jax.training import log
-from pidkd_jax.training.loop import Diverged
+from pidkd_jax.training.outcome import Diverged
 
 logger = logging.getLogger(__name__)
 

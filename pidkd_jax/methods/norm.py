@@ -79,7 +79,7 @@ class NORM(Method):
       self.scale * jax.nn.standardize(each, epsilon=1e-7) for each in (logits, teacher.logits)
     )
     return {
-      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.label),
+      'cross_entropy': self.label_weight * losses.cross_entropy(logits, batch.target),
       'soft_target': self.divergence_weight * losses.soft_targets(logits, taught, self.temperature),
       'feature': self.weight * share(progress) * error,
     }

@@ -1,7 +1,6 @@
 """Train a cohort from its first step, or its latest checkpoint, to its last epoch."""
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import pathlib
@@ -17,7 +16,6 @@ import optax
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline.batches import Batches
-from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import look_ahead, norms, progress, writers
@@ -25,7 +23,9 @@ from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
 from pidkd_jax.training.compilation import compile_all
 from pidkd_jax.training.learner import BestEpoch, State
+from pidkd_jax.training.loop_settings import LoopSettings
 from pidkd_jax.training.metrics import MetricsLog, Row
+from pidkd_jax.training.outcome import Diverged, Outcome
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.stopwatch import Stopwatch
 from pidkd_jax.training.validation import Validation
@@ -35,71 +35,6 @@ logger = logging.getLogger(__name__)
 
 # The progress bar's loss is fetched this often. Each fetch waits for the device.
 _SHOW_SECONDS = 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class LoopSettings:
-  """How a training is carried out.
-
-  Attributes:
-    title: text before the progress.
-    labels: {member: label}; trials of one method share theirs.
-    total_epochs: length of the whole training.
-    eval_every: epochs between evaluations; the last epoch is always evaluated.
-    checkpoint_seconds: least time between two checkpoints; the last step is always saved.
-    steps_per_call: training steps in one compiled call. 0 takes 50 on accelerators and 1 on CPU,
-      where a convolution's gradient in a loop body is 80 times slower. Changing it alters results
-      only by rounding. Streamed data always take 1, as the host hands over each batch.
-    look_ahead: batches that the teacher sees in one pass, at most those of a call; 0 chooses
-      (`look_ahead.batches_per_pass`). Changing it alters results only by rounding.
-  """
-
-  title: str
-  labels: Mapping[str, str]
-  total_epochs: int
-  eval_every: int
-  checkpoint_seconds: float
-  steps_per_call: int
-  look_ahead: int = 0
-
-  @property
-  def chunk(self) -> int:
-    """Steps in one compiled call."""
-    return look_ahead.steps_per_call(self.steps_per_call)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Outcome:
-  """The result of a member's training.
-
-  Attributes:
-    network: the network that its bundle holds.
-    epoch: the epoch, counted from 1, that the network is from.
-    training_bytes: memory of a step as XLA plans it; None where several steps run in one call.
-    logits: float32 [N, K], the network's logits of the validation split; None if the last
-      evaluation was of another epoch's network.
-  """
-
-  network: Network
-  epoch: int
-  training_bytes: int | None
-  logits: np.ndarray | None
-
-
-class Diverged(UserError):
-  """No member of a cohort is finite any more.
-
-  Attributes:
-    steps: {member: the step at which it diverged}.
-  """
-
-  def __init__(self, steps: Mapping[str, int]):
-    named = ', '.join(f'{name} at step {step}' for name, step in steps.items())
-    super().__init__(
-      f'no member is finite any more (diverged: {named}); try a lower learning rate, in another '
-      'workdir'
-    )
-    self.steps = dict(steps)
 
 
 def train(

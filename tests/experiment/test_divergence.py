@@ -12,8 +12,8 @@ from pidkd_jax.experiment import result, run
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import metrics
-from pidkd_jax.training.loop import Diverged
 from pidkd_jax.training.member import Member
+from pidkd_jax.training.outcome import Diverged
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 from pidkd_jax.training.validation import Validation
 

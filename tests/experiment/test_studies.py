@@ -14,7 +14,7 @@ from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, pairs, study
 from pidkd_jax.experiment.check import check
 from pidkd_jax.training import partition
-from pidkd_jax.training.loop import Diverged
+from pidkd_jax.training.outcome import Diverged
 from pidkd_jax.training.progress import Progress
 
 STUDIES = sorted((pathlib.Path(__file__).resolve().parents[2] / 'configs' / 'studies').glob('*.py'))
