@@ -522,7 +522,7 @@ MISTAKES = {
       '--images=bundles',
     ),
     _evaluate(
-      'folder of images that is not there',
+      'folder of test images that is not there',
       "'nowhere' is no folder; name one with CLASS/IMAGE",
       '--bundle=bundles/distilled',
       '--images=nowhere',
