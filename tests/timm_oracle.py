@@ -5,20 +5,23 @@ import functools
 import numpy as np
 import pytest
 
+from pidkd_jax.bundles import torch_libraries
+from pidkd_jax.core.errors import UserError
+
 
 @functools.cache
 def load():
   """Return the module timm, or skip the test.
 
-  torchvision's wheel expects two operators that PyTorch's build for CUDA registers. Their
-  declaration is enough.
+  Importing timm imports torchvision, whose wheel is for PyTorch with CUDA.
   """
-  torch = pytest.importorskip('torch')
-  library = torch.library.Library('torchvision', 'DEF')
-  for name in ('nms', 'qnms'):
-    library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-  load.library = library  # It declares its operators for as long as it lives.
-  return pytest.importorskip('timm')
+  pytest.importorskip('torch')
+  try:
+    with torch_libraries._importable():
+      import timm
+  except UserError as error:
+    pytest.skip(str(error))
+  return timm
 
 
 def shapes(name, num_classes=10):

@@ -10,13 +10,11 @@ _WIDTH = 80
 # The last two are absl's, and would end in status 1.
 _HELP = ('--help', '-help', '-h', '--helpfull', '--helpshort')
 _OVERVIEW = """Knowledge distillation by projector integration and classifier sharing, in JAX.
-
     pidkd train --config digits --workdir runs/digits
 
 {commands}
 
 {configs}
-
 `pidkd COMMAND --help` shows its flags; with `--config NAME` also all fields."""
 
 

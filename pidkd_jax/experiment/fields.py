@@ -150,8 +150,8 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       "of training steps: 'float32', 'tf32' or 'bfloat16'",
       choices=tuple(precision.PRECISIONS),
     ),
-    *_TRAINING,
   ),
+  "Beyond the literature's recipe": _TRAINING,
   'The run': (
     Field('eval_every', 1, 'epochs between evaluations', least=1),
     Field(
@@ -198,7 +198,9 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     ),
     Field('teacher.shots', 0, 'training images of each class for it; 0 for all', least=0),
     Field('teacher.seed', 0, 'of its data order and weights', least=0, requirement=_SEED),
-    *(dataclasses.replace(field, name=f'teacher.{field.name}') for field in _TRAINING),
+  ),
+  "The teacher's, beyond the literature": tuple(
+    dataclasses.replace(field, name=f'teacher.{field.name}') for field in _TRAINING
   ),
   'Data': (
     Field('data.name', '', 'data set ([Data sets](data.md)), or `module:Class`'),
@@ -207,14 +209,6 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field('data.verify', True, 'whether the archive must be the official one'),
     Field('data.image_size', 0, "side of what networks see; 0: the data set's own"),
     Field('data.teacher_size', 0, 'side of the squares that a larger teacher sees; 0: the same'),
-    Field(
-      'data.crop_ratio',
-      1.0,
-      'share of the shorter side that evaluation keeps',
-      least=0,
-      exclusive=True,
-      requirement=_PART,
-    ),
     Field(
       'data.holdout',
       0.0,
@@ -227,6 +221,22 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       'data.unlabelled',
       '',
       "folder of images that students see without labels; 'rest': those beyond `data.shots`",
+    ),
+    Field(
+      'data.streaming',
+      'auto',
+      "'auto', 'always' or 'never': whether images stay on disk",
+      choices=tuple(free_memory.STREAMING),
+    ),
+  ),
+  'Crops and flips': (
+    Field(
+      'data.crop_ratio',
+      1.0,
+      'share of the shorter side that evaluation keeps',
+      least=0,
+      exclusive=True,
+      requirement=_PART,
     ),
     Field(
       'data.crop',
@@ -248,12 +258,6 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     ),
     Field('data.padding', -1, "of the crop 'pad'; -1 leaves it to the data set", least=-1),
     Field('data.flip', -1, '1 or 0; -1 leaves it to the data set', requirement=_SWITCH),
-    Field(
-      'data.streaming',
-      'auto',
-      "'auto', 'always' or 'never': whether images stay on disk",
-      choices=tuple(free_memory.STREAMING),
-    ),
   ),
 }
 

@@ -190,7 +190,7 @@ def test_a_platform_that_is_not_there_is_one_line(no_backend, capsys, monkeypatc
   monkeypatch.setattr(preemption, 'raise_terminated', lambda: None)
   monkeypatch.setattr(jax.config, 'update', lambda *_: None)
   with pytest.raises(SystemExit) as end:
-    app._guarded(command)
+    app._guarded(command, 'pidkd')
   assert end.value.code == 1
   [line] = capsys.readouterr().err.splitlines()
   assert line.startswith('JAX finds no device of the platform')

@@ -56,7 +56,9 @@ def test_a_damaged_program_is_compiled_and_kept_anew_which_is_said_once(home, ca
   assert call() == call() == [0, 1, 4]
   [message] = caplog.messages
   assert message == 'the kept program jit_squares cannot be read; it is compiled anew'
-  assert entries(home) == {name: size} and capfd.readouterr().err == ''
+  # An entry holds its own compilation's time.
+  assert entries(home).keys() == {name} and abs(entries(home)[name] - size) < 8
+  assert capfd.readouterr().err == ''
 
 
 def test_other_warnings_are_shown_as_before(home, monkeypatch):

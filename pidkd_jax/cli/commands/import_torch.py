@@ -1,18 +1,8 @@
 """Turn a PyTorch checkpoint into a bundle.
 
-    pidkd import-torch --checkpoint X.pth --model resnet32x4 --data cifar100 \\
-        --out teachers/resnet32x4
+    pidkd import-torch --checkpoint X.pth --model resnet32x4 --out teachers/x
 
-Files of RepDistiller, mdistiller and SimKD are read. With --data the bundle is
-evaluated, and its card names the classes. SimKD's students come with their
-projector, and need their teacher: --teacher. `pidkd networks` lists the models.
-With timm's networks, config.json of its hub beside the file tells size,
-normalisation and crop.
-
-    pidkd import-torch --model timm/vit_tiny_patch16_224 --pretrained --out teachers/vit
-
-Any network of timm and torchvision with a linear classifier becomes a frozen
-teacher, which needs no PyTorch.
+`pidkd networks` lists them. Others of timm and torchvision become teachers.
 """
 
 from absl import flags
@@ -29,22 +19,17 @@ FLAGS = flags.FLAGS
 
 def define_flags():
   flags.DEFINE_string('checkpoint', '', 'PyTorch file.')
-  flags.DEFINE_string('model', '', 'Name of the network in it; timm/NAME, torchvision/NAME.')
-  flags.DEFINE_bool('pretrained', False, "Download the weights of timm's or torchvision's network.")
-  flags.DEFINE_string('class_names', '', "File with such a network's classes, one a line.")
+  flags.DEFINE_string('model', '', 'Its network; timm/NAME and torchvision/NAME, too.')
+  flags.DEFINE_bool('pretrained', False, 'Download the weights of such a network.')
+  flags.DEFINE_string('class_names', '', 'File with its classes, one a line.')
   flags.DEFINE_string('out', '', 'Folder of the bundle.')
   flags.DEFINE_string('teacher', '', "Bundle of a SimKD student's teacher.")
   flags.DEFINE_string('key', '', 'Entry that holds the state dict; by default the usual.')
   flags.DEFINE_string('prefix', '', 'Beginning of its keys; by default what they share.')
   bundle_flags.define_own()
   data_flags.define('Dataset that the network was trained for.', least_size=8)
-  flags.DEFINE_list(
-    'mean',
-    None,
-    "Mean of each channel, pixels in [0, 1]; by default --teacher's, --data's in the literature, "
-    "or for 100 classes CIFAR-100's.",
-  )
-  flags.DEFINE_list('std', None, 'Standard deviation of each channel; by default as for --mean.')
+  flags.DEFINE_list('mean', None, "Of each channel, pixels in [0, 1]; by default as --data's.")
+  flags.DEFINE_list('std', None, 'Standard deviation of each channel; as for --mean.')
 
 
 def main():
