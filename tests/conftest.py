@@ -50,6 +50,7 @@ LONG = (
   'test_studies.py',
   'test_models.py',
   'test_torch_import.py',
+  'test_mixtures.py',
   'test_methods.py',
   'test_students.py',
   'test_distillation.py',
@@ -58,6 +59,10 @@ LONG = (
   'test_pairs.py',
   'test_study_report.py',
   'test_rivals.py',
+  'test_timm_convolutional.py',
+  'test_convnext.py',
+  'test_vit.py',
+  'test_torch_module.py',
 )
 
 
