@@ -96,7 +96,7 @@ class TrainedNetwork:
       >>> student.predict(['a.png', 'b.jpg']).shape  # doctest: +SKIP
       (2, 100)
     """
-    # Of scipy, half a second of the start would be this line's.
+    # By hand, as importing scipy would lengthen the start.
     logits = self.logits(images)
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
