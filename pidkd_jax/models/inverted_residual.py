@@ -146,12 +146,12 @@ class InvertedResidualNet(Staged):
   @nn.nowrap
   def rows(self) -> Sequence[Row]:
     """Return the rows of blocks."""
-    raise NotImplementedError
+    raise NotImplementedError(f'{type(self).__name__} does not define `rows`')
 
   @nn.nowrap
   def stem_width(self) -> int:
     """Return the channels of the stem."""
-    raise NotImplementedError
+    raise NotImplementedError(f'{type(self).__name__} does not define `stem_width`')
 
   @nn.nowrap
   def make_squeeze(self, inputs: int, hidden: int, activation: Activation):
@@ -162,7 +162,7 @@ class InvertedResidualNet(Staged):
       hidden: channels that are scaled.
       activation: the block's.
     """
-    raise NotImplementedError
+    raise NotImplementedError(f'{type(self).__name__} does not define `make_squeeze`')
 
   @nn.nowrap
   def norm_epsilon(self, path):
