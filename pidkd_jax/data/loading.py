@@ -149,13 +149,14 @@ def load(
       size / 2**20,
       limit / 2**20,
     )
-  if crop_ratio < 1:
-    # The stored images of two crops may be the same.
-    fingerprint = hashlib.sha256(f'{fingerprint} {seen_size}'.encode()).hexdigest()
-    train, test = (dataclasses.replace(cast(Any, one), side=seen_size) for one in (train, test))
-  if teacher_size:
-    fingerprint = hashlib.sha256(f'{fingerprint} to {image_size}'.encode()).hexdigest()
-    train, test = (dataclasses.replace(cast(Any, one), size=image_size) for one in (train, test))
+  for field, size, mark in (
+    ('side', seen_size if crop_ratio < 1 else 0, ''),
+    ('size', image_size if teacher_size else 0, 'to '),
+  ):
+    if size:
+      # The stored images of two crops may be the same.
+      fingerprint = hashlib.sha256(f'{fingerprint} {mark}{size}'.encode()).hexdigest()
+      train, test = (dataclasses.replace(cast(Any, one), **{field: size}) for one in (train, test))
   normalisation = source.normalisation
   # Published statistics hold for the official images only.
   if normalisation is None or builder.name != name:
