@@ -15,6 +15,7 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import virtual_devices
 
 from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
@@ -114,5 +115,5 @@ def main(home: pathlib.Path) -> None:
 
 
 if __name__ == '__main__':
-  jax.config.update('jax_num_cpu_devices', DEVICES)
+  virtual_devices.use(DEVICES)
   main(pathlib.Path(sys.argv[1]))

@@ -11,6 +11,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import virtual_devices
 
 from pidkd_jax import models
 from pidkd_jax.data import noise
@@ -105,7 +106,7 @@ def staged_norm(x: jax.Array) -> dict[str, np.ndarray]:
 if __name__ == '__main__':
   counts, out, *together = sys.argv[1:]
   counts = [int(count) for count in counts.split(',')]
-  jax.config.update('jax_num_cpu_devices', max(counts))
+  virtual_devices.use(max(counts))
   if together:
     port, number, index = map(int, together)
     processes.initialize(False, f'localhost:{port}', number, index)
