@@ -36,6 +36,12 @@ class Distilled(Model):
 
   aligned = True
 
+  def __post_init__(self):
+    # Flax creates a module object under the first name that holds it. A student may be the very
+    # object that its teacher is or holds, and the classifier would move into the student.
+    self.teacher = self.teacher.clone(_deep_clone=True)
+    super().__post_init__()
+
   def setup(self):
     self.projectors = ProjectorStack(
       features=self.target[-1],

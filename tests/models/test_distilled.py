@@ -54,6 +54,21 @@ def test_a_split_network_holds_no_more_than_it_needs(distilled):
   assert jax.tree.map(jnp.shape, first.variables) == jax.tree.map(lambda leaf: leaf.shape, shapes)
 
 
+@pytest.mark.parametrize('depth', [0, 1])
+def test_a_student_that_is_its_teachers_very_module_leaves_the_classifier_there(depth):
+  def shapes(student, teacher):
+    for _ in range(depth):
+      teacher = Distilled(3, Plain(3), teacher, 2, 4, 'mean', (4, 4, 7), True)
+    model = Distilled(3, student, teacher, 2, 4, 'mean', (4, 4, 7), True)
+    return model, jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *IMAGE)))
+
+  one = Plain(3)
+  (model, shared), (other, apart) = shapes(one, one), shapes(Plain(3), Plain(3))
+  assert shared == apart and model == other
+  assert 'classifier' not in shared['params']['student']
+  assert jax.eval_shape(model.clone().init, jax.random.key(0), jnp.zeros((1, *IMAGE))) == apart
+
+
 def test_it_teaches_a_student_and_passes_on_its_own_teachers_classifier(distilled, dataset):
   image = jax.ShapeDtypeStruct((4, *IMAGE), jnp.float32)
   integer = jax.ShapeDtypeStruct((4,), jnp.int32)
