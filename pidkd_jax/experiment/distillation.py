@@ -265,6 +265,11 @@ def _start(start: Start, data: Dataset) -> Bundle | None:
 
 
 def _name(model: Network) -> str:
+  if not isinstance(model, str | type):
+    raise UserError(
+      f'the network to train is given as a {type(model).__name__} object; give its name, such as '
+      "'resnet8', or its class"
+    )
   return model if isinstance(model, str) else f'{model.__module__}:{model.__qualname__}'
 
 

@@ -206,6 +206,7 @@ def test_few_shots_need_fewer_images(teacher, data):
   'change, message',
   [
     ({'student': 'resnet9'}, "unknown model 'resnet9'; did you mean"),
+    ({'student': Plain(num_classes=2)}, "a Plain object; give its name, such as 'resnet8'"),
     ({'methods': 'pidk'}, "unknown method 'pidk'; did you mean 'pidkd'"),
     ({'methods': {'a/b': 'pidkd'}}, "the label 'a/b' cannot be a folder"),
     ({'methods': []}, 'no method was given'),
