@@ -20,7 +20,7 @@ from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.methods import catalog
 from pidkd_jax.models.network import Network
-from pidkd_jax.nn import precision
+from pidkd_jax.nn import image_policies, precision
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import look_ahead, memory, partition
 from pidkd_jax.training.cohort import Cohort
@@ -65,6 +65,7 @@ class Assembly:
       flip=self.experiment.flip,
       dtype=self.shapes.image.dtype,
       soft_labels=_soft_labels(self.experiment, self.dataset),
+      policy=image_policies.POLICIES[self.experiment.recipe.augment](self.experiment.recipe),
     )
 
   @property

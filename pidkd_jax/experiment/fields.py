@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline import augment
-from pidkd_jax.nn import precision
+from pidkd_jax.nn import image_policies, precision
 from pidkd_jax.training import free_memory, optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -71,6 +71,7 @@ _SCALE = Requirement(
 _ASPECT = Requirement(
   'two numbers above 0 are needed, the smaller first', lambda pair: _rise(pair, math.inf)
 )
+_MAGNITUDE = Requirement('a step up to 30 is needed', lambda step: step < image_policies.STEPS)
 _SWITCH = Requirement("it is 1, 0, or -1 for the dataset's own", lambda value: value in (-1, 0, 1))
 _DROPS = Requirement(
   'fractions of the training are needed, 0 to 1',
@@ -108,6 +109,20 @@ _TRAINING = (
   ),
   Field('mixup', Recipe.mixup, 'alpha of mixup; 0 for none', least=0),
   Field('cutmix', Recipe.cutmix, 'alpha of CutMix; 0 for none', least=0),
+  Field(
+    'augment',
+    Recipe.augment,
+    "random operations: 'none', 'rand' (RandAugment) or 'trivial' (TrivialAugment)",
+    choices=tuple(image_policies.POLICIES),
+  ),
+  Field('augment_operations', Recipe.augment_operations, "of an image, of 'rand'", least=1),
+  Field(
+    'augment_magnitude',
+    Recipe.augment_magnitude,
+    "of 'rand', 0 to 30",
+    least=0,
+    requirement=_MAGNITUDE,
+  ),
   Field(
     'ema',
     Recipe.ema,

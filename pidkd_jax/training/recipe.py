@@ -27,6 +27,9 @@ class Recipe:
     label_smoothing: share of each label that all classes get alike, in the cross-entropy.
     mixup: alpha of mixup; 0 for none (`data.pipeline.soft_labels`).
     cutmix: alpha of CutMix; 0 for none.
+    augment: random operations on images, a name in `nn.image_policies.POLICIES`.
+    augment_operations: of 'rand', for an image.
+    augment_magnitude: of 'rand', 0 to 30.
     ema: decay, for a step, of an exponential moving average of the weights; 0 for none. The average
       is evaluated and deployed.
   """
@@ -44,6 +47,9 @@ class Recipe:
   label_smoothing: float = 0.0
   mixup: float = 0.0
   cutmix: float = 0.0
+  augment: str = 'none'
+  augment_operations: int = 2
+  augment_magnitude: int = 9
   ema: float = 0.0
 
   def steps_per_epoch(self, num_examples: int) -> int:

@@ -9,6 +9,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline import augment, resident_batches
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.data.pipeline.schedule import Schedule
+from pidkd_jax.nn.image_policies import TrivialAugment
 
 SIZE, SIDE = 23, 6
 MEAN, STD = (0.5, 0.25, 0.1), (0.3, 0.2, 0.5)
@@ -23,13 +24,14 @@ def arrays():
   )
 
 
-def stream(arrays, seed=0, *, batch_size=4, padding=2, flip=True):
+def stream(arrays, seed=0, *, batch_size=4, padding=2, flip=True, policy=None):
   return arrays.batches(
     Normalisation(MEAN, STD),
     jax.random.key(seed),
     batch_size=batch_size,
     padding=padding,
     flip=flip,
+    policy=policy,
   )
 
 
@@ -89,9 +91,10 @@ def test_what_one_epoch_drops_another_shows(arrays):
 
 
 def test_a_batch_is_a_function_of_seed_and_step(arrays):
-  in_sequence = run(stream(arrays), range(12))
+  policy = TrivialAugment()
+  in_sequence = run(stream(arrays, policy=policy), range(12))
   for step in (11, 0, 7):
-    [alone] = run(stream(arrays), [step])
+    [alone] = run(stream(arrays, policy=policy), [step])
     jax.tree.map(np.testing.assert_array_equal, alone, in_sequence[step])
   [other] = run(stream(arrays, seed=1), [7])
   assert not np.array_equal(other.index, in_sequence[7].index)
@@ -159,6 +162,25 @@ def test_a_dataset_of_letters_is_never_mirrored(arrays):
   for batch in run(stream(arrays, flip=False), range(6)):
     for image, index in zip(pixels(batch.image), batch.index, strict=True):
       assert [mirrored for *_, mirrored in placements(image, arrays.images[index], 2)] == [False]
+
+
+def test_a_policy_changes_the_crops_with_a_key_of_its_own(arrays):
+  """Operations join crops and flips, which stay as they are without."""
+  keys = []
+
+  def invert(key, images):
+    keys.append(key)
+    return 255 - images
+
+  [plain] = run(stream(arrays), [7])
+  with jax.disable_jit():
+    source = stream(arrays, policy=invert)
+    [changed, other] = run(source, [7, 8])
+  np.testing.assert_array_equal(pixels(changed.image), 255 - pixels(plain.image))
+  np.testing.assert_array_equal(changed.label, plain.label)
+  crop_key = source.schedule._key(1, jnp.int32(7))
+  drawn = [jax.random.key_data(key).tobytes() for key in (*keys, crop_key)]
+  assert len(set(drawn)) == 3
 
 
 # --- augmentation alone

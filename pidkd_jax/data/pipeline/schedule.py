@@ -10,6 +10,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline import augment
 from pidkd_jax.data.pipeline.soft_labels import SoftLabels
+from pidkd_jax.nn.image_policies import Policy
 from pidkd_jax.parallel import devices
 
 
@@ -37,7 +38,7 @@ class Schedule:
   Attributes:
     labels: int32 [N].
     normalisation: float32 arrays on the devices.
-    key: PRNG key of order, crops, flips and mixtures.
+    key: PRNG key of order, crops, flips, operations and mixtures.
     stored_shape: (H, W, C) of the images as they are stored.
     seen_shape: (H, W, C) of what the crop takes, which the teacher sees.
     image_shape: (h, w, C) of the students' images, which are resampled from these.
@@ -47,6 +48,7 @@ class Schedule:
     flip: whether images are mirrored at random.
     dtype: the type of the batches' images.
     soft_labels: smooths labels and mixes images; None where each image has one class.
+    policy: changes the cropped images by random operations; None for none.
   """
 
   labels: jax.Array
@@ -60,6 +62,7 @@ class Schedule:
   flip: bool = struct.field(pytree_node=False)
   dtype: jnp.dtype = struct.field(pytree_node=False)
   soft_labels: SoftLabels | None = struct.field(pytree_node=False, default=None)
+  policy: Policy | None = struct.field(pytree_node=False, default=None)
 
   @property
   def steps_per_epoch(self) -> int:
@@ -97,6 +100,8 @@ class Schedule:
     images = self.crop(crop_key, images, self.seen_shape[:2])
     if self.flip:
       images = augment.flip(flip_key, images)
+    if self.policy:
+      images = self.policy(self._key(3, step), images)
     image, soft = self.normalisation(images), None
     if self.soft_labels:
       image, soft = self.soft_labels(self._key(2, step), image, self.labels[index])
@@ -108,5 +113,8 @@ class Schedule:
     return devices.shard_batch(Batch(image, self.labels[index], index, soft, larger))
 
   def _key(self, purpose: int, count: jax.Array) -> jax.Array:
-    """Return the key of an epoch's order (purpose 0), a step's augmentation (1) or mixture (2)."""
+    """Return the key of a purpose, for an epoch or a step.
+
+    The purposes are an epoch's order (0), and a step's crops (1), mixture (2) and operations (3).
+    """
     return jax.random.fold_in(jax.random.fold_in(self.key, purpose), count)

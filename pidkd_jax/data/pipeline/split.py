@@ -15,6 +15,7 @@ from pidkd_jax.data.pipeline import augment
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import Schedule
 from pidkd_jax.data.pipeline.soft_labels import SoftLabels
+from pidkd_jax.nn.image_policies import Policy
 from pidkd_jax.nn.precision import FLOAT32
 from pidkd_jax.parallel import devices
 
@@ -132,6 +133,7 @@ class Split(abc.ABC):
     dtype: jnp.dtype = FLOAT32.dtype,
     crop: augment.Crop | None = None,
     soft_labels: SoftLabels | None = None,
+    policy: Policy | None = None,
   ) -> Batches:
     """Return training batches: shuffled, cropped, mirrored and normalised.
 
@@ -144,6 +146,7 @@ class Split(abc.ABC):
       dtype: the type of the batches' images.
       crop: another crop, such as `augment.ResizedCrop`, in place of the padded one.
       soft_labels: smooths labels and mixes images; None leaves each image its class.
+      policy: random operations, such as `nn.image_policies.TrivialAugment()`; None for none.
 
     Example:
       >>> from pidkd_jax.data import noise
@@ -166,5 +169,6 @@ class Split(abc.ABC):
         flip=flip,
         dtype=dtype,
         soft_labels=soft_labels,
+        policy=policy,
       )
     )
