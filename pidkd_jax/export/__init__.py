@@ -7,7 +7,7 @@ A format is one file in this folder: a subclass of `Format`, named in the file's
 
 from pidkd_jax.export.catalog import formats, names
 from pidkd_jax.export.deployable import LAYOUTS, Deployable
-from pidkd_jax.export.export_folder import check, export, export_network
+from pidkd_jax.export.export_folder import check, check_network, export, export_network
 from pidkd_jax.export.format import Format
 
 __all__ = (
@@ -15,6 +15,7 @@ __all__ = (
   'Deployable',
   'Format',
   'check',
+  'check_network',
   'export',
   'export_network',
   'formats',

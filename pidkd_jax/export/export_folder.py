@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.core import atomic_folder, extras, versions
 from pidkd_jax.core.errors import UserError, unknown_name
@@ -16,6 +17,7 @@ from pidkd_jax.evaluation import inference
 from pidkd_jax.export import catalog, example, verification
 from pidkd_jax.export.deployable import LAYOUTS, Deployable
 from pidkd_jax.export.format import Format
+from pidkd_jax.models.exported import Exported
 
 _CARD, _EXAMPLE, _IMAGE = 'card.json', 'example.py', 'example.png'
 
@@ -61,6 +63,25 @@ def check(name: str, folder: pathlib.Path, uint8: bool, layout: str = 'nhwc') ->
   return format_
 
 
+def check_network(name: str, bundle: Bundle) -> None:
+  """Check that a format can express a network, before any work is done.
+
+  Args:
+    name: one of `names()`.
+    bundle: the network.
+
+  Raises:
+    UserError: The network is an imported one, whose computation the format cannot hold.
+  """
+  if isinstance(bundle.network.model, Exported) and not catalog.find(name).imported:
+    able = [other for other, format_ in catalog.formats().items() if format_.imported]
+    raise UserError(
+      f'{str(bundle.folder)!r} is an imported PyTorch network, whose encoder is StableHLO, so it '
+      f'cannot be written as {name}; export it as {" or ".join(able)}, or from PyTorch. Its '
+      'students have all formats'
+    )
+
+
 def export(
   deployable: Deployable,
   name: str,
@@ -89,6 +110,7 @@ def export(
     UserError: The format cannot express the network, the file does not agree, or `check` refuses.
   """
   format_ = check(name, folder, deployable.uint8, deployable.layout)
+  check_network(name, deployable.bundle)
   with atomic_folder.replacing(folder) as part:
     format_.write(deployable, part / format_.file)
     run = format_.load(part / format_.file, deployable)
@@ -146,6 +168,7 @@ def export_network(
   place = pathlib.Path(folder).expanduser()
   check(format, place, uint8, layout)  # Before any work.
   bundle = trained.bundle
+  check_network(format, bundle)
   expected = inference.logits(
     bundle.network, inference.eval_batches(data.test, bundle.normalisation)
   )

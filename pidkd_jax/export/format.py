@@ -34,6 +34,7 @@ class Format(abc.ABC):
     exact: whether logits are the bundle's within `verification.TOLERANCE`. Those of another format
       may cost top-1, up to a limit that the caller sets.
     executable: whether the file holds the computation, which may then include normalisation.
+    imported: whether it can hold a network that was imported as StableHLO (`models.exported`).
   """
 
   file: str
@@ -42,6 +43,7 @@ class Format(abc.ABC):
   example: str
   exact: bool = True
   executable: bool = True
+  imported: bool = False
 
   @abc.abstractmethod
   def write(self, deployable: Deployable, path: pathlib.Path) -> None:

@@ -25,6 +25,7 @@ class StableHlo(Format):
   file = 'model.stablehlo'
   modules = ('flatbuffers',)
   distributions = ('jaxlib', 'flatbuffers')
+  imported = True
   example = """
 import jax
 from jax import export

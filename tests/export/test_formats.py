@@ -25,6 +25,7 @@ from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
 from pidkd_jax.export import verification
 from pidkd_jax.models.distilled import Distilled
+from pidkd_jax.models.exported import Exported
 from pidkd_jax.models.network import Network
 from pidkd_jax.models.resnet import ResNet
 
@@ -219,6 +220,23 @@ def test_a_trained_network_is_exported_by_one_call(exported, loaded, tmp_path):
   calibration = export.Deployable.create(loaded, train, uint8=True).calibration
   assert calibration.shape == (512, *SHAPE)
   assert {image.tobytes() for image in calibration} <= {image.tobytes() for image in train.images}
+
+
+@pytest.mark.parametrize('name', export.names())
+def test_an_imported_network_is_for_stablehlo_alone(loaded, name):
+  """The other formats cannot look into its encoder, or hold none."""
+  teacher = Network({}, Exported(3, 'a' * 64, True, 1))
+  imported = dataclasses.replace(loaded, network=teacher)
+  student = dataclasses.replace(
+    loaded, network=Network({}, loaded.network.model.clone(teacher=teacher.model))
+  )
+  export.check_network(name, student)
+  if name == 'stablehlo':
+    export.check_network(name, imported)
+  else:
+    message = f'cannot be written as {name}; export it as stablehlo, or from PyTorch'
+    with pytest.raises(UserError, match=message):
+      export.check_network(name, imported)
 
 
 def test_other_folders_are_not_replaced(tmp_path):

@@ -38,6 +38,8 @@ def main():
   for name in FLAGS.format:
     export.check(name, out / name, FLAGS.uint8, FLAGS.layout)
   loaded = bundle_flags.load(FLAGS.bundle)
+  for name in FLAGS.format:
+    export.check_network(name, loaded)
   dataset = data_flags.load_for(loaded)
   deployable = export.Deployable.create(loaded, dataset.train, FLAGS.uint8, FLAGS.layout)
   expected = inference.logits(
