@@ -97,18 +97,35 @@ def saved_on() -> dict[str, list[list[int]]]:
   return folders
 
 
+def compiled() -> dict[str, list[str]]:
+  """Record from here on which programs are compiled, by calls and by other threads before them."""
+  programs = {'by calls': [], 'ahead': []}
+
+  def record(event, seconds, fun_name='', **_):
+    if event == '/jax/core/compile/backend_compile_duration':
+      in_call = threading.current_thread() is threading.main_thread()
+      programs['by calls' if in_call else 'ahead'].append(fun_name)
+
+  jax.monitoring.register_event_duration_secs_listener(record)
+  return programs
+
+
 def main(home: pathlib.Path) -> None:
   teacher()
-  stops, states = {}, saved_on()
+  stops, states, compiling = {}, saved_on(), compiled()
+  train(4, 1, home / 'whole-4')
+  on_four = {how: list(names) for how, names in compiling.items()}
   # Two groups of four devices each, and two of one device, which a single group resumes.
   for size, groups in ((4, 2), (1, 1)):
     stops[size] = stopped(2 * size, 2, home / f'parted-{size}')
     train(groups * size, groups, home / f'parted-{size}')
-    train(size, 1, home / f'whole-{size}')
+    if size != 4:
+      train(size, 1, home / f'whole-{size}')
   programs = jax.devices()[0].client.live_executables()
   results = {
     'stops': {size: [str(error), error.status] for size, error in stops.items()},
     'states': {str(pathlib.Path(path).relative_to(home)): on for path, on in states.items()},
+    'compiled': on_four,
     'programs': sorted({tuple(sorted(d.id for d in one.local_devices())) for one in programs}),
   }
   (home / 'results.json').write_text(json.dumps(results))

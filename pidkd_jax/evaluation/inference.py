@@ -1,6 +1,7 @@
 """Run networks over a whole split: logits, pooled features, alignment with a teacher."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import jax
@@ -11,8 +12,8 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.network import Network
-from pidkd_jax.nn import resize
-from pidkd_jax.nn.precision import FLOAT32
+from pidkd_jax.nn import precision, resize
+from pidkd_jax.nn.precision import FLOAT32, Precision
 from pidkd_jax.parallel import devices
 
 # One size for all networks, so that a bundle's figures are reproduced to the last digit.
@@ -28,27 +29,66 @@ class EvalBatches:
 
   Attributes:
     images: batches uint8 [BATCH_SIZE, H, W, C] on the devices, of `size` images and padding.
+    image_shape: (H, W, C).
     normalisation: float32 arrays on the devices.
     size: N, the number of images.
     adapt: changes images to the shape that the network was trained with.
+    precision: in which networks compute. All that is reported comes from float32.
   """
 
   images: Iterable[jax.Array]
+  image_shape: tuple[int, int, int]
   normalisation: Normalisation
   size: int
   adapt: Callable[[jax.Array], jax.Array]
+  precision: Precision = FLOAT32
 
   def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
     """Yield (normalised images [BATCH_SIZE, H, W, C], mask of those that are no padding)."""
     for i, images in enumerate(self.images):
       real = np.arange(i * BATCH_SIZE, (i + 1) * BATCH_SIZE) < self.size
-      yield _normalise(self.adapt(images), self.normalisation), jnp.asarray(real)
+      normalised = _normalise(self.adapt(images), self.normalisation, self.precision.dtype)
+      yield normalised, jnp.asarray(real)
+
+  def in_precision(self, name: str) -> 'EvalBatches':
+    """Return the same images for networks that compute in another precision."""
+    other = precision.find(name)
+    return self if other is self.precision else dataclasses.replace(self, precision=other)
+
+  def programs(self, networks: Iterable[Network]) -> list[Callable[[], jax.stages.Lowered]]:
+    """Return functions that lower the programs that `logits` calls, each once.
+
+    Nothing is traced before they are called.
+
+    Args:
+      networks: as shapes; those whose programs are equal count once.
+    """
+    stored = jax.ShapeDtypeStruct((BATCH_SIZE, *self.image_shape), jnp.uint8)
+    images = devices.replicated_shapes(stored)
+
+    def normalise() -> jax.stages.Lowered:
+      with self.precision.scope():
+        return _normalise.lower(images, self.normalisation, self.precision.dtype)
+
+    def infer(network: Network) -> jax.stages.Lowered:
+      image = jax.ShapeDtypeStruct(stored.shape, self.precision.dtype)
+      placed = (devices.sharded_shapes if _is_even() else devices.replicated_shapes)(image)
+      with self.precision.scope():
+        return _logits.lower(devices.replicated_shapes(norm_fusion.fused_shapes(network)), placed)
+
+    distinct = {jax.tree.structure(network): network for network in networks}
+    return [normalise, *(functools.partial(infer, network) for network in distinct.values())]
 
 
-@jax.jit
-def _normalise(images: jax.Array, normalisation: Normalisation) -> jax.Array:
-  even = BATCH_SIZE % devices.count() == 0
-  return (devices.shard_batch if even else devices.replicate)(normalisation(images))
+@functools.partial(jax.jit, static_argnums=2)
+def _normalise(images: jax.Array, normalisation: Normalisation, dtype: jnp.dtype) -> jax.Array:
+  place = devices.shard_batch if _is_even() else devices.replicate
+  return place(normalisation(images).astype(dtype))
+
+
+def _is_even() -> bool:
+  """Whether the devices share a batch evenly."""
+  return BATCH_SIZE % devices.count() == 0
 
 
 def eval_batches(
@@ -72,6 +112,7 @@ def eval_batches(
   """
   return EvalBatches(
     images=split.blocks(BATCH_SIZE),
+    image_shape=split.image_shape,
     normalisation=devices.put_replicated(normalisation.arrays()),
     size=len(split),
     adapt=adapt,
@@ -102,7 +143,7 @@ def _map(function: Callable, network: Network, batches: EvalBatches) -> np.ndarr
   """Apply a function of network and images to every batch, and join the results."""
   network = norm_fusion.fuse_norms(network)
   parts = []
-  with FLOAT32.scope():
+  with batches.precision.scope():
     for image, _ in batches:
       parts.append(function(network, image))
       _limit_pending(parts)

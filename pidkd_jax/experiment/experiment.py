@@ -85,6 +85,8 @@ class Execution:
     checkpoint_seconds: least time between two checkpoints.
     steps_per_call: training steps in one compiled call; 0 chooses by platform.
     look_ahead: batches that the teacher sees in one pass; 0 chooses by platform and memory.
+    eval_precision: of evaluations before the last epoch, a name in `precision.PRECISIONS`. Neither
+      students nor what is reported at the end depend on it.
     signals: whether SIGTERM and SIGINT make a training save and stop.
     writers: names of writers that get the metrics, too (`training.writers.names`).
   """
@@ -94,6 +96,7 @@ class Execution:
   checkpoint_seconds: float = 60.0
   steps_per_call: int = 0
   look_ahead: int = 0
+  eval_precision: str = 'float32'
   signals: bool = True
   writers: tuple[str, ...] = ()
 

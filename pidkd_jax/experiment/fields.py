@@ -170,6 +170,12 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
   'The run': (
     Field('eval_every', 1, 'epochs between evaluations', least=1),
     Field(
+      'eval_precision',
+      'float32',
+      'of evaluations before the last epoch, without a hold-out',
+      choices=tuple(precision.PRECISIONS),
+    ),
+    Field(
       'checkpoint_seconds',
       60.0,
       'least time between checkpoints; the latest two are kept',

@@ -37,6 +37,7 @@ _HARMLESS = (
   'deterministic',
   'steps_per_call',
   'look_ahead',
+  'eval_precision',
   'writers',
   'data.dir',
   'data.streaming',
@@ -240,6 +241,7 @@ def _execution(config: ConfigDict, groups: tuple[devices.DeviceGroup, ...]) -> E
     checkpoint_seconds=config.checkpoint_seconds,
     steps_per_call=config.steps_per_call,
     look_ahead=config.look_ahead,
+    eval_precision=config.eval_precision,
     writers=tuple(config.writers),
   )
 

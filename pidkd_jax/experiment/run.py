@@ -355,11 +355,18 @@ def _train(
     )
   assembled = run.assemble()
   held_out = assembled.held_out
+  if held_out is not None and run.execution.eval_precision != Execution.eval_precision:
+    logger.warning(
+      'eval_precision is %s; with a hold-out the evaluations select the epoch, so they stay %s',
+      run.execution.eval_precision,
+      Execution.eval_precision,
+    )
   validation = Validation.of(
     'test' if held_out is None else 'holdout',
     run.dataset.test if held_out is None else held_out,
     run.normalisation,
     assembled.cohort.teacher,
+    run.execution.eval_precision,
   )
   batches = assembled.batches(run.normalisation)
   try:

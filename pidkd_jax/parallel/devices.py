@@ -175,6 +175,27 @@ def replicate(tree: Any) -> Any:
   return _constrain(tree, _REPLICATED)
 
 
+def replicated_shapes(tree: Any) -> Any:
+  """Return arrays or shapes as shapes of what `replicate` gives, to lower a program for it."""
+  return _placed_shapes(tree, _REPLICATED)
+
+
+def sharded_shapes(tree: Any) -> Any:
+  """Return arrays or shapes as shapes of what `shard_batch` gives, to lower a program for it."""
+  return _placed_shapes(tree, _SHARDED)
+
+
+def _placed_shapes(tree: Any, spec: PartitionSpec) -> Any:
+  if not _has_mesh():
+    return tree
+  sharding = NamedSharding(jax.sharding.get_mesh(), spec)
+
+  def placed(leaf):
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+  return jax.tree.map(placed, tree)
+
+
 def put_replicated(tree: Any) -> Any:
   """Put arrays from the host onto every device."""
   if not _has_mesh():

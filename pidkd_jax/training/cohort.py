@@ -101,14 +101,22 @@ class Cohort(struct.PyTreeNode):
       initial: makes the initial states, {name: state}.
       batch: arrays or shapes.
     """
-    states = functools.cache(lambda: jax.eval_shape(initial, batch))
-    view = functools.cache(lambda: jax.eval_shape(Cohort.observe, self, batch))
+    placed = devices.sharded_shapes(batch)
+    states = functools.cache(lambda: devices.replicated_shapes(jax.eval_shape(initial, batch)))
+
+    @functools.cache
+    def view() -> TeacherOutputs | None:
+      shapes = jax.eval_shape(Cohort.observe, self, batch)
+      if shapes is None:
+        return None
+      features, logits = devices.sharded_shapes((shapes.features, shapes.logits))
+      return TeacherOutputs(self.teacher, features, logits)
 
     def update(name: str) -> jax.stages.Lowered:
-      return _update.lower(self.by_name[name], states()[name], batch, view(), jnp.int32(0))
+      return _update.lower(self.by_name[name], states()[name], placed, view(), jnp.int32(0))
 
     def observe() -> jax.stages.Lowered:
-      return steps.features_and_logits.lower(self.observer or self.teacher, batch.seen)
+      return steps.features_and_logits.lower(self.observer or self.teacher, placed.seen)
 
     return [
       *([] if self.teacher is None else [observe]),
@@ -122,6 +130,7 @@ class Cohort(struct.PyTreeNode):
     Args:
       batch: arrays or shapes.
     """
+    batch = devices.sharded_shapes(batch)
     return [
       functools.partial(_init.lower, self.by_name[name], batch, self.teacher, self.start)
       for name in self._distinct

@@ -14,14 +14,15 @@ import numpy as np
 import optax
 
 from pidkd_jax.core.errors import Stopped, UserError
-from pidkd_jax.core.types import Batch
+from pidkd_jax.core.types import Batch, Variables
 from pidkd_jax.data.pipeline.batches import Batches
+from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import look_ahead, norms, progress, writers
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
-from pidkd_jax.training.compilation import compile_all
+from pidkd_jax.training.compilation import Compilation, compile_all
 from pidkd_jax.training.learner import BestEpoch, State
 from pidkd_jax.training.loop_settings import LoopSettings
 from pidkd_jax.training.metrics import MetricsLog, Row
@@ -79,6 +80,12 @@ def train(
     checkpoints.close()
 
 
+@jax.jit
+def _best_epoch(variables: Variables, epoch: jax.Array, top1: jax.Array) -> BestEpoch:
+  # A step donates the variables, and its program expects all arrays on every device.
+  return devices.replicate(BestEpoch(jax.tree.map(jnp.copy, variables), epoch, top1))
+
+
 class _Training:
   """One call of `train`: the states, their checkpoints, metrics and progress."""
 
@@ -109,17 +116,19 @@ class _Training:
       done=self._step * batches.batch_size,
     )
     self._saved_at = time.monotonic()
+    self._evaluations: Compilation | None = None
 
   def _resume(self) -> tuple[int, dict[str, State]]:
     title = self._settings.title
-    if devices.count() == 1:
+    if processes.is_multiprocess():
+      # Each process would compile in an order of its own, and XLA lets processes wait for others.
+      with progress.working(f'{title}: compiling the initial state', told=True):
+        states = self._initial(self._first())
+    else:
       with self._stopwatch.leave_out():
         compile_all(title, self._programs() + self._batches.programs())
       self._compiled = self._counts()
       states = self._initial(self._first())
-    else:
-      with progress.working(f'{title}: compiling the initial state', told=True):
-        states = self._initial(self._first())
     restored = self._checkpoints.restore(states)
     if restored is None:
       return 0, states
@@ -140,8 +149,10 @@ class _Training:
     shapes = self._batches.shapes
     if self._chunk == 1:
       return self._cohort.programs(self._initial, shapes)
-    states = functools.cache(lambda: jax.eval_shape(self._initial, shapes))
-    order = jax.eval_shape(self._batches.order, jnp.int32(0))
+    states = functools.cache(
+      lambda: devices.replicated_shapes(jax.eval_shape(self._initial, shapes))
+    )
+    order = devices.replicated_shapes(jax.eval_shape(self._batches.order, jnp.int32(0)))
     step = jnp.int32(0)
 
     def call(count: int) -> jax.stages.Lowered:
@@ -159,9 +170,7 @@ class _Training:
     if not self._validation.selects:
       return states
     return {
-      name: state.replace(
-        best=BestEpoch(jax.tree.map(jnp.copy, state.variables), jnp.int32(0), jnp.float32(-1))
-      )
+      name: state.replace(best=_best_epoch(state.variables, np.int32(0), np.float32(-1)))
       for name, state in states.items()
     }
 
@@ -199,6 +208,8 @@ class _Training:
       if processes.any_process(preemption.requested) == [True]:
         self._stop(preemption)
     finally:
+      if self._evaluations:
+        self._evaluations.close()
       self._progress.close()
       self._metrics.close()
 
@@ -216,6 +227,12 @@ class _Training:
       jax.block_until_ready(self._states)
     self._progress.skip(count * self._batches.batch_size)
     self._ready.add(count)
+    if self._compiled and not self._evaluations:
+      self._evaluations = Compilation(self._validation.programs(self._deployed()))
+
+  def _deployed(self) -> list[Network]:
+    """Return the networks that the members would deploy, as shapes."""
+    return [self._cohort.deployed(name, state) for name, state in self._states.items()]
 
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
@@ -255,6 +272,8 @@ class _Training:
     seconds = self._stopwatch.lap(steps)
     due = epoch % self._settings.eval_every == 0 or epoch == self._settings.total_epochs
     with self._progress.pause('evaluating' if due else ''):
+      if due and self._evaluations:
+        self._evaluations.wait()
       rows = self._rows(epoch, seconds, due)
       self._metrics.write(rows, self._validation.teacher_top1 if due else None)
     self._progress.epoch(
@@ -288,7 +307,8 @@ class _Training:
 
   def _evaluate(self, name: str, state: State, epoch: int) -> dict[str, float]:
     variables = self._cohort.by_name[name].evaluated(state)
-    logits = self._validation.logits(self._cohort.network(name, variables))
+    final = epoch == self._settings.total_epochs
+    logits = self._validation.logits(self._cohort.network(name, variables), final)
     if not np.isfinite(logits).all():
       step = self._step - 1
       # Checkpoints hold it, so that a resume leaves the member out as well.
@@ -297,12 +317,9 @@ class _Training:
       return {}
     metrics = self._validation.metrics(logits)
     if state.best is not None and metrics['top1'] > state.best.top1:
-      self._states[name] = state.replace(
-        best=BestEpoch(
-          jax.tree.map(jnp.copy, variables), jnp.int32(epoch), jnp.float32(metrics['top1'])
-        )
-      )
-    if epoch == self._settings.total_epochs:
+      best = _best_epoch(variables, np.int32(epoch), np.float32(metrics['top1']))
+      self._states[name] = state.replace(best=best)
+    if final:
       self._logits[name] = logits
     return {f'{self._validation.name}_{metric}': value for metric, value in metrics.items()}
 

@@ -43,7 +43,7 @@ def observe(teacher: Network | None, batch: Batch) -> TeacherOutputs | None:
 def features_and_logits(network: Network, image: jax.Array) -> tuple[Features, jax.Array]:
   """Run a network in inference mode: images [B, H, W, C] -> features, logits [B, K]."""
   features = network.encode(image)
-  return features, network.classify(features.pooled)
+  return devices.shard_batch((features, network.classify(features.pooled)))
 
 
 def init(

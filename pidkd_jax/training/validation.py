@@ -2,13 +2,18 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable, Iterable
 
+import jax
 import numpy as np
 
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import classification, inference
 from pidkd_jax.models.network import Network
+
+# The name of the split that selects a member's epoch.
+_SELECTING = 'holdout'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,6 +26,8 @@ class Validation:
     split: the images.
     larger: the images as the teacher sees them.
     teacher: None where no agreement is measured.
+    interim: the images in the precision of evaluations before the last epoch. What selects an
+      epoch, and what is reported at the end, is float32.
   """
 
   name: str
@@ -28,20 +35,48 @@ class Validation:
   split: inference.EvalBatches
   larger: inference.EvalBatches
   teacher: Network | None
+  interim: inference.EvalBatches
 
   @classmethod
   def of(
-    cls, name: str, split: Split, normalisation: Normalisation, teacher: Network | None
+    cls,
+    name: str,
+    split: Split,
+    normalisation: Normalisation,
+    teacher: Network | None,
+    interim: str = 'float32',
   ) -> 'Validation':
-    """Prepare a split of the data for networks with this normalisation."""
+    """Prepare a split of the data for networks with this normalisation.
+
+    Args:
+      name: as the attribute.
+      split: of the data.
+      normalisation: of the networks.
+      teacher: as the attribute.
+      interim: the name of the precision of evaluations before the last epoch; without effect on a
+        hold-out.
+    """
     batches = inference.eval_batches(split, normalisation)
     larger = inference.eval_batches(split.larger, normalisation) if split.size else batches
-    return cls(name, split.labels, batches, larger, teacher)
+    sooner = batches if name == _SELECTING else batches.in_precision(interim)
+    return cls(name, split.labels, batches, larger, teacher, sooner)
 
   @property
   def selects(self) -> bool:
     """Whether the split selects the epoch that a member keeps."""
-    return self.name == 'holdout'
+    return self.name == _SELECTING
+
+  def programs(self, networks: Iterable[Network]) -> list[Callable[[], jax.stages.Lowered]]:
+    """Return functions that lower the programs of the next evaluation, each once.
+
+    Args:
+      networks: that are evaluated, as shapes.
+    """
+    if self.teacher is None or 'teacher_logits' in vars(self):
+      return self.interim.programs(networks)
+    if self.larger is self.interim:
+      return self.interim.programs([self.teacher, *networks])
+    return self.larger.programs([self.teacher]) + self.interim.programs(networks)
 
   @functools.cached_property
   def teacher_logits(self) -> np.ndarray | None:
@@ -56,9 +91,14 @@ class Validation:
       return {}
     return {f'{self.name}_top1': float(np.mean(logits.argmax(axis=1) == self.labels))}
 
-  def logits(self, network: Network) -> np.ndarray:
-    """Return a network's logits, float32 [N, K]."""
-    return inference.logits(network, self.split)
+  def logits(self, network: Network, final: bool = True) -> np.ndarray:
+    """Return a network's logits, float32 [N, K].
+
+    Args:
+      network: to evaluate.
+      final: whether the results rely on them, so that `interim` does not serve.
+    """
+    return inference.logits(network, self.split if final else self.interim)
 
   def metrics(self, logits: np.ndarray) -> dict[str, float]:
     """Return {metric: value} of logits [N, K]; shares lie in [0, 1]."""

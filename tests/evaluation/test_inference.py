@@ -54,6 +54,14 @@ def test_a_network_is_compiled_once_for_all_batches_and_variables(teacher, array
   assert inference._logits._cache_size() == before
 
 
+def test_logits_in_another_precision_are_float32_and_near(teacher, arrays):
+  split = batches(arrays)
+  ours, theirs = (inference.logits(teacher, one) for one in (split.in_precision('bfloat16'), split))
+  assert ours.dtype == np.float32
+  assert 0 < np.abs(ours - theirs).max() < 0.05 * np.abs(theirs).max()
+  assert split.in_precision('float32') is split
+
+
 def alignment_error(network, teacher, arrays):
   [error] = inference.alignment_errors({'network': network}, teacher, batches(arrays)).values()
   return error

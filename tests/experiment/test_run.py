@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import re
+import threading
 
 import jax
 import pytest
@@ -56,7 +57,7 @@ def test_calls_of_several_steps_are_compiled_once_side_by_side_and_before(taught
 
   def listen(event, seconds, **notes):
     if event == '/jax/core/compile/backend_compile_duration':
-      compiled.append(notes.get('fun_name'))
+      compiled.append((notes.get('fun_name'), threading.current_thread().name))
 
   four = dataclasses.replace(experiment(0), recipe=Recipe(total_epochs=2, batch_size=8))
   several = dataclasses.replace(execution(), steps_per_call=3)
@@ -69,7 +70,10 @@ def test_calls_of_several_steps_are_compiled_once_side_by_side_and_before(taught
   # The full call and the epoch's rest, the initial state, orders and batches.
   assert caplog.messages.count('students: compiling 5 programs ...') == 1
   # A call whose arguments differed from what was compiled would compile again.
-  assert compiled.count('jit(scan)') == 2
+  by_others = [name for name, thread in compiled if thread != threading.current_thread().name]
+  for program, count in {'scan': 2, '_normalise': 1, '_logits': 1}.items():
+    named = f'jit({program})'
+    assert by_others.count(named) == [name for name, _ in compiled].count(named) == count
   assert not any('a call of' in message for message in caplog.messages)
   first, second = metrics.read(tmp_path / 'run')
   assert first['compile_seconds'] > second['wall_seconds'] > 0 == second['compile_seconds']
@@ -81,18 +85,23 @@ def test_a_run_of_two_members_makes_its_folder(taught, tmp_path):
   assert {path.name for path in (folder / 'bundles').iterdir()} == {'kd-0', 'kd-1'}
 
 
-def test_the_last_epoch_is_evaluated_once(taught, tmp_path, monkeypatch):
+def test_what_is_reported_is_evaluated_once_and_in_float32(taught, tmp_path, monkeypatch):
   evaluated = []
   logits = inference.logits
 
-  def count(network, split):
-    evaluated.append(network)
+  def note(network, split):
+    evaluated.append(split.precision.dtype.name)
     return logits(network, split)
 
-  monkeypatch.setattr(inference, 'logits', count)
-  run.execute(experiment(0), DATA, taught, tmp_path / 'run', 'students', execution())
-  # The teacher, and the student after each of two epochs.
-  assert len(evaluated) == 3
+  monkeypatch.setattr(inference, 'logits', note)
+  half = dataclasses.replace(execution(), eval_precision='bfloat16')
+  run.execute(experiment(0), DATA, taught, tmp_path / 'run', 'students', half)
+  # The student after the first epoch, the teacher to compare it with, the student after the last.
+  assert evaluated == ['bfloat16', 'float32', 'float32']
+  evaluated.clear()
+  selecting = experiment(0, holdout=0.25)
+  run.execute(selecting, DATA, taught, tmp_path / 'selecting', 'students', half)
+  assert set(evaluated) == {'float32'}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from pidkd_jax import models
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
-from pidkd_jax.models.norm_fusion import fuse_norms
+from pidkd_jax.models.norm_fusion import fuse_norms, fused_shapes
 from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.nn.layers import FUSED_NORMS
 from tests import families
@@ -44,6 +44,8 @@ def test_outputs_are_kept(name, network):
   fused = fuse_norms(plain)
   assert_equal_outputs(fused, plain, IMAGES)
   assert {name: fused.variables[name] for name in plain.variables} == plain.variables
+  shapes, expected = (jax.eval_shape(lambda network: network, one) for one in (plain, fused))
+  assert fused_shapes(shapes) == expected
 
 
 def test_outputs_of_a_stack_are_kept(network):

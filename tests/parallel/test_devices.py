@@ -112,6 +112,15 @@ def test_groups_of_devices_give_bit_identical_students(on_groups, size):
       assert all(ours[name].tobytes() == theirs[name].tobytes() for name in theirs.files)
 
 
+def test_the_programs_of_four_devices_are_compiled_once_and_before_their_calls(on_groups):
+  _, results = on_groups
+  names = ('order', 'batch', 'features_and_logits', 'init', 'update', '_normalise', '_logits')
+  programs = {f'jit({name})' for name in names}
+  ahead, by_calls = (results['compiled'][how] for how in ('ahead', 'by calls'))
+  assert sorted(ahead) == sorted(programs)
+  assert not programs & set(by_calls)
+
+
 def test_no_state_and_no_program_spans_two_groups(on_groups):
   _, results = on_groups
   # Devices at the stop and at the end. The trainings on single devices were resumed by one group.

@@ -10,6 +10,7 @@ from flax import struct
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import Schedule
+from pidkd_jax.parallel import devices
 
 
 @struct.dataclass
@@ -33,6 +34,7 @@ class ResidentBatches(Batches):
     count = jnp.int32(0)
 
     def batch() -> jax.stages.Lowered:
-      return ResidentBatches.batch.lower(self, jax.eval_shape(self.schedule.order, count), count)
+      order = devices.replicated_shapes(jax.eval_shape(self.schedule.order, count))
+      return ResidentBatches.batch.lower(self, order, count)
 
     return [functools.partial(Schedule.order.lower, self.schedule, count), batch]

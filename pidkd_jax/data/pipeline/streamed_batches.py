@@ -10,6 +10,7 @@ import numpy as np
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.data.pipeline.schedule import Schedule
+from pidkd_jax.parallel import devices
 
 
 class StreamedBatches(Batches):
@@ -43,10 +44,11 @@ class StreamedBatches(Batches):
 
   def programs(self) -> list[Callable[[], jax.stages.Lowered]]:
     count = jnp.int32(0)
-    images = jax.ShapeDtypeStruct((self.batch_size, *self.schedule.stored_shape), jnp.uint8)
+    shape = (self.batch_size, *self.schedule.stored_shape)
+    images = devices.sharded_shapes(jax.ShapeDtypeStruct(shape, jnp.uint8))
 
     def finish() -> jax.stages.Lowered:
-      order = jax.eval_shape(self.schedule.order, count)
+      order = devices.replicated_shapes(jax.eval_shape(self.schedule.order, count))
       return Schedule.finish.lower(self.schedule, images, order, count)
 
     return [functools.partial(Schedule.order.lower, self.schedule, count), finish]
