@@ -33,7 +33,7 @@ class Method(nn.Module):
     student: the model that is trained.
     target: the shapes of the teacher's Features of a training batch. It may be None where
       `needs_teacher` is False.
-    dataset: what memory banks need to know about the training split.
+    dataset: what memory banks and new views need to know about the training split.
     needs_teacher: whether `loss` reads the teacher (class attribute).
     needs_labels: whether `loss` reads the labels (class attribute); cards and reports say so.
 

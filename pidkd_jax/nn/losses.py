@@ -28,7 +28,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def soft_targets(
-  student_logits: jax.Array, teacher_logits: jax.Array, temperature: float = 4.0
+  student_logits: jax.Array, teacher_logits: jax.Array, temperature: float | jax.Array = 4.0
 ) -> jax.Array:
   """Compute temperature^2 * KL(teacher || student) of the softened predictions, in nats.
 

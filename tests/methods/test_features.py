@@ -14,6 +14,7 @@ from pidkd_jax.methods.rkd import relations
 from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.nn import losses
 from pidkd_jax.training.step import observe
+from tests.given import Linear
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 F = torch.nn.functional
@@ -412,14 +413,14 @@ LARGE = jax.tree.map(lambda x: 1e4 * x, STUDENT)
 SMALL = jax.tree.map(lambda x: 1e-10 * x, STUDENT)
 ALL = (
   'fitnet', 'at', 'sp', 'pkt', 'rkd', 'vid', 'pefd', 'srrl', 'crd', 'semckd', 'reviewkd',
-  'srd', 'vkd', 'thkd',
+  'srd', 'vkd', 'thkd', 'catkd',
 )  # fmt: skip
 
 
 @pytest.mark.parametrize('name', ALL)
 def test_gradients_are_finite(name, dataset):
   """With features that vanish, do not differ or are far from the teacher's, if it has any."""
-  method = methods.create(name)(student=None, target=None, dataset=dataset)
+  method = methods.create(name)(student=Linear(3), target=None, dataset=dataset)
   batch = Batch(None, jnp.asarray(LABEL, jnp.int32), jnp.arange(BATCH, dtype=jnp.int32))
   rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
 

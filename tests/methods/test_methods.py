@@ -12,6 +12,7 @@ from flax import traverse_util
 
 from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.methods import mlkd
 from pidkd_jax.methods.base import Method, hyperparameters
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.member import Member
@@ -35,6 +36,14 @@ def member(label, trial=0):
 def bare(name):
   """Return a method with its defaults and without student, target and dataset."""
   return methods.create(name)(student=None, target=None, dataset=None)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def mirrored():
+  """The strong view of MLKD is cheap to compile here: the negative of the weak one."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(mlkd, 'strong_view', lambda key, images, *_, **__: -images)
+    yield
 
 
 @pytest.fixture(scope='module')
@@ -270,6 +279,23 @@ DEFAULTS = {
   'srd': HARNESS | {'temperature': 1.0, 'weight': 2.0},
   'vkd': HARNESS | {'temperature': 1.0, 'weight': 1.0},
   'thkd': HARNESS | {'weight': 0.02, 'divergence_weight': 1.5},
+  'wttm': {'weight': 4.0, 'exponent': 0.2, 'label_weight': 1.0},
+  'catkd': HARNESS
+  | {'divergence_weight': 0.0, 'weight': 15.0, 'resolution': 2, 'normalize': False},
+  'ctkd': {
+    'weight': 0.9,
+    'label_weight': 0.1,
+    'lowest': 1.0,
+    'span': 20.0,
+    'warmup': 10 / 240,
+  },
+  'mlkd': {'weight': 0.9, 'label_weight': 0.1, 'temperature': 4.0, 'standardize': False},
+  'mlkd_standardized': {
+    'weight': 9.0,
+    'label_weight': 0.1,
+    'temperature': 2.0,
+    'standardize': True,
+  },
   'norm': {
     'weight': 1.0,
     'num_groups': 8,

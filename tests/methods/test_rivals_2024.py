@@ -1,5 +1,7 @@
 """Later rivals, by hand in float64 and by their properties."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 
 from pidkd_jax import methods
 from pidkd_jax.core.types import Batch, Features
-from pidkd_jax.methods import norm, vkd
+from pidkd_jax.methods import mlkd, norm, vkd
 from pidkd_jax.models.network import TeacherOutputs
+from pidkd_jax.nn import losses
+from pidkd_jax.nn.image_policies import RandAugment
 from tests.given import Given, Linear
 
 RNG = np.random.default_rng(0)
@@ -16,12 +20,31 @@ STUDENT, TEACHER = 3 * RNG.normal(size=(2, 6, 5))
 LABEL = np.array([0, 1, 2, 3, 4, 0])
 
 
-def of_logits(name, student, teacher, **chosen):
+class Mirror:
+  """In place of the teacher's network: an image's logits are the image."""
+
+  def encode(self, image):
+    return Features((), (), None, image)
+
+  def classify(self, pooled):
+    return pooled
+
+
+@pytest.fixture
+def mirrored(monkeypatch):
+  """The strong view of MLKD is the negative of the weak one."""
+  monkeypatch.setattr(mlkd, 'strong_view', lambda key, images, *_, **__: -images)
+
+
+def of_logits(name, student, teacher, progress=1.0, **chosen):
   """The terms of a method whose student and teacher give these logits."""
-  method = methods.create(name, **chosen)(student=Given(), target=None, dataset=None)
+  dataset = types.SimpleNamespace(normalisation=None)
+  method = methods.create(name, **chosen)(student=Given(), target=None, dataset=dataset)
   batch = Batch(jnp.asarray(student, jnp.float32), jnp.asarray(LABEL), None)
-  seen = TeacherOutputs(None, None, jnp.asarray(teacher, jnp.float32))
-  return method.apply({}, batch, seen, progress=jnp.float32(1), method='loss')
+  seen = TeacherOutputs(Mirror(), None, jnp.asarray(teacher, jnp.float32))
+  return method.init_with_output(
+    jax.random.key(0), batch, seen, progress=jnp.float32(progress), method='loss'
+  )[0]
 
 
 def softmax(logits):
@@ -40,15 +63,17 @@ def test_dist_by_hand():
   np.testing.assert_allclose(found['cross_entropy'], 0.5 * entropy, rtol=1e-5)
 
 
-@pytest.mark.parametrize('size', [0.0, 1e2, 1e30])
-def test_gradients_of_dist_are_finite_at_extreme_logits(size):
-  def total(student):
-    found = of_logits('dist', student, size * TEACHER)
-    return sum(jnp.mean(term) for term in found.values())
+@pytest.mark.parametrize('name', ['dist', 'wttm', 'ctkd', 'mlkd', 'mlkd_standardized'])
+def test_gradients_are_finite_at_extreme_logits(name, mirrored):
+  @jax.jit
+  @jax.value_and_grad
+  def total(student, teacher):
+    return sum(jnp.mean(term) for term in of_logits(name, student, teacher).values())
 
-  for student in (size * STUDENT, np.zeros((6, 5))):
-    value, gradient = jax.value_and_grad(total)(jnp.asarray(student, jnp.float32))
-    assert np.isfinite(value) and np.all(np.isfinite(gradient))
+  for size in (0.0, 1e2, 1e4):
+    for student in (size * STUDENT, np.zeros((6, 5))):
+      value, gradient = total(jnp.asarray(student, jnp.float32), size * TEACHER)
+      assert np.isfinite(value) and np.all(np.isfinite(gradient))
 
 
 @pytest.mark.parametrize('channels, features', [(3, 6), (6, 3), (4, 4)])
@@ -102,3 +127,107 @@ def test_a_larger_map_is_pooled_by_its_largest_values():
   x = jnp.arange(16.0).reshape(1, 4, 4, 1)
   np.testing.assert_array_equal(norm.max_pool_to(x, 2)[0, :, :, 0], [[5, 7], [13, 15]])
   assert norm.max_pool_to(x, 3) is x
+
+
+def kl(p, q):
+  return np.sum(p * np.log(p / q), axis=-1)
+
+
+def test_wttm_by_hand():
+  found = of_logits('wttm', STUDENT, TEACHER, weight=3.0, exponent=0.5, label_weight=0.5)
+  powers = np.sqrt(softmax(TEACHER))
+  unsure = powers.sum(1)
+  expected = 3 * unsure * kl(powers / unsure[:, None], softmax(STUDENT))
+  np.testing.assert_allclose(found['transformed_target'], expected, rtol=1e-4)
+  entropy = -np.log(softmax(STUDENT)[np.arange(6), LABEL])
+  np.testing.assert_allclose(found['cross_entropy'], 0.5 * entropy, rtol=1e-5)
+
+
+@pytest.mark.parametrize('normalize', [False, True])
+def test_catkd_by_hand(normalize):
+  """Of maps of unequal size; the classifiers' biases take no part."""
+  rng = np.random.default_rng(2)
+  ours, taught = (
+    rng.uniform(size=size).astype(np.float32) for size in ((6, 4, 4, 5), (6, 2, 2, 3))
+  )
+  kernels = rng.normal(size=(5, 4)), rng.normal(size=(3, 4))
+  maps = []
+  for features, kernel in zip((ours.reshape(6, 2, 2, 2, 2, 5).mean((2, 4)), taught), kernels):
+    cams = (features @ kernel).reshape(6, 4, 4)
+    maps.append(cams / np.linalg.norm(cams, axis=1, keepdims=True) if normalize else cams)
+  expected = 3 * np.mean((maps[0] - maps[1]) ** 2, axis=(1, 2))
+
+  class Teacher:
+    def classify(self, pooled):
+      return pooled @ kernels[1] + 7
+
+  method = methods.create('catkd', weight=3.0, normalize=normalize)
+  method = method(student=Linear(4), target=None, dataset=None)
+  seen = TeacherOutputs(Teacher(), Features((), (), taught, None), None)
+  params = {'student': {'linear': {'kernel': kernels[0], 'bias': np.full(4, 9.0)}}}
+  given = Features((), (), ours, None), seen, None, 1.0
+  found = method.apply({'params': params}, *given, method='terms')
+  np.testing.assert_allclose(found['attention'], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize('epoch, share', [(1, 0.024472), (5, 0.5), (10, 1.0), (240, 1.0)])
+def test_the_temperature_of_ctkd_sees_a_reversed_gradient(epoch, share):
+  method = methods.create('ctkd')(student=Given(), target=None, dataset=None)
+  student, teacher = jnp.asarray(STUDENT, jnp.float32), jnp.asarray(TEACHER, jnp.float32)
+  seen = TeacherOutputs(None, None, teacher)
+  batch = Batch(student, jnp.asarray(LABEL), None)
+
+  def learned(level):
+    variables = {'params': {'temperature': level}}
+    found = method.apply(variables, batch, seen, progress=jnp.float32(epoch / 240), method='loss')
+    return jnp.mean(found['soft_target'])
+
+  def plain(level):
+    temperature = 1 + 20 * jax.nn.sigmoid(level)
+    return 0.9 * jnp.mean(losses.soft_targets(student, teacher, temperature))
+
+  value, gradient = jax.value_and_grad(learned)(1.0)
+  expected, direction = jax.value_and_grad(plain)(1.0)
+  np.testing.assert_allclose(value, expected, rtol=1e-6)
+  np.testing.assert_allclose(gradient, -share * direction, rtol=1e-4)
+
+
+def test_the_products_of_mlkd_by_hand():
+  student, teacher = softmax(STUDENT / 3), softmax(TEACHER / 3)
+  images, classes = mlkd.products(jnp.asarray(STUDENT), jnp.asarray(TEACHER), jnp.float32(3))
+  expected = np.sum((student @ student.T - teacher @ teacher.T) ** 2) / 6
+  np.testing.assert_allclose(images, expected, rtol=1e-3)
+  expected = np.sum((student.T @ student - teacher.T @ teacher) ** 2) / 5
+  np.testing.assert_allclose(classes, expected, rtol=1e-3)
+
+
+def test_mlkd_shows_one_strong_view_to_student_and_teacher(monkeypatch):
+  """It is made of the teacher's images, which are larger here."""
+  shown, policies = [], []
+
+  def changed(key, images, normalisation, policy):
+    policies.append(policy)
+    return images + 1
+
+  class Seeing(Mirror):
+    def encode(self, image):
+      shown.append(image)
+      return Features((), (), None, image.mean((1, 2)))
+
+  class Student(Given):
+    def __call__(self, image, train=False):
+      shown.append(image)
+      return image.mean((1, 2))
+
+  monkeypatch.setattr(mlkd, 'strong_view', changed)
+  large = jnp.asarray(np.random.default_rng(3).normal(size=(6, 4, 4, 3)), jnp.float32)
+  small = jax.image.resize(large, (6, 2, 2, 3), 'linear')
+  dataset = types.SimpleNamespace(normalisation=None)
+  method = methods.create('mlkd')(student=Student(), target=None, dataset=dataset)
+  given = Batch(small, jnp.asarray(LABEL % 3), None, larger=large)
+  seen = TeacherOutputs(Seeing(), None, jnp.zeros((6, 3)))
+  method.apply({}, given, seen, progress=1.0, method='loss', rngs={'method': jax.random.key(0)})
+  weak, strong, taught = shown
+  assert weak is small and policies == [RandAugment(operations=2, magnitude=10)]
+  np.testing.assert_array_equal(taught, large + 1)
+  np.testing.assert_allclose(strong, small + 1, atol=1e-5)

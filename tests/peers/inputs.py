@@ -13,6 +13,9 @@ def draw(seed: int, *shape: int) -> np.ndarray:
 
 STUDENT_LOGITS = 3 * draw(1, BATCH, CLASSES)
 TEACHER_LOGITS = 5 * draw(2, BATCH, CLASSES)
+# The logits of MLKD's strong view.
+STRONG_STUDENT_LOGITS = 3 * draw(18, BATCH, CLASSES)
+STRONG_TEACHER_LOGITS = 5 * draw(19, BATCH, CLASSES)
 # Maps behind a ReLU, as the last one of a network is.
 STUDENT_MAP = np.maximum(draw(3, BATCH, 4, 4, 5), 0)
 TEACHER_MAP = np.maximum(draw(4, BATCH, 4, 4, 8), 0)
@@ -27,12 +30,20 @@ VKD = {
 }
 # The teacher's classifier: kernel and bias.
 CLASSIFIER = draw(8, 8, CLASSES), draw(9, CLASSES)
+# The student's.
+OWN_CLASSIFIER = draw(20, 5, CLASSES), draw(21, CLASSES)
+# CTKD's parameter, and the epoch of 240.
+LEVEL, EPOCH = 0.3, 4
 # NORM's parameters: the first map, to 2 x 8 channels, with its norm; the second; the classifier.
 NORM = {
   'expand': (draw(10, 5, 16), 1 + 0.2 * draw(11, 16), 0.1 * draw(12, 16)),
   'reduce': (draw(13, 16, 5), 1 + 0.2 * draw(14, 5), 0.1 * draw(15, 5)),
   'head': (draw(16, 5, CLASSES), draw(17, CLASSES)),
 }
+# Weight, resolution, normalisation, as for resnet32x4 -> resnet8x4 and -> ShuffleV2.
+CATKD = {'catkd': (15.0, 2, False), 'catkd_normalized': (600.0, 4, True)}
+# Whether logits are standardised, the first temperature, and the weight.
+MLKD = {'mlkd': (False, 4.0, 0.9), 'mlkd_standardized': (True, 2.0, 9.0)}
 
 
 def orthogonal(channels: int, features: int) -> tuple[np.ndarray, np.ndarray]:

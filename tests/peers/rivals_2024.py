@@ -3,12 +3,14 @@
     python -m tests.peers.rivals_2024 FOLDER
 
 FOLDER holds clones of hunto/image_classification_sota, roymiles/Simple-Recipe-Distillation,
-Alibaba-MIIL/HeadSharingKD and OSVAI/NORM, each under its second name. None of their code is here.
-The losses of VkD and NORM stand in the midst of their training loops, so PyTorch's own functions
+Alibaba-MIIL/HeadSharingKD, OSVAI/NORM, zkxufo/TTM, GzyAftermath/CAT-KD, zhengli97/CTKD and
+sunshangquan/logit-standardization-KD, each under its second name. None of their code is here. The
+losses of VkD and NORM stand in the midst of their training loops, so PyTorch's own functions
 repeat them. All is float64.
 """
 
 import json
+import math
 import pathlib
 import sys
 
@@ -25,7 +27,9 @@ HERE = pathlib.Path(__file__).parent
 
 def main(folder: pathlib.Path) -> None:
   torch.set_default_dtype(torch.float64)
-  content = {method.__name__: method(folder) for method in (dist, srd, thkd, norm)}
+  content = {method.__name__: method(folder) for method in (dist, srd, thkd, norm, wttm, ctkd)}
+  content |= {name: catkd(folder, *chosen) for name, chosen in inputs.CATKD.items()}
+  content |= {name: mlkd(folder, *chosen) for name, chosen in inputs.MLKD.items()}
   content |= {name: vkd(*pooled) for name, pooled in inputs.VKD.items()}
   text = json.dumps(content, indent=1)
   (HERE / 'rivals_2024.json').write_text(f'{text}\n')
@@ -139,6 +143,63 @@ def norm(folder: pathlib.Path) -> dict:
     gradient = leaves[f'{name}_kernel'].grad[:, :, 0, 0].T
     found['gradients'][f'{name}_kernel'] = inputs.summary(gradient.contiguous().numpy())
   return found
+
+
+def wttm(folder: pathlib.Path) -> dict:
+  """WTTM as in the authors' example beside CRD."""
+  [loss] = classes(folder / 'TTM/distiller_zoo/wttm.py', 'WTTM')
+  student = tensor(inputs.STUDENT_LOGITS)
+  value = 4.0 * loss(0.2)(student, torch.tensor(inputs.TEACHER_LOGITS))
+  return measured(value, {'logits': student})
+
+
+def catkd(folder: pathlib.Path, weight: float, resolution: int, normalize: bool) -> dict:
+  """CAT-KD's loss of the maps, whose 1x1 convolution PyTorch's product repeats."""
+  path = folder / 'CAT-KD/mdistiller/distillers/CAT_KD.py'
+  [loss] = classes(path, 'CAT_loss', Distiller=nn.Module)
+  student, kernel = tensor(inputs.STUDENT_MAP), tensor(inputs.OWN_CLASSIFIER[0])
+  maps = (
+    torch.einsum('bchw,ck->bkhw', features, matrix)
+    for features, matrix in (
+      (student, kernel),
+      (tensor(inputs.TEACHER_MAP).detach(), torch.tensor(inputs.CLASSIFIER[0])),
+    )
+  )
+  value = weight * loss(*maps, resolution, normalize)
+  return measured(value, {'map': student, 'kernel': kernel})
+
+
+def ctkd(folder: pathlib.Path) -> dict:
+  """CTKD's divergence; a line of the authors' loop turns the parameter into a temperature."""
+  given = {'Function': torch.autograd.Function}
+  names = 'Global_T', 'GradientReversalFunction'
+  learned, _ = classes(folder / 'CTKD/models/temp_global.py', *names, **given)
+  [divergence] = classes(folder / 'CTKD/distiller_zoo/KD.py', 'DistillKL')
+  [decay] = classes(folder / 'CTKD/train_student.py', 'CosineDecay', math=math)
+  level = learned()
+  level.global_T.data.fill_(inputs.LEVEL)
+  factor = decay(max_value=0, min_value=-1, num_loops=10).get_value(inputs.EPOCH)
+  student, target = tensor(inputs.STUDENT_LOGITS), torch.tensor(inputs.TEACHER_LOGITS)
+  temperature = 1.0 + 20.0 * torch.sigmoid(level(target, student, factor))
+  temperature.cuda = lambda: temperature  # It stays where it is.
+  value = 0.9 * divergence()(student, target, temperature)
+  return measured(value.sum(), {'logits': student, 'level': level.global_T})
+
+
+def mlkd(folder: pathlib.Path, standardize: bool, temperature: float, weight: float) -> dict:
+  """MLKD's whole loss by the code of logit standardisation, which holds the authors' as well."""
+  path = folder / 'logit-standardization-KD/mdistiller/distillers/MLKD.py'
+  [kind] = classes(path, 'MLKD', Distiller=nn.Module)
+  loss = object.__new__(kind)  # Its constructor asks for networks.
+  nn.Module.__init__(loss)
+  loss.temperature, loss.logit_stand = temperature, standardize
+  loss.ce_loss_weight, loss.kd_loss_weight = 0.1, weight
+  taught = torch.tensor(inputs.TEACHER_LOGITS), torch.tensor(inputs.STRONG_TEACHER_LOGITS)
+  views = tensor(inputs.STUDENT_LOGITS), tensor(inputs.STRONG_STUDENT_LOGITS)
+  # An image is the place of its view.
+  loss.student, loss.teacher = (lambda view, of=of: (of[view], None) for of in (views, taught))
+  _, terms = loss.forward_train(0, 1, torch.tensor(inputs.LABEL))
+  return measured(sum(terms.values()), dict(zip(('logits', 'strong'), views)))
 
 
 if __name__ == '__main__':

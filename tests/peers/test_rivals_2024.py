@@ -5,6 +5,7 @@
 
 import json
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -13,32 +14,35 @@ import pytest
 
 from pidkd_jax import methods
 from pidkd_jax.core.types import Batch, Features
+from pidkd_jax.methods import mlkd
 from pidkd_jax.models.network import TeacherOutputs
 from tests.given import Given, Linear
 from tests.peers import inputs
 
+DATASET = types.SimpleNamespace(normalisation=None)
 PEERS = json.loads(pathlib.Path(__file__).with_name('rivals_2024.json').read_text())
 
 
-def check(name, terms, leaves):
+def check(name, terms, leaves, bound=1e-10):
   """Compare the sum of a method's own terms, and its gradients, with the authors'.
 
   Args:
     name: in PEERS.
     terms: a function from {name of a leaf: array} to the terms.
     leaves: {name: array} in float64.
+    bound: largest relative difference.
   """
 
   def total(leaves):
     found = {key: jnp.mean(x) for key, x in terms(leaves).items()}
     return sum(x for key, x in found.items() if key not in ('cross_entropy', 'soft_target'))
 
-  loss, gradients = jax.value_and_grad(total)(jax.tree.map(jnp.asarray, leaves))
-  assert float(loss) == pytest.approx(PEERS[name]['loss'], rel=1e-10)
+  loss, gradients = jax.jit(jax.value_and_grad(total))(jax.tree.map(jnp.asarray, leaves))
+  assert float(loss) == pytest.approx(PEERS[name]['loss'], rel=bound)
   found = {key: inputs.summary(np.asarray(gradient)) for key, gradient in gradients.items()}
   assert found.keys() == PEERS[name]['gradients'].keys()
   for key, expected in PEERS[name]['gradients'].items():
-    np.testing.assert_allclose(found[key], expected, rtol=1e-10, err_msg=key)
+    np.testing.assert_allclose(found[key], expected, rtol=bound, err_msg=key)
 
 
 class Classifier:
@@ -49,12 +53,12 @@ class Classifier:
     return pooled @ kernel + bias
 
 
-def of_logits(name, leaves):
+def of_logits(name, leaves, variables=None, network=None, progress=1.0, **options):
   """Return the terms of a method that reads the logits, {'logits': ...}."""
-  method = methods.create(name)(student=Given(), target=None, dataset=None)
+  method = methods.create(name)(student=Given(), target=None, dataset=DATASET)
   batch = Batch(leaves['logits'], jnp.asarray(inputs.LABEL), None)
-  seen = TeacherOutputs(None, None, inputs.TEACHER_LOGITS)
-  return method.apply({}, batch, seen, progress=1.0, method='loss')
+  seen = TeacherOutputs(network, None, inputs.TEACHER_LOGITS)
+  return method.apply(variables or {}, batch, seen, progress=progress, method='loss', **options)
 
 
 def of_pooled(name, leaves, variables, target=inputs.TEACHER_POOLED):
@@ -139,3 +143,53 @@ def test_norm():
     return {'whole': sum(map(jnp.mean, found.values()))}
 
   check('norm', terms, {'map': inputs.STUDENT_MAP, **leaves})
+
+
+def test_wttm():
+  check('wttm', lambda leaves: of_logits('wttm', leaves), {'logits': inputs.STUDENT_LOGITS})
+
+
+@pytest.mark.parametrize('name', inputs.CATKD)
+def test_catkd(name):
+  weight, resolution, normalize = inputs.CATKD[name]
+  chosen = {'weight': weight, 'resolution': resolution, 'normalize': normalize}
+  method = methods.create('catkd', **chosen)
+  method = method(student=Linear(inputs.CLASSES), target=None, dataset=None)
+  target = Features((), (), inputs.TEACHER_MAP, None)
+  seen = TeacherOutputs(Classifier(), target, None)
+
+  def terms(leaves):
+    linear = {'kernel': leaves['kernel'], 'bias': inputs.OWN_CLASSIFIER[1]}
+    params = {'params': {'student': {'linear': linear}}}
+    ours = Features((), (), leaves['map'], None)
+    return method.apply(params, ours, seen, None, 1.0, method='terms')
+
+  check(name, terms, {'map': inputs.STUDENT_MAP, 'kernel': inputs.OWN_CLASSIFIER[0]})
+
+
+def test_ctkd():
+  def terms(leaves):
+    variables = {'params': {'temperature': leaves['level']}}
+    found = of_logits('ctkd', leaves, variables, progress=inputs.EPOCH / 240)
+    return {'whole': found['soft_target']}
+
+  check('ctkd', terms, {'logits': inputs.STUDENT_LOGITS, 'level': inputs.LEVEL})
+
+
+@pytest.mark.parametrize('name, bound', [('mlkd', 1e-10), ('mlkd_standardized', 1e-6)])
+def test_mlkd(name, bound, monkeypatch):
+  class Network:
+    def encode(self, image):
+      return Features((), (), None, inputs.STRONG_TEACHER_LOGITS)
+
+    def classify(self, pooled):
+      return pooled
+
+  def terms(leaves):
+    monkeypatch.setattr(mlkd, 'strong_view', lambda *_, **__: leaves['strong'])
+    key = {'method': jax.random.key(0)}
+    found = of_logits(name, leaves, network=Network(), rngs=key)
+    return {'whole': sum(map(jnp.mean, found.values()))}
+
+  logits = {'logits': inputs.STUDENT_LOGITS, 'strong': inputs.STRONG_STUDENT_LOGITS}
+  check(name, terms, logits, bound)
