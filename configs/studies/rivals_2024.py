@@ -16,6 +16,11 @@ WEIGHTS = {
   'norm': ('weight',),
   'thkd': ('weight',),
   'vkd': ('weight',),
+  'wttm': ('weight',),
+  'catkd': ('weight',),
+  'ctkd': ('weight',),
+  'mlkd': ('weight',),
+  'mlkd_standardized': ('weight',),
 }
 
 
