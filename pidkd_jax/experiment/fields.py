@@ -124,6 +124,12 @@ _TRAINING = (
     requirement=_MAGNITUDE,
   ),
   Field(
+    'accumulation',
+    Recipe.accumulation,
+    'parts of a batch whose gradients are averaged before a step',
+    least=1,
+  ),
+  Field(
     'ema',
     Recipe.ema,
     'decay of the average that is evaluated, e.g. 0.999; 0: none',

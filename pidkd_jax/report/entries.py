@@ -112,6 +112,7 @@ CARD: Mapping[str, Kind] = {
   'training.recipe.augment': TEXT,
   'training.recipe.augment_operations': WHOLE,
   'training.recipe.augment_magnitude': WHOLE,
+  'training.recipe.accumulation': SIZE,
   'training.recipe.ema': NUMBER,
   'training.member': OBJECT,
   'training.member.student': TEXT,

@@ -28,6 +28,7 @@ these, and for its error, a share of the free memory is left alone (`free_memory
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -42,7 +43,7 @@ from pidkd_jax.parallel import devices
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
 from pidkd_jax.training.look_ahead import pass_bytes
-from pidkd_jax.training.step import loss
+from pidkd_jax.training.step import loss, parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +139,12 @@ def activation_bytes(
 ) -> int:
   """Estimate the bytes that a member's step takes beside its state, from arrays or shapes."""
 
+  learner = cohort.by_name[name]
+  # On CPU the parts of a batch take as much memory as the whole (`step`).
+  number = 1 if jax.default_backend() == 'cpu' else learner.optimizer.accumulation
+  if number > 1:
+    batch, teacher = jax.eval_shape(functools.partial(_first_part, number=number), batch, teacher)
+
   def forward(params, cohort, collections, batch, teacher):
     def of(params):
       return loss(cohort.by_name[name], params, collections, batch, teacher, jnp.int32(0))
@@ -159,9 +166,20 @@ def activation_bytes(
   ]
   return (
     sum(_size(variable.aval) for variable in residuals)
-    + _bytes(state.params)
+    # Of a part, and the mean over all parts.
+    + _bytes(state.params) * min(number, 2)
     + max((4 * array.ndim * math.prod(array.shape) for array in pooled), default=0)
   )
+
+
+def _first_part(
+  batch: Batch, teacher: TeacherOutputs | None, number: int
+) -> tuple[Batch, TeacherOutputs | None]:
+  batch, teacher = parts(batch, teacher, number)
+  batch, outputs = jax.tree.map(
+    lambda x: x[0], (batch, teacher and (teacher.features, teacher.logits))
+  )
+  return batch, teacher and TeacherOutputs(teacher.network, *outputs)
 
 
 def _equations(program: Any) -> Iterator[Any]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 import jax
 import optax
 
-from pidkd_jax.core.errors import unknown_name
+from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.parallel import devices
 from pidkd_jax.training.recipe import Recipe
 
 Parts = tuple[optax.GradientTransformation, ...]
@@ -70,6 +71,7 @@ class Optimizer:
     warmup_steps: the steps before the schedule, in which the rate rises.
     clip_norm: 0 for no limit.
     ema: decay of the average of the weights; 0 for none.
+    accumulation: parts of a batch whose gradients are averaged.
   """
 
   total_steps: int
@@ -81,6 +83,7 @@ class Optimizer:
   warmup_steps: int = 0
   clip_norm: float = 0.0
   ema: float = 0.0
+  accumulation: int = 1
 
   @classmethod
   def from_recipe(cls, recipe: Recipe, num_examples: int) -> 'Optimizer':
@@ -91,7 +94,8 @@ class Optimizer:
       num_examples: images in the training split.
 
     Raises:
-      UserError: the batch size does not fit the split, or a name is unknown.
+      UserError: the batch size does not fit the split or the parts of a batch, or a name is
+        unknown.
     """
     for kind, name, known in (
       ('optimizer', recipe.optimizer, RULES),
@@ -99,6 +103,13 @@ class Optimizer:
     ):
       if name not in known:
         raise unknown_name(kind, name, known)
+    least = recipe.accumulation * devices.count()
+    if recipe.batch_size % least:
+      below, above = recipe.batch_size // least * least, -(-recipe.batch_size // least) * least
+      raise UserError(
+        f'batch_size is {recipe.batch_size}, and accumulation {recipe.accumulation} needs a '
+        f'multiple of {least}; take {f"{below} or {above}" if below else above}'
+      )
     total = recipe.total_epochs * recipe.steps_per_epoch(num_examples)
     return cls(
       total_steps=total,
@@ -111,6 +122,7 @@ class Optimizer:
       warmup_steps=min(round(recipe.warmup * total), total - 1),
       clip_norm=recipe.clip_norm,
       ema=recipe.ema,
+      accumulation=recipe.accumulation,
     )
 
   def progress(self, step: jax.Array) -> jax.Array:

@@ -30,6 +30,8 @@ class Recipe:
     augment: random operations on images, a name in `nn.image_policies.POLICIES`.
     augment_operations: of 'rand', for an image.
     augment_magnitude: of 'rand', 0 to 30.
+    accumulation: parts of a batch, whose gradients are averaged before a step; 1 for the whole. It
+      saves an accelerator's memory. Losses that compare images compare those of a part.
     ema: decay, for a step, of an exponential moving average of the weights; 0 for none. The average
       is evaluated and deployed.
   """
@@ -50,6 +52,7 @@ class Recipe:
   augment: str = 'none'
   augment_operations: int = 2
   augment_magnitude: int = 9
+  accumulation: int = 1
   ema: float = 0.0
 
   def steps_per_epoch(self, num_examples: int) -> int:

@@ -86,6 +86,7 @@ def loss(
   batch: Batch,
   view: TeacherOutputs | None,
   step: jax.Array,
+  part: jax.Array | None = None,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
   """Compute the scalar loss that a step differentiates by `params`.
 
@@ -96,10 +97,12 @@ def loss(
     batch: a training batch.
     view: `observe` of the same batch.
     step: int32 scalar, counted from 0.
+    part: int32 scalar, the number of a part of a step's batch, which has a key of its own.
 
   Returns:
     (loss, ({term: scalar, 'loss': scalar}, the collections after the step)).
   """
+  key = jax.random.fold_in(jax.random.split(learner.key)[1], step)
   terms, collections = learner.bound_method().apply(
     {'params': params, **collections},
     batch,
@@ -107,7 +110,7 @@ def loss(
     progress=learner.optimizer.progress(step),
     method='loss',
     mutable=DenyList(['params', 'intermediates']),
-    rngs=_streams(jax.random.fold_in(jax.random.split(learner.key)[1], step)),
+    rngs=_streams(key if part is None else jax.random.fold_in(key, part)),
   )
   terms = {name: jnp.mean(term) for name, term in terms.items()}
   total = jnp.asarray(sum(terms.values()))
@@ -128,9 +131,7 @@ def update(
     view: `observe` of the same batch, or None for a method that needs no teacher.
     step: int32 scalar, counted from 0 at the beginning of the training.
   """
-  gradient, (terms, collections) = jax.grad(loss, argnums=1, has_aux=True)(
-    learner, state.params, state.collections, batch, view, step
-  )
+  gradient, (terms, collections) = _gradient(learner, state, batch, view, step)
   rate = learner.hparams['learning_rate'] * learner.optimizer.rate(step)
   change, opt_state = _transform(learner, rate).update(gradient, state.opt_state, state.params)
   change = _scaled(change, learner.bound_method().rates())
@@ -143,6 +144,55 @@ def update(
     bad_step=jnp.where(bad, step, state.bad_step),
   )
   return devices.replicate(state.replace(average=learner.averaged(state)))
+
+
+def parts(
+  batch: Batch, view: TeacherOutputs | None, number: int
+) -> tuple[Batch, TeacherOutputs | None]:
+  """Divide a batch of a traced function, [B, ...] -> [number, B / number, ...].
+
+  The teacher's outputs are divided, too; its network is left as it is.
+  """
+  if view is None:
+    return devices.split_batches(batch, number), None
+  batch, features, logits = devices.split_batches((batch, view.features, view.logits), number)
+  return batch, view.replace(features=features, logits=logits)
+
+
+def _gradient(
+  learner: Learner, state: State, batch: Batch, view: TeacherOutputs | None, step: jax.Array
+) -> tuple[Any, tuple[dict[str, jax.Array], Variables]]:
+  """Return the gradient, and what `loss` returns beside the loss.
+
+  Where the recipe accumulates gradients, both are means over the parts of the batch, which run one
+  after another. BatchNorm's statistics move with each part.
+  """
+  differentiate = jax.grad(loss, argnums=1, has_aux=True)
+  number = learner.optimizer.accumulation
+  if number == 1:
+    return differentiate(learner, state.params, state.collections, batch, view, step)
+  batch, view = parts(batch, view, number)
+  outputs = view and (view.features, view.logits)
+
+  def add(carry, now):
+    collections, means = carry
+    part, batch, outputs = now
+    seen = view and TeacherOutputs(view.network, *outputs)
+    gradient, (terms, collections) = differentiate(
+      learner, state.params, collections, batch, seen, step, part
+    )
+    means = jax.tree.map(lambda mean, one: mean + one / number, means, (gradient, terms))
+    return (collections, means), None
+
+  zeros = jax.tree.map(jnp.zeros_like, (state.params, state.loss_sums))
+  (collections, (gradient, terms)), _ = jax.lax.scan(
+    add,
+    (state.collections, zeros),
+    (jnp.arange(number), batch, outputs),
+    # A convolution's gradient in a loop body is slow on CPU. Without a loop no memory is saved.
+    unroll=jax.default_backend() == 'cpu',
+  )
+  return gradient, (terms, collections)
 
 
 def _transform(learner: Learner, learning_rate: jax.Array) -> optax.GradientTransformation:

@@ -115,17 +115,19 @@ class Product(Method):
 
 
 @pytest.mark.parametrize('pooled, pixels', [(False, 8 * 8 * 3), (True, 4 * 4 * 3)])
-def test_an_activation_by_hand(dataset, batches, pooled, pixels):
+@pytest.mark.parametrize('parts', [1, 2])
+def test_an_activation_by_hand(dataset, batches, pooled, pixels, parts, on_accelerator):
   method = Product(student=None, target=None, dataset=dataset, pooled=pooled)
   learner = Learner.create(
-    method, Optimizer(3, (), 1, 0.9), jax.random.key(0), OptimizerHparams(1, 0)
+    method, Optimizer(3, (), 1, 0.9, accumulation=parts), jax.random.key(0), OptimizerHparams(1, 0)
   )
   cohort = Cohort(teacher=None, names=('own',), learners=(learner,))
   estimated = memory.estimate(cohort, batches[0]).members['own'].activation
-  # The gradient, the pixels as a matrix, and the cosine.
-  values = pixels * 7 + 4 * pixels + 4 * 7
+  images = 4 // parts
+  # The gradient and the mean over parts, the pixels as a matrix, and the cosine.
+  values = parts * pixels * 7 + images * pixels + images * 7
   # Four coordinates of each pixel.
-  coordinates = 4 * 4 * 8 * 8 * 3 if pooled else 0
+  coordinates = 4 * images * 8 * 8 * 3 if pooled else 0
   assert estimated == 4 * (values + coordinates)
 
 
