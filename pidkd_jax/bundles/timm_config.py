@@ -24,6 +24,7 @@ class TimmConfig:
     std: of the same.
     crop_ratio: side of the crop over the shorter side of the resized image.
     class_names: None where the file does not list them.
+    num_classes: None where it does not tell their number.
   """
 
   architecture: str
@@ -32,6 +33,7 @@ class TimmConfig:
   std: tuple[float, ...]
   crop_ratio: float
   class_names: tuple[str, ...] | None
+  num_classes: int | None
 
 
 def read(checkpoint: pathlib.Path) -> TimmConfig | None:
@@ -68,16 +70,25 @@ def _config(content: Mapping[str, Any], entries: Mapping[str, Any]) -> TimmConfi
   if flaw := normalisation.flaw(mean, std):
     raise ValueError(flaw)
   crop_ratio = float(entries.get('crop_pct', 1))
-  names = content.get('label_names')
+  names = _texts(content.get('label_names'))
   sound = min(channels, height, width) > 0 and len(mean) == len(std) == channels
   if not sound or not 0 < crop_ratio < math.inf:
     raise ValueError(f'input_size {entries["input_size"]}, crop_pct {crop_ratio:g}')
-  listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+  number = content.get('num_classes', names and len(names))
+  if names is not None and len(names) != number:
+    raise ValueError(f'{len(names)} label_names for {number} classes')
   return TimmConfig(
     architecture=content['architecture'],
     image_shape=(height, width, channels),
     mean=mean,
     std=std,
     crop_ratio=min(crop_ratio, 1.0),
-    class_names=tuple(cast(list[str], names)) if listed else None,
+    class_names=names,
+    num_classes=None if number is None else int(number),
   )
+
+
+def _texts(value: object) -> tuple[str, ...] | None:
+  """Return a list of texts as a tuple, or None for anything else."""
+  texts = tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+  return texts if texts and len(texts) == len(cast(list[object], value)) else None

@@ -38,9 +38,10 @@ def altered(**entries):
 
 def test_tells_the_images_and_the_classes(read):
   assert read(CONTENT) == timm_config.TimmConfig(
-    'resnet18', (224, 240, 3), (0.5, 0.25, 0.125), (0.1, 0.2, 0.3), 0.95, ('ant', 'bee')
+    'resnet18', (224, 240, 3), (0.5, 0.25, 0.125), (0.1, 0.2, 0.3), 0.95, ('ant', 'bee'), 2
   )
   assert read({**CONTENT, 'label_names': {'n01': 'ant'}}).class_names is None
+  assert read({**CONTENT, 'num_classes': 7, 'label_names': None}).num_classes == 7
 
 
 @pytest.mark.parametrize('content', ['{', '[]', {'model': 'vit'}, {'architecture': 'resnet18'}])
@@ -50,6 +51,11 @@ def test_other_files_are_left_alone(content, read):
 
 def test_there_may_be_no_file(tmp_path):
   assert timm_config.read(tmp_path / 'model.safetensors') is None
+
+
+def test_names_of_other_classes_than_their_number_are_refused(read):
+  with pytest.raises(UserError, match='2 label_names for 3 classes'):
+    read({**CONTENT, 'num_classes': 3})
 
 
 @pytest.mark.parametrize(

@@ -343,6 +343,16 @@ def _torch(home):
   torch.save({**state, 'conv1.weight': state['conv1.weight'] / 0}, place / 'infinite.pth')
   torch.save({**state, 'conv1.weight': state['conv1.weight'][:, :1]}, place / 'misshapen.pth')
   torch.save({'model': state, 'proj': {'a': torch.zeros(1)}}, place / 'simkd.pth')
+  timms = {'input_size': [3, 32, 32], 'mean': [0.5] * 3, 'std': [0.25] * 3}
+  for name, entries in {
+    'another': {'architecture': 'resnet18'},
+    'fewer': {'architecture': 'resnet8', 'label_names': ['ant', 'bee']},
+    'damaged': {'architecture': 'resnet8', 'label_names': ['ant', 'bee'], 'num_classes': 4},
+  }.items():
+    (place / name).mkdir()
+    shutil.copy(place / 'resnet8.pth', place / name)
+    text = json.dumps({**entries, 'pretrained_cfg': timms})
+    (place / name / 'config.json').write_text(text)
   large = {'conv1': (64, 3, 7, 7), 'layer2.0.downsample.0': (2, 2, 1, 1), 'fc': (1000, 2)}
   blocks = {f'layer{1 + i // 2}.{i % 2}.conv2': (2, 2, 3, 3) for i in range(8)}
   other = {f'{name}.weight': torch.zeros(shape) for name, shape in {**large, **blocks}.items()}

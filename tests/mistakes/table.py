@@ -708,6 +708,21 @@ MISTAKES = {
       '--data=digits',
     ),
     _torch(
+      "timm's file of another network",
+      "says that it is 'resnet18_imagenet', and --model is 'resnet8'",
+      '--checkpoint=torch/another/resnet8.pth',
+    ),
+    _torch(
+      "timm's file of other classes than the weights",
+      'is of 2 classes, and the weights are of 4; put the right file there',
+      '--checkpoint=torch/fewer/resnet8.pth',
+    ),
+    _torch(
+      "timm's file that contradicts itself",
+      'is damaged (2 label_names for 4 classes)',
+      '--checkpoint=torch/damaged/resnet8.pth',
+    ),
+    _torch(
       'teacher of no SimKD student',
       "has no 'proj'; leave it out",
       '--checkpoint=torch/resnet8.pth',

@@ -53,6 +53,7 @@ def main():
   config = None if dataset or teacher else _timm_config(path)
   facts = _facts(dataset, teacher, config)
   network = _network(checkpoint, teacher, tuple(facts['image_shape']))
+  _check_classes(config, network, path)
   if dataset:
     imported_bundle.check(network, dataset)
   normalisation = _normalisation(facts, network)
@@ -88,6 +89,16 @@ def _timm_config(path):
       f'{FLAGS.model!r}; give --model {wanted}'
     )
   return config if wanted else None
+
+
+def _check_classes(config, network, path):
+  """Raise UserError where timm's file is of a network with other classes than the checkpoint's."""
+  if config and config.num_classes not in (None, network.model.num_classes):
+    raise UserError(
+      f'{timm_config.FILE} beside {str(path)!r} is of {config.num_classes} classes, and the '
+      f'weights are of {network.model.num_classes}; put the right file there, or remove it and '
+      'give --mean, --std and --image_size'
+    )
 
 
 def _facts(dataset, teacher, config):
