@@ -22,6 +22,7 @@ if TYPE_CHECKING:
   from pidkd_jax import bundles, data, evaluation, export, methods, models, nn, training
   from pidkd_jax.bundles.trained_network import TrainedNetwork, load
   from pidkd_jax.core.errors import Stopped, UserError
+  from pidkd_jax.experiment.crops import Crops
   from pidkd_jax.experiment.distillation import Distillation, distill, train
   from pidkd_jax.methods import method
   from pidkd_jax.nn import losses
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
   '__version__',
+  'Crops',
   'Distillation',
   'Recipe',
   'Stopped',
@@ -55,6 +57,7 @@ __getattr__, __dir__ = lazy.attach(
   __name__,
   {
     '__version__': 'pidkd_jax.core.own_version:find()',
+    'Crops': 'pidkd_jax.experiment.crops:Crops',
     'Distillation': 'pidkd_jax.experiment.distillation:Distillation',
     'Recipe': 'pidkd_jax.training.recipe:Recipe',
     'Stopped': 'pidkd_jax.core.errors:Stopped',

@@ -18,6 +18,7 @@ from pidkd_jax.experiment import assembly, check, continuation, record, run, wor
 from pidkd_jax.experiment import fields as table
 from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
+from pidkd_jax.experiment.crops import Crops
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.methods import MethodSpec
 from pidkd_jax.parallel import devices
@@ -94,6 +95,7 @@ def train(
   weight_decay: float = 5e-4,
   precision: str | None = None,
   recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
+  crops: Crops = Crops(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
   start: Start = None,
   seed: int = 0,
@@ -116,6 +118,7 @@ def train(
     precision: 'float32', 'tf32' or 'bfloat16', in which training steps compute; None for the
       recipe's, 'float32'.
     recipe: optimizer, schedule and all else that `kd.Recipe` has. Its total_epochs are `epochs`.
+    crops: random crops and flips; `kd.Crops('resized')` is usual for photographs.
     holdout: share of the training images that selects the epoch; 0 for the last epoch.
     start: a trained network of the same architecture, or the folder of a bundle, with whose weights
       the training begins. Its classifier is kept where it knows every class of the data by name,
@@ -145,6 +148,7 @@ def train(
     (member,),
     data,
     _recipe(recipe, epochs, batch_size, precision),
+    crops,
     seed=seed,
     holdout=holdout,
   )
@@ -171,6 +175,7 @@ def distill(
   weight_decay: float = 5e-4,
   precision: str | None = None,
   recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
+  crops: Crops = Crops(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
   shots: int = 0,
   rest: bool = False,
@@ -193,7 +198,7 @@ def distill(
     methods: one of `kd.methods.names()`, `kd.method(...)` or a subclass of `kd.methods.Method`;
       several of these; or {label: one of these}.
     trials: students of each method that differ only in their seed.
-    batch_size, learning_rate, weight_decay, precision, recipe, holdout, seed: as `train`'s.
+    batch_size, learning_rate, weight_decay, precision, recipe, crops, holdout, seed: as `train`'s.
     shots: training images of each class that the students see; 0 for all.
     rest: whether they see the other training images, too, without their labels. That is for methods
       whose loss reads no label, as are images of `kd.data.load(..., unlabelled=...)`.
@@ -237,6 +242,7 @@ def distill(
     members,
     data,
     _recipe(recipe, epochs, batch_size, precision),
+    crops,
     seed=seed,
     holdout=holdout,
     shots=shots,
@@ -303,7 +309,7 @@ def _recipe(recipe: Recipe, epochs: int, batch_size: int | None, precision: str 
 
 
 def _experiment(
-  members: tuple[Member, ...], data: Dataset, recipe: Recipe, **fields: Any
+  members: tuple[Member, ...], data: Dataset, recipe: Recipe, crops: Crops, **fields: Any
 ) -> Experiment:
   for field in table.RECIPE:
     check.check_value(field, field.name, getattr(recipe, field.name))
@@ -313,8 +319,7 @@ def _experiment(
       raise UserError(
         f'learning_rate is {member.optimizer.learning_rate}; it must be greater than 0'
       )
-  padding, flip = data.spec.padding, data.spec.flip
-  return Experiment(members=members, recipe=recipe, padding=padding, flip=flip, **fields)
+  return Experiment(members=members, recipe=recipe, **crops.fields(data.spec), **fields)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, fields, widening
+from pidkd_jax.experiment.crops import Crops
 from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.models.network import Network
 from pidkd_jax.training import free_memory
@@ -113,20 +114,19 @@ def _recipe(config: ConfigDict) -> Recipe:
 def _experiment(
   config: ConfigDict, members: tuple[Member, ...], recipe: Recipe, seed: int, spec: DatasetSpec
 ) -> Experiment:
-  if config.data.padding > min(spec.image_shape[:2]):
-    raise UserError(
-      f'data.padding is {config.data.padding}, more than the {spec.image_shape[:2]} images of '
-      f'{spec.name}; the recipe has {spec.padding}'
-    )
+  data = config.data
+  crops = Crops(
+    data.crop,
+    data.crop_scale,
+    data.crop_aspect,
+    None if data.padding < 0 else data.padding,
+    None if data.flip < 0 else bool(data.flip),
+  )
   return Experiment(
     members=members,
     recipe=recipe,
     seed=seed,
-    padding=spec.padding if config.data.padding < 0 else config.data.padding,
-    flip=spec.flip if config.data.flip < 0 else bool(config.data.flip),
-    holdout=config.data.holdout,
+    holdout=data.holdout,
     eval_every=config.eval_every,
-    crop=config.data.crop,
-    crop_scale=tuple(config.data.crop_scale),
-    crop_aspect=tuple(config.data.crop_aspect),
+    **crops.fields(spec, 'data.'),
   )

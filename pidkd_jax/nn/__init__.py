@@ -11,7 +11,7 @@ Everything is a Flax Linen module or a pure function.
   projected = stack.apply(variables, maps)  # float32 [8, 4, 4, 128]
 """
 
-from pidkd_jax.nn import convolution, initializers, losses, precision
+from pidkd_jax.nn import convolution, image_policies, initializers, losses, precision
 from pidkd_jax.nn.batch_norm import BatchNorm
 from pidkd_jax.nn.layers import Classifier, ConvNorm, conv, linear
 from pidkd_jax.nn.projectors import Projector, ProjectorStack
@@ -26,6 +26,7 @@ __all__ = [
   'average_to',
   'conv',
   'convolution',
+  'image_policies',
   'initializers',
   'linear',
   'losses',

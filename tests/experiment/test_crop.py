@@ -8,9 +8,10 @@ import pytest
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
 from pidkd_jax.data.pipeline import augment
-from pidkd_jax.experiment import planning
+from pidkd_jax.experiment import distillation, planning
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.config import default
+from pidkd_jax.experiment.crops import Crops
 from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.experiment.pairs import CIFAR100
 from pidkd_jax.training.recipe import Recipe
@@ -33,6 +34,29 @@ def test_a_crop_goes_from_the_configuration_to_the_batches():
   assert augment.CROPS[experiment.crop](experiment) == wanted
   padded = planning._experiment(config(padding=3), (), Recipe(), 0, DATA.spec)
   assert augment.CROPS[padded.crop](padded) == augment.PaddedCrop(3)
+
+
+def test_python_takes_the_crops_that_a_configuration_takes():
+  made = config(crop='resized', crop_scale=(0.25, 0.5), padding=3, flip=0, holdout=0.1)
+  crops = Crops('resized', crop_scale=(0.25, 0.5), padding=3, flip=False)
+  ours = distillation._experiment((), DATA, Recipe(), crops, seed=4, holdout=0.1)
+  assert ours == planning._experiment(made, (), Recipe(), 4, DATA.spec)
+  own = distillation._experiment((), DATA, Recipe(), Crops(), seed=0)
+  assert (own.padding, own.flip) == (DATA.spec.padding, DATA.spec.flip)
+
+
+@pytest.mark.parametrize(
+  'crops, message',
+  [
+    (Crops('resize'), "unknown crop 'resize'.*resized"),
+    (Crops(crop_scale=(0.5, 1.5)), '^crop_scale is .*; two shares are needed'),
+    (Crops(padding=9), '^padding is 9; images of noise allow 0 to 8, and its own is 4'),
+    (Crops(padding=-1), '^padding is -1'),
+  ],
+)
+def test_crops_in_python_that_nobody_can_mean_are_refused(crops, message):
+  with pytest.raises(UserError, match=message):
+    distillation._experiment((), DATA, Recipe(), crops, seed=0)
 
 
 def test_a_crop_is_written_and_read_again():

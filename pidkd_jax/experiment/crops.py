@@ -1,0 +1,62 @@
+"""The random part of an image that a training sees."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.data.pipeline import augment
+from pidkd_jax.experiment import check
+from pidkd_jax.experiment import fields as table
+
+
+@dataclasses.dataclass(frozen=True)
+class Crops:
+  """Random crops and flips of training images.
+
+  Attributes:
+    crop: 'pad' pads images with black and cuts each to its size at a random place; 'resized' takes
+      a random part and resizes it, as is usual for photographs.
+    crop_scale: of 'resized', the least and the largest share of the image's area.
+    crop_aspect: of 'resized', the least and the largest width over height.
+    padding: of 'pad', pixels on each side; None for the data set's own.
+    flip: whether images are mirrored at random; None for the data set's own.
+
+  Example:
+    >>> Crops('resized', crop_scale=(0.35, 1.0)).flip is None
+    True
+  """
+
+  crop: str = 'pad'
+  crop_scale: tuple[float, float] = augment.ResizedCrop.scale
+  crop_aspect: tuple[float, float] = augment.ResizedCrop.aspect
+  padding: int | None = None
+  flip: bool | None = None
+
+  def fields(self, spec: DatasetSpec, prefix: str = '') -> Mapping[str, Any]:
+    """Return the fields of an `Experiment` on a data set.
+
+    Args:
+      spec: of the data set.
+      prefix: stands before the names of fields in errors.
+
+    Raises:
+      UserError: nobody can mean a value, or more is padded than the images have.
+    """
+    known = {field.name: field for field in table.FIELDS}
+    for name in ('crop', 'crop_scale', 'crop_aspect'):
+      check.check_value(known[f'data.{name}'], prefix + name, getattr(self, name))
+    most = min(spec.image_shape[:2])
+    if self.padding is not None and not 0 <= self.padding <= most:
+      raise UserError(
+        f'{prefix}padding is {self.padding}; images of {spec.name} allow 0 to {most}, and its own'
+        f' is {spec.padding}'
+      )
+    return {
+      'crop': self.crop,
+      'crop_scale': tuple(self.crop_scale),
+      'crop_aspect': tuple(self.crop_aspect),
+      'padding': spec.padding if self.padding is None else self.padding,
+      'flip': spec.flip if self.flip is None else bool(self.flip),
+    }
