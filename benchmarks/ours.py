@@ -25,6 +25,7 @@ class Ours:
   Args:
     steps_per_call: steps in a compiled call; 0 for one on CPU and a round's elsewhere.
     trials: equal members of the cohort.
+    side_by_side: whether they take the steps of a call in one program.
   """
 
   def __init__(
@@ -34,8 +35,10 @@ class Ours:
     data: Dataset,
     steps_per_call: int = 0,
     trials: int = 1,
+    side_by_side: bool = False,
   ):
     shape = (setting.batch_size, *data.spec.image_shape)
+    self._side_by_side = side_by_side
     self._setting, self._dtype = setting, setting.formats.dtype
     on_cpu = jax.default_backend() == 'cpu'
     self.steps_per_call = min(steps_per_call or (1 if on_cpu else setting.steps), setting.steps)
@@ -104,6 +107,12 @@ class Ours:
       for first in range(0, self._setting.steps, self.steps_per_call):
         count = min(self.steps_per_call, self._setting.steps - first)
         self.states = cohorts.scan(
-          self.cohort, self.states, self._stream, order, jnp.int32(first), count
+          self.cohort,
+          self.states,
+          self._stream,
+          order,
+          jnp.int32(first),
+          count,
+          side_by_side=self._side_by_side,
         )
     jax.block_until_ready(self.states)

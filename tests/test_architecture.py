@@ -24,7 +24,7 @@ ALLOWED = {
   'data': {'core', 'nn', 'parallel'},
   'evaluation': {'core', 'nn', 'parallel', 'models', 'data'},
   'bundles': {'core', 'nn', 'parallel', 'models', 'data', 'evaluation'},
-  'training': {'core', 'parallel', 'models', 'methods', 'data', 'evaluation'},
+  'training': {'core', 'nn', 'parallel', 'models', 'methods', 'data', 'evaluation'},
   'report': {'core', 'training'},
   'export': {'core', 'nn', 'models', 'data', 'evaluation', 'bundles'},
   'latency': {'core', 'models', 'bundles', 'report'},

@@ -21,11 +21,20 @@ def setting(short: bool, precision: str) -> pair.Setting:
 class Training:
   """Our side in one precision, with the losses of its first steps."""
 
-  def __init__(self, short: bool, precision: str, steps_per_call: int = 0, trials: int = 1):
+  def __init__(
+    self,
+    short: bool,
+    precision: str,
+    steps_per_call: int = 0,
+    trials: int = 1,
+    side_by_side: bool = False,
+  ):
     self.short, self.setting = short, setting(short, precision)
     self.data = self.setting.data()
     with self.setting.formats.scope():
-      self._ours = Ours(self.setting, pair.begin(self.setting), self.data, steps_per_call, trials)
+      self._ours = Ours(
+        self.setting, pair.begin(self.setting), self.data, steps_per_call, trials, side_by_side
+      )
     self.cohort, self.batch = self._ours.cohort, self._ours.batch
     self.rounds = 1 if short else ROUNDS
 

@@ -91,12 +91,16 @@ class Assembly:
 
   def memory(self, execution: Execution | None = None) -> memory.MemoryEstimate:
     """Estimate the memory that the training takes, at least if no execution is given."""
+    side_by_side = False
+    if execution and execution.side_by_side:
+      side_by_side = look_ahead.steps_per_call(execution.steps_per_call) > 1
     return memory.estimate(
       self.cohort,
       self.shapes,
       images=self.dataset.train.held_bytes(self.experiment.recipe.batch_size),
       selects=self.held_out is not None,
       look_ahead=self.look_ahead(execution) if execution else 1,
+      side_by_side=side_by_side,
     )
 
 

@@ -85,6 +85,7 @@ class Execution:
     checkpoint_seconds: least time between two checkpoints.
     steps_per_call: training steps in one compiled call; 0 chooses by platform.
     look_ahead: batches that the teacher sees in one pass; 0 chooses by platform and memory.
+    side_by_side: whether equal members take the steps of a call in one program.
     eval_precision: of evaluations before the last epoch, a name in `precision.PRECISIONS`. Neither
       students nor what is reported at the end depend on it.
     signals: whether SIGTERM and SIGINT make a training save and stop.
@@ -96,6 +97,7 @@ class Execution:
   checkpoint_seconds: float = 60.0
   steps_per_call: int = 0
   look_ahead: int = 0
+  side_by_side: bool = False
   eval_precision: str = 'float32'
   signals: bool = True
   writers: tuple[str, ...] = ()

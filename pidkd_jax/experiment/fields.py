@@ -194,6 +194,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       'batches in one pass of the teacher; 0 chooses',
       least=0,
     ),
+    Field('side_by_side', False, 'whether equal members take the steps of a call in one program'),
     Field('writers', (), 'where metrics go beside TensorBoard: `wandb`, `mlflow`'),
     Field('devices', 0, 'devices to use; 0 for all that JAX sees', least=0),
     Field('device_groups', 1, 'groups of equal size that the devices are divided into', least=1),

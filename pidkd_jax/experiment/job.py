@@ -37,6 +37,7 @@ _HARMLESS = (
   'deterministic',
   'steps_per_call',
   'look_ahead',
+  'side_by_side',
   'eval_precision',
   'writers',
   'data.dir',
@@ -241,6 +242,7 @@ def _execution(config: ConfigDict, groups: tuple[devices.DeviceGroup, ...]) -> E
     checkpoint_seconds=config.checkpoint_seconds,
     steps_per_call=config.steps_per_call,
     look_ahead=config.look_ahead,
+    side_by_side=config.side_by_side,
     eval_precision=config.eval_precision,
     writers=tuple(config.writers),
   )

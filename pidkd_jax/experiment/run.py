@@ -383,6 +383,7 @@ def _train(
         checkpoint_seconds=run.execution.checkpoint_seconds,
         steps_per_call=run.execution.steps_per_call,
         look_ahead=run.execution.look_ahead,
+        side_by_side=run.execution.side_by_side,
       ),
       preemption,
       chosen,

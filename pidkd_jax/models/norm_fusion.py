@@ -48,9 +48,7 @@ def fused_shapes(network: Network) -> Network:
   """Return the shapes of what `fuse_norms` makes of a network of shapes."""
   if FUSED_NORMS in network.variables:
     return network
-  params, statistics = (
-    traverse_util.flatten_dict(_collection(network, name)) for name in _COLLECTIONS
-  )
+  params, statistics = (_by_path(_collection(network, name)) for name in _COLLECTIONS)
   fused = {}
   for path in _layers(params, statistics):
     for name, like in (('kernel', (*path, 'conv', 'kernel')), ('bias', (*path, 'norm', 'bias'))):
@@ -76,7 +74,11 @@ def _collection(network: Network, name: str) -> Variables:
 
 def _on_host(collection: Variables) -> dict[_Path, Any]:
   """Return the arrays of a collection on the host, by path."""
-  return traverse_util.flatten_dict(jax.device_get(collection))
+  return _by_path(jax.device_get(collection))
+
+
+def _by_path(collection: Variables) -> dict[_Path, Any]:
+  return traverse_util.flatten_dict(collection)
 
 
 def _with_fused(network: Network, fused: Mapping[_Path, Any]) -> Network:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from pidkd_jax.nn.precision import to_float32
+from pidkd_jax.nn.separate_convolution import separate
 
 # Below this many channels, Winograd's sums cost as much as the products that they save.
 _WINOGRAD_CHANNELS = 32
@@ -113,6 +114,11 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
     >>> from flax import linen as nn
     >>> layer = nn.Conv(128, (3, 3), conv_general_dilated=fastest)
   """
+  convolve = functools.partial(_fastest, strides=strides, padding=padding, **settings)
+  return separate(convolve)(x, kernel)
+
+
+def _fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
   convolve = functools.partial(
     lax.conv_general_dilated, window_strides=strides, padding=padding, **settings
   )

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from pidkd_jax.core.types import Batch, DatasetSpec, Variables
 from pidkd_jax.data.pipeline.resident_batches import ResidentBatches
 from pidkd_jax.models.network import Network, TeacherOutputs
 from pidkd_jax.parallel import devices
-from pidkd_jax.training import program_inputs
+from pidkd_jax.training import program_inputs, stack
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.learner import Learner, State
 from pidkd_jax.training.member import Member
@@ -39,6 +40,7 @@ class Cohort(struct.PyTreeNode):
       random ones.
     observer: the teacher in the form that observes batches (`observer.observer`); None for the
       teacher itself.
+    is_stacked: whether each learner stands for several (`stack`).
   """
 
   teacher: Network | None
@@ -46,6 +48,7 @@ class Cohort(struct.PyTreeNode):
   learners: tuple[Learner, ...]
   start: Variables | None = None
   observer: Network | None = None
+  is_stacked: bool = struct.field(pytree_node=False, default=False)
 
   @property
   def by_name(self) -> dict[str, Learner]:
@@ -58,6 +61,14 @@ class Cohort(struct.PyTreeNode):
       return self
     kept = {name: learner for name, learner in self.by_name.items() if name in names}
     return self.replace(names=tuple(kept), learners=tuple(kept.values()))
+
+  def stacked(self) -> 'Cohort':
+    """Return a cohort whose learners are the groups of equal ones, named by their first."""
+    groups = stack.groups(self.by_name)
+    learners = (stack.stack([self.by_name[name] for name in group]) for group in groups)
+    return self.replace(
+      names=tuple(group[0] for group in groups), learners=tuple(learners), is_stacked=True
+    )
 
   def init(self, batch: Batch) -> dict[str, State]:
     """Make the initial states, {name: state}, for batches of this shape."""
@@ -88,7 +99,12 @@ class Cohort(struct.PyTreeNode):
     self, name: str, state: State, batch: Batch, view: TeacherOutputs | None, step: jax.Array
   ) -> State:
     """Take one learner's step; `state` is donated."""
-    return _update(self.by_name[name], state, batch, view, step)
+    return self._update(self.by_name[name], state, batch, view, step)
+
+  @property
+  def _update(self) -> Any:
+    """The jitted step of a learner."""
+    return stack.update if self.is_stacked else _update
 
   def programs(
     self, initial: Callable[[Batch], Mapping[str, State]], batch: Batch
@@ -110,7 +126,7 @@ class Cohort(struct.PyTreeNode):
       if shapes is None:
         return None
       features, logits = devices.sharded_shapes((shapes.features, shapes.logits))
-      return TeacherOutputs(self.teacher, features, logits)
+      return shapes.replace(network=self.teacher, features=features, logits=logits)
 
     def update(name: str) -> jax.stages.Lowered:
       return _update.lower(self.by_name[name], states()[name], placed, view(), jnp.int32(0))
@@ -163,7 +179,7 @@ class Cohort(struct.PyTreeNode):
     read = [False] * len(outputs)
     for name in self._distinct:
       shapes = jax.eval_shape(lambda *own: own, self.by_name[name], states[name])
-      inputs = program_inputs.read(_update.trace(*shapes, *arguments).jaxpr)
+      inputs = program_inputs.read(self._update.trace(*shapes, *arguments).jaxpr)
       rest = inputs[len(jax.tree.leaves(shapes)) :]
       read = [before or rest[place] for before, place in zip(read, outputs, strict=True)]
     return read
@@ -271,7 +287,7 @@ def assemble(
   )
 
 
-@jax.jit(static_argnames=('count', 'look_ahead'), donate_argnames='states')
+@jax.jit(static_argnames=('count', 'look_ahead', 'side_by_side'), donate_argnames='states')
 def scan(
   cohort: Cohort,
   states: dict[str, State],
@@ -280,6 +296,7 @@ def scan(
   step: jax.Array,
   count: int,
   look_ahead: int = 1,
+  side_by_side: bool = False,
 ) -> dict[str, State]:
   """Take `count` steps from `step` on in one compiled call, all within the epoch of `order`.
 
@@ -293,7 +310,29 @@ def scan(
     look_ahead: k, the steps whose batches the teacher sees in one pass. Batches are functions of
       the step, so they are known ahead. Where k does not divide `count`, the last pass repeats a
       batch. Changing it alters results only by rounding.
+    side_by_side: whether learners of equal programs take each step together (`stack.update`).
+      Changing it alters results only by rounding.
   """
+  if not side_by_side:
+    return _scan(cohort, states, batches, order, step, count, look_ahead)
+  groups = stack.groups(cohort.by_name)
+  stacked = {group[0]: stack.stack([states[name] for name in group]) for group in groups}
+  stacked = _scan(cohort.stacked(), stacked, batches, order, step, count, look_ahead)
+  after = {}
+  for group in groups:
+    after |= zip(group, stack.unstack(stacked[group[0]], len(group)), strict=True)
+  return after
+
+
+def _scan(
+  cohort: Cohort,
+  states: dict[str, State],
+  batches: ResidentBatches,
+  order: jax.Array,
+  step: jax.Array,
+  count: int,
+  look_ahead: int,
+) -> dict[str, State]:
   if cohort.teacher is None or look_ahead == 1:
 
     def body(states, step):

@@ -103,6 +103,9 @@ class _Training:
       settings.look_ahead, steps, cohort, batches.shapes
     )
     look_ahead.report(settings.look_ahead, self._look_ahead, cohort, steps, batches.traceable)
+    self._side_by_side = settings.side_by_side and self._chunk > 1
+    if settings.side_by_side and not self._side_by_side:
+      logger.warning('side_by_side has no effect, as a call takes one step')
     self._compiled: set[int] = set()  # Numbers of steps whose call is compiled ahead.
     self._ready: set[int] = set()  # Numbers of steps whose call has run once.
     self._total = settings.total_epochs * batches.steps_per_epoch
@@ -156,7 +159,8 @@ class _Training:
     step = jnp.int32(0)
 
     def call(count: int) -> jax.stages.Lowered:
-      return scan.lower(self._cohort, states(), self._batches, order, step, count, self._look_ahead)
+      arguments = self._batches, order, step, count, self._look_ahead, self._side_by_side
+      return scan.lower(self._cohort, states(), *arguments)
 
     calls = [functools.partial(call, count) for count in sorted(self._counts(), reverse=True)]
     return calls + self._cohort.initial_programs(shapes)
@@ -239,7 +243,8 @@ class _Training:
     states = self._finite()
     cohort = self._cohort.subset(states)
     if self._chunk > 1:
-      states = scan(cohort, states, self._batches, order, step, count, self._look_ahead)
+      arguments = self._batches, order, step, count, self._look_ahead, self._side_by_side
+      states = scan(cohort, states, *arguments)
     elif self._stopwatch.due(self._step % self._batches.steps_per_epoch):
       states = self._stopwatch.step(cohort, states, self._batch(order, step), step)
     else:

@@ -21,6 +21,8 @@ class LoopSettings:
       only by rounding. Streamed data always take 1, as the host hands over each batch.
     look_ahead: batches that the teacher sees in one pass, at most those of a call; 0 chooses
       (`look_ahead.batches_per_pass`). Changing it alters results only by rounding.
+    side_by_side: whether members of equal programs take the steps of a call together, where a call
+      has several. Changing it alters results only by rounding.
   """
 
   title: str
@@ -30,6 +32,7 @@ class LoopSettings:
   checkpoint_seconds: float
   steps_per_call: int
   look_ahead: int = 0
+  side_by_side: bool = False
 
   @property
   def chunk(self) -> int:

@@ -8,7 +8,8 @@ A cohort holds at once:
     state       of every member: parameters, momentum, BatchNorm's statistics and memory banks;
                 the variables of the best epoch where a hold-out selects it; on CPU everything
                 twice, as a checkpoint that is being written holds a copy in the same memory
-    activation  of one member, the largest: the members' steps run one after another
+    activation  of one member, the largest: the members' steps run one after another; where they run
+                side by side, of all members
 
 A member's activation is the sum of three parts:
 
@@ -66,21 +67,24 @@ class MemoryEstimate:
   Attributes:
     shared: bytes that the cohort takes once, however many members it has.
     members: {member: the bytes that it adds}.
+    side_by_side: whether members take their steps at the same time.
   """
 
   shared: int
   members: Mapping[str, MemberMemory]
+  side_by_side: bool = False
 
   @property
   def total(self) -> int:
     """Bytes of the whole cohort."""
     members = self.members.values()
     states = sum(member.state for member in members)
-    return self.shared + states + max(member.activation for member in members)
+    together = sum if self.side_by_side else max
+    return self.shared + states + together(member.activation for member in members)
 
   def subset(self, names: Collection[str]) -> 'MemoryEstimate':
     """Return the estimate for some of the members only."""
-    return MemoryEstimate(self.shared, {name: self.members[name] for name in names})
+    return dataclasses.replace(self, members={name: self.members[name] for name in names})
 
 
 def estimate(
@@ -90,6 +94,7 @@ def estimate(
   images: int = 0,
   selects: bool = False,
   look_ahead: int = 1,
+  side_by_side: bool = False,
 ) -> MemoryEstimate:
   """Estimate the memory that a cohort's training takes. Nothing is compiled or computed.
 
@@ -99,6 +104,7 @@ def estimate(
     images: bytes of training images that are held (`Split.held_bytes`).
     selects: whether a hold-out selects each member's epoch.
     look_ahead: k, the batches that the teacher sees in one pass.
+    side_by_side: whether members take their steps at the same time.
   """
   teacher = jax.eval_shape(Cohort.observe, cohort, batch)
   states = jax.eval_shape(Cohort.init, cohort, batch)
@@ -117,10 +123,13 @@ def estimate(
     shared=replicas * images + (_bytes((batch, teacher, cohort.observer)) + ahead) // shards,
     members={
       name: MemberMemory(
-        copies * state_bytes(states[name], selects=selects), activations[learner.method] // shards
+        # A call stacks the states of members that run side by side.
+        (copies + side_by_side) * state_bytes(states[name], selects=selects),
+        activations[learner.method] // shards,
       )
       for name, learner in cohort.by_name.items()
     },
+    side_by_side=side_by_side,
   )
 
 

@@ -59,8 +59,8 @@ def test_calls_of_several_steps_are_compiled_once_side_by_side_and_before(taught
     if event == '/jax/core/compile/backend_compile_duration':
       compiled.append((notes.get('fun_name'), threading.current_thread().name))
 
-  four = dataclasses.replace(experiment(0), recipe=Recipe(total_epochs=2, batch_size=8))
-  several = dataclasses.replace(execution(), steps_per_call=3)
+  four = dataclasses.replace(experiment(0, 1), recipe=Recipe(total_epochs=2, batch_size=8))
+  several = dataclasses.replace(execution(), steps_per_call=3, side_by_side=True)
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:
     with caplog.at_level(logging.INFO, 'pidkd_jax'):
@@ -75,7 +75,7 @@ def test_calls_of_several_steps_are_compiled_once_side_by_side_and_before(taught
     named = f'jit({program})'
     assert by_others.count(named) == [name for name, _ in compiled].count(named) == count
   assert not any('a call of' in message for message in caplog.messages)
-  first, second = metrics.read(tmp_path / 'run')
+  first, _, second, _ = metrics.read(tmp_path / 'run')
   assert first['compile_seconds'] > second['wall_seconds'] > 0 == second['compile_seconds']
 
 

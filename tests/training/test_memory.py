@@ -80,11 +80,13 @@ def test_a_trial_adds_only_its_state(assemble, batches):
   assert five.total == one.total + 4 * trial.state
 
 
-def test_the_largest_activation_counts_once():
+def test_the_largest_activation_counts_once_unless_members_run_side_by_side():
   members = {'a': MemberMemory(2, 5), 'b': MemberMemory(3, 7), 'c': MemberMemory(4, 6)}
   estimate = MemoryEstimate(10, members)
   assert estimate.total == 10 + 9 + 7
   assert estimate.subset('ac').total == 10 + 6 + 6
+  together = MemoryEstimate(10, members, side_by_side=True)
+  assert together.subset('ac').total == 10 + 6 + (5 + 6)
 
 
 def test_shapes_and_arrays_have_the_same_estimate(assemble, batches):

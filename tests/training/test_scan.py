@@ -12,8 +12,10 @@ from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams
 
 
-def member(method, **hyperparameters):
-  return Member(method, 'tests.plain:Plain', method, hyperparameters, OptimizerHparams(), 0)
+def member(method, trial=0, **hyperparameters):
+  # Equal programs, and other numbers.
+  optimizer = OptimizerHparams(learning_rate=0.05 / (1 + trial))
+  return Member(method, 'tests.plain:Plain', method, hyperparameters, optimizer, trial)
 
 
 @pytest.fixture(scope='module')
@@ -28,8 +30,11 @@ def stream(dataset):
 
 @pytest.fixture(scope='module')
 def cohort(assemble):
+  pidkd = {'num_projectors': 2, 'factor': 4}
   return assemble(
-    member('pidkd', num_projectors=2, factor=4), member('crd', num_negatives=8, dimension=4)
+    member('pidkd', **pidkd),
+    member('crd', num_negatives=8, dimension=4),
+    member('pidkd', trial=1, **pidkd),
   )
 
 
@@ -46,17 +51,20 @@ def one_by_one(cohort, stream):
 
 
 @pytest.mark.parametrize(
-  'look_ahead, first',
+  'look_ahead, first, side_by_side',
   [
-    pytest.param(1, 0, id='one batch a pass'),
-    pytest.param(4, 1, id='from the middle of a group, with a rest'),
+    pytest.param(1, 0, False, id='one batch a pass'),
+    pytest.param(4, 1, True, id='side by side, from the middle of a group, with a rest'),
   ],
 )
-def test_scan_equals_single_steps_but_for_rounding(cohort, stream, one_by_one, look_ahead, first):
+def test_scan_equals_single_steps_but_for_rounding(
+  cohort, stream, one_by_one, look_ahead, first, side_by_side
+):
+  assert cohort.stacked().names == ('pidkd-0', 'crd-0')
   order, count = stream.order(jnp.int32(0)), stream.steps_per_epoch - first
   begun = jax.tree.map(jnp.copy, one_by_one[first])
   at_once = cohorts.scan(
-    cohort, begun, stream, order, jnp.int32(first), count, look_ahead=look_ahead
+    cohort, begun, stream, order, jnp.int32(first), count, look_ahead, side_by_side
   )
   assert jax.tree.structure(at_once) == jax.tree.structure(one_by_one[-1])
   for ours, theirs in zip(jax.tree.leaves(at_once), jax.tree.leaves(one_by_one[-1]), strict=True):

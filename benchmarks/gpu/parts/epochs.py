@@ -30,10 +30,12 @@ def measurements(place: Place) -> Measurements:
     setting, milliseconds = teacher.milliseconds(place.short, PRECISION)
     return _extrapolated(setting, milliseconds, 0.0)
 
-  def cohort() -> Row:
+  def cohort(side_by_side: bool = False) -> Row:
     from benchmarks.gpu.training import Training
 
-    together = Training(place.short, PRECISION, trials=TRIALS).milliseconds()
+    together = Training(
+      place.short, PRECISION, trials=TRIALS, side_by_side=side_by_side
+    ).milliseconds()
     single = alone()[1]
     return {'ms a step': together, 'of the time of as many runs': together / (TRIALS * single)}
 
@@ -41,6 +43,7 @@ def measurements(place: Place) -> Measurements:
     'PIDKD': pidkd,
     'the teacher, without evaluation': teacher,
     f'{TRIALS} trials as one cohort': cohort,
+    f'{TRIALS} trials as one cohort, side by side': functools.partial(cohort, side_by_side=True),
   }
 
 
