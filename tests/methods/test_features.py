@@ -279,6 +279,7 @@ def test_pefd_by_hand():
   'name, count',
   [
     ('pefd', 'num_projectors'),
+    ('catkd', 'resolution'),
     ('reviewkd', 'width'),
     ('crd', 'dimension'),
     ('crd', 'num_negatives'),
