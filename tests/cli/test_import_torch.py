@@ -165,9 +165,10 @@ def test_a_student_of_simkd_becomes_a_distilled_bundle(
 
 def test_without_data_the_statistics_are_given(run, imported, home, archive):
   command = ('import-torch', '--checkpoint=teacher.pth', '--model=resnet8', '--out=bare')
-  done = run(*command, '--mean=0.5,0.5,0.5', '--std=0.2,0.2,0.2')
+  done = run(*command, '--mean=0.5,0.5,0.5', '--std=0.2,0.2,0.2', '--crop_ratio=0.9')
   assert done.returncode == 0, done.stderr
-  assert card(home / 'bare')['dataset']['std'] == [0.2] * 3
+  found = card(home / 'bare')['dataset']
+  assert (found['std'], found['crop_ratio']) == ([0.2] * 3, 0.9)
   named = run(
     'evaluate',
     '--bundle=bare',
@@ -175,6 +176,7 @@ def test_without_data_the_statistics_are_given(run, imported, home, archive):
     f'--archive={archive}',
     '--noverify',
     '--data_dir=tfds',
+    '--crop_ratio=1',
   )
   assert named.returncode == 0, named.stderr
 

@@ -127,6 +127,7 @@ def _facts(dataset, teacher, config):
     'image_shape': (size, size, 3),
     'mean': None,
     'std': None,
+    'crop_ratio': FLAGS.crop_ratio or 1.0,
   }
 
 
