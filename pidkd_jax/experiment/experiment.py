@@ -87,7 +87,7 @@ class Execution:
     look_ahead: batches that the teacher sees in one pass; 0 chooses by platform and memory.
     side_by_side: whether equal members take the steps of a call in one program.
     eval_precision: of evaluations before the last epoch, a name in `precision.PRECISIONS`. Neither
-      students nor what is reported at the end depend on it.
+      students nor their final figures depend on it; curves and `best_on_test` do.
     signals: whether SIGTERM and SIGINT make a training save and stop.
     writers: names of writers that get the metrics, too (`training.writers.names`).
   """

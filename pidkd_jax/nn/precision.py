@@ -2,7 +2,7 @@
 
 A precision sets the format of images and maps, and how float32 products are multiplied. All else is
 float32 in each of them: parameters, BatchNorm's statistics, gradients, the optimizer, pooled
-features, logits, losses and every evaluation.
+features, logits, losses and every evaluation that is reported at the end.
 """
 
 import contextlib
