@@ -16,7 +16,6 @@ import optax
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.core.types import Batch, Variables
 from pidkd_jax.data.pipeline.batches import Batches
-from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import look_ahead, norms, progress, writers
@@ -128,8 +127,13 @@ class _Training:
       with progress.working(f'{title}: compiling the initial state', told=True):
         states = self._initial(self._first())
     else:
+      programs = self._programs() + self._batches.programs()
+      if devices.count() > 1:
+        # Beside the first epoch, compilation and programs that wait for other devices could both
+        # want what the other one holds.
+        programs += self._evaluations_of(jax.eval_shape(self._initial, self._batches.shapes))
       with self._stopwatch.leave_out():
-        compile_all(title, self._programs() + self._batches.programs())
+        compile_all(title, programs)
       self._compiled = self._counts()
       states = self._initial(self._first())
     restored = self._checkpoints.restore(states)
@@ -231,12 +235,13 @@ class _Training:
       jax.block_until_ready(self._states)
     self._progress.skip(count * self._batches.batch_size)
     self._ready.add(count)
-    if self._compiled and not self._evaluations:
-      self._evaluations = Compilation(self._validation.programs(self._deployed()))
+    if self._compiled and not self._evaluations and devices.count() == 1:
+      self._evaluations = Compilation(self._evaluations_of(self._states))
 
-  def _deployed(self) -> list[Network]:
-    """Return the networks that the members would deploy, as shapes."""
-    return [self._cohort.deployed(name, state) for name, state in self._states.items()]
+  def _evaluations_of(self, states: dict[str, State]) -> list[Callable[[], jax.stages.Lowered]]:
+    """Return functions that lower the programs of an evaluation, for states or their shapes."""
+    deployed = [self._cohort.deployed(name, state) for name, state in states.items()]
+    return self._validation.programs(deployed)
 
   def _advance(self, order: jax.Array, count: int) -> None:
     step = jnp.int32(self._step)
