@@ -16,12 +16,13 @@ from pidkd_jax.core import npz, registry
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline import resident_reader
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
+from pidkd_jax.data.sources import tar_shards
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from pidkd_jax.data.sources.tiny_imagenet import TinyImagenet
 from pidkd_jax.data.tfds import preparation, records
 from pidkd_jax.data.tfds.prepared_split import PreparedSplit
 from pidkd_jax.report import run_folder
-from tests.data import archives
+from tests.data import archives, test_tar_shards
 from tests.mistakes import material
 from tests.mistakes.damage import FEW, damaged
 from tests.report import folders
@@ -81,6 +82,20 @@ def test_an_archive_is_read_or_refused(home, builder):
       for examples in opened._split_generators(Manager(path)).values():
         for _ in examples:
           pass
+
+  check()
+
+
+def test_a_shard_is_read_or_refused(home):
+  path = test_tar_shards.shard(home / 'shard.tar', test_tar_shards.pairs('aabb'))
+
+  @FEW
+  @given(damaged(path.read_bytes()))
+  def check(content):
+    path.write_bytes(content)
+    with refusing():
+      for file in tar_shards.read(path).paths:
+        file.read_bytes()
 
   check()
 

@@ -6,11 +6,22 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pidkd_jax.core.errors import UserError, first_line, listed
+
+
+class File(Protocol):
+  """A file on disk, or a part of one. Paths are files."""
+
+  def open(self, mode: Literal['rb'], /) -> io.BufferedIOBase: ...
+  def read_bytes(self) -> bytes: ...
+  def __fspath__(self) -> str: ...
+  def __lt__(self, other: Any, /) -> bool: ...
+
 
 # Pixels; the side of the smallest images that the networks are tried on.
 LEAST_SIDE = 8
@@ -65,7 +76,7 @@ class _Unusable(ValueError):
 
 
 def pixels(
-  source: Path | Image.Image,
+  source: File | Image.Image,
   shape: tuple[int, int, int],
   bits: int = 16,
   crop_ratio: float = 1.0,
@@ -98,7 +109,7 @@ def pixels(
   return fitted.reshape(*covered[::-1], channels)[rows, columns], size + scaled
 
 
-def upright(source: Path | Image.Image, bits: int = 16) -> Image.Image:
+def upright(source: File | Image.Image, bits: int = 16) -> Image.Image:
   """Return an image of any origin as RGB, rotated as its EXIF orientation says.
 
   Gray becomes three equal channels. Transparency is dropped, as torchvision's ImageFolder does.
@@ -146,7 +157,7 @@ def unusable(refused: Sequence[str]) -> UserError:
   return UserError(f'{many}{listed(refused, separator="; ")}; mend or remove {it}')
 
 
-def bits_of(sources: Iterable[Path | Image.Image]) -> int:
+def bits_of(sources: Iterable[File | Image.Image]) -> int:
   """Return how many bits the values of the 16-bit images among some need.
 
   Programs write 8-bit data as 16-bit files, and cameras of 10 to 14 bits do so too. Their high byte
@@ -172,7 +183,7 @@ def bits_of(sources: Iterable[Path | Image.Image]) -> int:
   return needed or _BITS[-1]
 
 
-def _has_16_bits(source: Path | Image.Image) -> bool:
+def _has_16_bits(source: File | Image.Image) -> bool:
   """Whether a file has 16 bits a channel: a PNG, or gray values in TIFF and PGM files.
 
   Of the other formats Pillow reads 8 bits only.
@@ -182,13 +193,13 @@ def _has_16_bits(source: Path | Image.Image) -> bool:
   with source.open('rb') as file:
     start = file.read(25)
   if start.startswith(_WIDE):
-    with Image.open(source, formats=_FORMATS) as image:  # Reads the header only.
+    with _lazy(source) as image:  # Reads the header only.
       return image.mode.startswith('I')
   return start[:8] == _SIGNATURE and start[24:] == b'\x10'
 
 
 @contextlib.contextmanager
-def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
+def _opened(source: File | Image.Image) -> Iterator[Image.Image]:
   """Decode an image file, or an image of Pillow that may still be undecoded.
 
   Raises:
@@ -218,9 +229,15 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
     raise ValueError(f'not a whole {FORMATS} file{reason}') from error
 
 
-def _decoded(path: Path) -> Image.Image:
+def _lazy(file: File) -> Image.Image:
+  """Open an image of which no pixels are decoded yet."""
+  source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
+  return Image.open(source, formats=_FORMATS)
+
+
+def _decoded(path: File) -> Image.Image:
   try:
-    image = Image.open(path, formats=_FORMATS)
+    image = _lazy(path)
     image.load()
   except (ValueError, SyntaxError, OSError) as error:
     # Pillow refuses a sound PNG for a large or odd colour profile or text.

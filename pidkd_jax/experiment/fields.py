@@ -233,7 +233,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
   'Data': (
     Field('data.name', '', 'data set ([Data sets](data.md)), or `module:Class`'),
     Field('data.dir', '', "TFDS's folder; TFDS's own if empty"),
-    Field('data.archive', '', 'your archive of it; of `image_folder` the folder'),
+    Field('data.archive', '', 'your archive of it; of `image_folder` the folder, table or shards'),
     Field('data.verify', True, 'whether the archive must be the official one'),
     Field('data.image_size', 0, "side of what networks see; 0: the data set's own"),
     Field('data.teacher_size', 0, 'side of the squares that a larger teacher sees; 0: the same'),

@@ -150,7 +150,7 @@ def test_a_header_names_the_columns(whole, separator, name, caplog):
   assert found.origin == 'train and test'
   assert counts(found) == {'train': {'ant': 1, 'bee': 1}, 'test': {'ant': 1, 'bee': 1}}
   assert found.name(found.images['train']['bee'][0]) == 'b/1.png'
-  assert caplog.messages == [f'{whole / name}: 1 rows of val are not read']
+  assert caplog.messages == [f'{whole / name}: 1 images of val are not read']
 
 
 def test_numbers_are_sorted_by_value(whole):
@@ -178,10 +178,10 @@ def test_labels_and_splits_belong_to_the_name(tmp_path, whole):
     (['a/0.png,a', 'a/1.png,a'], 'has 1 classes; at least 2 are needed'),
     (['a/0.png,a', 'b/0.png,b'], 'a split needs 2 images of each class, and there is one of a, b'),
     (['a/0.png,a,x', 'b/0.png,b,y'], 'the splits x, y are neither of train, training nor of test'),
-    (['a/0.png,a,train', 'b/0.png,b,train'], 'has rows of train alone; training and test images'),
+    (['a/0.png,a,train', 'b/0.png,b,train'], 'has images of train alone; training and test images'),
     (
       ['a/0.png,a,train', 'b/0.png,b,test', 'c/0.png,c,test'],
-      'no training images of b, c; remove their rows, or add some',
+      'no training images of b, c; remove their test images, or add some',
     ),
   ],
 )

@@ -5,11 +5,12 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pidkd_jax.core import image_files
 from pidkd_jax.core.errors import UserError, first_line, listed
+from pidkd_jax.core.image import File
 from pidkd_jax.core.image_files import SUFFIXES
 from pidkd_jax.data.sources import partition
 
@@ -33,7 +34,7 @@ class Folder:
 
   root: Path
   origin: str
-  images: Mapping[str, Mapping[str, list[Path]]]
+  images: Mapping[str, Mapping[str, Sequence[File]]]
   told: bool = True
 
   @property
@@ -41,11 +42,11 @@ class Folder:
     return list(self.images['train'])
 
   @property
-  def paths(self) -> list[Path]:
+  def paths(self) -> list[File]:
     """The paths of all images; those of train come first."""
     return [path for split in self.images.values() for images in split.values() for path in images]
 
-  def name(self, path: Path) -> str:
+  def name(self, path: File) -> str:
     """Return an image's path within the folder."""
     return Path(os.path.relpath(path, self.root)).as_posix()
 
@@ -148,7 +149,7 @@ def _whole(root: Path) -> Folder:
   return Folder(root, summary, parts, told=False)
 
 
-def _require(images: Mapping[str, list[Path]], least: int, place: Path, layout: str) -> None:
+def _require(images: Mapping[str, Sequence[File]], least: int, place: Path, layout: str) -> None:
   if len(images) < least:
     raise UserError(
       f'class folders in {place}: {len(images)}; at least {least} {"is" if least == 1 else "are"}'
@@ -246,5 +247,5 @@ class _Listing:
       raise UserError(f'the name of {str(path)!r} has several lines; rename it')
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def _unreadable(path: File, error: Exception) -> UserError:
   return UserError(f'{path} cannot be read ({first_line(error)}); mend or remove it')

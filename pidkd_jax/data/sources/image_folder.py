@@ -1,16 +1,17 @@
-"""The user's own images: a folder of classes, with splits or without, or a table of labels."""
+"""The user's own images: a folder of classes, a table of labels, or shards."""
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
 from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.data.sources import label_table
+from pidkd_jax.core.image import File
+from pidkd_jax.data.sources import label_table, tar_shards
 from pidkd_jax.data.sources.folder import Folder, scan
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.builder import own_name
@@ -105,16 +106,17 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
   """Return the builder of one folder, under a name made of its images and the size.
 
   Args:
-    path: the folder, or a table (`label_table`). Every image in it is read, for the name.
+    path: the folder, a table (`label_table`) or shards (`tar_shards`). Every image in it is read,
+      for the name.
     image_size: the side of the square images to make; 0 for images that have one size already.
     in_memory: whether the images have to fit into the machine's memory.
 
   Raises:
-    UserError: folder or table are not usable (see `scan` and `label_table.read`), the images are
+    UserError: the images are not usable (see `scan`, `label_table.read` and `tar_shards.read`),
       smaller than 8 pixels, or they do not fit into memory.
   """
-  is_table = path.is_file() and path.suffix.lower() in label_table.SUFFIXES
-  images = label_table.read(path) if is_table else scan(path)
+  readers = {label_table.read: label_table.is_table, tar_shards.read: tar_shards.are_shards}
+  images = next((read for read, fits in readers.items() if fits(path)), scan)(path)
   first, size = _first(images)
   width, height = (image_size, image_size) if image_size else size
   if min(width, height) < image_lib.LEAST_SIDE:
@@ -153,14 +155,14 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
   return Bound
 
 
-def _pairs(images: Mapping[str, list[Path]]) -> Iterator[tuple[str, Path]]:
+def _pairs(images: Mapping[str, Sequence[File]]) -> Iterator[tuple[str, File]]:
   """Yield (class, path) of each image of a split."""
   for name, paths in images.items():
     for path in paths:
       yield name, path
 
 
-def _first(folder: Folder) -> tuple[Path, tuple[int, int]]:
+def _first(folder: Folder) -> tuple[File, tuple[int, int]]:
   """Return the first image that can be read, and its size; raise UserError where there is none."""
   refused = []
   for path in folder.paths:

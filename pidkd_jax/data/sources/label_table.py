@@ -3,15 +3,12 @@
 import collections
 import csv
 import io
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pidkd_jax.core.errors import UserError, first_line, listed
-from pidkd_jax.data.sources import partition
-from pidkd_jax.data.sources.folder import TEST, TRAIN, Folder
-
-logger = logging.getLogger(__name__)
+from pidkd_jax.data.sources.folder import Folder
+from pidkd_jax.data.sources.labelled_files import arranged
 
 SUFFIXES = ('.csv', '.tsv')
 
@@ -24,72 +21,30 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
 _LIMIT = 2**28
 
 
+def is_table(path: Path) -> bool:
+  """Whether a file has the suffix of a table."""
+  return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
 def read(table: Path) -> Folder:
   """Read a table of images.
 
   A row has an image's path, from the table's folder on, its class, and perhaps its split: one of
   the names of `folder.TRAIN` and `folder.TEST`. Commas, semicolons or tabs separate the columns. A
   header may name them, in any order, and others beside them. Without a column of splits, the images
-  are split at random (`partition`). Classes are sorted; whole numbers by their value.
+  are split at random (`labelled_files.arranged`).
 
   Args:
     table: the file.
 
   Raises:
-    UserError: the file is no such table; files that it names are missing or named twice; there are
-      fewer than two classes; or test images have classes without training images.
+    UserError: the file is no such table, files that it names are missing or named twice, or they
+      make no data set.
   """
   rows = list(_rows(table))
   root = table.parent.resolve()
   _check(table, root, rows)
-  numbers = all(label.isdecimal() for _, label, _ in rows)
-  names = sorted({label for _, label, _ in rows}, key=int if numbers else None)
-  if len(names) < 2:
-    raise UserError(f'{table} has {len(names)} classes; at least 2 are needed')
-  if not any(split for _, _, split in rows):
-    images = {name: [] for name in names}
-    for path, label, _ in rows:
-      images[label].append(root / path)
-    parts = partition.stratified(table, {name: sorted(paths) for name, paths in images.items()})
-    summary = partition.summary(parts)
-    logger.warning('%s has no column split; it is %s', table, summary)
-    return Folder(root, summary, parts, told=False)
-  return _split(table, root, rows, names)
-
-
-def _split(
-  table: Path, root: Path, rows: Sequence[tuple[str, str, str]], names: Sequence[str]
-) -> Folder:
-  """Return the images of a table that says their splits."""
-  found = collections.Counter(split.lower() for _, _, split in rows)
-  if strange := sorted(found.keys() - {*TRAIN, *TEST}):
-    raise UserError(
-      f'{table}: the splits {listed([split or "(empty)" for split in strange])} are neither of'
-      f' {", ".join(TRAIN)} nor of {", ".join(TEST)}; rename them'
-    )
-  trains, tests = ([name for name in known if name in found] for known in (TRAIN, TEST))
-  if not trains or not tests:
-    raise UserError(
-      f'{table} has rows of {listed(sorted(found))} alone; training and test images are needed'
-      ' (or no column split, and they are split at random)'
-    )
-  chosen = {'train': trains, 'test': tests[:1]}
-  for name in tests[1:]:
-    logger.warning('%s: %d rows of %s are not read', table, found[name], name)
-  parts = {}
-  for part, splits in chosen.items():
-    images = {name: [] for name in names}
-    for path, label, split in rows:
-      if split.lower() in splits:
-        images[label].append(root / path)
-    parts[part] = {name: sorted(paths) for name, paths in images.items() if paths}
-  if strange := [name for name in parts['test'] if name not in parts['train']]:
-    raise UserError(
-      f'{table}: no training images of {listed(strange)}; remove their rows, or add some'
-    )
-  if untested := [name for name in parts['train'] if name not in parts['test']]:
-    logger.warning('%s: no test images of %s; they are not tested', table, listed(untested))
-  return Folder(root, f'{trains[0]} and {tests[0]}', parts, told=False)
+  return arranged(table, root, [(root / path, label, split) for path, label, split in rows])
 
 
 def _rows(table: Path) -> Iterator[tuple[str, str, str]]:

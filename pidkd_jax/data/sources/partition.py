@@ -1,20 +1,21 @@
 """A split of images into training and test images, where a user has made none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pidkd_jax.core.errors import UserError, listed
+from pidkd_jax.core.image import File
 
 # A fifth of each class is tested on.
 PARTS = 5
 SEED = 0
 
-Classes = Mapping[str, list[Path]]
+Classes = Mapping[str, Sequence[File]]
 
 
-def stratified(root: Path, images: Classes) -> dict[str, dict[str, list[Path]]]:
+def stratified(root: Path, images: Classes) -> dict[str, dict[str, list[File]]]:
   """Split images at random, class by class.
 
   A class of n images gives round(n / 5) of them to the test split. It gives at least one and keeps
@@ -46,7 +47,7 @@ def stratified(root: Path, images: Classes) -> dict[str, dict[str, list[Path]]]:
     tested = np.zeros(len(paths), bool)
     tested[random.permutation(len(paths))[: max(round(len(paths) / PARTS), 1)]] = True
     for part, mask in ('train', ~tested), ('test', tested):
-      parts[part][name] = [paths[i] for i in np.flatnonzero(mask)]
+      parts[part][name] = [paths[i] for i in np.flatnonzero(mask).tolist()]
   return parts
 
 
