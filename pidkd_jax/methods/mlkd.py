@@ -41,7 +41,8 @@ class MLKD(Method):
   """Multi-level logit distillation, with the defaults of the authors' code.
 
   Attributes:
-    weight: of everything but the cross-entropy.
+    weight: of everything but the cross-entropy. The products between classes grow as (B / K)^2, so
+      few classes need a lower one.
     label_weight: of the cross-entropy, which adds up over both views.
     temperature: the first of five; the others are 2, 3, 5 and 6.
     standardize: whether KD sees standardised logits (`losses.standardize`); the products never do.
