@@ -32,6 +32,7 @@ _NAMES = (
   (train, 'optimizer', '--config.optimizer={}', 'adamw'),
   (train, 'teacher.optimizer', '--config.teacher.optimizer={}', 'adamw'),
   (train, 'schedule', '--config.schedule={}', 'cosine'),
+  (train, 'augment', '--config.augment={}', 'trivial'),
   (train, 'teacher.schedule', '--config.teacher.schedule={}', 'cosine'),
   (train, 'integration', '--config.method.integration={}', 'mean'),
   (command('plan'), 'model', '--teacher={}', 'resnet8x4'),

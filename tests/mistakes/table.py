@@ -105,6 +105,7 @@ MISTAKES = {
       f'--config.teacher.model={NETWORK}',
       '--config.mixup=0.2',
     ),
+    _train('parts of a batch of unequal size', 'take 60 or 70', '--config.accumulation=10'),
     _train('text for fractions', 'fractions of the training are needed', '--config.drops=half'),
     _bare('config that is not there', "directory: 'nope.py'", '--config=nope.py', status=2),
     _bare('folder for a config', 'Is a directory', '--config=bad', status=2),
@@ -417,6 +418,11 @@ MISTAKES = {
       'file in the place of a folder of images',
       'is a file',
       '--config.data.archive=archives/good.zip',
+    ),
+    _folder(
+      'shard that is compressed',
+      'good.tar.gz cannot be read in place; unpack it to .tar',
+      '--config.data.archive=archives/good.tar.gz',
     ),
     _cifar('archive that is not there', 'there is no archive', '--config.data.archive=nope.tar.gz'),
     _cifar(
