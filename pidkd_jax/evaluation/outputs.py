@@ -62,8 +62,8 @@ def save(
   """Write a network's outputs to an .npz file.
 
   The file holds `label` and `predicted` (uint16 [N]), `confidence` (float32 [N], the prediction's
-  probability), `pooled` (float16 [M, C], the classifier's input for the first M images) and
-  `probabilities` (float32 [E, K], those of `examples`).
+  probability), `pooled` (float16 [M, C], the classifier's input for the first M images, cut to
+  what float16 holds) and `probabilities` (float32 [E, K], those of `examples`).
 
   Args:
     path: of the file; its folder is made.
@@ -75,7 +75,9 @@ def save(
   sample = inference.eval_batches(
     split.take(np.arange(min(_MAX_POOLED, len(split)))), normalisation
   )
-  pooled = inference.pooled(network, sample).astype(np.float16)
+  # A student far from convergence may have finite features beyond float16.
+  largest = float(np.finfo(np.float16).max)
+  pooled = np.clip(inference.pooled(network, sample), -largest, largest).astype(np.float16)
   if not processes.is_primary():
     return
   probabilities = softmax(logits.astype(np.float64), axis=1).astype(np.float32)

@@ -27,11 +27,15 @@ def test_the_images_of_examples_are_kept(split, tmp_path):
 
 
 def test_outputs_have_the_probabilities_of_examples(split, tmp_path, monkeypatch):
-  monkeypatch.setattr(inference, 'pooled', lambda *_: np.zeros((9, 2), np.float32))
+  features = np.tile(np.float32([[1e8, -7e4], [0.5, 0]]), (5, 1))[:9]
+  monkeypatch.setattr(inference, 'pooled', lambda *_: features)
   logits = np.random.default_rng(1).normal(size=(9, 8)).astype(np.float32)
   normalisation = Normalisation((0.5,), (0.5,))
   outputs.save(tmp_path / 'a.npz', logits, None, split, normalisation)  # pyright: ignore
   with np.load(tmp_path / 'a.npz') as kept:
+    # What is finite stays finite, as a report reads nothing else.
+    assert kept['pooled'].dtype == np.float16
+    assert kept['pooled'][:2].tolist() == [[65504, -65504], [0.5, 0]]
     exponentials = np.exp(logits[[0, 2, 3, 5, 6]])
     expected = exponentials / exponentials.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(kept['probabilities'], expected, rtol=1e-5)
