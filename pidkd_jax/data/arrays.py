@@ -2,17 +2,19 @@
 
 import dataclasses
 import logging
+import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.image import LEAST_SIDE
+from pidkd_jax.core.image import LEAST_SIDE, before_crop
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.data import sizes
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
@@ -32,6 +34,8 @@ def from_arrays(
   test_fraction: float = 0.2,
   seed: int = 0,
   normalisation: Normalisation | None = None,
+  image_size: int = 0,
+  teacher_size: int = 0,
   padding: int | None = None,
   flip: bool = True,
   name: str = 'arrays',
@@ -54,6 +58,10 @@ def from_arrays(
     seed: determines which images are held out.
     normalisation: per-channel statistics of pixels scaled to [0, 1]; None to compute them from the
       training images.
+    image_size: the side of the squares that networks see of larger square images. Training takes a
+      random part of each image, and evaluation the middle. 0 for whole images.
+    teacher_size: the side of what the teacher sees, where it is larger than `image_size`. It takes
+      the place of `image_size` above, and students see the same crops, resampled.
     padding: pixels of zero padding for the random crop in training; None for an eighth of the
       shorter side.
     flip: whether training mirrors images at random. Turn it off for digits and letters.
@@ -93,9 +101,10 @@ def from_arrays(
     # The statistics follow, because a hold-out changes them.
     normalisation=normalisation or Normalisation((), ()),
     fingerprint='',
-    padding=min(shape[:2]) // 8 if padding is None else padding,
+    padding=(teacher_size or image_size or min(shape[:2])) // 8 if padding is None else padding,
     flip=flip,
   )
+  spec = dataclasses.replace(spec, **_sizes(shape, image_size, teacher_size))
   if test is None:
     dataset, test_split = Dataset(spec, train_split, train_split).hold_out(test_fraction, seed)
     spec, train_split = dataset.spec, cast(ResidentSplit, dataset.train)
@@ -104,9 +113,42 @@ def from_arrays(
     _check_test(test_split, spec)
   if normalisation is None:
     normalisation = statistics.normalisation(statistics.histogram(train_split.images))
-  fingerprint = statistics.fingerprint(train_split, cast(ResidentSplit, test_split))
-  spec = dataclasses.replace(spec, normalisation=normalisation, fingerprint=fingerprint)
+  train_split, test_split, fingerprint = sizes.seen(
+    train_split,
+    test_split,
+    statistics.fingerprint(train_split, cast(ResidentSplit, test_split)),
+    side=(teacher_size or image_size) if spec.crop_ratio < 1 else 0,
+    size=image_size if teacher_size else 0,
+  )
+  spec = dataclasses.replace(
+    spec,
+    normalisation=normalisation,
+    fingerprint=fingerprint,
+    image_shape=train_split.image_shape,
+  )
   return Dataset(spec, train_split, test_split)
+
+
+def _sizes(shape: tuple[int, int, int], image_size: int, teacher_size: int) -> dict[str, Any]:
+  """Return the fields of a spec that say what networks see of images of a shape."""
+  if not image_size and not teacher_size:
+    return {}
+  if teacher_size and not 0 < image_size < teacher_size:
+    raise UserError(
+      f'teacher_size is {teacher_size} and image_size {image_size}; the students need a size of'
+      " their own, smaller than the teacher's"
+    )
+  height, width, _ = shape
+  side = teacher_size or image_size
+  if height != width or not LEAST_SIDE <= image_size or side > height:
+    raise UserError(
+      f'networks are to see {side}x{side} pixels of images of {_size(shape)}; square images of at'
+      f' least that size are needed, and a size of at least {LEAST_SIDE}'
+    )
+  ratio = side / height
+  if before_crop(side, ratio) != height:  # A last bit too much.
+    ratio = math.nextafter(ratio, 0)
+  return {'image_size': image_size, 'crop_ratio': ratio, 'teacher_size': teacher_size}
 
 
 def _split(name: str, arrays: Arrays) -> ResidentSplit:

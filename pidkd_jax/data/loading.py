@@ -1,11 +1,8 @@
 """Open a dataset by name; prepare it first if needed."""
 
-import dataclasses
-import hashlib
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -16,7 +13,7 @@ from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
-from pidkd_jax.data import own_dataset, unlabelled_images
+from pidkd_jax.data import own_dataset, sizes, unlabelled_images
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
@@ -149,14 +146,13 @@ def load(
       size / 2**20,
       limit / 2**20,
     )
-  for field, size, mark in (
-    ('side', seen_size if crop_ratio < 1 else 0, ''),
-    ('size', image_size if teacher_size else 0, 'to '),
-  ):
-    if size:
-      # The stored images of two crops may be the same.
-      fingerprint = hashlib.sha256(f'{fingerprint} {mark}{size}'.encode()).hexdigest()
-      train, test = (dataclasses.replace(cast(Any, one), **{field: size}) for one in (train, test))
+  train, test, fingerprint = sizes.seen(
+    train,
+    test,
+    fingerprint,
+    side=seen_size if crop_ratio < 1 else 0,
+    size=image_size if teacher_size else 0,
+  )
   normalisation = source.normalisation
   # Published statistics hold for the official images only.
   if normalisation is None or builder.name != name:

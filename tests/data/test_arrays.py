@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 
 from pidkd_jax import data
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 
@@ -139,6 +140,8 @@ NAN = np.where(np.indices(GRAY.shape)[0] == 3, np.nan, 0.5)
     (PAIR, {'class_names': 'abcd'}, 'no training image has the label 3; each of the 4 classes'),
     (PAIR, {'class_names': 'aab'}, 'class_names has a name twice'),
     (PAIR, {'normalisation': Normalisation((0.5,) * 3, (0.2,) * 3)}, 'normalisation has 3 chan'),
+    (PAIR, {'image_size': 9}, 'are to see 9x9 pixels of images of 8x8x1; square images of'),
+    (PAIR, {'teacher_size': 8}, 'teacher_size is 8 and image_size 0; the students need a size'),
     (PAIR, {'padding': -1}, 'padding is -1; at least 0 is needed'),
     (PAIR, {'test_fraction': 1.5}, 'hold-out fraction 1.5 must lie between 0 and 1'),
     ((GRAY, [0, 1, 2, 0, 1, 1]), {}, "class '2' of arrays has 1 training image"),
@@ -152,6 +155,34 @@ def test_wrong_arrays_are_refused(train, options, message):
   with pytest.raises(UserError, match=message) as error:
     data.from_arrays(train, **options)
   assert '\n' not in str(error.value)
+
+
+def test_networks_see_a_part_of_larger_images():
+  images = np.random.default_rng(0).integers(0, 256, (10, 20, 20, 3), np.uint8)
+  labels = np.arange(10) % 2
+  whole, middle, smaller = (
+    data.from_arrays((images, labels), (images, labels), **sizes)
+    for sizes in ({}, {'image_size': 16}, {'image_size': 8, 'teacher_size': 16})
+  )
+  [block] = middle.test.blocks(10)
+  np.testing.assert_array_equal(block, images[:, 2:18, 2:18])
+  assert middle.train.stored_shape == (20, 20, 3) and middle.spec.padding == 2
+  assert middle.spec.image_shape == (16, 16, 3) and middle.spec.crop_ratio == 0.8
+  assert smaller.spec.image_shape == (8, 8, 3) and smaller.spec.teacher_shape == (16, 16, 3)
+  [block] = smaller.test.larger.blocks(10)
+  np.testing.assert_array_equal(block, images[:, 2:18, 2:18])
+  fingerprints = {one.spec.fingerprint for one in (whole, middle, smaller)}
+  assert len(fingerprints) == 3 and whole.spec.crop_ratio == 1
+  assert whole.spec.normalisation == middle.spec.normalisation
+  held_out = data.from_arrays((images, labels), image_size=16)
+  assert len(held_out.test) == 2 and held_out.test.image_shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize('stored, side', [(250, 224), (256, 224), (49, 48), (111, 61)])
+def test_the_ratio_scales_other_images_to_the_stored_size(stored, side):
+  images = np.zeros((4, stored, stored, 1), np.uint8)
+  spec = data.from_arrays((images, [0, 1, 0, 1]), image_size=side).spec
+  assert image_lib.before_crop(side, spec.crop_ratio) == stored
 
 
 @settings(max_examples=60, deadline=None)

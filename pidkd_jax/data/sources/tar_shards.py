@@ -107,8 +107,8 @@ def read(path: Path) -> Folder:
         rows.append((image, label, split))
   if unlabelled:
     raise UserError(
-      f'{len(unlabelled):,} images have no label: {listed(unlabelled, most=5)}; put one beside each,'
-      f' a .cls file, or a .json file with one of {", ".join(_ENTRIES)}'
+      f'{len(unlabelled):,} images have no label: {listed(unlabelled, most=5)}; put one beside'
+      f' each, a .cls file, or a .json file with one of {", ".join(_ENTRIES)}'
     )
   if not rows:
     raise UserError(
