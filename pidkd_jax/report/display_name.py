@@ -11,6 +11,7 @@ _DATASETS = {
   r'tin100_(20\w?)': r'TIN-100/\1',
 }
 _NETWORKS = {
+  r'resnet(\d+)_imagenet': r'ResNet-\1 (ImageNet)',
   r'resnet(\d.*)': r'ResNet-\1',
   r'wrn_(\d+)_(\d.*)': r'WRN-\1-\2',
   r'vgg(\d+.*)': r'VGG-\1',
@@ -39,6 +40,8 @@ def network(name: str) -> str:
   Example:
     >>> network('resnet8x4'), network('wrn_40_2'), network('MobileNetV2')
     ('ResNet-8x4', 'WRN-40-2', 'MobileNetV2')
+    >>> network('resnet18_imagenet')
+    'ResNet-18 (ImageNet)'
   """
   return _shown(name, _NETWORKS)
 
