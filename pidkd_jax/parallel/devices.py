@@ -170,6 +170,19 @@ def split_batches(tree: Any, number: int) -> Any:
   return _constrain(jax.tree.map(split, tree), PartitionSpec(None, _AXIS))
 
 
+def parts_of_batch(tree: Any, number: int) -> Any:
+  """Divide a batch of a traced function, [B, ...] -> [n, B / n, ...] for n = `number`.
+
+  A part has every n-th example. So it is the same for any number of devices, and every example
+  stays on its device. B is a multiple of n times that number.
+  """
+
+  def divide(x):
+    return x.reshape(-1, number, *x.shape[1:]).swapaxes(0, 1)
+
+  return _constrain(jax.tree.map(divide, tree), PartitionSpec(None, _AXIS))
+
+
 def replicate(tree: Any) -> Any:
   """Replicate arrays of a traced function on every device."""
   return _constrain(tree, _REPLICATED)

@@ -154,8 +154,8 @@ def parts(
   The teacher's outputs are divided, too; its network is left as it is.
   """
   if view is None:
-    return devices.split_batches(batch, number), None
-  batch, features, logits = devices.split_batches((batch, view.features, view.logits), number)
+    return devices.parts_of_batch(batch, number), None
+  batch, features, logits = devices.parts_of_batch((batch, view.features, view.logits), number)
   return batch, view.replace(features=features, logits=logits)
 
 
