@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from pidkd_jax.nn.lazy_param import LazyParam
+
 # PyTorch's epsilon of BatchNorm.
 EPSILON = 1e-5
 # XLA's GPU compiler gives a sum over up to 4096 rows to one block of threads for each 32 columns.
@@ -17,7 +19,7 @@ _ONE_STAGE = 1024
 _GROUP = 64
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(LazyParam, nn.Module):
   """Normalise a batch with the published momentum (PyTorch's 0.1) and epsilon.
 
   The layer computes in float32, or float64 where its input has that, and returns the type of its

@@ -3,8 +3,10 @@
 import jax
 from flax import linen as nn
 
+from pidkd_jax.nn.lazy_param import LazyParam
 
-class LayerNorm(nn.LayerNorm):
+
+class LayerNorm(LazyParam, nn.LayerNorm):
   """Normalise each vector of channels by its own mean and variance, [..., C] -> [..., C].
 
   The layer computes in float32, or float64 where its input has that, and returns the type of its

@@ -12,17 +12,26 @@ from jax import lax
 from pidkd_jax.nn import convolution as formulations
 from pidkd_jax.nn import initializers
 from pidkd_jax.nn.batch_norm import EPSILON, BatchNorm
+from pidkd_jax.nn.lazy_param import LazyParam
 
 # The collection that holds a network's inference form (`models.norm_fusion`). Exported
 # weights carry the name, so it stays although norms are now said to be fused.
 FUSED_NORMS = 'folded'
 
 
+class Conv(LazyParam, nn.Conv):
+  """Flax's convolution, which looks its parameters up without their initialisers."""
+
+
+class Dense(LazyParam, nn.Dense):
+  """Flax's linear layer, which looks its parameters up without their initialisers."""
+
+
 def linear(
   features: int,
   fan_in: int,
   *,
-  dense: Callable[..., nn.Module] = nn.Dense,
+  dense: Callable[..., nn.Module] = Dense,
   kernel_init: initializers.Initializer | None = None,
   bias_init: initializers.Initializer | None = None,
   name: str | None = None,
@@ -32,7 +41,7 @@ def linear(
   Args:
     features: the number of outputs.
     fan_in: the number of inputs, which sets the range of the initial weights and biases.
-    dense: the class to make, `nn.Dense` or a transformed one.
+    dense: the class to make, `Dense` or a transformed one.
     kernel_init: the weights' initialiser; None for PyTorch's default.
     bias_init: the biases' initialiser; None for PyTorch's default.
     name: the module's name.
@@ -96,7 +105,7 @@ def conv(
   kernel_init: initializers.Initializer = initializers.he_normal_fan_out,
   bias_init: initializers.Initializer = nn.initializers.zeros,
   name: str | None = None,
-) -> nn.Conv:
+) -> Conv:
   """Make a convolution, padded by size // 2 on each side (PyTorch's alignment), without bias.
 
   'SAME' would pad a strided convolution of an even map by (0, 1) and not (1, 1).
@@ -118,7 +127,7 @@ def conv(
     >>> layer.apply(layer.init(jax.random.key(0), x), x).shape
     (8, 8, 8, 64)
   """
-  return nn.Conv(
+  return Conv(
     features,
     (size, size),
     strides=stride,

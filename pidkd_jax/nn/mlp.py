@@ -6,11 +6,11 @@ import jax
 from flax import linen as nn
 
 from pidkd_jax.nn.initializers import normal_of
-from pidkd_jax.nn.layers import promote_to_input
+from pidkd_jax.nn.layers import Dense, promote_to_input
 
 # A linear layer that computes in the type of its input, with the initial weights of timm's
 # transformers: N(0, 0.02^2), biases of 0.
-dense = functools.partial(nn.Dense, kernel_init=normal_of(0.02), promote_dtype=promote_to_input)
+dense = functools.partial(Dense, kernel_init=normal_of(0.02), promote_dtype=promote_to_input)
 
 
 class Mlp(nn.Module):
