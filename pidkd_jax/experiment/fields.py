@@ -78,8 +78,8 @@ _DROPS = Requirement(
   lambda drops: all(isinstance(drop, float | int) and 0 < drop <= 1 for drop in drops),
 )
 
-# Of the recipe, for students and teacher alike.
-_TRAINING = (
+# Of the recipe, for students and teacher alike: how weights move, and what a step sees.
+_OPTIMIZER = (
   Field(
     'optimizer',
     Recipe.optimizer,
@@ -100,6 +100,21 @@ _TRAINING = (
     requirement=_SHARE,
   ),
   Field('clip_norm', Recipe.clip_norm, 'longest gradient; 0 for no limit', least=0),
+  Field(
+    'accumulation',
+    Recipe.accumulation,
+    'parts of a batch whose gradients are averaged before a step',
+    least=1,
+  ),
+  Field(
+    'ema',
+    Recipe.ema,
+    'decay of the average that is evaluated, e.g. 0.999; 0: none',
+    least=0,
+    requirement=_SHARE,
+  ),
+)
+_IMAGES = (
   Field(
     'label_smoothing',
     Recipe.label_smoothing,
@@ -123,20 +138,12 @@ _TRAINING = (
     least=0,
     requirement=_MAGNITUDE,
   ),
-  Field(
-    'accumulation',
-    Recipe.accumulation,
-    'parts of a batch whose gradients are averaged before a step',
-    least=1,
-  ),
-  Field(
-    'ema',
-    Recipe.ema,
-    'decay of the average that is evaluated, e.g. 0.999; 0: none',
-    least=0,
-    requirement=_SHARE,
-  ),
 )
+
+
+def _of_teacher(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+  return tuple(dataclasses.replace(field, name=f'teacher.{field.name}') for field in fields)
+
 
 # {section of docs/reference/configuration.md: its fields}.
 SECTIONS: Mapping[str, tuple[Field, ...]] = {
@@ -172,7 +179,8 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       choices=tuple(precision.PRECISIONS),
     ),
   ),
-  "Beyond the literature's recipe": _TRAINING,
+  "Beyond the literature's recipe": _OPTIMIZER,
+  'Other images and labels': _IMAGES,
   'The run': (
     Field('eval_every', 1, 'epochs between evaluations', least=1),
     Field(
@@ -227,9 +235,8 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field('teacher.shots', 0, 'training images of each class for it; 0 for all', least=0),
     Field('teacher.seed', 0, 'of its data order and weights', least=0, requirement=_SEED),
   ),
-  "The teacher's, beyond the literature": tuple(
-    dataclasses.replace(field, name=f'teacher.{field.name}') for field in _TRAINING
-  ),
+  "The teacher's, beyond the literature": _of_teacher(_OPTIMIZER),
+  "The teacher's other images and labels": _of_teacher(_IMAGES),
   'Data': (
     Field('data.name', '', 'data set ([Data sets](data.md)), or `module:Class`'),
     Field('data.dir', '', "TFDS's folder; TFDS's own if empty"),
