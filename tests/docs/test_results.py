@@ -118,13 +118,16 @@ def test_pairs():
   assert check_rows(rows, labels, measured('pairs/main.csv'), columns) == 5 * 3 + 4 + 3 * 3
 
 
-def test_a_tenth_of_the_labels():
-  for cells in table('## A tenth of the labels'):
-    path, label = re.search(r'results/(unlabelled/[^)]+)\) (\w+)', cells[0]).groups()
+# With Student's t of a degree of freedom less than there are trials.
+@pytest.mark.parametrize(
+  'heading, student', [('## A tenth of the labels', 2.776), ('### On photographs', 4.303)]
+)
+def test_a_tenth_of_the_labels(heading, student):
+  for cells in table(heading):
+    path, label = re.search(r'results/(unlabelled[^)]+)\) (\w+)', cells[0]).groups()
     found = measured(path)[label]
     assert cells[3] == found['trials'] and check(cells[4], found, TOP1) == 2
-    # Student's t of four degrees of freedom.
-    half = 2.776 * float(found[f'{TOP1}, standard deviation']) / 5**0.5
+    half = student * float(found[f'{TOP1}, standard deviation']) / int(cells[3]) ** 0.5
     low, high = (float(found[TOP1]) + sign * half for sign in (-1, 1))
     assert cells[5] == f'{low:.2f} to {high:.2f}'
 
