@@ -19,6 +19,7 @@ from flax import traverse_util
 from pidkd_jax.bundles import torch_import
 from pidkd_jax.core.types import Batch
 from pidkd_jax.models.network import Network
+from pidkd_jax.nn import convolution
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
@@ -111,7 +112,10 @@ def channels_last(image: torch.Tensor) -> jax.Array:
 def cast(tree, dtype):
   """Copy floating-point leaves as a dtype; leave others as they are."""
   return jax.tree.map(
-    lambda leaf: jnp.array(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
+    lambda leaf: (
+      jnp.asarray(np.array(leaf, dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    ),
+    tree,
   )
 
 
@@ -186,8 +190,10 @@ def trained(request, dataset):
   _, torch_network = convert(begun)
   image = torch.cat(begun.batches[:4])
   torch_logits = simkd.predict(*begun[:3], image).numpy()
-  with jax.enable_x64(dtype == 'float64'):
+  with jax.enable_x64(dtype == 'float64'), pytest.MonkeyPatch.context() as patch:
     images = [channels_last(batch) for batch in begun.batches]
+    if dtype == 'float64':  # XLA on CPU computes its convolutions by plain loops.
+      patch.setattr(convolution, '_fastest', convolution.by_dot)
     losses, network = train(teacher, initial, images, dataset, dtype)
     yield Trained(
       dtype,
@@ -257,15 +263,15 @@ def test_the_parameters_are_those_of_pytorch_in_the_end(trained):
   assert params_difference(trained.network, trained.torch_network) < TENSOR[trained.dtype]
 
 
+# PyTorch's part is the same in both dtypes to far less than the bound.
+@pytest.mark.parametrize('trained', ['float32'], indirect=True)
 @pytest.mark.parametrize(
   'change',
   [
-    {'weight_decay': 0.0},
     {'weight_decay': 4e-4},
     {'momentum': 0.89},
     {'learning_rate': 0.0505},
     {'drops': (DROP + 1,)},
-    {'drops': ()},
   ],
   ids=str,
 )
