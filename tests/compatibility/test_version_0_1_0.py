@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pidkd_jax as kd
-from pidkd_jax.experiment import job, run, saved_config
+from pidkd_jax.experiment import finished, job, run, saved_config
 from pidkd_jax.training import checkpoint
 
 FILES = pathlib.Path(__file__).with_name('version_0_1_0')
@@ -56,6 +56,8 @@ def test_a_finished_run_is_reported_and_nothing_is_trained(folder, config, monke
   report = job.main(config, str(folder))
   top1 = json.loads((folder / 'bundles' / 'pidkd-0' / 'card.json').read_text())['results']['top1']
   assert f'{100 * top1:.2f}' in report
+  # The next start need not even look at the data.
+  assert str(finished.summary(config, str(folder))) == report
 
 
 def test_an_interrupted_run_resumes_and_its_kept_teacher_teaches(folder, config):
@@ -73,6 +75,9 @@ def test_an_interrupted_run_resumes_and_its_kept_teacher_teaches(folder, config)
     for path, array in arrays.items():
       # One step is taken again, on any number of cores.
       np.testing.assert_allclose(resumed[path], array, rtol=1e-4, atol=1e-5, err_msg=path)
+  # Its cards have the fields' new names.
+  member = json.loads((folder / 'bundles' / 'pidkd-0' / 'card.json').read_text())['training']
+  assert member['member']['optimizer'] == {'learning_rate': 0.05, 'weight_decay': 0.0005}
 
 
 def test_a_checkpoint_with_an_altered_array_is_still_refused(folder, config, monkeypatch):
@@ -80,11 +85,3 @@ def test_a_checkpoint_with_an_altered_array_is_still_refused(folder, config, mon
   monkeypatch.setattr(checkpoint, '_EARLIER_NAMES', {})
   with pytest.raises(kd.UserError, match='none of the checkpoints'):
     job.main(config, str(folder))
-
-
-def test_card_of_a_new_run_has_the_new_name(folder, config):
-  for name in ('bundles', 'outputs'):
-    shutil.rmtree(folder / name)
-  job.main(config, str(folder))
-  member = json.loads((folder / 'bundles' / 'pidkd-0' / 'card.json').read_text())['training']
-  assert member['member']['optimizer'] == {'learning_rate': 0.05, 'weight_decay': 0.0005}

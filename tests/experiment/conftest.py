@@ -9,12 +9,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.data import noise
+from pidkd_jax.data import loading, noise
 from pidkd_jax.models.network import Network
-from pidkd_jax.report.figures import canvas
-
-# The first bytes of a PNG file.
-PNG = b'\x89PNG\r\n\x1a\n'
+from pidkd_jax.report import run_report
 
 
 @pytest.fixture(scope='module')
@@ -46,12 +43,31 @@ def compiled_once(tmp_path_factory):
       yield
 
 
+@pytest.fixture(scope='module')
+def read_once():
+  """Let the runs of a module share what they read into memory, as its images are those of before.
+
+  A test whose data change on the way streams them, or patches what is loaded.
+  """
+  read, known = loading._read_into_memory, {}
+
+  def read_new(*splits):
+    key = tuple((str(one.builder.data_dir), one.split, one.side) for one in splits)
+    if key not in known:
+      known[key] = read(*splits)
+    return known[key]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(loading, '_read_into_memory', read_new)
+    yield
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
-  """Let reports make all figures, and draw only those of the run in a folder named `whole`."""
-  save = canvas.save
+  """Let reports have the figures of the run in a folder named `whole`, and no others."""
+  draw = run_report._draw
 
-  def save_some(figure, path):
-    save(figure, path) if 'whole' in path.parts else path.write_bytes(PNG)
+  def draw_some(comparison, baseline, folder):
+    return draw(comparison, baseline, folder) if 'whole' in folder.parts else {}
 
-  monkeypatch.setattr(canvas, 'save', save_some)
+  monkeypatch.setattr(run_report, '_draw', draw_some)
