@@ -39,11 +39,13 @@ def step(dataset):
   ours, theirs = pooled(3, 5, seed=1), pooled(3, 7, seed=2)
   given = ours, TeacherOutputs(None, theirs, None), batch, jnp.int32(0)
 
+  rngs = {'params': jax.random.key(7), 'method': jax.random.key(0)}
+  first = jax.jit(lambda: method.init_with_output(rngs, *given, method='terms'))()
+
   def step(variables=None, key=0):
-    rngs = {'method': jax.random.key(key)}
     if variables is None:
-      rngs['params'] = jax.random.key(7)
-      return method.init_with_output(rngs, *given, method='terms')
+      return first
+    rngs = {'method': jax.random.key(key)}
     return method.apply(variables, *given, method='terms', rngs=rngs, mutable=['memory'])
 
   step.batch, step.features = batch, {'student': ours.pooled, 'teacher': theirs.pooled}
@@ -201,8 +203,8 @@ def test_negatives_come_from_the_methods_random_stream(step, monkeypatch):
   _, variables = step()
   for key in (1, 1, 2):
     step(variables, key=key)
-  np.testing.assert_array_equal(seen[1], seen[2])
-  assert np.any(seen[1] != seen[3])
+  np.testing.assert_array_equal(seen[0], seen[1])
+  assert np.any(seen[0] != seen[2])
 
 
 def test_a_held_out_image_is_in_no_memory(dataset):
@@ -221,12 +223,12 @@ def test_a_held_out_image_is_in_no_memory(dataset):
     batch,
     jnp.int32(0),
   )
-  variables = method.init(
-    {'params': jax.random.key(0), 'method': jax.random.key(1)}, *given, method='terms'
-  )
+  rngs = {'params': jax.random.key(0), 'method': jax.random.key(1)}
+  variables = jax.jit(lambda: method.init(rngs, *given, method='terms'))()
   assert bank(variables, 'student').shape == (len(rest.train), 8) and len(rest.train) == 9
   rngs = {'method': jax.random.key(2)}
-  _, after = method.apply(variables, *given, method='terms', rngs=rngs, mutable=['memory'])
+  apply = functools.partial(method.apply, method='terms', rngs=rngs, mutable=['memory'])
+  _, after = jax.jit(lambda variables: apply(variables, *given))(variables)
   changed = np.any(bank(after, 'teacher') != bank(variables, 'teacher'), axis=1)
   np.testing.assert_array_equal(np.flatnonzero(changed), [place])
 
@@ -246,7 +248,7 @@ def test_one_class_has_no_negatives():
 
 @pytest.fixture(scope='module')
 def cohort(assemble):
-  return assemble(Member('crd', 'resnet8*0.25', 'crd', CHOSEN, OptimizerHparams(), 0))
+  return assemble(Member('crd', 'tests.plain:Plain', 'crd', CHOSEN, OptimizerHparams(), 0))
 
 
 def test_it_resumes_exactly(cohort, train, tmp_path, batches):
