@@ -39,7 +39,7 @@ def test_has_the_entries_of_timm(name):
 
 
 # At other sizes than 32 timm resamples the positions; 22 is no multiple of 4.
-@pytest.mark.parametrize('size', [32, 22, 40])
+@pytest.mark.parametrize('size', [22, 40])
 def test_has_the_tokens_and_logits_of_timm(size):
   theirs, state = timm_oracle.random(
     'vit_tiny_patch16_224',
