@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
@@ -17,6 +18,8 @@ from pidkd_jax.training import partition
 from pidkd_jax.training.outcome import Diverged
 from pidkd_jax.training.progress import Progress
 
+pytestmark = pytest.mark.usefixtures('compiled_once', 'read_once', 'undrawn')
+NETWORK = 'tests.experiment.widenable:Widenable'
 STUDIES = sorted((pathlib.Path(__file__).resolve().parents[2] / 'configs' / 'studies').glob('*.py'))
 
 
@@ -36,11 +39,10 @@ def home(tmp_path_factory):
 def config(home):
   """One epoch of five steps in each of two cohorts, which share data and teacher."""
   c = configuration.study('', pairs.CIFAR100)
-  c.student = 'resnet8*0.25'
+  c.student = c.teacher.model = NETWORK
   c.batch_size = 256
   c.total_epochs = 1
   c.learning_rate = 0.01
-  c.teacher.model = 'resnet8*0.25'
   c.teacher.total_epochs = 1
   c.teacher.batch_size = 256
   c.data.name = 'digits'
@@ -60,16 +62,20 @@ def config(home):
 
 @pytest.fixture(scope='module')
 def whole(home):
-  """The folder of a study that was never split; it is trained once."""
-  done = []
+  """The folder of a study that was never split, trained once; others share its teacher."""
+  folder = home / 'all'
 
   def run(config):
-    if not done:
-      study.main(config, str(home / 'whole'))
-      done.append(home / 'whole')
-    return done[0]
+    if not folder.exists():
+      study.main(config, str(folder))
+    config.teacher.dir = str(folder / 'teachers')
+    return folder
 
   return run
+
+
+def load_bundle(folder):
+  return bundle.load(folder, models.families(NETWORK))
 
 
 def variables(folder):
@@ -82,7 +88,7 @@ def test_a_study_trains_its_cohorts_in_folders_of_their_own(config, whole):
   names = {path.name for path in (folder / 'first' / 'bundles').iterdir()}
   assert names == {'pidkd-0', 'pidkd-1', 'scratch-0', 'widened-0'}
   assert [path.name for path in (folder / 'second' / 'bundles').iterdir()] == ['scratch-0']
-  card = bundle.load(folder / 'second' / 'bundles' / 'scratch-0').card
+  card = load_bundle(folder / 'second' / 'bundles' / 'scratch-0').card
   assert card['training']['recipe']['total_epochs'] == 2
   # One teacher, trained once.
   assert len(list((folder / 'teachers').iterdir())) == 1
@@ -90,13 +96,13 @@ def test_a_study_trains_its_cohorts_in_folders_of_their_own(config, whole):
 
 def test_what_a_report_needs_lies_in_the_folder(config, whole):
   folder = whole(config) / 'first'
-  card = bundle.load(folder / 'bundles' / 'pidkd-1').card
+  card = load_bundle(folder / 'bundles' / 'pidkd-1').card
   assert card['cost']['training_bytes'] > 4 * 2 * card['cost']['parameters']
   with np.load(folder / 'outputs' / 'pidkd-1.npz') as file:
     outputs = dict(file)
   assert np.mean(outputs['predicted'] == outputs['label']) == card['results']['top1']
   assert outputs['confidence'].shape == (500,) and np.all(outputs['confidence'] >= 0.1)
-  assert outputs['pooled'].shape == (500, 16)
+  assert outputs['pooled'].shape == (500, 20)
   teacher = json.loads((folder / 'teacher.json').read_text())
   assert teacher['results']['agreement'] == 1 and teacher['cost']['parameters'] > 0
   assert (folder / 'outputs' / 'teacher.npz').exists()
@@ -104,12 +110,12 @@ def test_what_a_report_needs_lies_in_the_folder(config, whole):
 
 def test_a_widened_student_deploys_as_much(config, whole):
   cards = {
-    name: bundle.load(whole(config) / 'first' / 'bundles' / f'{name}-0').card
+    name: load_bundle(whole(config) / 'first' / 'bundles' / f'{name}-0').card
     for name in ('pidkd', 'scratch', 'widened')
   }
   size = {name: card['cost']['parameters'] for name, card in cards.items()}
   assert abs(size['widened'] / size['pidkd'] - 1) < 0.02 < size['pidkd'] / size['scratch'] - 1
-  assert cards['widened']['network'].startswith('resnet8*0.25*1.')
+  assert cards['widened']['network'].startswith(f'{NETWORK}*1.')
 
 
 def test_a_finished_study_is_not_trained_again(config, whole, monkeypatch):
@@ -173,8 +179,8 @@ def test_a_misspelt_row_names_the_nearest(config, home):
 def test_a_member_that_diverges_is_left_out_and_the_others_go_on(config, whole, home, caplog):
   del config.cohorts['second']
   config.checkpoint_seconds = 0.0
-  config.cohorts.first.rows.widened.update({'widen': '', 'method': 'scratch'})
   with config.unlocked():
+    del config.cohorts.first.rows['widened']
     config.cohorts.first.rows.bad = configuration.row('simkd', weight=1e38)
   study.main(config, str(home / 'diverged'))
   folder = home / 'diverged' / 'first'
