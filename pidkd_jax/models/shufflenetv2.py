@@ -18,6 +18,8 @@ from pidkd_jax.nn.convolution import depthwise_by_shift
 from pidkd_jax.nn.initializers import pytorch_default
 from pidkd_jax.nn.layers import Classifier, ConvNorm, shuffle
 
+# Units of each stage behind the first, which halves the resolution.
+_UNITS = (3, 7, 3)
 # The published code leaves the initialisation to PyTorch's default.
 _ConvNorm = functools.partial(ConvNorm, kernel_init=pytorch_default)
 
@@ -81,7 +83,7 @@ class ShuffleNetV2(Staged):
         DownUnit(width, name=f'stage{stage}_down'),
         *(SplitUnit(name=f'stage{stage}_block{block}') for block in range(1, count + 1)),
       ]
-      for stage, (width, count) in enumerate(zip(widths, (3, 7, 3), strict=True), start=1)
+      for stage, (width, count) in enumerate(zip(widths, _UNITS, strict=True), start=1)
     ]
     self.last = _ConvNorm(head, 1)
     self.classifier = Classifier(self.num_classes)

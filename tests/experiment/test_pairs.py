@@ -1,4 +1,4 @@
-"""Every pair builds, takes a training step (as shapes) and stays smaller than its teacher."""
+"""Every pair builds, as shapes, and stays smaller than its teacher."""
 
 import functools
 import pathlib
@@ -15,29 +15,76 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch, DatasetSpec
 from pidkd_jax.evaluation.cost import parameters
 from pidkd_jax.experiment import config, pairs
-from pidkd_jax.models.network import Network
+from pidkd_jax.models.network import Network, TeacherOutputs
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
+from tests.given import Given
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLES = {'cifar100': (pairs.CIFAR100, 32, 100), 'tiny_imagenet': (pairs.TINY_IMAGENET, 64, 200)}
 ALL = [(data, name) for data, (table, _, _) in TABLES.items() for name in table]
 
 
-@functools.cache
-def teacher_of(name, size, num_classes):
-  """Return a teacher as shapes."""
-  model = models.create(name, num_classes=num_classes)
-  image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-  return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
+# One for each size of images.
+STEPPED = [
+  ('cifar100', 'resnet14x2-resnet8'),
+  ('tiny_imagenet', 'resnet32x4-resnet8x4'),
+]
+
+
+def images_of(data, count=1):
+  _, size, _ = TABLES[data]
+  return jax.ShapeDtypeStruct((count, size, size, 3), jnp.float32)
 
 
 @functools.cache
-def started(data, name, factor=None):
-  """Return a pair's PIDKD as a cohort of one, its initial states and a batch of two, as shapes."""
+def teacher_of(name, data):
+  """Return a teacher and its features, as shapes."""
+
+  def run(model, image):
+    features = model.encode(image)
+    model.classify(features.pooled)
+    return features
+
+  model = models.create(name, num_classes=TABLES[data][2])
+  features, variables = jax.eval_shape(
+    functools.partial(model.init_with_output, method=run), jax.random.key(0), images_of(data)
+  )
+  return Network(variables, model), features
+
+
+@functools.cache
+def student_of(name, data):
+  """Return the map that a student distils and the parameters behind it, as shapes."""
+  model = models.create(name, num_classes=TABLES[data][2])
+  init = functools.partial(model.init_with_output, method='stages')
+  maps, variables = jax.eval_shape(init, jax.random.key(0), images_of(data))
+  return maps[-1], variables['params']
+
+
+def deployed(data, name, factor=None):
+  """Return the number of parameters that a pair deploys: encoder, projectors, classifier."""
+  pair = TABLES[data][0][name]
+  last, encoder = student_of(pair.student, data)
+  teacher, target = teacher_of(pair.teacher, data)
+  method = methods.create(
+    'pidkd', num_projectors=pair.num_projectors, factor=factor or pair.factor
+  )(student=Given(), target=target, dataset=None)
+  index = jax.ShapeDtypeStruct((1,), jnp.int32)
+  init = functools.partial(method.init, progress=jnp.float32(1), method='loss')
+  projectors = jax.eval_shape(
+    init, jax.random.key(0), Batch(last, index, index), TeacherOutputs(None, target, None)
+  )
+  return sum(
+    map(parameters, (encoder, projectors['params'], teacher.variables['params']['classifier']))
+  )
+
+
+@pytest.mark.parametrize(('data', 'name'), STEPPED)
+def test_a_pair_takes_a_step(data, name):
   table, size, num_classes = TABLES[data]
   pair = table[name]
   spec = DatasetSpec(
@@ -53,12 +100,11 @@ def started(data, name, factor=None):
     flip=True,
     fingerprint='',
   )
-  sizes = {'num_projectors': pair.num_projectors, 'factor': factor or pair.factor}
-  image = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+  image = images_of(data, 2)
   optimizer = OptimizerHparams(pair.learning_rate, 5e-4)
   cohort = cohorts.assemble(
-    [Member('pidkd', pair.student, 'pidkd', sizes, optimizer, 0)],
-    teacher=teacher_of(pair.teacher, size, num_classes),
+    [Member('pidkd', pair.student, 'pidkd', pair.size, optimizer, 0)],
+    teacher=teacher_of(pair.teacher, data)[0],
     dataset=spec,
     image=image,
     optimizer=Optimizer(3, (6,), 0.1, 0.9),
@@ -66,29 +112,19 @@ def started(data, name, factor=None):
   )
   index = jax.ShapeDtypeStruct((2,), jnp.int32)
   batch = Batch(image, index, index)
-  return cohort, jax.eval_shape(Cohort.init, cohort, batch), batch
-
-
-def deployed(data, name, factor=None):
-  """Return the number of parameters that a pair deploys."""
-  cohort, states, _ = started(data, name, factor)
-  return parameters(cohort.network('pidkd-0', states['pidkd-0'].variables).variables['params'])
-
-
-@pytest.mark.parametrize(('data', 'name'), ALL)
-def test_a_pair_takes_a_step(data, name):
-  cohort, states, batch = started(data, name)
+  states = jax.eval_shape(Cohort.init, cohort, batch)
   after = jax.eval_shape(Cohort.step, cohort, states, batch, jax.ShapeDtypeStruct((), jnp.int32))
   assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), states) == jax.tree.map(
     lambda leaf: (leaf.shape, leaf.dtype), after
   )
+  network = cohort.network('pidkd-0', states['pidkd-0'].variables)
+  assert parameters(network.variables['params']) == deployed(data, name)
 
 
 @pytest.mark.parametrize(('data', 'name'), ALL)
 def test_a_deployed_student_is_smaller_than_its_teacher(data, name):
-  table, size, num_classes = TABLES[data]
-  pair = table[name]
-  budget = parameters(teacher_of(pair.teacher, size, num_classes).variables['params'])
+  pair = TABLES[data][0][name]
+  budget = parameters(teacher_of(pair.teacher, data)[0].variables['params'])
   assert deployed(data, name) < budget
   if not pair.study:
     # No smaller factor of at least 2 would do.
@@ -120,16 +156,11 @@ def test_the_sizes_of_the_reference():
 
 
 def test_students_have_larger_equal_and_smaller_maps_than_teachers():
-  @functools.cache
-  def features(network, size, num_classes):
-    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    return jax.eval_shape(Network.encode, teacher_of(network, size, num_classes), image)
-
   sides = []
   for data, name in ALL:
-    table, *shape = TABLES[data]
-    student, teacher = features(table[name].student, *shape), features(table[name].teacher, *shape)
-    sides.append((student.stages[-1].shape[1], teacher.target.shape[1]))
+    pair = TABLES[data][0][name]
+    last, target = student_of(pair.student, data)[0], teacher_of(pair.teacher, data)[1].target
+    sides.append((last.shape[1], target.shape[1]))
   assert {(s > t) - (s < t) for s, t in sides} == {-1, 0, 1}
   assert any(max(pair) % min(pair) for pair in sides)
 

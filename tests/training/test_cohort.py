@@ -19,7 +19,7 @@ from pidkd_jax.training.step import observe
 HPARAMS = OptimizerHparams(learning_rate=0.05, weight_decay=5e-4)
 
 
-def member(method, trial=0, hparams=HPARAMS, label=None, student='resnet8*0.25', **chosen):
+def member(method, trial=0, hparams=HPARAMS, label=None, student='tests.plain:Plain', **chosen):
   return Member(label or method, student, method, chosen, hparams, trial)
 
 
@@ -173,7 +173,7 @@ def test_seed_and_trial_determine_the_initial_weights(assemble, train):
   def kernel(trial, seed):
     cohort = assemble(member('scratch', trial), seed=seed)
     [state] = train(cohort, []).values()
-    return np.asarray(state.params['student']['stem']['conv']['kernel'])
+    return np.asarray(state.params['student']['convolutions_0']['conv']['kernel'])
 
   first = kernel(0, seed=0)
   np.testing.assert_array_equal(first, kernel(0, seed=0))

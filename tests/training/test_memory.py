@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import linen as nn
 
@@ -16,7 +17,7 @@ from pidkd_jax.training.recipe import OptimizerHparams
 from pidkd_jax.training.step import observe
 
 
-def member(method, trial=0, student='resnet8', **chosen):
+def member(method, trial=0, student='tests.plain:Plain', **chosen):
   return Member(method, student, method, chosen, OptimizerHparams(0.05, 5e-4), trial)
 
 
@@ -136,8 +137,8 @@ def test_an_activation_by_hand(dataset, batches, pooled, pixels, parts, on_accel
 @pytest.mark.parametrize('method', ['scratch', 'simkd'])
 def test_the_estimate_is_near_what_xla_sets_aside(assemble, batches, method):
   """The batch is larger than elsewhere, so that the maps take most of the memory."""
-  cohort = assemble(member(method))
-  batch = jax.tree.map(lambda x: jnp.concatenate([x] * 8), batches[0])
+  cohort = assemble(member(method, student='resnet8'))
+  batch = jax.tree.map(lambda x: np.concatenate([x] * 8), batches[0])
   [(name, learner)] = cohort.by_name.items()
   state = jax.eval_shape(Cohort.init, cohort, batch)[name]
   teacher = jax.eval_shape(observe, cohort.teacher, batch)
