@@ -10,6 +10,7 @@ uniform distribution it is 1.73 standard deviations. Norms begin at 1 and 0 ever
 import json
 import pathlib
 import re
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -29,19 +30,37 @@ DEEPER = r'resnet(20|32|38|44|56|110|116)(x[24])?|resnet14(x4)?|vgg1.|wrn_40_.'
 NETWORKS = [name for name in TABLE['networks'] if not re.fullmatch(DEEPER, name)]
 
 
-@pytest.fixture
-def initializers(monkeypatch):
-  """Return a function that gives {path of a parameter: a draw}, and initialises only shapes."""
+@pytest.fixture(scope='module')
+def initializers():
+  """Return a function that gives {path of a parameter: a draw}, and initialises only shapes.
+
+  Parameters of one initialiser and shape share a draw. NumPy draws in place of `jax.random`, whose
+  every shape is a compilation.
+  """
   drawn = {}
+
+  def draw_anew(init, arguments):
+    seed = zlib.crc32(repr(arguments).encode())
+    rng = np.random.default_rng(seed)
+
+    def normal(key, shape, dtype):
+      return rng.standard_normal(shape).astype(dtype)
+
+    def uniform(key, shape, dtype, low, high):
+      return rng.uniform(low, high, shape).astype(dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+      patch.setattr(jax.random, 'normal', normal)
+      patch.setattr(jax.random, 'uniform', uniform)
+      return np.asarray(init(jax.random.key(seed), *arguments))
 
   def draw(init, arguments):
     try:
-      key = init, arguments
-      if key not in drawn:
-        drawn[key] = np.asarray(init(jax.random.key(len(drawn)), *arguments))
-      return drawn[key]
+      if (init, arguments) not in drawn:
+        drawn[init, arguments] = draw_anew(init, arguments)
+      return drawn[init, arguments]
     except TypeError:  # An array among the arguments has no hash.
-      return np.asarray(init(jax.random.key(0), *arguments))
+      return draw_anew(init, arguments)
 
   def collect(initialise, *arguments):
     used, param = {}, nn.Module.param
@@ -50,7 +69,7 @@ def initializers(monkeypatch):
       used['/'.join((*module.path, name))] = init_fn, init_args
       return param(module, name, init_fn, *init_args, **options)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
       patch.setattr(nn.Module, 'param', record)
       jax.eval_shape(initialise, *arguments)
     return {path: draw(*each) for path, each in used.items()}
