@@ -1,10 +1,15 @@
-"""`pidkd train` on the digits with the smallest networks, and its results."""
+"""`pidkd train` on the digits with the smallest networks, its results, and few digits."""
 
 import pathlib
 import sys
+from unittest import mock
 
 import numpy as np
+import sklearn.datasets
+import sklearn.utils
 
+from pidkd_jax import data
+from pidkd_jax.data.sources import digits as source
 from pidkd_jax.training import metrics
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -35,6 +40,17 @@ def command(folder, data, methods, *more):
     f'--config.data.dir={data}',
     *more,
   ]
+
+
+def digits(folder):
+  """Prepare the first digits in TFDS's `folder`, 100 for training and 40 for tests."""
+  loaded = sklearn.datasets.load_digits()
+  few = {name: loaded[name][:140] for name in ('images', 'target')}
+  with (
+    mock.patch.object(source, 'NUM_TRAIN', 100),
+    mock.patch.object(sklearn.datasets, 'load_digits', lambda: sklearn.utils.Bunch(**few)),
+  ):
+    return data.load('digits', directory=str(folder))
 
 
 def saving(folder):

@@ -125,7 +125,8 @@ def operate(images: jax.Array, operations: jax.Array, magnitudes: jax.Array) -> 
 
   Example:
     >>> image = jnp.array([10, 200, 30], jnp.uint8).reshape(1, 1, 3, 1)
-    >>> inverted = operate(image, jnp.array([NAMES.index('solarize')]), jnp.array([128.0]))
+    >>> solarize = jnp.array([NAMES.index('solarize')])
+    >>> inverted = jax.jit(operate)(image, solarize, jnp.array([128.0]))
     >>> inverted.ravel().tolist()
     [10, 55, 30]
   """

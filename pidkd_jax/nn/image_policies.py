@@ -152,7 +152,8 @@ def strong_view(
   Example:
     >>> normalisation = Normalisation((0.5,), (0.25,))
     >>> images = normalisation(jnp.zeros((4, 8, 8, 1), jnp.uint8))
-    >>> strong_view(jax.random.key(0), images, normalisation, RandAugment(2, 9)).shape
+    >>> view = jax.jit(strong_view, static_argnums=(2, 3))
+    >>> view(jax.random.key(0), images, normalisation, RandAugment(2, 9)).shape
     (4, 8, 8, 1)
   """
   share = images.astype(jnp.float32) * jnp.asarray(normalisation.std)

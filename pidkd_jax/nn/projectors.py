@@ -33,7 +33,7 @@ class Projector(nn.Module):
 
   Example:
     >>> projector, maps = Projector(features=128, hidden=64), jnp.ones((8, 4, 4, 64))
-    >>> variables = projector.init(jax.random.key(0), maps)
+    >>> variables = jax.jit(projector.init)(jax.random.key(0), maps)
     >>> projector.apply(variables, maps).shape
     (8, 4, 4, 128)
   """
@@ -94,7 +94,7 @@ class ProjectorStack(nn.Module):
 
   Example:
     >>> stack = ProjectorStack(features=128)
-    >>> variables = stack.init(jax.random.key(0), jnp.ones((8, 4, 4, 64)))
+    >>> variables = jax.jit(stack.init)(jax.random.key(0), jnp.ones((8, 4, 4, 64)))
     >>> stack.apply(variables, jnp.ones((8, 4, 4, 64))).shape
     (8, 4, 4, 128)
   """

@@ -10,6 +10,7 @@ import pytest
 from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.tfds import records
+from tests import small
 
 
 def masked(payload):
@@ -61,11 +62,12 @@ def test_damage_is_noticed(tmp_path, damage, message):
     list(records.tfrecord(str(file)))
 
 
-@pytest.fixture
-def prepared(tmp_path):
-  """digits as array_record in one folder, and the same records as tfrecord in another."""
-  array_record = data.load('digits', directory=str(tmp_path / 'a'))
-  source, target = tmp_path / 'a/digits/1.0.0', tmp_path / 't/digits/1.0.0'
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+  """A folder with few digits as array_record, and with the same records as tfrecord."""
+  home = tmp_path_factory.mktemp('digits')
+  small.digits(home / 'a')
+  source, target = home / 'a/digits/1.0.0', home / 't/digits/1.0.0'
   target.mkdir(parents=True)
   for file in source.iterdir():
     if file.suffix in ('.json', '.txt'):
@@ -77,11 +79,18 @@ def prepared(tmp_path):
   info = json.loads((target / 'dataset_info.json').read_text())
   info['fileFormat'] = 'tfrecord'
   (target / 'dataset_info.json').write_text(json.dumps(info))
-  return array_record, target
+  return home
+
+
+@pytest.fixture
+def prepared(made, tmp_path):
+  """A copy of both; returns the folder of the tfrecord files."""
+  shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+  return tmp_path / 't/digits/1.0.0'
 
 
 def test_a_dataset_prepared_as_tfrecord_is_the_same(prepared, tmp_path):
-  array_record, _ = prepared
+  array_record = data.load('digits', directory=str(tmp_path / 'a'))
   tfrecord = data.load('digits', directory=str(tmp_path / 't'))
   np.testing.assert_array_equal(tfrecord.train.images, array_record.train.images)
   np.testing.assert_array_equal(tfrecord.test.labels, array_record.test.labels)
@@ -140,18 +149,16 @@ def test_a_damaged_prepared_file_is_named_with_the_remedy(prepared, tmp_path, fo
   ],
 )
 def test_a_damaged_info_is_named_with_the_remedy(prepared, tmp_path, damage):
-  _, folder = prepared
-  damage(folder)
+  damage(prepared)
   with pytest.raises(UserError) as error:
     data.load('digits', directory=str(tmp_path / 't'))
   message = str(error.value)
-  assert '\n' not in message and f'{folder}' in message and 'delete that folder' in message
+  assert '\n' not in message and f'{prepared}' in message and 'delete that folder' in message
 
 
 def test_another_format_is_refused(prepared, tmp_path):
-  _, folder = prepared
-  info = json.loads((folder / 'dataset_info.json').read_text())
+  info = json.loads((prepared / 'dataset_info.json').read_text())
   info['fileFormat'] = 'riegeli'
-  (folder / 'dataset_info.json').write_text(json.dumps(info))
+  (prepared / 'dataset_info.json').write_text(json.dumps(info))
   with pytest.raises(UserError, match='as array_record or tfrecord; delete that folder'):
     data.load('digits', directory=str(tmp_path / 't'))
