@@ -18,6 +18,9 @@ from pidkd_jax.models.resnet import BasicBlock
 from pidkd_jax.models.staged import Staged
 from pidkd_jax.nn.layers import Classifier, ConvNorm
 
+# Channels between the convolutions of each stage; the stem has those of the first.
+_WIDTHS = (64, 128, 256, 512)
+
 
 class Bottleneck(nn.Module):
   """1x1, 3x3 and 1x1 convolution with a shortcut.
@@ -56,7 +59,7 @@ class ImageNetResNet(Staged):
 
   def make_stem(self) -> ConvNorm:
     """Make the first convolution."""
-    return ConvNorm(64, 3)
+    return ConvNorm(_WIDTHS[0], 3)
 
   def setup(self):
     block = Bottleneck if self.bottleneck else BasicBlock
@@ -68,7 +71,7 @@ class ImageNetResNet(Staged):
         for i in range(count)
       ]
       for stage, (width, stride, count) in enumerate(
-        zip((64, 128, 256, 512), (1, 2, 2, 2), self.blocks_per_stage, strict=True), start=1
+        zip(_WIDTHS, (1, 2, 2, 2), self.blocks_per_stage, strict=True), start=1
       )
     ]
     self.classifier = Classifier(self.num_classes)
@@ -78,7 +81,7 @@ class PhotographResNet(ImageNetResNet):
   """ResNet with the published stem; the first stage has a quarter of the image's side."""
 
   def make_stem(self):
-    return ConvNorm(64, 7, stride=2)
+    return ConvNorm(_WIDTHS[0], 7, stride=2)
 
   def reduce(self, x):
     padding: Any = ((1, 1), (1, 1))  # Flax annotates it as a string.

@@ -10,12 +10,12 @@ import pytest
 from flax import traverse_util
 
 from pidkd_jax.core.types import Batch
-from pidkd_jax.models import convnext, mobilenetv2, vit
+from pidkd_jax.models import convnext, imagenet_resnet, mobilenetv2, vgg
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
-from tests.families import SMALL
+from tests.families import SMALL, shorten
 
 # A shift of a channel that comes to the next BatchNorm by linear maps alone is taken away there,
 # so these have no gradient by construction: a bias before a norm, and the bias of a norm without
@@ -39,10 +39,12 @@ def batch():
 
 
 @pytest.fixture
-def shallow(monkeypatch):
-  """Leaves deep networks their first blocks, as compiling them is what costs here."""
-  monkeypatch.setitem(convnext.MODELS['convnext_atto'].keywords, 'blocks_per_stage', (1, 1, 1, 1))
-  monkeypatch.setitem(vit.MODELS['vit_tiny_patch4_32'].keywords, 'layers', 2)
+def small(monkeypatch):
+  """Leave deep networks few blocks and wide ones few channels: compiling them is what costs."""
+  shorten(monkeypatch)
+  monkeypatch.setitem(convnext.MODELS['convnext_atto'].keywords, 'widths', (12, 16, 20, 24))
+  monkeypatch.setattr(imagenet_resnet, '_WIDTHS', (8, 10, 12, 14))
+  monkeypatch.setattr(vgg, '_WIDTHS', (8, 10, 12, 14, 16))
   for family in (mobilenetv2.MobileNetV2, mobilenetv2.MobileNetV2TinyImageNet):
     monkeypatch.setattr(family, 'stages_of_rows', ((1,), (2,)))
 
@@ -52,7 +54,7 @@ def flat(tree):
 
 
 @pytest.mark.parametrize('family', SMALL)
-def test_a_step_moves_every_parameter_of_a_student(family, dataset, teacher, batch, fill, shallow):
+def test_a_step_moves_every_parameter_of_a_student(family, dataset, teacher, batch, fill, small):
   cohort = cohorts.assemble(
     # No weight decay: what moves is moved by the loss.
     [
