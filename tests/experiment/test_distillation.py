@@ -16,8 +16,8 @@ from pidkd_jax.training.progress import Progress
 from tests.plain import Plain
 from tests.training.toy_writer import Toy
 
-TINY = 'resnet8*0.25'
-KEYWORDS = {'student': TINY, 'epochs': 1, 'batch_size': 32}
+pytestmark = pytest.mark.usefixtures('compiled_once')
+KEYWORDS = {'student': Plain, 'epochs': 1, 'batch_size': 32}
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +32,7 @@ def data():
 
 @pytest.fixture(scope='module')
 def teacher(data):
-  return kd.train(TINY, data, epochs=1, batch_size=32)
+  return kd.train(Plain, data, epochs=1, batch_size=32)
 
 
 def test_a_trained_network_predicts_saves_and_loads(teacher, data, tmp_path):
@@ -43,9 +43,9 @@ def test_a_trained_network_predicts_saves_and_loads(teacher, data, tmp_path):
   assert teacher.metrics['top1'] == np.mean(probabilities.argmax(axis=1) == data.test.labels)
   assert teacher.class_names == ('0', '1') and 'top-1' in repr(teacher)
   teacher.save(tmp_path / 'teacher')
-  again = kd.load(tmp_path / 'teacher')
+  again = kd.load(tmp_path / 'teacher', [Plain])
   np.testing.assert_array_equal(again.predict(images), probabilities)
-  assert again.bundle.digest == kd.load(tmp_path / 'teacher').bundle.digest
+  assert again.bundle.digest == kd.load(tmp_path / 'teacher', [Plain]).bundle.digest
   logits = again.network.classify(
     again.network.encode(again.bundle.normalisation(images[:2])).pooled
   )
@@ -66,7 +66,7 @@ def test_methods_have_labels_and_trials(teacher, data):
   students = kd.distill(
     teacher,
     data,
-    methods={'four': kd.method('pidkd', num_projectors=4, factor=8), 'kd': 'kd_1_1'},
+    methods={'four': kd.method('pidkd', num_projectors=4, factor=2), 'kd': 'kd_1_1'},
     trials=2,
     **KEYWORDS,
   )
@@ -151,9 +151,8 @@ def test_a_method_of_ones_own_is_a_class(teacher, data):
     kd.method(int)
 
 
-def test_a_teacher_of_ones_own_class_shares_its_classifier(data):
-  own = kd.train(Plain, data, epochs=1, batch_size=32)
-  [student] = kd.distill(own, data, methods=kd.method('simkd', factor=2), **KEYWORDS).values()
+def test_a_teacher_of_ones_own_class_shares_its_classifier(teacher, data):
+  [student] = kd.distill(teacher, data, methods=kd.method('simkd', factor=2), **KEYWORDS).values()
   assert type(student.network.model.teacher) is Plain
 
 
@@ -192,7 +191,7 @@ def test_it_works_off_the_main_thread(teacher, data, tmp_path):
 def test_few_shots_need_fewer_images(teacher, data):
   recipe = kd.Recipe(batch_size=9, schedule='cosine')
   [student] = kd.distill(
-    teacher, data, student=TINY, epochs=1, batch_size=4, shots=2, methods='scratch', recipe=recipe
+    teacher, data, student=Plain, epochs=1, batch_size=4, shots=2, methods='scratch', recipe=recipe
   ).values()
   training = student.card['training']
   assert training['shots'] == 2
