@@ -20,6 +20,7 @@ from pidkd_jax.training import loop, metrics
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
 DATA = noise.dataset(32, 8, 3)
 OPTIMIZER = OptimizerHparams()
 KD = [Member('kd', 'tests.plain:Plain', 'kd_1_1', {}, OPTIMIZER, trial) for trial in range(2)]

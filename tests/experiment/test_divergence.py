@@ -17,6 +17,7 @@ from pidkd_jax.training.outcome import Diverged
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 from pidkd_jax.training.validation import Validation
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
 DATA = noise.dataset(32, 8, 3)
 
 

@@ -21,7 +21,7 @@ from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 DATA = noise.dataset(32, 8, 3)
 MODERN = Recipe(
   total_epochs=2,
-  batch_size=4,
+  batch_size=8,
   optimizer='adamw',
   schedule='cosine',
   warmup=0.2,
@@ -37,12 +37,16 @@ class Killed(BaseException):
   """What a kill does to a run, within one process."""
 
 
+@pytest.mark.usefixtures('compiled_once')
 def test_a_killed_run_ends_with_the_same_bits(taught, tmp_path, monkeypatch):
-  """An epoch has six steps: calls of 5 and 1; the kill is after a call of the second epoch."""
+  """An epoch has three steps, of which the teacher sees two in one pass: calls of 2 and 1.
+
+  The kill is after the third call, the first of the second epoch; the first two compile.
+  """
   member = Member('kd', 'tests.plain:Plain', 'kd_1_1', {}, OptimizerHparams(0.01, 0.05), 0)
   experiment = Experiment((member,), MODERN, seed=0, padding=1, flip=True, holdout=0.25)
   group = devices.DeviceGroup(tuple(jax.devices()[:1]), True)
-  execution = Execution(2**40, (group,), checkpoint_seconds=0, steps_per_call=5, look_ahead=2)
+  execution = Execution(2**40, (group,), checkpoint_seconds=0, steps_per_call=2, look_ahead=2)
 
   def execute(name):
     run.execute(experiment, DATA, taught, tmp_path / name, 'students', execution)

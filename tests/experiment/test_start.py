@@ -24,6 +24,7 @@ from pidkd_jax.training.member import Member
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
 NAME = 'tests.plain:Plain'
 KERNEL = ('params', 'classifier', 'linear', 'kernel')
 

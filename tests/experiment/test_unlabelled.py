@@ -20,6 +20,7 @@ from pidkd_jax.training.member import Member
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
 DATA = noise.dataset(32, 8, 3)
 MORE = noise.dataset(48, 8, 3).train.take(np.arange(32, 48))
 ADDED = dataclasses.replace(
