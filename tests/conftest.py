@@ -37,6 +37,7 @@ from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.core.types import Batch, DatasetSpec
 from pidkd_jax.models.network import Network
+from tests.forks import Forks
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[2] / 'shared' / 'reference'
 IMAGE = (8, 8, 3)
@@ -95,6 +96,13 @@ def _programs():
 def environment(pytestconfig):
   """Return an environment in which processes share compiled programs."""
   return os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
+
+
+@pytest.fixture(scope='session')
+def forks():
+  """Return the process that forks for commands."""
+  with Forks() as forks:
+    yield forks
 
 
 @pytest.fixture(scope='session')

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.forks import ROOT, Forks
+from tests.forks import ROOT
 from tests.mistakes import document, material
 from tests.mistakes.place import Place, command
 from tests.mistakes.table import MISTAKES
@@ -16,11 +16,10 @@ ALL = [mistake for mistakes in MISTAKES.values() for mistake in mistakes]
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(forks, tmp_path_factory):
   home = tmp_path_factory.mktemp('mistakes')
-  with Forks() as forks:
-    material.make(home)
-    yield Place(home, tmp_path_factory.mktemp('cache'), forks)
+  material.make(home)
+  return Place(home, tmp_path_factory.mktemp('cache'), forks)
 
 
 @pytest.fixture(scope='module')

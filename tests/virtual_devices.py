@@ -13,4 +13,5 @@ def use(count: int) -> None:
   larger pool keeps one collective from waiting for the thread that another one holds.
   """
   os.environ['PJRT_NPROC'] = str(8 * count)
+  jax.config.update('jax_platforms', 'cpu')
   jax.config.update('jax_num_cpu_devices', count)

@@ -11,7 +11,6 @@ from pidkd_jax.bundles import torch_likeness, torch_names
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job
 from tests.data import archives
-from tests.forks import Forks
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 
@@ -66,12 +65,11 @@ def projector():
 
 
 @pytest.fixture(scope='module')
-def run(home):
+def run(home, forks):
   """Return a function that runs `pidkd COMMAND` in the folder."""
-  with Forks() as forks:
-    yield lambda command, *arguments: forks.run(
-      command, arguments, home, {'XDG_CACHE_HOME': str(home / 'cache')}
-    )
+  return lambda command, *arguments: forks.run(
+    command, arguments, home, {'XDG_CACHE_HOME': str(home / 'cache')}
+  )
 
 
 def card(folder):
@@ -128,7 +126,7 @@ def test_accuracies_are_those_of_pytorch(imported, members, teacher):
 
 def test_it_teaches_the_main_job(imported, home, archive):
   c = configuration.default('pidkd')
-  c.student = 'resnet8'
+  c.student = 'resnet8*0.25'
   c.method.num_projectors = 1
   c.total_epochs = 1
   c.batch_size = 32

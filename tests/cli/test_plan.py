@@ -1,37 +1,18 @@
-"""The table of sizes, as the script prints it."""
+"""The table of sizes, as the command prints it."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 
 from pidkd_jax.nn import projector_size
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / 'scripts' / 'plan.py'
-
-
 COLUMNS = ('projectors', 'deployed', 'of the teacher', 'multiply-adds', 'training', 'width of one')
 
 
-@pytest.fixture(scope='module')
-def start(pytestconfig):
-  """A function that runs the script."""
-  environment = os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
-
-  def start(*arguments):
-    return subprocess.run(
-      [sys.executable, str(SCRIPT), *arguments],
-      env=environment,
-      capture_output=True,
-      text=True,
-      check=False,
-      timeout=300,
-    )
-
-  return start
+@pytest.fixture
+def start(forks, environment, tmp_path):
+  """A function that runs the command."""
+  return lambda *arguments: forks.run('plan', arguments, tmp_path, environment)
 
 
 def table(done):

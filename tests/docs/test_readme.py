@@ -1,11 +1,9 @@
-"""README: its size, its picture, its numbers, and its lines of Python."""
+"""README: its size, its picture, its numbers; tests/examples runs its lines of Python."""
 
 import pathlib
 import re
 import tomllib
 import xml.etree.ElementTree as ET
-
-import numpy as np
 
 import pidkd_jax as kd
 
@@ -63,22 +61,3 @@ def test_counts_extras_and_targets_are_real():
   assert set(re.findall(r"'\.\[(\w+)\]'", README)) <= set(extras)
   targets = re.findall(r'^([\w-]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
   assert set(re.findall(r'make ([a-z]+)', README)) <= set(targets)
-
-
-def test_the_lines_of_python_run(tmp_path, monkeypatch):
-  """In an empty folder, with one epoch of few images and the smallest networks."""
-  [block] = re.findall(r'^```python\n(.*?)^```', README, re.DOTALL | re.MULTILINE)
-  lines = [line for line in block.splitlines() if line]
-  assert len(lines) == 8
-  monkeypatch.chdir(tmp_path)
-  random = np.random.default_rng(0)
-  images = random.integers(0, 256, (64, 8, 8, 1), np.uint8)
-  labels = np.arange(64) % 10
-  few = kd.data.from_arrays(train=(images, labels), test=(images[:16], labels[:16]))
-  monkeypatch.setattr(kd.data, 'load', {'digits': few}.__getitem__)
-  names = {}
-  block = re.sub(r"'resnet\d+'", "'resnet8*0.25'", block.replace('epochs=6', 'epochs=1'))
-  exec(compile(block, 'README.md', 'exec'), names)
-  assert names['probabilities'].shape == (8, 10)
-  assert list(names['students']) == ['pidkd', 'kd_1_1']
-  assert [path.name for path in tmp_path.iterdir()] == ['student']

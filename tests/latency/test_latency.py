@@ -5,8 +5,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from pidkd_jax.latency.candidate import Candidate, comparable, data_of
 from pidkd_jax.latency.measurement import Measurement, measure
 from pidkd_jax.latency.preprocessing import preprocessor
 from pidkd_jax.report.table import to_markdown
-from tests.small import ROOT
 
 
 def candidate(file, name, *command, top1=None):
@@ -196,7 +193,7 @@ def test_the_figures_bars_reach_from_the_fastest_to_the_slowest_round():
   assert [text.get_text() for text in axes.texts] == ['$a']
 
 
-def test_the_command_measures_a_teacher_beside_its_student(teacher, tmp_path, environment):
+def test_the_command_measures_a_teacher_beside_its_student(forks, teacher, tmp_path, environment):
   facts = {
     'name': 'toy',
     'class_names': None,
@@ -209,23 +206,16 @@ def test_the_command_measures_a_teacher_beside_its_student(teacher, tmp_path, en
   card = {'dataset': facts, 'training': {'teacher': reference}, 'results': {'top1': 0.25}}
   bundle.save(tmp_path / 'student', teacher, card)
   out = tmp_path / 'out'
-  done = subprocess.run(
-    [
-      sys.executable,
-      str(ROOT / 'scripts' / 'latency.py'),
-      f'--bundle={tmp_path / "student"}',
-      f'--out={out}',
-      '--batch_size=2',
-      '--rounds=1',
-      '--seconds=0',
-      '--cores=1',
-      '--platform=cpu',
-    ],
-    env=environment,
-    capture_output=True,
-    text=True,
-    check=False,
+  arguments = (
+    f'--bundle={tmp_path / "student"}',
+    f'--out={out}',
+    '--batch_size=2',
+    '--rounds=1',
+    '--seconds=0',
+    '--cores=1',
+    '--platform=cpu',
   )
+  done = forks.run('latency', arguments, tmp_path, environment)
   assert done.returncode == 0, done.stderr
   assert 'cores 1;' in (out / 'latency.md').read_text()
   table, _, paths = done.stdout.partition('\n\n')

@@ -21,6 +21,7 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
+from tests import small
 from tests.data import archives
 from tests.forks import ROOT
 from tests.report import folders
@@ -187,7 +188,7 @@ def _encoded(image, format_):
 
 def _bundles(home):
   """`digits` is good; the others are copies of it that were damaged or altered."""
-  spec = data.load('digits', directory=str(home / 'tfds')).spec
+  spec = small.digits(home / 'tfds').spec  # Most commands read them.
   facts = bundle.dataset_card(spec, spec.normalisation)
   archive = str(home / 'archives' / 'good.tar.gz')
   data.load('cifar100', directory=str(home / 'tfds'), archive=archive, verify=False)
@@ -276,8 +277,16 @@ def _network(num_classes, image_shape):
 
 
 def _initial(model, image_shape):
-  image = jnp.zeros((1, *image_shape))
-  return Network(jax.jit(model.init)(jax.random.key(0), image), model)
+  """Return a network with random weights; a compiled initialisation would take seconds."""
+  random = np.random.default_rng(0)
+
+  def value(path, leaf):
+    if path[-1].key in ('var', 'scale'):
+      return np.ones(leaf.shape, leaf.dtype)
+    return (random.normal(size=leaf.shape) / 10).astype(leaf.dtype)
+
+  shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
+  return Network(jax.tree.map_with_path(value, shapes), model)
 
 
 def sign(folder):

@@ -203,11 +203,11 @@ MISTAKES = {
     ),
   ),
   'Numbers': (
-    _train('batch larger than the split', 'allows 1 to 1297', '--config.batch_size=1298'),
+    _train('batch larger than the split', 'allows 1 to 100', '--config.batch_size=101'),
     _train(
       "teacher's batch larger than the split",
-      'allows 1 to 1297',
-      '--config.teacher.batch_size=1298',
+      'allows 1 to 100',
+      '--config.teacher.batch_size=101',
     ),
     _train('infinite weight', 'method.weight is inf', '--config.method.weight=inf'),
     _train(
