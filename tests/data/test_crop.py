@@ -13,15 +13,19 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline import augment
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
+from tests import small
 
 KEY = jax.random.key(3)
+# One program each: eager operations are compiled one by one.
+windows = jax.jit(augment.ResizedCrop.windows, static_argnums=(0, 2, 3))
+resized_crop = jax.jit(augment.ResizedCrop.__call__, static_argnums=(0, 3))
 
 
 def smooth(count, height, width, channels=3):
   """Images without sharp edges, uint8 [N, H, W, C]."""
   random = np.random.default_rng(0)
-  small = random.integers(0, 256, (count, 5, 5, 3), np.uint8)
-  images = [Image.fromarray(one).resize((width, height), Image.Resampling.BICUBIC) for one in small]
+  few = random.integers(0, 256, (count, 5, 5, 3), np.uint8)
+  images = [Image.fromarray(one).resize((width, height), Image.Resampling.BICUBIC) for one in few]
   return np.stack([np.asarray(image) for image in images])[..., :channels]
 
 
@@ -31,8 +35,8 @@ def smooth(count, height, width, channels=3):
 @pytest.mark.parametrize('size', [(8, 8), (20, 12)])
 def test_a_resized_crop_is_the_window_as_pillow_resizes_it(size):
   images, crop = smooth(24, 18, 22), augment.ResizedCrop(scale=(0.05, 1))
-  start, length = map(np.asarray, crop.windows(KEY, len(images), (18, 22)))
-  cropped = np.asarray(crop(KEY, jnp.asarray(images), size))
+  start, length = map(np.asarray, windows(crop, KEY, len(images), (18, 22)))
+  cropped = np.asarray(resized_crop(crop, KEY, jnp.asarray(images), size))
   assert cropped.dtype == np.uint8 and cropped.shape == (24, *size, 3)
   for image, (top, left), (height, width), ours in zip(images, start, length, cropped):
     window = Image.fromarray(image[top : top + height, left : left + width])
@@ -43,7 +47,7 @@ def test_a_resized_crop_is_the_window_as_pillow_resizes_it(size):
 
 def test_windows_have_the_areas_aspects_and_places_that_are_asked_for():
   crop = augment.ResizedCrop(scale=(0.2, 0.6), aspect=(0.5, 2))
-  start, length = map(np.asarray, crop.windows(KEY, 3000, (100, 100)))
+  start, length = map(np.asarray, windows(crop, KEY, 3000, (100, 100)))
   area, aspect = length.prod(1) / 1e4, length[:, 1] / length[:, 0]
   assert 0.19 < area.min() < 0.21 and 0.59 < area.max() < 0.61
   np.testing.assert_allclose(area.mean(), 0.4, atol=0.02)
@@ -58,14 +62,14 @@ def test_windows_have_the_areas_aspects_and_places_that_are_asked_for():
 def test_where_no_window_fits_the_middle_is_taken(size, window):
   """As torchvision does, with the aspect nearest to the image's."""
   crop = augment.ResizedCrop(scale=(1, 1))
-  start, length = map(np.asarray, crop.windows(KEY, 3, size))
+  start, length = map(np.asarray, windows(crop, KEY, 3, size))
   assert (length == window).all() and (start == (np.array(size) - window) // 2).all()
 
 
 def test_the_whole_image_stays_as_it_is():
   images = jnp.asarray(smooth(2, 9, 9))
   whole = augment.ResizedCrop(scale=(1, 1), aspect=(1, 1))
-  np.testing.assert_array_equal(whole(KEY, images, (9, 9)), images)
+  np.testing.assert_array_equal(resized_crop(whole, KEY, images, (9, 9)), images)
 
 
 def batches(split, **fields):
@@ -165,6 +169,7 @@ def test_two_crops_of_one_stored_size_are_two_data_sets(tmp_path, photos):
 
 
 def test_any_data_set_is_brought_to_a_size(tmp_path):
+  small.digits(tmp_path)
   own, scaled = (
     data.load('digits', directory=str(tmp_path), image_size=size, crop_ratio=ratio)
     for size, ratio in ((0, 1.0), (14, 0.875))

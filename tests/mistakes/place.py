@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 import shlex
-import stat
 import subprocess
 
 from tests.forks import ROOT, Forks
@@ -38,11 +37,15 @@ class Place:
 
   def content(self) -> dict[str, tuple[int, ...]]:
     """Return all that lies in the folder: of a file its size and the time when it was written."""
-    found = {}
-    for path in self.home.rglob('*'):
-      facts = path.lstat()
-      name = str(path.relative_to(self.home))
-      found[name] = () if stat.S_ISDIR(facts.st_mode) else (facts.st_size, facts.st_mtime_ns)
+    found, folders = {}, [str(self.home)]
+    while folders:
+      for entry in os.scandir(folders.pop()):
+        found[entry.path] = ()
+        if entry.is_dir(follow_symlinks=False):
+          folders.append(entry.path)
+        else:
+          facts = entry.stat(follow_symlinks=False)
+          found[entry.path] = (facts.st_size, facts.st_mtime_ns)
     return found
 
   def said(self, done: subprocess.CompletedProcess[str]) -> str:
