@@ -1,10 +1,5 @@
 """A linear classifier on features that stay as they are."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +14,6 @@ from pidkd_jax.evaluation.probe import adapt, probe
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.network import Network
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / 'scripts' / 'probe.py'
 SHAPE, NORMALISATION = (8, 8, 3), Normalisation((0.5, 0.4, 0.3), (0.3, 0.2, 0.1))
 
 
@@ -126,24 +120,13 @@ def test_sizes_change_by_interpolation():
   assert adapted.shape == (5, 3, 5, 3) and adapted.dtype == jnp.uint8 and jnp.all(adapted == 77)
 
 
-def run(environment, *arguments):
-  return subprocess.run(
-    [sys.executable, str(SCRIPT), *arguments],
-    env=environment,
-    capture_output=True,
-    text=True,
-    check=False,
-    timeout=300,
-  )
-
-
-def test_the_script_prints_a_row_for_each_bundle(teacher, dataset, tmp_path, pytestconfig):
-  environment = os.environ | {'XDG_CACHE_HOME': str(pytestconfig.cache.mkdir('xdg'))}
+def test_the_command_prints_a_row_for_each_bundle(teacher, dataset, tmp_path, environment, forks):
   facts = bundle.dataset_card(dataset, NORMALISATION)
   for name, more in (('one', {'network': 'small'}), ('two', {})):
     bundle.save(tmp_path / name, teacher, {'dataset': facts, **more})
   bundles = [f'--bundle={tmp_path / name}' for name in ('one', 'two')]
-  done = run(environment, *bundles, '--data=digits', f'--data_dir={tmp_path / "tfds"}')
+  data = ('--data=digits', f'--data_dir={tmp_path / "tfds"}')
+  done = forks.run('probe', (*bundles, *data), tmp_path, environment)
   assert done.returncode == 0, done.stderr
   rows = [line.split(' | ') for line in done.stdout.splitlines() if str(tmp_path) in line]
   assert [row[1:3] for row in rows] == [['small', 'toy'], ['ResNet', 'toy']]

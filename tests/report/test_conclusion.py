@@ -43,6 +43,7 @@ def test_they_say_what_the_run_shows_and_what_not(tmp_path):
   )
 
 
+@pytest.mark.usefixtures('without_figures')
 def test_the_report_and_the_summary_have_them(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS, shots=5)
   summary, said = report.run(folder), sentences(folder)
@@ -64,6 +65,7 @@ def test_a_teacher_of_other_data_or_of_few_images_did_not_see_all(tmp_path):
     assert 'saw all' not in sentences(folder)[0]
 
 
+@pytest.mark.usefixtures('without_figures')
 @pytest.mark.parametrize(
   'labels, options',
   [

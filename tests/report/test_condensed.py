@@ -88,6 +88,7 @@ def test_the_screen_compares_with_the_bundle(folder):
   assert shown[minus] == whole[minus] and shown['agreement (%)'][:2] == ['', '']
 
 
+@pytest.mark.usefixtures('without_figures')
 def test_the_sentences_say_the_same(folder):
   none, one, origin = condensed.sentences(read(folder))
   assert none.startswith("none deploys 123,456 of the bundle's 693,412 parameters (17.8%)")

@@ -2,11 +2,7 @@
 
 import csv
 import json
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -14,7 +10,6 @@ from pidkd_jax import report
 from pidkd_jax.core.errors import UserError
 from tests.report import folders
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 LABELS = [
   folders.Label('pidkd', 0.7, aligned=True, size=(3, 2), parameters=200_000),
   folders.Label('simkd', 0.65, aligned=True, size=(1, 2), parameters=120_000),
@@ -117,6 +112,7 @@ def test_two_reports_are_the_same(cohort, out, tmp_path):
       assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_runs_of_other_batches_get_sections_of_their_own(cohort, tmp_path):
   folders.run(tmp_path / 'other', LABELS[:1], seed=3, epochs=2)
   text = report.study([cohort, tmp_path / 'other'], tmp_path / 'out')
@@ -132,6 +128,7 @@ def test_runs_of_other_batches_get_sections_of_their_own(cohort, tmp_path):
   assert [bool(row[lone]) for row in overview].count(True) == 2  # The teacher and one label.
 
 
+@pytest.mark.usefixtures('without_figures')
 def test_a_section_without_the_baseline_says_so(cohort, tmp_path):
   folders.run(tmp_path / 'other', LABELS[:1], seed=3)
   text = report.study([cohort, tmp_path / 'other'], tmp_path / 'out', baseline='scratch')
@@ -139,6 +136,7 @@ def test_a_section_without_the_baseline_says_so(cohort, tmp_path):
   assert 'top-1 minus scratch' in text
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_grid_has_its_choice_and_its_map(tmp_path):
   labels = [
     folders.Label(f'q{q}f{f}', 0.6 + q / 50, method='pidkd', size=(q, f), parameters=9000 * q // f)
@@ -151,6 +149,7 @@ def test_a_grid_has_its_choice_and_its_map(tmp_path):
   assert len(rows(tmp_path / 'out' / 'sizes.csv')) == 4
 
 
+@pytest.mark.usefixtures('without_figures')
 def test_published_results_have_their_own_column(cohort, tmp_path):
   path = tmp_path / 'published.csv'
   path.write_text('label,value,source\nsimkd,78.08,SimKD table 2\n')
@@ -163,6 +162,7 @@ def test_published_results_have_their_own_column(cohort, tmp_path):
     report.study([cohort, tmp_path / 'other'], tmp_path / 'out', published=path)
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_an_early_run_is_reported_without_what_it_lacks(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS, outputs=False, teacher_card=False)
   text = report.study([folder], tmp_path / 'out')
@@ -172,17 +172,20 @@ def test_an_early_run_is_reported_without_what_it_lacks(tmp_path):
   assert 'memory' not in text and 'probe' not in text
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_run_without_a_teacher_is_reported(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS[2:], teacher=None)
   assert 'Teacher: none.' in report.study([folder], tmp_path / 'out')
 
 
+@pytest.mark.usefixtures('without_figures')
 def test_unfinished_runs_are_named(tmp_path):
   folders.run(tmp_path / 'runs' / 'done', LABELS)
   shutil.rmtree(folders.run(tmp_path / 'runs' / 'begun', LABELS) / 'bundles')
   assert 'begun' in report.study([tmp_path / 'runs'], tmp_path / 'out').partition('\n## ')[0]
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_an_axis_is_linear_where_a_loss_is_not_positive(out, tmp_path):
   said = 'An axis is linear where a loss'
   assert said not in (out / 'report.md').read_text()
@@ -194,6 +197,7 @@ def test_an_axis_is_linear_where_a_loss_is_not_positive(out, tmp_path):
   assert said in (tmp_path / 'out' / 'report.md').read_text()
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_run_reports_itself_in_its_folder(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS)
   summary = report.run(folder)
@@ -230,6 +234,7 @@ def test_a_run_reports_itself_in_its_folder(tmp_path):
   assert 'minus' not in alone and 'resamples' not in alone
 
 
+@pytest.mark.usefixtures('without_figures')
 def test_times_stand_only_where_students_have_them(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS[:1])
   for name in ('pidkd-0', 'pidkd-1'):
@@ -246,18 +251,9 @@ def test_out_must_be_writable(cohort, tmp_path):
     report.study([cohort], tmp_path / 'file' / 'out')
 
 
-def test_the_script_takes_flags_behind_runs(cohort, tmp_path):
-  done = script(cohort, '--out', tmp_path / 'out', '--baseline', 'scratch')
+def test_the_command_takes_flags_behind_runs(cohort, tmp_path, forks):
+  arguments = (str(cohort), '--out', str(tmp_path / 'out'), '--baseline', 'scratch')
+  done = forks.run('report', arguments, tmp_path, {})
   assert done.returncode == 0, done.stderr
   assert done.stdout.strip() == str(tmp_path / 'out' / 'report.md')
   assert 'top-1 minus scratch' in (tmp_path / 'out' / 'report.md').read_text()
-
-
-def script(*arguments):
-  return subprocess.run(
-    [sys.executable, ROOT / 'scripts' / 'report.py', *arguments],
-    env=os.environ | {'PYTHONPATH': str(ROOT)},
-    capture_output=True,
-    text=True,
-    check=False,
-  )

@@ -9,6 +9,7 @@ import pytest
 from pidkd_jax import report
 from tests.report import folders
 
+pytestmark = pytest.mark.usefixtures('without_figures')
 LABELS = [folders.Label('pidkd', 0.7, trials=(0, 1, 2), aligned=True), folders.Label('kd', 0.6)]
 
 
