@@ -13,7 +13,8 @@ import pytest
 
 import pidkd_jax as kd
 from pidkd_jax.experiment import finished, job, run, saved_config
-from pidkd_jax.training import checkpoint
+from pidkd_jax.report import run_report
+from pidkd_jax.training import checkpoint, loop
 
 FILES = pathlib.Path(__file__).with_name('version_0_1_0')
 BUNDLES = sorted((FILES / 'finished' / 'bundles').iterdir())
@@ -60,7 +61,8 @@ def test_a_finished_run_is_reported_and_nothing_is_trained(folder, config, monke
   assert str(finished.summary(config, str(folder))) == report
 
 
-def test_an_interrupted_run_resumes_and_its_kept_teacher_teaches(folder, config):
+def test_an_interrupted_run_resumes_and_its_kept_teacher_teaches(folder, config, monkeypatch):
+  monkeypatch.setattr(run_report, '_FIGURES', {})
   expected = {path.name: variables(path) for path in BUNDLES}
   for name in ('bundles', 'outputs'):
     shutil.rmtree(folder / name)
@@ -83,5 +85,6 @@ def test_an_interrupted_run_resumes_and_its_kept_teacher_teaches(folder, config)
 def test_a_checkpoint_with_an_altered_array_is_still_refused(folder, config, monkeypatch):
   shutil.rmtree(folder / 'bundles')
   monkeypatch.setattr(checkpoint, '_EARLIER_NAMES', {})
+  monkeypatch.setattr(loop, 'compile_all', lambda *_: None)  # Nothing will be trained.
   with pytest.raises(kd.UserError, match='none of the checkpoints'):
     job.main(config, str(folder))

@@ -16,6 +16,8 @@ from pidkd_jax.experiment import condensing, config
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
 
+pytestmark = pytest.mark.usefixtures('read_once', 'undrawn')
+
 
 @pytest.fixture(scope='module')
 def home(tmp_path_factory):
