@@ -14,7 +14,7 @@ from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
-from tests.training.test_parity import cast, put
+from tests.training.test_parity import begin, cast
 
 # Of the twenty that were recorded; momentum first tells in the third.
 STEPS = 3
@@ -57,14 +57,7 @@ def test_the_steps_have_simkds_losses(reference, dataset, monkeypatch):
     cohort = cohort.replace(learners=(learner.replace(hparams=hparams),))
     nothing = jnp.zeros(batch_size, jnp.int32)  # SimKD reads no labels.
     batches = [Batch(jnp.asarray(image, jnp.float64), nothing, nothing) for image in images]
-    [state] = cohort.init(batches[0]).values()
-    state = cast(
-      state.replace(
-        params=put(initial.variables['params'], state.params),
-        collections=put(initial.variables, state.collections),
-      ),
-      jnp.float64,
-    )
+    state = cast(begin(cohort, initial, batches[0]), jnp.float64)
     losses = []
     for step, batch in enumerate(batches):
       state = state.replace(loss_sums=jax.tree.map(jnp.zeros_like, state.loss_sums))

@@ -98,11 +98,10 @@ def arrays(module):
   return {key: value.numpy().copy() for key, value in module.state_dict().items()}
 
 
-def convert(begun) -> tuple[Network, Network]:
-  """Return (teacher, deployed network) of this package."""
-  teacher = torch_import.network(arrays(begun.teacher), 'resnet14x2')
+def convert(begun, teacher) -> Network:
+  """Return the deployed network of this package."""
   checkpoint = torch_import.Checkpoint(arrays(begun.student), arrays(begun.projector))
-  return teacher, torch_import.distilled(checkpoint, 'resnet8', teacher, (SIDE, SIDE, 3))
+  return torch_import.distilled(checkpoint, 'resnet8', teacher, (SIDE, SIDE, 3))
 
 
 def channels_last(image: torch.Tensor) -> jax.Array:
@@ -126,6 +125,17 @@ def put(values, tree):
   return traverse_util.unflatten_dict({path: values[path] for path in paths})
 
 
+def begin(cohort, initial, batch):
+  """Return the state of the only learner before its first step, with given variables."""
+  [shapes] = jax.eval_shape(cohort.init, batch).values()
+  blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+  return blank.replace(
+    params=put(initial.variables['params'], blank.params),
+    collections=put(initial.variables, blank.collections),
+    bad_step=np.int32(-1),
+  )
+
+
 def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Network]:
   """Train with the package's own cohort; return (the loss of each step, deployed network)."""
   member = Member('simkd', 'resnet8', 'simkd_published', {}, OptimizerHparams(), 0)
@@ -142,12 +152,7 @@ def train(teacher, initial, batches, dataset, dtype) -> tuple[list[float], Netwo
   )
   nothing = jnp.zeros(BATCH, jnp.int32)  # SimKD reads no labels.
   batches = [Batch(image, nothing, nothing) for image in batches]
-  state = cohort.init(batches[0])[member.name]
-  state = state.replace(
-    params=put(initial.variables['params'], state.params),
-    collections=put(initial.variables, state.collections),
-  )
-  state = cast(state, dtype)
+  state = cast(begin(cohort, initial, batches[0]), dtype)
   losses = []
   for step, batch in enumerate(batches):
     state = state.replace(loss_sums=jax.tree.map(jnp.zeros_like, state.loss_sums))
@@ -174,7 +179,8 @@ class Trained(NamedTuple):
 def trained(request, dataset):
   dtype = request.param
   begun = start(dtype, dataset.num_classes)
-  teacher, initial = convert(begun)
+  teacher = torch_import.network(arrays(begun.teacher), 'resnet14x2')
+  initial = convert(begun, teacher)
   nearest = []
   relu = torch.nn.functional.relu
 
@@ -187,7 +193,7 @@ def trained(request, dataset):
     patch.setattr(torch.nn.functional, 'relu', relu_and_look)
     torch_losses = simkd.train(*begun, **SETTINGS)
   assert len(nearest) == STEPS * 10  # Stem, two in each block, three in the projector.
-  _, torch_network = convert(begun)
+  torch_network = convert(begun, teacher)
   image = torch.cat(begun.batches[:4])
   torch_logits = simkd.predict(*begun[:3], image).numpy()
   with jax.enable_x64(dtype == 'float64'), pytest.MonkeyPatch.context() as patch:
