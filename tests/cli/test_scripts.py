@@ -36,7 +36,7 @@ def wait_for_checkpoint(running, folder, least):
     steps = [int(path.name) for path in folder.glob('checkpoints/*') if path.name.isdigit()]
     if steps and max(steps) >= least:
       return
-    time.sleep(0.01)
+    time.sleep(0.03)
   pytest.fail(f'no checkpoint of step {least}: {running.wait()}')
 
 
