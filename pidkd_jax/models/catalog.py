@@ -30,8 +30,8 @@ def create(name: str, *, num_classes: int) -> Model:
 
   Example:
     >>> model = kd.models.create('resnet14', num_classes=10)
-    >>> variables = model.init(jax.random.key(0), jnp.ones((1, 32, 32, 3)))
-    >>> model.apply(variables, jnp.ones((8, 32, 32, 3))).shape
+    >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.ones((1, 32, 32, 3)))
+    >>> jax.jit(model.apply)(variables, jnp.ones((8, 32, 32, 3))).shape
     (8, 10)
   """
   narrower, times, factor = name.rpartition('*')
