@@ -14,8 +14,8 @@ from flax import linen as nn
 
 from pidkd_jax import methods, models
 from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Batch, DatasetSpec
-from pidkd_jax.models.base import Model
+from pidkd_jax.core.types import Batch, DatasetSpec, Features
+from pidkd_jax.models.base import Model, pool
 from pidkd_jax.models.network import Network
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.learner import Learner
@@ -82,8 +82,18 @@ class Shaped(Model):
     return self.linear(pooled)
 
 
-class NotRectified(Shaped):
+class ClassToken(Shaped):
+  """As a ViT: its target is in none of its maps, and not behind a ReLU."""
+
   rectified = False
+
+  def head(self, last, train=False):
+    raise NotImplementedError
+
+  def encode(self, image, train=False):
+    maps = self.stages(image)
+    target = jnp.full((len(image), *self.target_shape), self.value())
+    return Features(maps, maps, target, pool(target), self.rectified)
 
 
 @functools.cache
@@ -95,7 +105,7 @@ def shaped(name):
     shorten(patch)
     features, _ = jax.eval_shape(encode, jax.random.key(0), IMAGE)
   maps = tuple(x.shape[1:] for x in features.stages)
-  family = Shaped if features.rectified else NotRectified
+  family = Shaped if features.rectified else ClassToken
   return family(num_classes=100, map_shapes=maps, target_shape=features.target.shape[1:])
 
 
