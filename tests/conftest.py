@@ -41,29 +41,33 @@ from tests.forks import Forks
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[2] / 'shared' / 'reference'
 IMAGE = (8, 8, 3)
-# Files of half a minute or more.
+# Files of ten seconds or more, the longest first.
 LONG = (
-  'test_mistakes.py',
-  'test_job.py',
-  'test_scripts.py',
-  'test_notebooks.py',
-  'test_devices.py',
-  'test_studies.py',
   'test_models.py',
   'test_torch_import.py',
-  'test_mixtures.py',
+  'test_mistakes.py',
+  'test_notebooks.py',
   'test_methods.py',
-  'test_students.py',
-  'test_distillation.py',
-  'test_import_torch.py',
-  'test_parity.py',
-  'test_pairs.py',
-  'test_study_report.py',
-  'test_rivals.py',
   'test_timm_convolutional.py',
-  'test_convnext.py',
+  'test_devices.py',
+  'test_scripts.py',
+  'test_import_torch.py',
+  'test_job.py',
+  'test_studies.py',
+  'test_students.py',
+  'test_custom_model.py',
+  'test_norm_fusion.py',
+  'test_study_report.py',
+  'test_recipe.py',
+  'test_distillation.py',
+  'test_features.py',
+  'test_version_0_1_0.py',
+  'test_rivals.py',
+  'test_parity.py',
   'test_vit.py',
-  'test_torch_module.py',
+  'test_convnext.py',
+  'test_gpu.py',
+  'test_site.py',
 )
 
 
