@@ -34,13 +34,15 @@ def fuse_norms(network: Network) -> Network:
     return network
   params, statistics = (_on_host(_collection(network, name)) for name in _COLLECTIONS)
   fused = {}
-  for path in _layers(params, statistics):
-    mean, variance = (statistics[*path, 'norm', name] for name in ('mean', 'var'))
-    epsilon = np.float32(network.model.norm_epsilon(path))
-    scale = params[*path, 'norm', 'scale'] / np.sqrt(variance + epsilon)
-    bias = params.get((*path, 'conv', 'bias'), 0)
-    fused[*path, 'kernel'] = params[*path, 'conv', 'kernel'] * scale[..., None, None, None, :]
-    fused[*path, 'bias'] = params[*path, 'norm', 'bias'] + (bias - mean) * scale
+  # The weights of a member that diverged may overflow. Its evaluation tells.
+  with np.errstate(over='ignore', invalid='ignore'):
+    for path in _layers(params, statistics):
+      mean, variance = (statistics[*path, 'norm', name] for name in ('mean', 'var'))
+      epsilon = np.float32(network.model.norm_epsilon(path))
+      scale = params[*path, 'norm', 'scale'] / np.sqrt(variance + epsilon)
+      bias = params.get((*path, 'conv', 'bias'), 0)
+      fused[*path, 'kernel'] = params[*path, 'conv', 'kernel'] * scale[..., None, None, None, :]
+      fused[*path, 'bias'] = params[*path, 'norm', 'bias'] + (bias - mean) * scale
   return _with_fused(network, jax.tree.map(jnp.asarray, fused))
 
 
