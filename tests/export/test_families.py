@@ -7,14 +7,12 @@ from packaging.version import Version
 from pidkd_jax.models import convnext, vit
 from tests.export import families
 
-no_converter = pytest.mark.xfail(
+
+@pytest.mark.xfail(
   Version(jax.__version__) >= Version('0.12'),
   reason='jax2onnx 0.17.1 reads jax.core.ClosedJaxpr, which JAX 0.12 has no more',
   strict=True,
 )
-
-
-@no_converter
 def test_norms_that_no_convolution_precedes(tmp_path):
   """`python -m tests.export.families` checks all families, in minutes."""
   pytest.importorskip('jax2onnx')
@@ -23,7 +21,6 @@ def test_norms_that_no_convolution_precedes(tmp_path):
   assert found['onnx']['verification']['largest_difference'] < 1e-4 * max(largest, 1)
 
 
-@no_converter
 @pytest.mark.parametrize('name', ['convnext_atto', 'vit_tiny_patch4_32'])
 def test_networks_without_batch_norm(name, tmp_path, monkeypatch):
   """LayerNorm, GELU and attention, and positions that are resampled. Narrow, to be quick."""

@@ -95,8 +95,10 @@ def test_of_a_pass_only_what_the_members_read_is_kept(cohort, stream, members, e
   )(states)
   [group] = loops(program)
   [inner] = loops(group.params['jaxpr'])
-  carried = inner.params['num_consts'] + inner.params['num_carry']
-  stacked = [variable.aval.shape for variable in inner.invars[carried:]]
+  # What the loop takes a slice of has one axis less in its body.
+  body = [aval.shape for aval in inner.params['jaxpr'].in_avals]
+  given = [variable.aval.shape for variable in inner.invars]
+  stacked = [whole for whole, part in zip(given, body, strict=True) if whole != part]
   target, pooled = view.features.target, view.features.pooled
   kept = {'target': target.shape, 'pooled': pooled.shape, 'logits': view.logits.shape}
   batch = [(3,), (3, *stream.shapes.image.shape), (3, 2), (3, 2)]
