@@ -1,6 +1,7 @@
 """timm's networks, beside a PyTorch without CUDA."""
 
 import functools
+import importlib
 
 import numpy as np
 import pytest
@@ -10,18 +11,17 @@ from pidkd_jax.core.errors import UserError
 
 
 @functools.cache
-def load():
-  """Return the module timm, or skip the test.
+def load(library='timm'):
+  """Return a module of timm or torchvision, or skip the test.
 
   Importing timm imports torchvision, whose wheel is for PyTorch with CUDA.
   """
   pytest.importorskip('torch')
   try:
     with torch_libraries._importable():
-      import timm
+      return importlib.import_module(library)
   except UserError as error:
     pytest.skip(str(error))
-  return timm
 
 
 def shapes(name, num_classes=10):

@@ -1,17 +1,14 @@
 """The operations of RandAugment and TrivialAugment, against torchvision's and by hand."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax.bundles import torch_libraries
-from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.nn.image_operations import BLENDS, NAMES, operate
 from pidkd_jax.nn.image_policies import STEPS, RandAugment, TrivialAugment, strong_view
+from tests import timm_oracle
 
 SIZE = 24, 22
 # Less than all levels and more than 255 pixels: 'autocontrast' and 'equalize' have work.
@@ -25,16 +22,9 @@ def change(name, magnitude, images=IMAGES):
   return np.asarray(_operate(jnp.asarray(images), operations, jnp.array([magnitude])))
 
 
-@functools.cache
 def torchvision():
   """The module of torchvision's policies, or skip."""
-  pytest.importorskip('torch')
-  try:
-    with torch_libraries._importable():
-      from torchvision.transforms import autoaugment
-  except UserError as error:
-    pytest.skip(str(error))
-  return autoaugment
+  return timm_oracle.load('torchvision.transforms.autoaugment')
 
 
 def their_name(name):
