@@ -8,11 +8,11 @@ from benchmarks.gpu.part import Measurements, Part, Place, Row
 # The best form known, then research code. Tuning by timing takes minutes, so it comes last.
 ORDER = (
   ('bfloat16', 'compiled_graph'),
-  ('bfloat16', 'plain'),
   ('tf32', 'compiled_graph'),
-  ('tf32', 'plain'),
   ('float32', 'compiled_graph'),
+  ('bfloat16', 'plain'),
   ('float32', 'plain'),
+  ('tf32', 'plain'),
   ('bfloat16', 'graph'),
   ('bfloat16', 'max_autotune'),
 )
