@@ -15,9 +15,8 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data import own_dataset, sizes, unlabelled_images
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.data.pipeline import statistics
+from pidkd_jax.data.pipeline import decoded_images, statistics
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
-from pidkd_jax.data.pipeline.resident_reader import read_split
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.data.pipeline.statistics_cache import dataset_statistics
 from pidkd_jax.data.pipeline.streamed_split import StreamedSplit
@@ -210,8 +209,7 @@ def _prepared(builder: tfds.core.DatasetBuilder, split: str, side: int) -> Prepa
 
 
 def _read_into_memory(*splits: PreparedSplit) -> _Opened:
-  train, test = map(read_split, splits)
-  fingerprint = statistics.fingerprint(train, test)
+  train, test, fingerprint = decoded_images.read(*splits)
   return train, test, fingerprint, lambda: statistics.histogram(train.images)
 
 

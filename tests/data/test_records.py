@@ -69,7 +69,7 @@ def made(tmp_path_factory):
   small.digits(home / 'a')
   source, target = home / 'a/digits/1.0.0', home / 't/digits/1.0.0'
   target.mkdir(parents=True)
-  for file in source.iterdir():
+  for file in source.glob('[!.]*'):
     if file.suffix in ('.json', '.txt'):
       shutil.copy(file, target)
     else:

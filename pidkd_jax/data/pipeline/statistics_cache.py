@@ -1,25 +1,21 @@
 """The statistics of a dataset on disk, computed once and kept in the user's cache folder.
 
-Computing them takes one pass that decodes every record. The key of a cache entry is made of the
-prepared files' names, sizes, modification times and change times (ctime), and of Pillow's version.
-Only the kernel sets ctime, and every write sets it. So an altered file is read again even if its
-size and modification time are as before.
+Computing them takes one pass that decodes every record. An altered file is read again
+(`prepared_files.key`).
 """
 
 import contextlib
 import dataclasses
 import hashlib
-import json
 import logging
 import os
 import pathlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import PIL
 
 from pidkd_jax.core import npz, runtime
-from pidkd_jax.data.pipeline import statistics
+from pidkd_jax.data.pipeline import prepared_files, statistics
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
 
 logger = logging.getLogger(__name__)
@@ -55,13 +51,13 @@ def dataset_statistics(train: ExampleReader, test: ExampleReader) -> DatasetStat
   # At another size they are others. Where the files' own size is kept, the name is as it was.
   place = f'{folder.resolve()}{f" {train.split.side}" if train.split.side else ""}'
   entry = runtime.cache_folder() / 'statistics' / f'{_sha256(place)}.npz'
-  key = _key(folder)
+  key = prepared_files.key(folder)
   result = _load(entry, key, len(train.split), len(test.split))
   if result is None:
     logger.info('%s: reading all images once for their statistics', folder)
     result = _compute(train, test)
     # A file may have been altered during the pass.
-    if _key(folder) == key:
+    if prepared_files.key(folder) == key:
       _save(entry, key, result)
   return result
 
@@ -94,16 +90,6 @@ def _read_all(
   fingerprint.add(np.dtype(np.uint8), (count, *reader.split.image_shape), images())
   fingerprint.add(labels.dtype, labels.shape, [labels])
   return labels
-
-
-def _key(folder: pathlib.Path) -> str:
-  """Return a digest of the prepared files' metadata and of the decoder's version."""
-  files = [
-    (path.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    for path in sorted(folder.iterdir())
-    for stat in [path.stat()]
-  ]
-  return _sha256(json.dumps([PIL.__version__, files]))
 
 
 def _sha256(text: str) -> str:
