@@ -12,6 +12,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.models import norm_fusion
+from pidkd_jax.training import calls
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
@@ -23,7 +24,7 @@ class Ours:
   """A cohort that begins with PyTorch's weights; call it in the setting's scope of precision.
 
   Args:
-    steps_per_call: steps in a compiled call; 0 for one on CPU and a round's elsewhere.
+    steps_per_call: the most steps in a compiled call; 0 for what `pidkd train` chooses.
     trials: equal members of the cohort.
     side_by_side: whether they take the steps of a call in one program.
   """
@@ -40,8 +41,6 @@ class Ours:
     shape = (setting.batch_size, *data.spec.image_shape)
     self._side_by_side = side_by_side
     self._setting, self._dtype = setting, setting.formats.dtype
-    on_cpu = jax.default_backend() == 'cpu'
-    self.steps_per_call = min(steps_per_call or (1 if on_cpu else setting.steps), setting.steps)
     teacher, initial = pair.convert(start, setting, shape[1:])
     normalisation = Normalisation(
       *(tuple(map(float, x.flatten())) for x in (pytorch_data.MEAN, pytorch_data.STD))
@@ -70,6 +69,10 @@ class Ours:
       dtype=self._dtype,
     )
     self.batch: Batch = self._stream.batch(self._stream.order(0), 0)
+    # As in an epoch of a round's steps.
+    self._calls = calls.plan(steps_per_call, 0, setting.steps, self.cohort, self.batch)
+    if self._calls.surplus(setting.steps):
+      raise ValueError(f'{setting.steps} steps are no whole number of {self._calls}')
     self._step = itertools.count()
     self.states: dict[str, State] = {
       name: state.replace(
@@ -100,12 +103,12 @@ class Ours:
   def train(self) -> None:
     """Train a round on random crops and flips, and wait for its end."""
     order = self._stream.order(jnp.int32(0))
-    if self.steps_per_call == 1:
+    count = self._calls.steps
+    if count == 1:
       for step in range(self._setting.steps):
         self._advance(self._stream.batch(order, jnp.int32(step)))
     else:  # On accelerators `pidkd train` takes many steps in one call.
-      for first in range(0, self._setting.steps, self.steps_per_call):
-        count = min(self.steps_per_call, self._setting.steps - first)
+      for first in range(0, self._setting.steps, count):
         self.states = cohorts.scan(
           self.cohort,
           self.states,
@@ -113,6 +116,7 @@ class Ours:
           order,
           jnp.int32(first),
           count,
-          side_by_side=self._side_by_side,
+          self._calls.look_ahead,
+          self._side_by_side,
         )
     jax.block_until_ready(self.states)

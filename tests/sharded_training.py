@@ -81,7 +81,7 @@ def main(count: int, methods: tuple[str, ...]) -> dict[str, np.ndarray]:
   if methods == METHODS:
     alone = cohort.subset(['pidkd-0'])
     copied = {'pidkd-0': jax.tree.map(jnp.copy, states['pidkd-0'])}
-    scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 3, look_ahead=2)
+    scanned = cohorts.scan(alone, copied, stream, order, jnp.int32(0), 4, look_ahead=2)
     results['scanned'] = np.asarray(scanned['pidkd-0'].loss_sums['loss'])
     results |= staged_norm(jnp.tile(stream.batch(order, jnp.int32(0)).image, (1, 2, 1, 1)))
   for path, leaf in jax.tree.leaves_with_path(states):

@@ -21,8 +21,8 @@ from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.methods import catalog
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn import image_policies, precision
+from pidkd_jax.training import calls, memory, partition
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import look_ahead, memory, partition
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.optimizer import Optimizer
 
@@ -81,26 +81,23 @@ class Assembly:
       for member in self.experiment.members
     }
 
-  def look_ahead(self, execution: Execution) -> int:
-    """Return how many batches the teacher sees in one pass, unless the data are streamed."""
-    steps = look_ahead.steps_per_call(execution.steps_per_call)
+  def division(self, execution: Execution) -> calls.Calls:
+    """Return how an epoch is divided, unless the data are streamed."""
     epoch = self.experiment.recipe.steps_per_epoch(len(self.dataset.train))
-    return look_ahead.batches_per_pass(
-      execution.look_ahead, min(steps, epoch), self.cohort, self.shapes
+    return calls.plan(
+      execution.steps_per_call, execution.look_ahead, epoch, self.cohort, self.shapes
     )
 
   def memory(self, execution: Execution | None = None) -> memory.MemoryEstimate:
     """Estimate the memory that the training takes, at least if no execution is given."""
-    side_by_side = False
-    if execution and execution.side_by_side:
-      side_by_side = look_ahead.steps_per_call(execution.steps_per_call) > 1
+    division = self.division(execution) if execution else calls.Calls()
     return memory.estimate(
       self.cohort,
       self.shapes,
       images=self.dataset.train.held_bytes(self.experiment.recipe.batch_size),
       selects=self.held_out is not None,
-      look_ahead=self.look_ahead(execution) if execution else 1,
-      side_by_side=side_by_side,
+      look_ahead=division.look_ahead,
+      side_by_side=bool(execution and execution.side_by_side and division.steps > 1),
     )
 
 

@@ -83,7 +83,7 @@ class Execution:
       trains in parts.
     groups: of devices; each trains a part of a cohort at a time.
     checkpoint_seconds: least time between two checkpoints.
-    steps_per_call: training steps in one compiled call; 0 chooses by platform.
+    steps_per_call: the most training steps in one compiled call; 0 chooses by platform.
     look_ahead: batches that the teacher sees in one pass; 0 chooses by platform and memory.
     side_by_side: whether equal members take the steps of a call in one program.
     eval_precision: of evaluations before the last epoch, a name in `precision.PRECISIONS`. Neither

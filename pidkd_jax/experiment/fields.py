@@ -195,11 +195,13 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
       'least time between checkpoints; the latest two are kept',
       least=0,
     ),
-    Field('steps_per_call', 0, 'steps in one compiled call; 0 chooses by platform', least=0),
+    Field(
+      'steps_per_call', 0, 'the most steps in one compiled call; 0 chooses by platform', least=0
+    ),
     Field(
       'look_ahead',
       0,
-      'batches in one pass of the teacher; 0 chooses',
+      'the most batches in one pass of the teacher; 0 chooses',
       least=0,
     ),
     Field('side_by_side', False, 'whether equal members take the steps of a call in one program'),

@@ -217,7 +217,7 @@ def part(
     # Of two the costlier one.
     typical = sorted(counts, key=lambda name: counts[name])[len(counts) // 2]
     observing, compiling, stepping = _timed(
-      assembled.cohort, assembled.shapes, typical, assembled.look_ahead(execution)
+      assembled.cohort, assembled.shapes, typical, assembled.division(execution).look_ahead
     )
   rate = counts[typical] / stepping
   label_of = {member.name: member.label for member in experiment.members}

@@ -298,18 +298,18 @@ def scan(
   look_ahead: int = 1,
   side_by_side: bool = False,
 ) -> dict[str, State]:
-  """Take `count` steps from `step` on in one compiled call, all within the epoch of `order`.
+  """Take `count` steps from `step` on in one compiled call, or those that the epoch still has.
 
   Args:
     cohort: learners and teacher.
     states: before the steps; they are donated.
     batches: of the training split.
-    order: int32 [N], of the epoch.
+    order: int32 [N], of the epoch that `step` lies in.
     step: int32 scalar, the first step.
-    count: the number of steps.
+    count: the number of steps, a multiple of `look_ahead`. Those beyond the epoch's end are
+      computed and alter nothing, so that one program serves all calls.
     look_ahead: k, the steps whose batches the teacher sees in one pass. Batches are functions of
-      the step, so they are known ahead. Where k does not divide `count`, the last pass repeats a
-      batch. Changing it alters results only by rounding.
+      the step, so they are known ahead. Changing it alters results only by rounding.
     side_by_side: whether learners of equal programs take each step together (`stack.update`).
       Changing it alters results only by rounding.
   """
@@ -333,63 +333,49 @@ def _scan(
   count: int,
   look_ahead: int,
 ) -> dict[str, State]:
+  if count % look_ahead:
+    raise ValueError(f'{count} steps are no multiple of {look_ahead}')
+  epoch = batches.steps_per_epoch
+  end = (step // epoch + 1) * epoch
+
+  def advance(states, batch, view, step):
+    after = cohort.update_all(states, batch, view, step)
+    return jax.tree.map(lambda new, old: jnp.where(step < end, new, old), after, states), None
+
   if cohort.teacher is None or look_ahead == 1:
 
     def body(states, step):
-      return cohort.step(states, batches.batch(order, step), step), None
+      batch = batches.batch(order, step)
+      return advance(states, batch, cohort.observe(batch), step)
 
     return jax.lax.scan(body, states, step + jnp.arange(count))[0]
 
-  shapes = jax.eval_shape(batches.batch, order, step)
-  read = cohort.outputs_read(states, shapes)
-  take = functools.partial(_take_group, cohort, batches, order, read, look_ahead)
-  groups, rest = divmod(count, look_ahead)
-  firsts = step + look_ahead * jnp.arange(groups)
-  states = jax.lax.scan(lambda s, first: (take(look_ahead, s, first), None), states, firsts)[0]
-  return take(rest, states, step + look_ahead * groups) if rest else states
+  read = cohort.outputs_read(states, jax.eval_shape(batches.batch, order, step))
 
-
-def _take_group(
-  cohort: Cohort,
-  batches: ResidentBatches,
-  order: jax.Array,
-  read: list[bool],
-  look_ahead: int,
-  length: int,
-  states: dict[str, State],
-  first: jax.Array,
-) -> dict[str, State]:
-  """Take `length` steps from `first` on after one pass of the teacher over `look_ahead` batches.
-
-  Args:
-    cohort: as `scan` takes it, with `batches`, `order` and `states`.
-    read: the result of `Cohort.outputs_read`.
-    look_ahead: k; every pass has one shape, so a shorter group repeats its last batch.
-    length: at most k.
-    first: int32 scalar, the group's first step.
-  """
-  ahead = first + jnp.minimum(jnp.arange(look_ahead), length - 1)
-  seen = jax.vmap(batches.batch, (None, 0))(order, ahead)
-  view = cohort.observe(devices.join_batches(seen))
-  assert view is not None
-  outputs, tree = jax.tree.flatten((view.features, view.logits))
-  # What no learner reads goes no further, so XLA neither keeps nor computes it.
-  kept = devices.split_batches(
-    [output for output, one in zip(outputs, read, strict=True) if one], look_ahead
-  )
-
-  def body(states, now):
-    step, batch, kept = now
-    known = iter(kept)
-    features, logits = jax.tree.unflatten(
-      tree,
-      [
-        next(known) if one else jnp.zeros((len(batch.label), *output.shape[1:]), output.dtype)
-        for output, one in zip(outputs, read, strict=True)
-      ],
+  def take(states, first):
+    ahead = first + jnp.arange(look_ahead)
+    seen = jax.vmap(batches.batch, (None, 0))(order, ahead)
+    view = cohort.observe(devices.join_batches(seen))
+    assert view is not None
+    outputs, tree = jax.tree.flatten((view.features, view.logits))
+    # What no learner reads goes no further, so XLA neither keeps nor computes it.
+    kept = devices.split_batches(
+      [output for output, one in zip(outputs, read, strict=True) if one], look_ahead
     )
-    one_view = TeacherOutputs(view.network, features, logits)
-    return cohort.update_all(states, batch, one_view, step), None
 
-  inputs = jax.tree.map(lambda x: x[:length], (ahead, seen, kept))
-  return jax.lax.scan(body, states, inputs)[0]
+    def body(states, now):
+      step, batch, kept = now
+      known = iter(kept)
+      features, logits = jax.tree.unflatten(
+        tree,
+        [
+          next(known) if one else jnp.zeros((len(batch.label), *output.shape[1:]), output.dtype)
+          for output, one in zip(outputs, read, strict=True)
+        ],
+      )
+      return advance(states, batch, TeacherOutputs(view.network, features, logits), step)
+
+    return jax.lax.scan(body, states, (ahead, seen, kept))[0], None
+
+  firsts = step + look_ahead * jnp.arange(count // look_ahead)
+  return jax.lax.scan(take, states, firsts)[0]

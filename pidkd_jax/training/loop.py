@@ -18,7 +18,7 @@ from pidkd_jax.core.types import Batch, Variables
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import look_ahead, norms, progress, writers
+from pidkd_jax.training import calls, norms, progress, writers
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
 from pidkd_jax.training.compilation import Compilation, compile_all
@@ -96,17 +96,21 @@ class _Training:
     self._checkpoints = checkpoints
     self._stopwatch = Stopwatch(cohort.names)
     self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
-    self._chunk = settings.chunk if batches.traceable else 1
-    steps = min(self._chunk, batches.steps_per_epoch)
-    self._look_ahead = look_ahead.batches_per_pass(
-      settings.look_ahead, steps, cohort, batches.shapes
-    )
-    look_ahead.report(settings.look_ahead, self._look_ahead, cohort, steps, batches.traceable)
-    self._side_by_side = settings.side_by_side and self._chunk > 1
+    self._calls = calls.Calls()
+    if batches.traceable:
+      self._calls = calls.plan(
+        settings.steps_per_call,
+        settings.look_ahead,
+        batches.steps_per_epoch,
+        cohort,
+        batches.shapes,
+      )
+    calls.report(settings.look_ahead, self._calls, cohort, batches.traceable)
+    self._side_by_side = settings.side_by_side and self._calls.steps > 1
     if settings.side_by_side and not self._side_by_side:
       logger.warning('side_by_side has no effect, as a call takes one step')
-    self._compiled: set[int] = set()  # Numbers of steps whose call is compiled ahead.
-    self._ready: set[int] = set()  # Numbers of steps whose call has run once.
+    self._is_compiled = False  # Whether the call is compiled ahead.
+    self._is_ready = False  # Whether it has run once.
     self._total = settings.total_epochs * batches.steps_per_epoch
     self.diverged: dict[str, int] = {}
     self._step, self._states = self._resume()
@@ -134,7 +138,7 @@ class _Training:
         programs += self._evaluations_of(jax.eval_shape(self._initial, self._batches.shapes))
       with self._stopwatch.leave_out():
         compile_all(title, programs)
-      self._compiled = self._counts()
+      self._is_compiled = True
       states = self._initial(self._first())
     restored = self._checkpoints.restore(states)
     if restored is None:
@@ -146,28 +150,25 @@ class _Training:
     # Trees are restored in the order of names, and metrics follow the order of members.
     return step, {name: states[name] for name in self._cohort.names}
 
-  def _counts(self) -> set[int]:
-    """Return the numbers of steps of an epoch's calls: of a full one and of the last."""
-    steps = self._batches.steps_per_epoch
-    return {min(self._chunk, steps), steps % self._chunk} - {0}
-
   def _programs(self) -> list[Callable[[], jax.stages.Lowered]]:
-    """Return functions that lower the programs of initial states and of all calls."""
+    """Return functions that lower the programs of initial states and of a call."""
     shapes = self._batches.shapes
-    if self._chunk == 1:
+    if self._calls.steps == 1:
       return self._cohort.programs(self._initial, shapes)
     states = functools.cache(
       lambda: devices.replicated_shapes(jax.eval_shape(self._initial, shapes))
     )
     order = devices.replicated_shapes(jax.eval_shape(self._batches.order, jnp.int32(0)))
-    step = jnp.int32(0)
 
-    def call(count: int) -> jax.stages.Lowered:
-      arguments = self._batches, order, step, count, self._look_ahead, self._side_by_side
-      return scan.lower(self._cohort, states(), *arguments)
+    def call() -> jax.stages.Lowered:
+      return scan.lower(self._cohort, states(), *self._arguments(order, jnp.int32(0)))
 
-    calls = [functools.partial(call, count) for count in sorted(self._counts(), reverse=True)]
-    return calls + self._cohort.initial_programs(shapes)
+    return [call, *self._cohort.initial_programs(shapes)]
+
+  def _arguments(self, order: jax.Array, step: jax.Array) -> tuple:
+    """Return what `scan` takes beside cohort and states."""
+    calls = self._calls
+    return self._batches, order, step, calls.steps, calls.look_ahead, self._side_by_side
 
   def _first(self) -> Batch:
     """Return the first batch, for its shapes."""
@@ -192,8 +193,8 @@ class _Training:
         epoch, within = divmod(self._step, self._batches.steps_per_epoch)
         if order is None or epoch != order_epoch:
           order, order_epoch = self._batches.order(jnp.int32(epoch)), epoch
-        count = min(self._chunk, self._batches.steps_per_epoch - within)
-        if count in self._ready:
+        count = min(self._calls.steps, self._batches.steps_per_epoch - within)
+        if self._is_ready:
           self._advance(order, count)
           self._progress.advance(count * self._batches.batch_size)
         else:
@@ -223,19 +224,18 @@ class _Training:
 
   def _advance_first(self, order: jax.Array, count: int) -> None:
     """Take steps by a call that runs for the first time, and so counts in no rate."""
-    compiling = f'compiling a call of {count} steps, its first run'
-    is_compiled = count in self._compiled
-    doing = 'first step' if is_compiled else compiling
+    compiling = f'compiling a call of {self._calls.steps} steps, its first run'
+    doing = 'first step' if self._is_compiled else compiling
     with (
-      progress.working(f'{self._settings.title}: {doing}', told=not is_compiled),
+      progress.working(f'{self._settings.title}: {doing}', told=not self._is_compiled),
       self._progress.pause(),
       self._stopwatch.leave_out(count),
     ):
       self._advance(order, count)
       jax.block_until_ready(self._states)
     self._progress.skip(count * self._batches.batch_size)
-    self._ready.add(count)
-    if self._compiled and not self._evaluations and devices.count() == 1:
+    self._is_ready = True
+    if self._is_compiled and not self._evaluations and devices.count() == 1:
       self._evaluations = Compilation(self._evaluations_of(self._states))
 
   def _evaluations_of(self, states: dict[str, State]) -> list[Callable[[], jax.stages.Lowered]]:
@@ -247,9 +247,8 @@ class _Training:
     step = jnp.int32(self._step)
     states = self._finite()
     cohort = self._cohort.subset(states)
-    if self._chunk > 1:
-      arguments = self._batches, order, step, count, self._look_ahead, self._side_by_side
-      states = scan(cohort, states, *arguments)
+    if self._calls.steps > 1:
+      states = scan(cohort, states, *self._arguments(order, step))
     elif self._stopwatch.due(self._step % self._batches.steps_per_epoch):
       states = self._stopwatch.step(cohort, states, self._batch(order, step), step)
     else:
@@ -341,10 +340,9 @@ class _Training:
 
   def _leave_out(self, name: str, step: int, what: str) -> None:
     self.diverged[name] = step
-    if self._chunk > 1:
+    if self._calls.steps > 1:
       # A call has a program for all members together.
-      self._ready.clear()
-      self._compiled.clear()
+      self._is_ready = self._is_compiled = False
     logger.warning(
       '%s: %s not finite at step %d (epoch %d); it is left out from here on',
       name,
@@ -386,7 +384,7 @@ class _Training:
     return outcomes
 
   def _memory(self) -> dict[str, int]:
-    if self._chunk > 1:
+    if self._calls.steps > 1:
       return {}
     batch = self._first()
     teacher = self._cohort.observe(batch)

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 
-from pidkd_jax.training import look_ahead
-
 
 @dataclasses.dataclass(frozen=True)
 class LoopSettings:
@@ -16,11 +14,11 @@ class LoopSettings:
     total_epochs: length of the whole training.
     eval_every: epochs between evaluations; the last epoch is always evaluated.
     checkpoint_seconds: least time between two checkpoints; the last step is always saved.
-    steps_per_call: training steps in one compiled call. 0 takes 50 on accelerators and 1 on CPU,
-      where a convolution's gradient in a loop body is 80 times slower. Changing it alters results
-      only by rounding. Streamed data always take 1, as the host hands over each batch.
-    look_ahead: batches that the teacher sees in one pass, at most those of a call; 0 chooses
-      (`look_ahead.batches_per_pass`). Changing it alters results only by rounding.
+    steps_per_call: the most training steps in one compiled call; 0 chooses (`calls.plan`). Changing
+      it alters results only by rounding. Streamed data always take 1, as the host hands over each
+      batch.
+    look_ahead: the most batches that the teacher sees in one pass; 0 chooses (`calls.plan`).
+      Changing it alters results only by rounding.
     side_by_side: whether members of equal programs take the steps of a call together, where a call
       has several. Changing it alters results only by rounding.
   """
@@ -33,8 +31,3 @@ class LoopSettings:
   steps_per_call: int
   look_ahead: int = 0
   side_by_side: bool = False
-
-  @property
-  def chunk(self) -> int:
-    """Steps in one compiled call."""
-    return look_ahead.steps_per_call(self.steps_per_call)

@@ -41,9 +41,9 @@ from jax.extend import core
 from pidkd_jax.core.types import Batch
 from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.parallel import devices
+from pidkd_jax.training.calls import pass_bytes
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
-from pidkd_jax.training.look_ahead import pass_bytes
 from pidkd_jax.training.step import loss, parts
 
 

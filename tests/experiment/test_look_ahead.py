@@ -16,7 +16,7 @@ DATA = noise.dataset(32, 8, 3)
 
 
 def test_batches_seen_together_come_to_the_same(taught, tmp_path):
-  """An epoch has five steps, which are one call: passes over 2, 2 and 1 batches."""
+  """An epoch has five steps, which are one call: three passes over two batches, one to spare."""
   member = Member('kd', 'tests.plain:Plain', 'kd_1_1', {}, OptimizerHparams(), 0)
   experiment = Experiment((member,), Recipe(total_epochs=1, batch_size=6), 0, padding=1, flip=True)
   group = devices.DeviceGroup(tuple(jax.devices()[:1]), True)

@@ -54,7 +54,7 @@ def one_by_one(cohort, stream):
   'look_ahead, first, side_by_side',
   [
     pytest.param(1, 0, False, id='one batch a pass'),
-    pytest.param(4, 1, True, id='side by side, from the middle of a group, with a rest'),
+    pytest.param(4, 1, True, id='side by side, beyond the end of the epoch'),
   ],
 )
 def test_scan_equals_single_steps_but_for_rounding(
@@ -62,6 +62,7 @@ def test_scan_equals_single_steps_but_for_rounding(
 ):
   assert cohort.stacked().names == ('pidkd-0', 'crd-0')
   order, count = stream.order(jnp.int32(0)), stream.steps_per_epoch - first
+  count += -count % look_ahead
   begun = jax.tree.map(jnp.copy, one_by_one[first])
   at_once = cohorts.scan(
     cohort, begun, stream, order, jnp.int32(first), count, look_ahead, side_by_side
@@ -69,6 +70,26 @@ def test_scan_equals_single_steps_but_for_rounding(
   assert jax.tree.structure(at_once) == jax.tree.structure(one_by_one[-1])
   for ours, theirs in zip(jax.tree.leaves(at_once), jax.tree.leaves(one_by_one[-1]), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+
+
+def test_steps_beyond_the_epoch_alter_no_bit(cohort, stream, one_by_one):
+  alone = cohort.subset(['crd-0'])  # It has memories beside its parameters.
+  begun = {'crd-0': one_by_one[4]['crd-0']}
+  order, last = stream.order(jnp.int32(1)), jnp.int32(2 * stream.steps_per_epoch - 1)
+  two, six = (
+    cohorts.scan(alone, jax.tree.map(jnp.copy, begun), stream, order, last, count)
+    for count in (2, 6)
+  )
+  one = alone.step(jax.tree.map(jnp.copy, begun), stream.batch(order, last), last)
+  for ours, more, theirs in zip(*map(jax.tree.leaves, (two, six, one)), strict=True):
+    np.testing.assert_array_equal(ours, more)
+    np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+
+
+def test_a_call_of_parts_of_a_pass_is_refused(cohort, stream, one_by_one):
+  order = stream.order(jnp.int32(0))
+  with pytest.raises(ValueError, match='5 steps are no multiple of 2'):
+    cohorts.scan(cohort, one_by_one[0], stream, order, jnp.int32(0), 5, look_ahead=2)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from pidkd_jax.experiment import workdir
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn.precision import PRECISIONS
+from pidkd_jax.training import calls
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.member import Member
@@ -54,7 +55,7 @@ def define_flags():
   flags.DEFINE_integer('steps', 10, 'Steps in a round.', lower_bound=1)
   flags.DEFINE_integer('rounds', 5, 'Timed rounds, after one to warm up.', lower_bound=1)
   flags.DEFINE_integer(
-    'steps_per_call', 0, 'Steps in a compiled call; 0: 1 on CPU, --steps elsewhere.', lower_bound=0
+    'steps_per_call', 0, 'The most steps in a compiled call; 0 as in training.', lower_bound=0
   )
 
 
@@ -72,14 +73,17 @@ def _measure(caches):
   cohort, stream, examples = _cohort(FLAGS.trials)
   order = stream.order(jnp.int32(0))
   batch = stream.batch(order, jnp.int32(0))
-  fused = FLAGS.steps_per_call or (1 if jax.default_backend() == 'cpu' else FLAGS.steps)
-  fused = min(fused, FLAGS.steps)
+  # As in an epoch of a round's steps.
+  division = calls.plan(FLAGS.steps_per_call, 0, FLAGS.steps, cohort, batch)
+  fused = division.steps
+  # A round has whole calls.
+  round_steps = FLAGS.steps + division.surplus(FLAGS.steps)
 
   def train(cohort, states, steps):
     if fused > 1:
       for first in range(0, steps, fused):
-        count = min(fused, steps - first)
-        states = cohorts.scan(cohort, states, stream, order, jnp.int32(first), count)
+        step = jnp.int32(first)
+        states = cohorts.scan(cohort, states, stream, order, step, fused, division.look_ahead)
       return states
     for step in range(steps):
       step = jnp.int32(step)
@@ -105,7 +109,7 @@ def _measure(caches):
   for _ in range(FLAGS.rounds + 1):
     for title, run in runs.items():
       started = time.monotonic()
-      states[title] = jax.block_until_ready(train(run, states[title], FLAGS.steps))
+      states[title] = jax.block_until_ready(train(run, states[title], round_steps))
       training[title].append(time.monotonic() - started)
   training = {title: seconds[1:] for title, seconds in training.items()}
 
@@ -118,7 +122,8 @@ def _measure(caches):
   network = cohort.network(name, states['training step'][name].variables)
   split = inference.eval_batches(examples, Normalisation((0.5,) * 3, (0.25,) * 3))
   count = FLAGS.steps * FLAGS.batch_size
-  rows = [(title, count, seconds) for title, seconds in training.items()]
+  trained = round_steps * FLAGS.batch_size
+  rows = [(title, trained, seconds) for title, seconds in training.items()]
   if cohort.teacher is not None:
     rows.append(("teacher's forward pass", count, _rounds(observe)))
   rows.append(('evaluation', len(examples), _rounds(lambda: inference.logits(network, split))))
@@ -160,7 +165,8 @@ def _table(rows):
 
 def _cohort(trials):
   size, classes = FLAGS.image_size, FLAGS.num_classes
-  examples = max(2 * inference.BATCH_SIZE, FLAGS.steps * FLAGS.batch_size)
+  # A round fits into an epoch, also with whole calls.
+  examples = max(2 * inference.BATCH_SIZE, 2 * FLAGS.steps * FLAGS.batch_size)
   data = noise.dataset(examples, size, classes)
   spec = data.spec
   model = models.create(FLAGS.teacher, num_classes=classes)
