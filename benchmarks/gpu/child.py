@@ -26,6 +26,7 @@ def main() -> None:
   parser.add_argument('seconds', type=float)
   parser.add_argument('--short', action='store_true')
   given = parser.parse_args()
+  runner.end_with_parent()
   deadline = time.monotonic() + given.seconds - runner.GRACE_SECONDS
   [part] = (part for part in PARTS if part.name == given.part)
   place = runner.place(part, given.folder, given.short)

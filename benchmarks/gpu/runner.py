@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -73,6 +74,7 @@ def in_process(part: Part, folder: pathlib.Path, short: bool, seconds: float) ->
     process = subprocess.Popen(
       [*command, *(['--short'] if short else [])],
       cwd=ROOT,
+      stdin=subprocess.PIPE,  # It ends when this process does, however that ends.
       stdout=log,
       stderr=subprocess.STDOUT,
       start_new_session=True,
@@ -92,3 +94,14 @@ def _end(process: subprocess.Popen) -> None:
   except ProcessLookupError:
     pass  # It has ended, and left nothing behind.
   process.wait()
+
+
+def end_with_parent() -> None:
+  """Let this process end, with all that it started, when `in_process` does, even by SIGKILL."""
+
+  def watch():
+    while os.read(0, 1):
+      pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+  threading.Thread(target=watch, daemon=True).start()

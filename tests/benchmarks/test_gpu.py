@@ -1,6 +1,7 @@
 """The benchmark of a GPU: parts in order, within their time, each row once, and a report of all."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -74,6 +75,50 @@ def test_a_part_gets_its_own_time_and_never_more_than_is_left(tmp_path):
   assert run([part('c')], tmp_path, 1.0, start) == ['c: no time left'] and len(given) == 2
 
 
+def is_running(process):
+  try:
+    return open(f'/proc/{process}/stat').read().split()[2] != 'Z'
+  except FileNotFoundError:
+    return False
+
+
+def wait_for(condition):
+  for _ in range(200):
+    if condition():
+      return True
+    time.sleep(0.05)
+  return False
+
+
+def test_a_part_ends_with_the_benchmark_even_by_sigkill(tmp_path):
+  noted = tmp_path / 'part'
+  part = f"""
+import os, pathlib, time
+from benchmarks.gpu import runner
+runner.end_with_parent()
+pathlib.Path({str(noted)!r}).write_text(str(os.getpid()))
+time.sleep(600)
+"""
+  benchmark = f"""
+import pathlib, sys
+from benchmarks.gpu import runner
+from tests.benchmarks.test_gpu import part
+pathlib.Path({str(tmp_path / 'python')!r}).chmod(0o755)
+sys.executable = {str(tmp_path / 'python')!r}
+runner.in_process(part(), pathlib.Path({str(tmp_path)!r}), True, 600.0)
+"""
+  (tmp_path / 'part.py').write_text(part)
+  (tmp_path / 'python').write_text(
+    f'#!/bin/sh\nPYTHONPATH={runner.ROOT} exec {runner.sys.executable} {tmp_path / "part.py"}\n'
+  )
+  running = subprocess.Popen([runner.sys.executable, '-c', benchmark], cwd=runner.ROOT)
+  assert wait_for(noted.exists) and wait_for(noted.read_text)
+  assert is_running(noted.read_text())
+  running.kill()
+  running.wait()
+  assert wait_for(lambda: not is_running(noted.read_text()))
+
+
 def test_a_part_that_hangs_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
   script = tmp_path / 'hang.py'
   script.write_text(
@@ -88,16 +133,7 @@ def test_a_part_that_hangs_is_killed_with_all_that_it_started(tmp_path, monkeypa
   monkeypatch.setattr(runner.sys, 'executable', str(python))
   assert runner.in_process(part(), tmp_path, True, 3.0) == 'out of time'
   child = (tmp_path / 'started').read_text()
-  for _ in range(100):
-    try:
-      state = open(f'/proc/{child}/stat').read().split()[2]
-    except FileNotFoundError:
-      break
-    if state == 'Z':
-      break
-    time.sleep(0.05)
-  else:
-    pytest.fail('the process that the part started is still there')
+  assert wait_for(lambda: not is_running(child))
 
 
 def test_the_report_has_tables_failures_and_what_was_not_reached(tmp_path):
