@@ -9,7 +9,7 @@ from flax import linen as nn
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.methods.base import Method
 from pidkd_jax.nn import losses
-from pidkd_jax.training import step
+from pidkd_jax.training import stack, step
 from pidkd_jax.training.learner import Learner
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
@@ -69,6 +69,23 @@ def test_the_parts_of_a_batch_give_the_step_of_the_whole(trained, batches):
       wanted = wanted / 2 + half.mean() / 2
   np.testing.assert_allclose(halves.collections['seen']['first'], wanted, rtol=1e-5)
   assert len(set(np.asarray(images.collections['seen']['drawn']).tolist())) == 2
+
+
+def test_equal_members_take_their_parts_side_by_side(dataset, teacher, batches):
+  batch, view = batches[0], step.observe(teacher, batches[0])
+  method = Linear(student=None, target=None, dataset=dataset)
+  optimizer = Optimizer(3, (), 0.1, 0.9, accumulation=2)
+  learners = [
+    Learner.create(method, optimizer, jax.random.key(seed), OptimizerHparams(rate, 0.1))
+    for seed, rate in enumerate((0.1, 0.01))
+  ]
+  states = [step.init(learner, batch, teacher) for learner in learners]
+  alone = [
+    step.update(*one, batch, view, jnp.int32(1)) for one in zip(learners, states, strict=True)
+  ]
+  together = stack.update(stack.stack(learners), stack.stack(states), batch, view, jnp.int32(1))
+  for ours, theirs in zip(stack.unstack(together, 2), alone, strict=True):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-5, atol=1e-7), ours, theirs)
 
 
 def test_the_parts_of_a_batch_are_of_one_size():
