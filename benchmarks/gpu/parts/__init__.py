@@ -4,7 +4,6 @@ from benchmarks.gpu.parts import (
   calls,
   determinism,
   epochs,
-  equality,
   export,
   main_job,
   profile,
@@ -15,7 +14,6 @@ from benchmarks.gpu.parts import (
 )
 
 PARTS = (
-  equality.PART,
   steps.PART,
   start.PART,
   tuning.PART,
