@@ -167,8 +167,8 @@ class _Training:
 
   def _arguments(self, order: jax.Array, step: jax.Array) -> tuple:
     """Return what `scan` takes beside cohort and states."""
-    calls = self._calls
-    return self._batches, order, step, calls.steps, calls.look_ahead, self._side_by_side
+    steps, ahead = self._calls.steps, self._calls.look_ahead
+    return self._batches, order, step, steps, ahead, self._side_by_side
 
   def _first(self) -> Batch:
     """Return the first batch, for its shapes."""
