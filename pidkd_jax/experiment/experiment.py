@@ -84,7 +84,7 @@ class Execution:
     groups: of devices; each trains a part of a cohort at a time.
     checkpoint_seconds: least time between two checkpoints.
     steps_per_call: the most training steps in one compiled call; 0 chooses by platform.
-    look_ahead: batches that the teacher sees in one pass; 0 chooses by platform and memory.
+    look_ahead: the most batches in one pass of the teacher; 0 chooses by platform and memory.
     side_by_side: whether equal members take the steps of a call in one program.
     eval_precision: of evaluations before the last epoch, a name in `precision.PRECISIONS`. Neither
       students nor their final figures depend on it; curves and `best_on_test` do.
