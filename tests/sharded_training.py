@@ -116,3 +116,4 @@ if __name__ == '__main__':
     with devices.use_devices(0 if together else count, {'batch_size': BATCH}):
       methods = METHODS[:1] if together else METHODS
       np.savez(f'{out}-{count}.npz', **main(devices.count(), methods))
+  jax.distributed.shutdown()  # A fork ends without it, and the others would lose process 0.

@@ -56,8 +56,12 @@ def members_of_config(folder: pathlib.Path) -> list[str]:
   if not path.exists():
     return []
   with workdir.writing(folder, path.name):
-    rows = _rows_of_config(regular_file.read_json(path))
-  return [f'{label}-{trial}' for label, row in rows.items() for trial in range(row['trials'])]
+    saved = regular_file.read_json(path)
+    rows = _rows_of_config(saved)
+  first = saved.get('first_trial', 0)  # Runs of older versions lack it.
+  return [
+    f'{label}-{first + trial}' for label, row in rows.items() for trial in range(row['trials'])
+  ]
 
 
 def members_of_experiment(folder: pathlib.Path) -> list[str]:

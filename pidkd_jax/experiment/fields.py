@@ -63,6 +63,7 @@ def _rise(pair: Any, most: float) -> bool:
 
 
 _SEED = Requirement('it must be below 2**32', lambda seed: seed < 2**32)
+_TRIAL = Requirement('it must be below 2**31', lambda trial: trial < 2**31)
 _SHARE = Requirement('a share below 1 is needed', lambda share: share < 1)
 _PART = Requirement('a share up to 1 is needed', lambda share: share <= 1)
 _SCALE = Requirement(
@@ -150,6 +151,13 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
   'What is trained': (
     Field('student', '', 'its network, e.g. `resnet8`, `resnet8*0.5` or `module:Class`'),
     Field('trials', 1, 'members per method that differ only in their seed', least=1),
+    Field(
+      'first_trial',
+      0,
+      'number of the first; machines can share trials',
+      least=0,
+      requirement=_TRIAL,
+    ),
     Field(
       'seed',
       0,

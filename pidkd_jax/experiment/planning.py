@@ -95,6 +95,7 @@ def teacher_experiment(config: ConfigDict, dataset: Dataset, start: Bundle | Non
 def members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[Member, ...]:
   """Return the members of all rows and trials, none of them widened."""
   row_fields = {field.name for field in fields.ROW}
+  first = config.first_trial
   found = []
   for label, row in rows.items():
     hyperparameters = {key: value for key, value in row.items() if key not in row_fields}
@@ -102,7 +103,7 @@ def members(config: ConfigDict, rows: Mapping[str, Mapping[str, Any]]) -> tuple[
     student = row['student'] or config.student
     found += [
       Member(label, student, row['method'], hyperparameters, optimizer, trial)
-      for trial in range(row['trials'] or config.trials)
+      for trial in range(first, first + (row['trials'] or config.trials))
     ]
   return tuple(found)
 

@@ -495,6 +495,7 @@ def test_a_teacher_that_does_not_fit_is_refused(config, whole, home, damage, mes
     ('total_epochs', 0, 'total_epochs is 0'),
     ('learning_rate', 0.0, 'learning_rate is 0.0; it must be greater than 0'),
     ('trials', 0, 'trials is 0'),
+    ('first_trial', 2**31, 'first_trial is 2147483648; it must be below'),
     ('seed', 2**32, 'seed is 4294967296; it must be below'),
     ('momentum', float('nan'), 'momentum is nan; a finite number'),
     ('method.weight', float('inf'), 'method.weight is inf; a finite number'),

@@ -141,16 +141,20 @@ def test_a_cohort_in_parts_comes_to_the_same(config, whole, home, monkeypatch):
         np.testing.assert_array_equal(value, theirs[path], err_msg=path)
 
 
-def test_a_row_alone_comes_to_the_same(config, whole, home):
+def test_a_trial_of_a_row_alone_comes_to_the_same(config, whole, home):
+  config.first_trial = config.cohorts.first.rows.pidkd.trials = 1
   study.main(config, str(home / 'alone'), ['pidkd'])
   bundles = home / 'alone' / 'first' / 'bundles'
-  assert {path.name for path in bundles.iterdir()} == {'pidkd-0', 'pidkd-1'}
+  assert {path.name for path in bundles.iterdir()} == {'pidkd-1'}
   assert not (home / 'alone' / 'second').exists()
   ours, theirs = (
     variables(folder / 'pidkd-1') for folder in (bundles, whole(config) / 'first' / 'bundles')
   )
   for path, value in theirs.items():
     np.testing.assert_array_equal(ours[path], value, err_msg=path)
+  config.cohorts.first.rows.pidkd.trials = 2
+  study.main(config, str(home / 'alone'), ['pidkd'])
+  assert (home / 'alone' / 'first' / 'part-2' / 'bundles' / 'pidkd-2').exists()
 
 
 def test_a_study_gains_trials_and_rows(config, whole, home):
