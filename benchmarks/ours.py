@@ -12,7 +12,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.models import norm_fusion
-from pidkd_jax.training import calls
+from pidkd_jax.training import calls, lanes
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
@@ -71,6 +71,7 @@ class Ours:
     self.batch: Batch = self._stream.batch(self._stream.order(0), 0)
     # As in an epoch of a round's steps. Steps to spare cost their time there, too.
     self._calls = calls.plan(steps_per_call, 0, setting.steps, self.cohort, self.batch)
+    self._lanes = lanes.Lanes(lanes.number())
     self._step = itertools.count()
     self.states: dict[str, State] = {
       name: state.replace(
@@ -96,7 +97,8 @@ class Ours:
     return float(next(iter(self.states.values())).loss_sums['loss'])
 
   def _advance(self, batch: Batch) -> None:
-    self.states = self.cohort.step(self.states, batch, jnp.int32(next(self._step)))
+    step = jnp.int32(next(self._step))
+    self.states = self._lanes.step(self.cohort, self.states, batch, step)
 
   def train(self) -> None:
     """Train a round on random crops and flips, and wait for its end."""

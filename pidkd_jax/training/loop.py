@@ -18,10 +18,11 @@ from pidkd_jax.core.types import Batch, Variables
 from pidkd_jax.data.pipeline.batches import Batches
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.parallel.preemption import Preemption
-from pidkd_jax.training import calls, norms, progress, writers
+from pidkd_jax.training import calls, lanes, norms, progress, writers
 from pidkd_jax.training.checkpoint import Checkpoints
 from pidkd_jax.training.cohort import Cohort, scan
 from pidkd_jax.training.compilation import Compilation, compile_all
+from pidkd_jax.training.lanes import Lanes
 from pidkd_jax.training.learner import BestEpoch, State
 from pidkd_jax.training.loop_settings import LoopSettings
 from pidkd_jax.training.metrics import MetricsLog, Row
@@ -109,6 +110,7 @@ class _Training:
     self._side_by_side = settings.side_by_side and self._calls.steps > 1
     if settings.side_by_side and not self._side_by_side:
       logger.warning('side_by_side has no effect, as a call takes one step')
+    self._lanes = Lanes(lanes.number())
     self._is_compiled = False  # Whether the call is compiled ahead.
     self._is_ready = False  # Whether it has run once.
     self._total = settings.total_epochs * batches.steps_per_epoch
@@ -219,6 +221,7 @@ class _Training:
     finally:
       if self._evaluations:
         self._evaluations.close()
+      self._lanes.close()
       self._progress.close()
       self._metrics.close()
 
@@ -252,7 +255,7 @@ class _Training:
     elif self._stopwatch.due(self._step % self._batches.steps_per_epoch):
       states = self._stopwatch.step(cohort, states, self._batch(order, step), step)
     else:
-      states = cohort.step(states, self._batch(order, step), step)
+      states = self._lanes.step(cohort, states, self._batch(order, step), step)
     self._states |= states
     self._step += count
 

@@ -4,12 +4,12 @@ A cohort holds at once:
 
     shared      the training images (where they are streamed, those that are read ahead), one batch,
                 the teacher, and the teacher's features and logits of a batch; of k batches where
-                the teacher looks ahead
+                the teacher looks ahead, of two in the lanes of a CPU
     state       of every member: parameters, momentum, BatchNorm's statistics and memory banks;
                 the variables of the best epoch where a hold-out selects it; on CPU everything
                 twice, as a checkpoint that is being written holds a copy in the same memory
-    activation  of one member, the largest: the members' steps run one after another; where they run
-                side by side, of all members
+    activation  of one member, the largest, where the members' steps run one after another; of the
+                largest two to four in the lanes of a CPU; of all members side by side
 
 A member's activation is the sum of three parts:
 
@@ -30,6 +30,7 @@ these, and for its error, a share of the free memory is left alone (`free_memory
 
 import dataclasses
 import functools
+import heapq
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -41,6 +42,7 @@ from jax.extend import core
 from pidkd_jax.core.types import Batch
 from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.parallel import devices
+from pidkd_jax.training import lanes
 from pidkd_jax.training.calls import pass_bytes
 from pidkd_jax.training.cohort import Cohort
 from pidkd_jax.training.learner import State
@@ -67,20 +69,20 @@ class MemoryEstimate:
   Attributes:
     shared: bytes that the cohort takes once, however many members it has.
     members: {member: the bytes that it adds}.
-    side_by_side: whether members take their steps at the same time.
+    at_once: how many members take their steps at the same time.
   """
 
   shared: int
   members: Mapping[str, MemberMemory]
-  side_by_side: bool = False
+  at_once: int = 1
 
   @property
   def total(self) -> int:
     """Bytes of the whole cohort."""
     members = self.members.values()
     states = sum(member.state for member in members)
-    together = sum if self.side_by_side else max
-    return self.shared + states + together(member.activation for member in members)
+    activations = heapq.nlargest(self.at_once, (member.activation for member in members))
+    return self.shared + states + sum(activations)
 
   def subset(self, names: Collection[str]) -> 'MemoryEstimate':
     """Return the estimate for some of the members only."""
@@ -104,7 +106,7 @@ def estimate(
     images: bytes of training images that are held (`Split.held_bytes`).
     selects: whether a hold-out selects each member's epoch.
     look_ahead: k, the batches that the teacher sees in one pass.
-    side_by_side: whether members take their steps at the same time.
+    side_by_side: whether equal members take the steps of a call in one program.
   """
   teacher = jax.eval_shape(Cohort.observe, cohort, batch)
   states = jax.eval_shape(Cohort.init, cohort, batch)
@@ -113,7 +115,8 @@ def estimate(
     learner.method: activation_bytes(cohort, name, states[name], batch, teacher)
     for name, learner in cohort.by_name.items()
   }
-  ahead = (look_ahead - 1) * pass_bytes(cohort, batch)
+  # In lanes the teacher sees a batch beside the updates on the one before.
+  ahead = (look_ahead - 1 + (lanes.number() > 1)) * pass_bytes(cohort, batch)
   # CPU devices share the host's memory, which also holds the copy that a checkpoint is written
   # from. Other devices have memory of their own, so one device counts, with its shard of a batch.
   replicas, copies, shards = devices.count(), devices.count() + 1, 1
@@ -129,7 +132,7 @@ def estimate(
       )
       for name, learner in cohort.by_name.items()
     },
-    side_by_side=side_by_side,
+    at_once=len(cohort.names) if side_by_side else lanes.number(),
   )
 
 

@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from pidkd_jax.methods.base import Method
-from pidkd_jax.training import memory
+from pidkd_jax.training import calls, lanes, memory
 from pidkd_jax.training.cohort import Cohort, _update
 from pidkd_jax.training.learner import Learner
 from pidkd_jax.training.member import Member
@@ -24,6 +24,11 @@ def member(method, trial=0, student='tests.plain:Plain', **chosen):
 def array_bytes(tree):
   """Return the bytes of a tree of arrays."""
   return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+@pytest.fixture(autouse=True)
+def one_lane(monkeypatch):
+  monkeypatch.setattr(lanes, 'number', lambda: 1)
 
 
 @pytest.fixture
@@ -81,13 +86,26 @@ def test_a_trial_adds_only_its_state(assemble, batches):
   assert five.total == one.total + 4 * trial.state
 
 
-def test_the_largest_activation_counts_once_unless_members_run_side_by_side():
+def test_the_largest_activations_count_of_members_that_run_at_once():
   members = {'a': MemberMemory(2, 5), 'b': MemberMemory(3, 7), 'c': MemberMemory(4, 6)}
   estimate = MemoryEstimate(10, members)
   assert estimate.total == 10 + 9 + 7
   assert estimate.subset('ac').total == 10 + 6 + 6
-  together = MemoryEstimate(10, members, side_by_side=True)
-  assert together.subset('ac').total == 10 + 6 + (5 + 6)
+  together = MemoryEstimate(10, members, at_once=2)
+  assert together.total == 10 + 9 + (7 + 6)
+  assert together.subset('a').total == 10 + 2 + 5
+
+
+def test_lanes_hold_a_second_batch_and_the_activations_of_several_members(
+  assemble, batches, monkeypatch
+):
+  cohort = assemble(*(member('simkd', trial) for trial in range(5)))
+  alone = memory.estimate(cohort, batches[0])
+  monkeypatch.setattr(lanes, 'number', lambda: 3)
+  several = memory.estimate(cohort, batches[0])
+  assert several.shared - alone.shared == calls.pass_bytes(cohort, batches[0])
+  activation = alone.members['simkd-0'].activation
+  assert several.total - several.shared == alone.total - alone.shared + 2 * activation
 
 
 def test_shapes_and_arrays_have_the_same_estimate(assemble, batches):

@@ -30,7 +30,7 @@ from pidkd_jax.experiment import workdir
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn.precision import PRECISIONS
-from pidkd_jax.training import calls
+from pidkd_jax.training import calls, lanes
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.member import Member
@@ -78,6 +78,7 @@ def _measure(caches):
   fused = division.steps
   # A round has whole calls.
   round_steps = FLAGS.steps + division.surplus(FLAGS.steps)
+  together = lanes.Lanes(lanes.number())
 
   def train(cohort, states, steps):
     if fused > 1:
@@ -87,7 +88,7 @@ def _measure(caches):
       return states
     for step in range(steps):
       step = jnp.int32(step)
-      states = cohort.step(states, stream.batch(order, step), step)
+      states = together.step(cohort, states, stream.batch(order, step), step)
     return states
 
   # The same program, so whoever comes first pays; each begins with a cache of its own.
