@@ -14,6 +14,9 @@ WEIGHTED = (
   'at', 'crd', 'dkd', 'dkd_standardized', 'fitnet', 'kd_01_09', 'kd_01_09_standardized', 'kd_1_1',
   'pefd', 'pkt', 'rkd', 'sp', 'srrl', 'vid', 'reviewkd', 'semckd',
 )  # fmt: skip
+LATER = (
+  'catkd', 'ctkd', 'dist', 'mlkd', 'mlkd_standardized', 'norm', 'srd', 'thkd', 'vkd', 'wttm',
+)  # fmt: skip
 
 
 def measured(name):
@@ -96,17 +99,24 @@ def test_scale():
   assert check_rows(rows, [*labels, 'projectors_fast'], found, columns) == 6 * 4
 
 
-def test_weights():
-  found = measured('weights/reviewkd-semckd.csv') | measured('weights/main.csv')
-  rows = table("### The rivals' own weights")
-  for method, cells in zip(WEIGHTED, rows, strict=True):
+@pytest.mark.parametrize(
+  'heading, names, methods',
+  [
+    ("### The rivals'", ('weights/reviewkd-semckd.csv', 'weights/main.csv'), WEIGHTED),
+    ("### The later rivals'", ('rivals_2024/main.csv',), LATER),
+  ],
+)
+def test_weights(heading, names, methods):
+  found = {label: row for name in names for label, row in measured(name).items()}
+  rows = table(f'{heading} own weights')
+  for method, cells in zip(methods, rows, strict=True):
     values = {}
     for factor, cell in zip(FACTORS, cells[1:], strict=True):
       if row := found.get(f'{method}_x{factor}'):
         assert check(cell, row, TOP1) == 1
         values[cell] = float(row[TOP1])
       else:
-        assert re.search('at step|at \\d', cell), (method, factor)
+        assert re.search(r'diverged|at \d', cell), (method, factor)
     [bold] = [cell for cell in cells if cell.startswith('**')]
     assert values[bold] == max(values.values()), method
 
