@@ -69,6 +69,15 @@ def test_all_methods():
   assert check_rows(rows, labels, found, columns) == 20 * 4 + 19 + 18 * 3
 
 
+def test_later_rivals():
+  found, rows = measured('later/main.csv'), table('### The later rivals')
+  labels = [cells[0] for cells in rows]
+  assert sorted(labels) == sorted(found)
+  assert [cells[1] for cells in rows] == [found[label]['trials'] for label in labels]
+  columns = [(2, PARAMETERS, False), (3, TOP1, False), simkd(4), (5, AGREEMENT, False)]
+  assert check_rows(rows, labels, found, columns) == 17 * 3 + 16 + 15 * 3
+
+
 def test_capacity():
   labels = ['pidkd', 'learned', 'separate', 'wide', 'simkd', 'kd_1_1_widened', 'kd_1_1']
   labels += ['scratch_widened', 'scratch']
