@@ -1,9 +1,9 @@
 """Give the programs of a step to the CPU from several threads, so that it runs some at once.
 
 JAX's CPU client runs the programs of one thread one after another, each on all cores. Small layers
-do not occupy all cores, so programs of other members fill the gaps. Where members take turns on two
-cores, they need 1.2 times as long (docs/lab/performance.md). Each program computes what it would
-compute alone, so results are bit-identical.
+do not occupy all cores, so programs of other members fill the gaps (docs/lab/performance.md has
+figures of two cores). Each program computes what it would compute alone, so results are
+bit-identical.
 """
 
 import concurrent.futures

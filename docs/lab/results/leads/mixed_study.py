@@ -16,6 +16,10 @@ def get_config(arg=''):
     'stages': config.row(MIXED, kind='stages'),
     'depth_3': config.row(MIXED, depth=3.0),
     'depth_30': config.row(MIXED, depth=30.0),
+    'depth_100': config.row(MIXED, depth=100.0),
+    'simkd_depth_30': config.row(MIXED, kind='one', depth=30.0),
+    # As large as three projectors of 64.
+    'wide_depth_30': config.row(MIXED, kind='one', hidden=118, depth=30.0),
   }
   c.cohorts = {'all': {'rows': rows}}
   return c
