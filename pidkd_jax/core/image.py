@@ -57,18 +57,31 @@ def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
   Raises:
     ValueError: the bytes are no image or a damaged one, or the image has another size or mode.
   """
-  height, width, channels = shape
   try:
     with Image.open(io.BytesIO(encoded), formats=('JPEG', 'PNG')) as image:
       # The header has the size, so an image of another size is not decoded.
-      if image.size != (width, height):
-        raise ValueError(f'{image.width}x{image.height} pixels, not {width}x{height}')
-      if image.mode not in _MODES.values():
-        raise ValueError(f'of mode {image.mode}, not RGB or grayscale')
-      return np.asarray(image.convert(_MODES[channels])).reshape(shape)
+      check_form(image, shape)
+      return np.asarray(image.convert(_MODES[shape[-1]])).reshape(shape)
   # Pillow raises SyntaxError for some damaged PNG files.
   except (OSError, SyntaxError, Image.DecompressionBombError) as error:
     raise ValueError('not a whole JPEG or PNG file') from error
+
+
+def check_form(image: Image.Image, shape: tuple[int, int, int]) -> None:
+  """Check that an image of Pillow, encoded, is one that `decode` takes.
+
+  Args:
+    image: it may be undecoded still.
+    shape: (H, W, C) that the image must have.
+
+  Raises:
+    ValueError: the image has another size or mode.
+  """
+  height, width, _ = shape
+  if image.size != (width, height):
+    raise ValueError(f'{image.width}x{image.height} pixels, not {width}x{height}')
+  if image.mode not in _MODES.values():
+    raise ValueError(f'of mode {image.mode}, not RGB or grayscale')
 
 
 class _Unusable(ValueError):
@@ -187,13 +200,16 @@ def _has_16_bits(source: File | Image.Image) -> bool:
   """Whether a file has 16 bits a channel: a PNG, or gray values in TIFF and PGM files.
 
   Of the other formats Pillow reads 8 bits only.
+
+  Raises:
+    ValueError: as `_explain_errors`.
   """
   if isinstance(source, Image.Image):
     return source.mode.startswith('I')
   with source.open('rb') as file:
     start = file.read(25)
   if start.startswith(_WIDE):
-    with _lazy(source) as image:  # Reads the header only.
+    with _explain_errors(), _lazy(source) as image:  # Reads the header only.
       return image.mode.startswith('I')
   return start[:8] == _SIGNATURE and start[24:] == b'\x10'
 
@@ -203,19 +219,30 @@ def _opened(source: File | Image.Image) -> Iterator[Image.Image]:
   """Decode an image file, or an image of Pillow that may still be undecoded.
 
   Raises:
-    ValueError: the file is no image, also where the body of the `with` meets that.
+    ValueError: as `_explain_errors`, also where the body of the `with` meets that.
+  """
+  with _explain_errors():
+    if isinstance(source, Image.Image):
+      source.load()
+      yield source
+      return
+    with _decoded(source) as image:
+      yield image
+
+
+@contextlib.contextmanager
+def _explain_errors() -> Iterator[None]:
+  """Turn an exception or a warning of Pillow's within the context into one line.
+
+  Raises:
+    ValueError: the file is no image, is not whole, or has too many pixels.
   """
   try:
     with warnings.catch_warnings():
       # Pillow warns of odd metadata. Of too many pixels it warns first, and refuses twice as many.
       warnings.simplefilter('ignore')
       warnings.simplefilter('error', Image.DecompressionBombWarning)
-      if isinstance(source, Image.Image):
-        source.load()
-        yield source
-        return
-      with _decoded(source) as image:
-        yield image
+      yield
   except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
     raise ValueError(
       f'an image of more than the {Image.MAX_IMAGE_PIXELS:,} pixels that Pillow allows'

@@ -153,8 +153,8 @@ def load(
     size=image_size if teacher_size else 0,
   )
   normalisation = source.normalisation
-  # Published statistics hold for the official images only.
-  if normalisation is None or builder.name != name:
+  # Published statistics hold for the source's own images, not for another archive's.
+  if normalisation is None or builder.name != source.builder.name:
     normalisation = statistics.normalisation(histogram())
   shape = train.image_shape
   if splits[0].side:

@@ -1,6 +1,7 @@
 """Datasets that the user wrote as TFDS builders, named 'module:Class'."""
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import requests
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from pidkd_jax.core import image as image_lib
 from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError, first_line
 from pidkd_jax.data.sources.source import Source
@@ -100,17 +102,43 @@ def _without_tensorflow(builder: type[Builder]) -> type[Builder]:
 
 
 def _encodable(
-  examples: Iterable[tuple[Any, dict[str, Any]]], shape: tuple[int, ...]
+  examples: Iterable[tuple[Any, dict[str, Any]]], shape: tuple[int, int, int]
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
+  """Yield the examples; raise ValueError at an image that could not be read back."""
   for key, example in examples:
-    image = example['image']
-    if isinstance(image, np.ndarray):
-      if image.shape != shape or image.dtype != np.uint8:
-        raise ValueError(
-          f'the image of {key!r} is {image.dtype} {image.shape}, and _info says uint8 {shape}'
-        )
-      image = Image.fromarray(image[..., 0] if shape[-1] == 1 else image)
+    try:
+      image = _readable(example['image'], shape)
+    except ValueError as error:
+      raise ValueError(f'the image of {key!r} is {error}') from error
     yield key, {**example, 'image': image}
+
+
+def _readable(image: Any, shape: tuple[int, int, int]) -> Image.Image | bytes:
+  """Return an image in a form that TFDS stores without TensorFlow.
+
+  Args:
+    image: an array, an image of Pillow, or a PNG or JPEG file: its path, its bytes, or open.
+    shape: (H, W, C) that `_info` gives all images.
+
+  Raises:
+    ValueError: it could not be read back; the message ends a sentence that begins with 'it is'.
+  """
+  if isinstance(image, np.ndarray):
+    if image.shape != shape or image.dtype != np.uint8:
+      raise ValueError(f'{image.dtype} {image.shape}, and _info says uint8 {shape}')
+    return Image.fromarray(image[..., 0] if shape[-1] == 1 else image)
+  if isinstance(image, Image.Image):
+    image_lib.check_form(image, shape)
+    return image
+  if isinstance(image, str | os.PathLike):
+    try:
+      image = tfds.core.Path(image).read_bytes()
+    except OSError as error:
+      raise ValueError(f'{image}, which cannot be read ({first_line(error)})') from error
+  elif not isinstance(image, bytes):
+    image = image.read()
+  image_lib.decode(image, shape)
+  return image
 
 
 def _check_features(name: str, builder: Builder) -> None:

@@ -1,6 +1,7 @@
 """A folder is complete or absent."""
 
 import json
+import pathlib
 
 import pytest
 
@@ -34,3 +35,60 @@ def test_an_error_leaves_no_new_parent(tmp_path):
   with pytest.raises(ValueError), atomic_folder.replacing(tmp_path / 'there' / 'a' / 'b' / 'c'):
     raise ValueError
   assert not list((tmp_path / 'there').iterdir())
+
+
+def save(folder, text):
+  with atomic_folder.replacing(folder) as part:
+    (part / 'text').write_text(text)
+
+
+def test_of_a_link_the_target_is_replaced(tmp_path):
+  link, target = tmp_path / 'link', tmp_path / 'there' / 'a'
+  link.symlink_to(target)
+  for text in ('first', 'second', 'third'):
+    save(link, text)
+    assert link.is_symlink() and (target / 'text').read_text() == text
+  assert list(target.parent.iterdir()) == [target]
+  assert list(tmp_path.iterdir()) in ([link, target.parent], [target.parent, link])
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+  """A function that has the second of the two renames fail; 'killed', so does all that follows."""
+  rename = pathlib.Path.rename
+
+  def interrupt(error, killed):
+    def failing(path, target):
+      if path.name.endswith('.partial') or (killed and path.name.endswith('.old')):
+        raise error
+      return rename(path, target)
+
+    monkeypatch.setattr(pathlib.Path, 'rename', failing)
+
+  return interrupt
+
+
+def test_an_error_between_the_renames_leaves_the_old_folder(tmp_path, interrupt):
+  save(tmp_path / 'a', 'old')
+  interrupt(OSError('no'), killed=False)
+  with pytest.raises(OSError, match='no'):
+    save(tmp_path / 'a', 'new')
+  assert (tmp_path / 'a' / 'text').read_text() == 'old'
+  assert list(tmp_path.iterdir()) == [tmp_path / 'a']
+
+
+def test_after_a_kill_between_the_renames_the_old_folder_is_put_back(
+  tmp_path, interrupt, monkeypatch
+):
+  save(tmp_path / 'a', 'old')
+  interrupt(SystemExit(), killed=True)
+  with pytest.raises(SystemExit):
+    save(tmp_path / 'a', 'new')
+  assert not (tmp_path / 'a').exists()
+  monkeypatch.undo()
+  with pytest.raises(ValueError), atomic_folder.replacing(tmp_path / 'a'):
+    raise ValueError
+  assert (tmp_path / 'a' / 'text').read_text() == 'old'
+  save(tmp_path / 'a', 'new')
+  assert (tmp_path / 'a' / 'text').read_text() == 'new'
+  assert list(tmp_path.iterdir()) == [tmp_path / 'a']

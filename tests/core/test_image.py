@@ -1,6 +1,7 @@
 """Images from files of any kind, and their scaling to another size."""
 
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -206,6 +207,15 @@ def test_a_broken_file_is_a_value_error(tmp_path, kind, damage):
   path.write_bytes(damage(path.read_bytes()))
   with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file'):
     image_lib.upright(path)
+
+
+@pytest.mark.parametrize('limit', [71, 35])
+def test_pillows_limit_is_kept_where_only_the_header_is_read(tmp_path, monkeypatch, limit):
+  sixteen_bit(7).save(tmp_path / 'x.tif')
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
+  with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    assert image_lib.bits_of([tmp_path / 'x.tif']) == 16
 
 
 def test_another_kind_of_image_is_a_value_error(tmp_path):

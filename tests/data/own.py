@@ -2,7 +2,9 @@
 
 import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
 
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.sources.source import Source
 
 
@@ -44,6 +46,23 @@ class OneSplit(Squares):
     return {'train': self._generate_examples(6)}
 
 
+class Transparent(Squares):
+  """Its images have a fourth channel."""
+
+  def _generate_examples(self, count):
+    for i in range(count):
+      yield i, {'image': Image.new('RGBA', (8, 8)), 'label': i % 2}
+
+
+class ThreeSplits(Squares):
+  """It has two test splits of one size; the second is all bright."""
+
+  def _split_generators(self, dl_manager):
+    bright = ((i, {**example, 'label': 1}) for i, example in self._generate_examples(4))
+    splits = super()._split_generators(dl_manager)
+    return {**splits, 'test': self._generate_examples(4), 'validation': bright}
+
+
 def _with(**features):
   class Other(Squares, skip_registration=True):
     def _info(self):
@@ -62,4 +81,11 @@ Larger = _with(
   image=tfds.features.Image(shape=(9, 9, 3)), label=tfds.features.ClassLabel(num_classes=2)
 )
 Mislabelled = _with(label=tfds.features.ClassLabel(names=['dark']))
+VALIDATED = Source(
+  builder=ThreeSplits,
+  origin='made up',
+  flip=False,
+  test='validation',
+  normalisation=Normalisation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
+)
 TURNED = Source(builder=Squares, origin='made up', flip=False, padding=2, test='validation')

@@ -121,6 +121,17 @@ def test_a_folder_that_takes_no_file_is_read_at_each_start(
   assert not entries() and values(load()) == values(first) and len(decoded) == 4
 
 
+def test_ctrl_c_leaves_no_part_of_it(load, entries, monkeypatch):
+  def interrupt(file, **arrays):
+    file.write(b'part')
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(np, 'savez', interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    load()
+  assert not entries()
+
+
 def test_a_large_dataset_is_not_kept(load, entries, monkeypatch):
   monkeypatch.setattr(decoded_images, 'LIMIT', 1000)
   load()

@@ -173,6 +173,7 @@ def test_labels_and_splits_belong_to_the_name(tmp_path, whole):
     (['a/0.png'], 'has one column in its first row; path and class are needed'),
     (['a/0.png,a', 'a/1.png'], 'row 2 has 1 columns, and 2 are needed'),
     (['a/0.png,a', 'a/1.png,'], 'row 2 has no path or no class of one line; mend it'),
+    ([f'{"n" * 300},a', 'a/0.png,b'], 'names 1 files that are not there: nnn'),
     (['n.png,a', 'm.png,b'], 'names 2 files that are not there: n.png, m.png; paths start in'),
     (['a/0.png,a', 'a/0.png,b'], 'names files twice: a/0.png; leave one row of each'),
     (['a/0.png,a', 'a/1.png,a'], 'has 1 classes; at least 2 are needed'),
@@ -189,6 +190,16 @@ def test_a_table_that_cannot_be_used_is_refused(whole, lines, message):
   with pytest.raises(UserError, match=message) as error:
     label_table.read(write(whole, lines))
   assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('spelling', ['./a/0.png', 'b/../a/0.png', '{root}/a/0.png', 'link/0.png'])
+def test_a_file_is_known_by_any_spelling_of_its_path(tmp_path, whole, spelling):
+  (tmp_path / 'by_link').symlink_to(whole)
+  (whole / 'link').symlink_to('a')
+  lines = ['a/0.png,a,train', 'b/0.png,b,train', 'a/1.png,a,test', '{},a,test']
+  table = write(whole, lines).read_text().format(spelling.format(root=tmp_path / 'by_link'))
+  with pytest.raises(UserError, match='names files twice: a/0.png; leave one row of each'):
+    label_table.read(write(whole, table.splitlines()))
 
 
 def test_a_table_that_is_no_text_is_refused(whole):

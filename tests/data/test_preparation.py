@@ -148,6 +148,11 @@ def test_a_user_without_a_home_is_told_so():
   assert 'this user has no home folder' in refusal('~nobody-of-this-name/tfds')
 
 
+def test_an_archive_of_an_unknown_user_is_not_there(directory):
+  message = refusal(directory, archive='~nobody-of-this-name/a.tar.gz')
+  assert '~nobody-of-this-name/a.tar.gz; correct --config.data.archive' in message
+
+
 def test_without_network_the_remedy_is_named(directory, manual):
   started = time.monotonic()
   message = refusal(directory)

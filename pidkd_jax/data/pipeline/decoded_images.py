@@ -4,14 +4,12 @@ Decoding takes 0.1 ms a record and more. So the images are kept beside the recor
 later starts read them at the speed of the disk.
 """
 
-import contextlib
 import logging
-import os
 import pathlib
 
 import numpy as np
 
-from pidkd_jax.core import npz
+from pidkd_jax.core import atomic_file, npz
 from pidkd_jax.data.pipeline import prepared_files, statistics
 from pidkd_jax.data.pipeline.resident_reader import read_split
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
@@ -76,15 +74,11 @@ def _save(
   fingerprint: str,
 ) -> None:
   """Write the file atomically. A folder that takes no file is left as it is."""
-  partial = entry.with_suffix(f'.{os.getpid()}.partial')
   arrays = {}
   for one, split in zip(prepared, splits, strict=True):
     arrays |= {f'{one.split}_images': split.images, f'{one.split}_labels': split.labels}
   try:
-    with partial.open('wb') as file:
+    with atomic_file.replacing(entry) as file:
       np.savez(file, key=np.array(key), fingerprint=np.array(fingerprint), **arrays)
-    partial.replace(entry)
   except OSError as error:
-    with contextlib.suppress(OSError):
-      partial.unlink()
     logger.info('%s cannot be written (%s); each start decodes all images', entry, error)

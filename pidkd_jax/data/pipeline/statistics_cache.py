@@ -4,17 +4,15 @@ Computing them takes one pass that decodes every record. An altered file is read
 (`prepared_files.key`).
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import logging
-import os
 import pathlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pidkd_jax.core import npz, runtime
+from pidkd_jax.core import atomic_file, npz, runtime
 from pidkd_jax.data.pipeline import prepared_files, statistics
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
 
@@ -48,9 +46,9 @@ def dataset_statistics(train: ExampleReader, test: ExampleReader) -> DatasetStat
     UserError: a file is missing or damaged.
   """
   folder = pathlib.Path(train.split.builder.data_dir)
-  # At another size they are others. Where the files' own size is kept, the name is as it was.
-  place = f'{folder.resolve()}{f" {train.split.side}" if train.split.side else ""}'
-  entry = runtime.cache_folder() / 'statistics' / f'{_sha256(place)}.npz'
+  # One dataset has an entry for each size of its images and each choice of its splits.
+  identity = f'{folder.resolve()} {train.split.side} {train.split.split} {test.split.split}'
+  entry = runtime.cache_folder() / 'statistics' / f'{_sha256(identity)}.npz'
   key = prepared_files.key(folder)
   result = _load(entry, key, len(train.split), len(test.split))
   if result is None:
@@ -98,10 +96,9 @@ def _sha256(text: str) -> str:
 
 def _save(entry: pathlib.Path, key: str, result: DatasetStatistics) -> None:
   """Write a cache entry atomically; a warning says so if it cannot be written."""
-  partial = entry.with_suffix(f'.{os.getpid()}.partial')
   try:
     entry.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open('wb') as file:
+    with atomic_file.replacing(entry) as file:
       np.savez(
         file,
         key=_bytes(key),
@@ -110,10 +107,7 @@ def _save(entry: pathlib.Path, key: str, result: DatasetStatistics) -> None:
         histogram=result.histogram,
         fingerprint=_bytes(result.fingerprint),
       )
-    partial.replace(entry)
   except OSError as error:
-    with contextlib.suppress(OSError):
-      partial.unlink()
     logger.warning('%s cannot be written (%s); the next start reads all images again', entry, error)
 
 

@@ -2,7 +2,9 @@
 
 import collections
 import csv
+import functools
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -99,11 +101,14 @@ def _columns(cells: Sequence[str]) -> dict[str, int] | None:
 
 def _check(table: Path, root: Path, rows: Sequence[tuple[str, str, str]]) -> None:
   """Raise UserError for files that are missing, and for those that are named twice."""
-  count = collections.Counter(path for path, _, _ in rows)
-  if twice := sorted(path for path, number in count.items() if number > 1):
-    raise UserError(f'{table} names files twice: {listed(twice)}; leave one row of each')
-  if missing := [path for path in count if not (root / path).is_file()]:
+  if missing := [path for path, _, _ in rows if not os.path.isfile(root / path)]:
     raise UserError(
       f'{table} names {len(missing):,} files that are not there: {listed(missing)}; paths start in'
       f' {root}'
     )
+  # A path has many spellings, and the folders that lead to it may be links.
+  resolved = functools.cache(os.path.realpath)
+  paths = [root / path for path, _, _ in rows]
+  count = collections.Counter(os.path.join(resolved(path.parent), path.name) for path in paths)
+  if twice := sorted(os.path.relpath(path, root) for path, number in count.items() if number > 1):
+    raise UserError(f'{table} names files twice: {listed(twice)}; leave one row of each')

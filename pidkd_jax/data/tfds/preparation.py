@@ -126,7 +126,7 @@ def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder
 def _archive_path(builder: Builder, directory: str, archive: str) -> Path:
   """Return where the archive is, or where the user can put it: TFDS's manual folder."""
   if archive:
-    return Path(archive).expanduser().absolute()
+    return Path(os.path.expanduser(archive)).absolute()
   url, expected = official_archive(builder)
   downloads = Path(directory, 'downloads').absolute()
   # The download of an earlier run, which TFDS names by URL and checksum.
