@@ -23,7 +23,7 @@ from absl import app, flags
 
 from pidkd_jax.cli import help, training_flags
 from pidkd_jax.core.errors import Stopped, UserError, printable
-from pidkd_jax.training import progress
+from pidkd_jax.training import log, progress
 
 # The ends of some messages of absl and ml_collections, and what we say instead.
 _CLEARER = {
@@ -110,7 +110,6 @@ def _require_config(file: str, argument: str, helps: bool) -> None:
 def _guarded(main: Callable[[], None], program: str) -> None:
   # Only now, so that a mistake in the command line does not wait for JAX.
   from pidkd_jax.parallel import determinism, preemption, processes, program_cache
-  from pidkd_jax.training import log
 
   given = flags.FLAGS
   program_cache.keep()
@@ -122,6 +121,7 @@ def _guarded(main: Callable[[], None], program: str) -> None:
       processes.initialize(
         given.distributed, given.coordinator, given.num_processes, given.process_id
       )
+      preemption.raise_terminated()  # Joining gave SIGTERM a handler of JAX's own.
     log.to_terminal(
       quiet=not processes.is_primary(),
       verbose='verbose' in given and given.verbose,
@@ -177,4 +177,5 @@ def _fail(message: object, status: int) -> NoReturn:
 
 
 def _print_line(message: object) -> None:
-  print(printable(' '.join(str(message).split())), file=sys.stderr, flush=True)
+  with log.ignore_lost_terminal():
+    print(printable(' '.join(str(message).split())), file=sys.stderr, flush=True)

@@ -70,12 +70,12 @@ class DeviceGroup:
 
 @contextlib.contextmanager
 def use_devices(
-  count: int, batch_sizes: Mapping[str, int], groups: int = 1
+  count: int | None, batch_sizes: Mapping[str, int], groups: int = 1
 ) -> Iterator[tuple[DeviceGroup, ...]]:
   """Divide the first `count` devices into groups, and train on the first group within the context.
 
   Args:
-    count: the number of devices; 0 for all of them.
+    count: the number of devices; 0 for all of them; None for all where the user has no choice.
     batch_sizes: {name of the config's field: size} of the trainings to come.
     groups: the number of groups, all of equal size.
 
@@ -93,6 +93,8 @@ def use_devices(
   """
   require_backend()
   available = jax.devices()
+  may_choose = count is not None and not processes.is_multiprocess()
+  count = count or 0
   if count > len(available):
     number = f'are {len(available)}' if len(available) > 1 else 'is one'
     raise UserError(f'devices is {count}; there {number}, and 0 takes all')
@@ -111,7 +113,7 @@ def use_devices(
     raise UserError(f'device_groups is {groups}; {devices} {divisors} of equal size')
   size = len(used) // groups
   for field, batch_size in batch_sizes.items():
-    _check_batch(field, batch_size, size, groups)
+    _check_batch(field, batch_size, size, groups, may_choose)
   device_groups = tuple(
     DeviceGroup(tuple(used[start : start + size]), is_default=start == 0)
     for start in range(0, len(used), size)
@@ -120,16 +122,16 @@ def use_devices(
     yield device_groups
 
 
-def _check_batch(field: str, batch_size: int, devices: int, groups: int) -> None:
+def _check_batch(field: str, batch_size: int, devices: int, groups: int, may_choose: bool) -> None:
   if batch_size % devices == 0:
     return
   below, above = batch_size // devices * devices, -(-batch_size // devices) * devices
   sizes = f'{below} or {above}' if below else f'{above}'
-  divisors = [n for n in reversed(range(1, devices)) if batch_size % n == 0]
+  divisors = [str(groups * n) for n in reversed(range(1, devices)) if batch_size % n == 0]
+  other = f', or devices={" or ".join(divisors)}' if may_choose else ''
   sharing = f'{devices} devices' if groups == 1 else f'the {devices} devices of a group'
   raise UserError(
-    f'{field} is {batch_size}, which {sharing} cannot share evenly; take {sizes}, or devices='
-    f'{" or ".join(str(groups * n) for n in divisors)}'
+    f'{field} is {batch_size}, which {sharing} cannot share evenly; take {sizes}{other}'
   )
 
 

@@ -35,19 +35,25 @@ def initialize(autodetect: bool, coordinator: str, num_processes: int, process_i
     process_id: the number of this process, from 0; used with `coordinator`.
 
   Raises:
-    UserError: the processes cannot be detected or reached.
+    UserError: the processes cannot be detected or reached, or they are not named completely.
   """
   if coordinator and not 0 <= process_id < num_processes:
     raise UserError(
       f'--coordinator={coordinator} needs --num_processes and, below it, --process_id; they are '
       f'{num_processes} and {process_id}'
     )
+  if not coordinator and (num_processes > 0 or process_id >= 0):
+    raise UserError(
+      f'--num_processes is {num_processes} and --process_id is {process_id}; give '
+      '--coordinator=HOST:PORT as well, or leave them out'
+    )
   if not (autodetect or coordinator):
     return
   settings = {}
   if coordinator:
+    host, port = _address(coordinator)
     if process_id:  # JAX would abort where the coordinator does not answer.
-      _wait_for(coordinator)
+      _wait_for(host, port)
     settings = {
       'coordinator_address': coordinator,
       'num_processes': num_processes,
@@ -62,20 +68,25 @@ def initialize(autodetect: bool, coordinator: str, num_processes: int, process_i
     ) from error
 
 
-def _wait_for(coordinator: str) -> None:
-  """Return when the coordinator answers."""
+def _address(coordinator: str) -> tuple[str, int]:
+  """Return host and port. JAX would split the text without looking."""
   host, _, port = coordinator.rpartition(':')
-  if not host or not port.isdigit():
-    raise UserError(f'--coordinator={coordinator} is not HOST:PORT')
+  if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+    raise UserError(f'--coordinator={coordinator} is not HOST:PORT, with a port from 1 to 65535')
+  return host, int(port)
+
+
+def _wait_for(host: str, port: int) -> None:
+  """Return when the coordinator answers."""
   deadline = time.monotonic() + _JOIN_SECONDS
   while True:
     try:
-      with socket.create_connection((host, int(port)), timeout=5):
+      with socket.create_connection((host, port), timeout=5):
         return
-    except (OSError, OverflowError) as error:
-      if time.monotonic() > deadline or isinstance(error, socket.gaierror | OverflowError):
+    except OSError as error:
+      if time.monotonic() > deadline or isinstance(error, socket.gaierror):
         raise UserError(
-          f'--coordinator={coordinator} cannot be reached ({error}); start process 0 there, or '
+          f'--coordinator={host}:{port} cannot be reached ({error}); start process 0 there, or '
           'correct the address'
         ) from error
     time.sleep(1)
@@ -132,6 +143,11 @@ def minimum(value: int) -> int:
   if not is_multiprocess():
     return value
   return int(multihost_utils.process_allgather(np.array(value, np.int32)).min())
+
+
+def agree(value: int) -> bool:
+  """Return, in every process, whether all have the same value; it must fit into int32."""
+  return minimum(value) == -minimum(-value)
 
 
 def any_process(*flags: bool) -> list[bool]:

@@ -10,6 +10,7 @@ import shutil
 import textwrap
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,23 +165,29 @@ class Checkpoints:
       like: a tree of arrays or shapes, with the structure that was saved.
 
     Raises:
-      UserError: there are checkpoints, and none is intact; or the newest cannot be read.
+      UserError: there are checkpoints, and none is intact; or the newest cannot be read; or several
+        processes see different checkpoints.
     """
     steps = sorted(self._manager.all_steps(), reverse=True)
+    if not processes.agree(zlib.crc32(repr(steps).encode()) >> 1):
+      raise self._different(f'this one has {", ".join(map(str, steps)) or "none"}')
     damaged = []
     for step in steps:
+      found = None
       try:
-        state, notes = self._read_patiently(step, like)
+        found = self._read_patiently(step, like)
       except UserError:
         raise
       except Exception as error:  # Orbax raises a bare Exception for truncated payloads.
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         logger.warning('checkpoint %d in %s is damaged: %s', step, self._folder, reason)
         damaged.append(step)
-        continue
-      if damaged:
-        self._remove(damaged)
-      return step, state, notes
+      if processes.any_process(found is None, found is not None) == [True, True]:
+        raise self._different(f'some find checkpoint {step} damaged, and others do not')
+      if found is not None:
+        if damaged:
+          self._remove(damaged)
+        return step, *found
     if steps:
       raise UserError(
         f'none of the checkpoints in {str(self._folder)!r} is intact '
@@ -224,6 +231,12 @@ class Checkpoints:
     if restored['notes']['sha256'] not in digests:
       raise ValueError('its bytes are not those that were saved')
     return state, restored['notes']
+
+  def _different(self, what: str) -> UserError:
+    return UserError(
+      f'the processes see different checkpoints in {str(self._folder)!r}: {what}; give all of them '
+      'one workdir, in a file system that they share'
+    )
 
   def _remove(self, steps: list[int]) -> None:
     processes.barrier('damaged checkpoints')

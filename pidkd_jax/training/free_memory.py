@@ -84,6 +84,19 @@ def _free_host(root: pathlib.Path = pathlib.Path('/')) -> int:
   try:
     group = root / 'sys' / 'fs' / 'cgroup'
     limit, used = (int((group / name).read_text()) for name in ('memory.max', 'memory.current'))
-    return min(free, limit - used)
   except (OSError, ValueError):  # No container, or one without a limit.
     return free
+  return min(free, limit - used + _file_cache(group))
+
+
+def _file_cache(group: pathlib.Path) -> int:
+  """Return the bytes of files that a container keeps in memory, and gives up when asked for more.
+
+  Args:
+    group: the folder of the container's control group.
+  """
+  try:
+    values = dict(line.split() for line in (group / 'memory.stat').read_text().splitlines())
+    return int(values['active_file']) + int(values['inactive_file'])
+  except (OSError, ValueError, KeyError):  # Not told.
+    return 0

@@ -1,6 +1,7 @@
 """Where log records go: to the terminal, and with time stamps to a run's log.txt."""
 
 import contextlib
+import errno
 import logging
 import logging.handlers
 import os
@@ -41,7 +42,18 @@ class _Terminal(logging.Handler):
         textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines()
       )
-    tqdm.tqdm.write(text, file=sys.stderr)
+    with ignore_lost_terminal():
+      tqdm.tqdm.write(text, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def ignore_lost_terminal() -> Iterator[None]:
+  """Ignore that a terminal is gone to which something is printed, as it is after a SIGHUP."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno != errno.EIO:
+      raise
 
 
 def _columns() -> int:

@@ -252,7 +252,7 @@ class _Training:
     cohort = self._cohort.subset(states)
     if self._calls.steps > 1:
       states = scan(cohort, states, *self._arguments(order, step))
-    elif self._stopwatch.due(self._step % self._batches.steps_per_epoch):
+    elif self._is_ready and self._stopwatch.due(self._step % self._batches.steps_per_epoch):
       states = self._stopwatch.step(cohort, states, self._batch(order, step), step)
     else:
       states = self._lanes.step(cohort, states, self._batch(order, step), step)

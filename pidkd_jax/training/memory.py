@@ -110,25 +110,26 @@ def estimate(
   """
   teacher = jax.eval_shape(Cohort.observe, cohort, batch)
   states = jax.eval_shape(Cohort.init, cohort, batch)
-  # Trials share their program.
-  activations = {
-    learner.method: activation_bytes(cohort, name, states[name], batch, teacher)
-    for name, learner in cohort.by_name.items()
-  }
-  # In lanes the teacher sees a batch beside the updates on the one before.
-  ahead = (look_ahead - 1 + (lanes.number() > 1)) * pass_bytes(cohort, batch)
   # CPU devices share the host's memory, which also holds the copy that a checkpoint is written
-  # from. Other devices have memory of their own, so one device counts, with its shard of a batch.
+  # from. Other devices have memory of their own, so one device counts, with its shard of a batch
+  # and of what follows from it. Variables and their gradients are replicated.
   replicas, copies, shards = devices.count(), devices.count() + 1, 1
   if jax.default_backend() != 'cpu':
     replicas, copies, shards = 1, 1, devices.count()
+  # Trials share their program.
+  activations = {
+    learner.method: activation_bytes(cohort, name, states[name], batch, teacher, shards)
+    for name, learner in cohort.by_name.items()
+  }
+  # In lanes the teacher sees a batch beside the updates on the one before.
+  passes = (look_ahead + (lanes.number() > 1)) * pass_bytes(cohort, batch)
   return MemoryEstimate(
-    shared=replicas * images + (_bytes((batch, teacher, cohort.observer)) + ahead) // shards,
+    shared=replicas * images + _bytes((cohort.teacher, cohort.observer)) + passes // shards,
     members={
       name: MemberMemory(
         # A call stacks the states of members that run side by side.
         (copies + side_by_side) * state_bytes(states[name], selects=selects),
-        activations[learner.method] // shards,
+        activations[learner.method],
       )
       for name, learner in cohort.by_name.items()
     },
@@ -147,10 +148,23 @@ def state_bytes(state: State, *, selects: bool = False) -> int:
 
 
 def activation_bytes(
-  cohort: Cohort, name: str, state: State, batch: Batch, teacher: TeacherOutputs | None
+  cohort: Cohort,
+  name: str,
+  state: State,
+  batch: Batch,
+  teacher: TeacherOutputs | None,
+  shards: int = 1,
 ) -> int:
-  """Estimate the bytes that a member's step takes beside its state, from arrays or shapes."""
+  """Estimate the bytes that a member's step takes beside its state.
 
+  Args:
+    cohort: has the member.
+    name: of the member.
+    state: of the member, as arrays or shapes; so are batch and teacher.
+    batch: a training batch.
+    teacher: its outputs on the batch.
+    shards: number of devices with memory of their own that share the batch.
+  """
   learner = cohort.by_name[name]
   # On CPU the parts of a batch take as much memory as the whole (`step`).
   number = 1 if jax.default_backend() == 'cpu' else learner.optimizer.accumulation
@@ -176,12 +190,10 @@ def activation_bytes(
     for equation in _equations(program)
     if equation.primitive.name == 'reduce_window_max'
   ]
-  return (
-    sum(_size(variable.aval) for variable in residuals)
-    # Of a part, and the mean over all parts.
-    + _bytes(state.params) * min(number, 2)
-    + max((4 * array.ndim * math.prod(array.shape) for array in pooled), default=0)
-  )
+  coordinates = max((4 * array.ndim * math.prod(array.shape) for array in pooled), default=0)
+  # Of a part, and the mean over all parts.
+  gradient = _bytes(state.params) * min(number, 2)
+  return gradient + (sum(_size(one.aval) for one in residuals) + coordinates) // shards
 
 
 def _first_part(

@@ -29,7 +29,7 @@ def measure(learner: Learner, state: State, step: int) -> dict[str, float]:
     parameters; only SGD's state tells it. A value that is not finite is left out.
   """
   rule = RULES[learner.optimizer.rule]
-  moment = optax.tree.get(state.opt_state, rule.moment)
+  moment = optax.tree.get(state.opt_state, rule.moment, filtering=_is_field)
   rates = learner.bound_method().rates()
   squares = {module: _squared_length(tree) for module, tree in moment.items()}
   rate = learner.hparams['learning_rate'] * learner.optimizer.rate(jnp.int32(step))
@@ -42,6 +42,12 @@ def measure(learner: Learner, state: State, step: int) -> dict[str, float]:
   if rule.steps_by_moment:
     values['update_norm'] = rate * math.sqrt(change)
   return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _is_field(path: tuple[Any, ...], value: Any) -> bool:
+  """Return whether a path ends at a field of an optimizer's state, and not at a parameter."""
+  del value
+  return isinstance(path[-1], optax.tree_utils.NamedTupleKey)
 
 
 def _squared_length(tree: Any) -> float:

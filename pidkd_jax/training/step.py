@@ -53,10 +53,14 @@ def init(
 
   Args:
     learner: the training to begin.
-    batch: any training batch; only its shapes matter for most methods.
+    batch: any training batch; only its shapes matter for most methods. Where the recipe accumulates
+      gradients, the method sees its first part, as parameters may depend on the number of images.
     teacher: the frozen teacher, or None for a method that needs none.
     start: the student's variables to begin with in place of random ones. Any part may be missing.
   """
+  number = learner.optimizer.accumulation
+  if number > 1:
+    batch = jax.tree.map(lambda x: x[0], devices.parts_of_batch(batch, number))
   # Observed here and not an argument: where only its shapes matter, XLA computes nothing.
   view = observe(teacher, batch)
   params_key, stream_key = jax.random.split(learner.key)

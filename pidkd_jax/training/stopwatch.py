@@ -57,7 +57,7 @@ class Stopwatch:
       self._ahead_seconds += seconds
 
   def due(self, step: int) -> bool:
-    """Return whether to sample a step of the epoch; never the first, which may compile."""
+    """Return whether to sample a step of the epoch, counted from 0."""
     return step % _SAMPLE_EVERY == 1
 
   def step(

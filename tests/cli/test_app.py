@@ -1,11 +1,17 @@
 """How a program starts."""
 
+import ctypes
+import errno
+import signal
 import sys
 import threading
 
+import pytest
 import tqdm
 
 from pidkd_jax.cli import app
+from pidkd_jax.parallel import processes, program_cache
+from pidkd_jax.training import log
 
 
 def test_bars_take_a_lock_of_this_process(monkeypatch):
@@ -14,3 +20,42 @@ def test_bars_take_a_lock_of_this_process(monkeypatch):
   monkeypatch.delattr(tqdm.tqdm, '_lock', raising=False)
   app.run(lambda: None)
   assert isinstance(tqdm.tqdm.get_lock(), type(threading.RLock()))
+
+
+class Given(dict):
+  """Flags of a command that takes a config."""
+
+  __getattr__ = dict.__getitem__
+
+
+def test_sigterm_ends_a_process_that_has_joined_others(monkeypatch, capsys):
+  """JAX sets a handler behind Python's back, and would keep the signal to itself."""
+  numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+  before = [(number, signal.getsignal(number)) for number in numbers]
+  set_handler = ctypes.pythonapi.PyOS_setsig
+  set_handler.argtypes, set_handler.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+  monkeypatch.setattr(
+    processes, 'initialize', lambda *_: set_handler(signal.SIGTERM, signal.SIG_IGN)
+  )
+  monkeypatch.setattr(program_cache, 'keep', lambda: None)
+  monkeypatch.setattr(log, 'to_terminal', lambda **_: None)
+  names = ('config', 'distributed', 'coordinator', 'num_processes', 'process_id')
+  monkeypatch.setattr(app.flags, 'FLAGS', Given.fromkeys(names))
+  try:
+    with pytest.raises(SystemExit) as end:
+      app._guarded(lambda: signal.raise_signal(signal.SIGTERM), 'pidkd')
+  finally:
+    for number, handler in before:
+      signal.signal(number, handler)
+  assert end.value.code == 128 + signal.SIGTERM
+  assert capsys.readouterr().err.startswith('stopped; what is saved stays')
+
+
+def test_the_last_line_may_find_no_terminal(monkeypatch):
+  def write(_):
+    raise OSError(errno.EIO, 'Input/output error')
+
+  monkeypatch.setattr(sys.stderr, 'write', write)
+  with pytest.raises(SystemExit) as end:
+    app._fail('stopped', 129)
+  assert end.value.code == 129

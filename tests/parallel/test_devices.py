@@ -153,6 +153,17 @@ def test_groups_are_of_equal_size(groups, size, message, monkeypatch):
     pass
 
 
+@pytest.mark.parametrize('count, together', [(None, False), (0, True)])
+def test_no_number_of_devices_is_offered_where_none_can_be_given(count, together, monkeypatch):
+  monkeypatch.setattr(jax, 'devices', lambda: [object()] * 8)
+  monkeypatch.setattr(devices.processes, 'is_multiprocess', lambda: together)
+  with (
+    pytest.raises(UserError, match='cannot share evenly; take 48 or 56$'),
+    devices.use_devices(count, {'batch_size': 50}),
+  ):
+    pass
+
+
 def test_several_processes_form_one_group(monkeypatch):
   monkeypatch.setattr(devices.processes, 'is_multiprocess', lambda: True)
   monkeypatch.setattr(jax, 'process_count', lambda: 2)

@@ -11,7 +11,7 @@ def test_a_single_process_is_primary_and_waits_for_none():
   assert not processes.is_multiprocess() and not processes.is_initialized()
   processes.barrier('here')
   assert processes.any_process(True, False) == [True, False]
-  assert processes.minimum(3) == 3
+  assert processes.minimum(3) == 3 and processes.agree(3)
   calls = []
   assert processes.primary_first('here', lambda x: calls.append(x) or x, 3) == 3
   assert calls == [3]
@@ -40,16 +40,36 @@ def test_processes_are_counted_from_zero(count, index):
 @pytest.mark.parametrize(
   'coordinator, message',
   [
-    ('somewhere', 'is not HOST:PORT'),
     ('localhost:1', 'localhost:1 cannot be reached .*start process 0 there'),
     ('no.such.host.invalid:1', 'invalid:1 cannot be reached'),
-    ('localhost:99999999', 'cannot be reached'),
   ],
 )
 def test_a_coordinator_that_does_not_answer_gives_one_line(coordinator, message, monkeypatch):
   monkeypatch.setattr(processes, '_JOIN_SECONDS', 0)
   with pytest.raises(UserError, match=message):
     processes.initialize(False, coordinator, 2, 1)
+
+
+@pytest.mark.parametrize('index', [0, 1])
+@pytest.mark.parametrize('coordinator', ['somewhere', ':1', 'localhost:', 'localhost:99999999'])
+def test_every_process_checks_the_coordinators_address(coordinator, index):
+  with pytest.raises(UserError, match=f'--coordinator={coordinator} is not HOST:PORT'):
+    processes.initialize(False, coordinator, 2, index)
+
+
+@pytest.mark.parametrize('autodetect', [False, True])
+@pytest.mark.parametrize('count, index', [(2, -1), (0, 0)])
+def test_numbers_without_a_coordinator_are_refused(autodetect, count, index):
+  with pytest.raises(UserError, match=f'is {count} and --process_id is {index}; give'):
+    processes.initialize(autodetect, '', count, index)
+
+
+@pytest.mark.parametrize('other, same', [(3, True), (2, False), (4, False)])
+def test_processes_agree_on_equal_values(other, same, monkeypatch):
+  monkeypatch.setattr(
+    processes, 'minimum', lambda value: min(value, other if value > 0 else -other)
+  )
+  assert processes.agree(3) is same
 
 
 def test_without_autodetection_the_processes_must_be_named(monkeypatch):

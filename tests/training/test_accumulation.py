@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from pidkd_jax import methods
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.methods.base import Method
 from pidkd_jax.nn import losses
@@ -13,6 +14,7 @@ from pidkd_jax.training import stack, step
 from pidkd_jax.training.learner import Learner
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+from tests.plain import Plain
 
 
 class Linear(Method):
@@ -69,6 +71,24 @@ def test_the_parts_of_a_batch_give_the_step_of_the_whole(trained, batches):
       wanted = wanted / 2 + half.mean() / 2
   np.testing.assert_allclose(halves.collections['seen']['first'], wanted, rtol=1e-5)
   assert len(set(np.asarray(images.collections['seen']['drawn']).tolist())) == 2
+
+
+def test_parameters_may_depend_on_the_size_of_a_part(dataset, teacher, batches):
+  """Those of SemCKD's attention do."""
+  target = jax.eval_shape(teacher.encode, batches[0].image)
+  method = methods.create('semckd')(student=Plain(num_classes=3), target=target, dataset=dataset)
+  learner = Learner.create(method, Optimizer(3, (), 0.1, 0.9, accumulation=2), jax.random.key(0))
+
+  def begin():
+    return step.init(learner, batches[0], teacher)
+
+  def advance(state):
+    view = step.observe(teacher, batches[0])
+    return step.update(learner, state, batches[0], view, jnp.int32(0))
+
+  state = jax.eval_shape(begin)
+  assert state.params['query_1']['hidden']['kernel'].shape[0] == len(batches[0].image) // 2
+  assert jax.eval_shape(advance, state) == state
 
 
 def test_equal_members_take_their_parts_side_by_side(dataset, teacher, batches):

@@ -16,6 +16,7 @@ import pytest
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import workdir
+from pidkd_jax.parallel import processes
 from pidkd_jax.training import checkpoint
 from pidkd_jax.training.checkpoint import KEPT, Checkpoints
 
@@ -316,3 +317,17 @@ def test_threads_that_save_at_once_do_not_wait_for_each_other(tmp_path):
     for number, (step, restored, _) in enumerate(pool.map(save, range(3))):
       assert step == 2
       assert_same(restored, state(10 * number + 2))
+
+
+def test_processes_that_see_different_checkpoints_are_refused(folder, opened, monkeypatch):
+  """They would go on from different steps, or wait for each other."""
+  checkpoints = opened(folder)
+  with monkeypatch.context() as patched:
+    patched.setattr(processes, 'agree', lambda value: False)
+    with pytest.raises(UserError, match='see different .*: this one has 30, 20; give all'):
+      checkpoints.restore(state(0))
+  # Another process finds damage.
+  monkeypatch.setattr(processes, 'any_process', lambda *flags: [True, True])
+  with pytest.raises(UserError, match='some find checkpoint 30 damaged, and others do not; give'):
+    checkpoints.restore(state(0))
+  assert (folder / '30').exists()

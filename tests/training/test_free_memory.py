@@ -52,3 +52,14 @@ def test_free_memory_of_the_host(tmp_path):
   for limit, expected in (('max', 4_096_000), ('3001000', 3_000_000), ('9000000', 4_096_000)):
     (group / 'memory.max').write_text(f'{limit}\n')
     assert free_memory._free_host(tmp_path) == expected
+
+
+def test_the_files_that_a_container_caches_count_as_free(tmp_path):
+  (tmp_path / 'proc').mkdir()
+  (tmp_path / 'proc' / 'meminfo').write_text('MemAvailable: 4000 kB\n')
+  group = tmp_path / 'sys' / 'fs' / 'cgroup'
+  group.mkdir(parents=True)
+  (group / 'memory.max').write_text('3000\n')
+  (group / 'memory.current').write_text('2900\n')
+  (group / 'memory.stat').write_text('anon 900\nfile 2000\ninactive_file 1500\nactive_file 400\n')
+  assert free_memory._free_host(tmp_path) == 2000

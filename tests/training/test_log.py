@@ -1,5 +1,6 @@
 """Where log records go: the terminal and a run's log file."""
 
+import errno
 import logging
 import os
 import pathlib
@@ -109,3 +110,20 @@ def test_a_terminal_cuts_no_word(monkeypatch, capsys):
     'of scikit-learn, in',
     '/a/long/path/of/digits',
   ]
+
+
+def test_a_terminal_that_is_gone_costs_no_run(tmp_path, monkeypatch):
+  """So the state is saved that SIGHUP asks for."""
+  number = errno.EIO
+
+  def write(*_, **__):
+    raise OSError(number, 'no')
+
+  monkeypatch.setattr(log.tqdm.tqdm, 'write', write)
+  log.to_terminal()
+  with log.to_file(tmp_path):
+    logger.info('figure')
+  assert 'figure' in (tmp_path / log.FILE).read_text()
+  number = errno.EPIPE  # `cli.main` ends the program for it.
+  with pytest.raises(BrokenPipeError):
+    logger.info('figure')

@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 from pidkd_jax.methods.base import Method
+from pidkd_jax.parallel import devices
 from pidkd_jax.training import calls, lanes, memory
 from pidkd_jax.training.cohort import Cohort, _update
 from pidkd_jax.training.learner import Learner
@@ -164,3 +165,26 @@ def test_the_estimate_is_near_what_xla_sets_aside(assemble, batches, method):
   planned = lowered.compile().memory_analysis().temp_size_in_bytes
   estimated = memory.activation_bytes(cohort, name, state, batch, teacher)
   assert 0.7 < estimated / planned < 1.6
+
+
+@pytest.mark.parametrize('parts', [1, 2])
+def test_devices_share_batches_and_replicate_variables(
+  assemble, dataset, batches, parts, monkeypatch, on_accelerator
+):
+  method = Product(student=None, target=None, dataset=dataset, pooled=True)
+  learner = Learner.create(
+    method, Optimizer(3, (), 1, 0.9, accumulation=parts), jax.random.key(0), OptimizerHparams(1, 0)
+  )
+  own = Cohort(teacher=None, names=('own',), learners=(learner,))
+  taught = assemble(member('simkd'))
+  estimates = []
+  for count in (1, 2):
+    monkeypatch.setattr(devices, 'count', lambda count=count: count)
+    estimates.append([memory.estimate(one, batches[0], look_ahead=3) for one in (own, taught)])
+  (alone, taught_alone), (shared, taught_shared) = estimates
+  gradient = parts * 4 * (4 * 4 * 3) * 7
+  before, after = (one.members['own'].activation for one in (alone, shared))
+  assert after - gradient == (before - gradient) // 2
+  halved = 3 * calls.pass_bytes(taught, batches[0]) // 2
+  assert taught_alone.shared - taught_shared.shared == halved
+  assert taught_shared.shared == array_bytes((taught.teacher, taught.observer)) + halved

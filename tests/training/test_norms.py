@@ -7,7 +7,7 @@ import pytest
 
 from pidkd_jax.training import norms
 from pidkd_jax.training.learner import Learner, State
-from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.optimizer import RULES, Optimizer
 
 
 class Method:
@@ -67,3 +67,16 @@ def test_what_is_not_finite_is_left_out(learner):
   opt_state = jax.tree.map(lambda leaf: leaf + jnp.inf, opt_state)
   found = norms.measure(learner, State(params, {}, opt_state, {}, jnp.int32(-1)), 0)
   assert list(found) == ['learning_rate']
+
+
+@pytest.mark.parametrize('rule', RULES)
+def test_a_parameter_may_have_any_name(learner, rule):
+  """Also that of the field in which a rule keeps its moment."""
+  learner = learner.replace(optimizer=Optimizer(10, (), 0.1, 0.9, rule=rule))
+  found = []
+  for name in ('w', RULES[rule].moment):
+    params = {'student': {name: jnp.array([3.0, 4.0])}}
+    transform = learner.optimizer.transform(jnp.float32(0.2), jnp.float32(0.01))
+    _, opt_state = transform.update(params, transform.init(params), params)
+    found.append(norms.measure(learner, State(params, {}, opt_state, {}, jnp.int32(-1)), 0))
+  assert found[0] == found[1] and found[0]['gradient_norm'] > 0

@@ -23,7 +23,7 @@ FULL, HALF = jnp.dtype('float32'), jnp.dtype('bfloat16')
 def frozen(fill):
   model = Plain(num_classes=3)
   shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-  return norm_fusion.fuse_norms(Network(fill(shapes), model))
+  return norm_fusion.fuse_norms(Network(fill(shapes), model), (8, 8, 3))
 
 
 @pytest.fixture(scope='module')

@@ -69,7 +69,9 @@ def test_scan_equals_single_steps_but_for_rounding(
   )
   assert jax.tree.structure(at_once) == jax.tree.structure(one_by_one[-1])
   for ours, theirs in zip(jax.tree.leaves(at_once), jax.tree.leaves(one_by_one[-1]), strict=True):
-    np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+    # Rounding grows over six steps, in small entries as in large ones.
+    largest = np.max(np.abs(theirs), initial=0)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3 * largest + 2e-4)
 
 
 def test_steps_beyond_the_epoch_alter_no_bit(cohort, stream, one_by_one):

@@ -1,10 +1,12 @@
 """The stopwatch, by a clock that only the tests move."""
 
 import json
+import unittest.mock
 
 import pytest
 
 from pidkd_jax.training import stopwatch
+from pidkd_jax.training.loop import _Training
 from pidkd_jax.training.stopwatch import Stopwatch
 
 
@@ -111,3 +113,17 @@ def test_the_first_step_of_an_epoch_is_not_sampled():
   watch = Stopwatch(['a'])
   due = [step for step in range(60) if watch.due(step)]
   assert due and due[0] != 0 and len(due) <= 6
+
+
+@pytest.mark.parametrize('is_ready', [False, True])
+def test_a_call_that_runs_for_the_first_time_is_no_sample(is_ready):
+  """After a resume it may be a step that is due, and it may compile."""
+  training, stopwatch_, lanes = (unittest.mock.MagicMock() for _ in range(3))
+  training._stopwatch, training._lanes, training._is_ready = stopwatch_, lanes, is_ready
+  training._step, training._batches.steps_per_epoch, training._calls.steps = 1, 40, 1
+  stopwatch_.due = Stopwatch(['a']).due
+  training._states = {}
+  stopwatch_.step.return_value = lanes.step.return_value = {'a': 1}
+  _Training._advance(training, None, 1)
+  assert (stopwatch_.step.called, lanes.step.called) == (is_ready, not is_ready)
+  assert (training._step, training._states) == (2, {'a': 1})
