@@ -67,7 +67,9 @@ def multiply_adds(function: Callable, *args: Any) -> int:
   """Return the multiply-adds of all convolutions and matrix products in a function.
 
   Every convolution counts as the plain one, whatever its formulation on this platform. Padding
-  counts as computed, as it does in the tables of the literature.
+  counts as computed, as it does in the tables of the literature. The body of a loop counts once for
+  each step; that of a `while_loop` counts once alone, as only a run knows its number of steps. Of
+  the branches of a condition the costliest one counts.
 
   Args:
     function: traced, never run.
@@ -83,12 +85,21 @@ def multiply_adds(function: Callable, *args: Any) -> int:
 
 
 def _of_jaxpr(jaxpr) -> int:
-  total = 0
-  for equation in jaxpr.eqns:
-    if count := _OPERATIONS.get(equation.primitive.name):
-      total += count(equation)
-    total += sum(map(_of_jaxpr, core.jaxprs_in_params(equation.params)))
-  return total
+  return sum(
+    _OPERATIONS.get(equation.primitive.name, _of_inner)(equation) for equation in jaxpr.eqns
+  )
+
+
+def _of_inner(equation) -> int:
+  return sum(map(_of_jaxpr, core.jaxprs_in_params(equation.params)))
+
+
+def _of_loop(equation) -> int:
+  return equation.params['length'] * _of_inner(equation)
+
+
+def _of_condition(equation) -> int:
+  return max(map(_of_jaxpr, core.jaxprs_in_params(equation.params)))
 
 
 def _of_convolution(equation) -> int:
@@ -103,4 +114,10 @@ def _of_product(equation) -> int:
   return math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
 
 
-_OPERATIONS = {'conv_general_dilated': _of_convolution, 'dot_general': _of_product}
+# {primitive: count}; any other one costs what it calls.
+_OPERATIONS = {
+  'conv_general_dilated': _of_convolution,
+  'dot_general': _of_product,
+  'scan': _of_loop,
+  'cond': _of_condition,
+}

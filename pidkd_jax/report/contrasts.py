@@ -1,6 +1,6 @@
 """Contrasts: which differences between two labels are asked for, in families."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.report.comparison import Comparison
@@ -38,12 +38,31 @@ def to_baseline(comparison: Comparison, baseline: str) -> tuple[Family, ...]:
 
 
 def present(families: Iterable[Family], comparison: Comparison) -> tuple[Family, ...]:
-  """Return the families with the contrasts whose labels a comparison has."""
+  """Return the families with the contrasts that a comparison can show."""
   kept = (
-    tuple(contrast for contrast in family if set(contrast) <= comparison.labels.keys())
+    tuple(contrast for contrast in family if not obstacle(contrast, comparison))
     for family in families
   )
   return tuple(family for family in kept if family)
+
+
+def obstacle(contrast: Contrast, comparison: Comparison) -> str:
+  """Return why a comparison cannot show a contrast; '' where it can."""
+  missing = [label for label in contrast if label not in comparison.labels]
+  if missing:
+    return f'{" and ".join(missing)} not among these runs'
+  first, second = (comparison.labels[label].keys() for label in contrast)
+  return '' if first & second else 'no trial in common'
+
+
+def require(families: Sequence[Family], comparisons: Iterable[Comparison]) -> None:
+  """Raise UserError if contrasts are asked for and no comparison can show any of them."""
+  if families and not any(present(families, comparison) for comparison in comparisons):
+    asked = ', '.join(':'.join(contrast) for family in families for contrast in family)
+    raise UserError(
+      f'--contrasts: no two labels of {asked} share a trial on the same batches under the same '
+      'teacher; ask for others, or name the runs that have them'
+    )
 
 
 def _contrast(text: str, known: Collection[str]) -> Contrast:

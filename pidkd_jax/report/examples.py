@@ -8,7 +8,8 @@ import numpy as np
 from pidkd_jax.core import npz
 from pidkd_jax.core.errors import UserError
 
-_PIXELS = (1, 3)
+# Channels of an image that can be shown: grey or RGB.
+_SHOWN = (1, 3)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,8 +27,8 @@ class Examples:
   image: np.ndarray
 
 
-def read(path: pathlib.Path) -> Examples:
-  """Read the images of a run.
+def read(path: pathlib.Path) -> Examples | None:
+  """Read the images of a run; None where their channels are not those of grey or RGB.
 
   Raises:
     UserError: the file is damaged.
@@ -38,7 +39,7 @@ def read(path: pathlib.Path) -> Examples:
     _check(examples)
   except (ValueError, KeyError) as error:
     raise UserError(f'{str(path)!r} is damaged: {error}; remove it, or copy it again') from error
-  return examples
+  return examples if examples.image.shape[-1] in _SHOWN else None
 
 
 def _check(examples: Examples) -> None:
@@ -48,7 +49,7 @@ def _check(examples: Examples) -> None:
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or values.min(initial=0) < 0:
       raise ValueError(f'{name} holds no row of whole numbers from 0 up')
   image = examples.image
-  if image.dtype != np.uint8 or image.ndim != 4 or image.shape[-1] not in _PIXELS or not image.size:
+  if image.dtype != np.uint8 or image.ndim != 4 or not image.size:
     raise ValueError('image holds no pictures')
   if not len(examples.position) == len(examples.label) == len(image):
     raise ValueError('position, label and image are of different lengths')

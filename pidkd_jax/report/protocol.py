@@ -75,11 +75,12 @@ def _crop(training: Card) -> str:
 
 
 def _trials(comparison: Comparison) -> str:
+  """Return how many trials a label has."""
   counts = {len(trials) for trials in comparison.labels.values()}
-  numbers = {number for trials in comparison.labels.values() for number in trials}
-  if len(counts) > 1:
-    return f'{min(counts)} to {max(counts)} trials'
-  return f'{len(numbers)} trial{"s" * (len(numbers) > 1)}'
+  fewest, most = min(counts), max(counts)
+  if fewest < most:
+    return f'{fewest} to {most} trials'
+  return f'{most} trial{"s" * (most > 1)}'
 
 
 def _teacher(comparison: Comparison) -> str:

@@ -39,13 +39,13 @@ _REQUIRED_OF_TEACHER = ('model.family', 'cost.parameters', 'cost.multiply_adds',
 # Besides data, teacher and recipe, these decide the batches of a training.
 _BATCHES = ('seed', 'padding', 'flip', 'holdout')
 _CROP = ('crop', 'crop_scale', 'crop_aspect')
-# Large subfolders of a run, which contain no other run.
+# Large subfolders of a run, which contain no other run. Elsewhere folders may have such names.
 _NOT_SEARCHED = ('bundles', 'checkpoints', 'tensorboard', 'outputs')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-  """A finished run.
+  """A run, or one part of it.
 
   Attributes:
     folder: the run's folder.
@@ -68,9 +68,20 @@ class Run:
     """The card of the first trial, for entries that all trials of the run share."""
     return self.trials[0].card
 
+  @property
+  def is_finished(self) -> bool:
+    """Whether each member that trained in this folder has its bundle or diverged."""
+    known = {trial.name for trial in self.trials} | self.diverged.keys()
+    return bool(self.trials) and len(known) >= self.card['training']['members']
+
+  @property
+  def is_of_students(self) -> bool:
+    """Whether this is no training of a teacher."""
+    return all(trial.number >= 0 for trial in self.trials)
+
   @functools.cached_property
   def examples(self) -> Examples | None:
-    """The test images that the run kept, or None.
+    """The test images that the run kept, or None where there are none that can be shown.
 
     Raises:
       UserError: The file is damaged.
@@ -100,7 +111,7 @@ class Run:
 
 
 def read(folder: pathlib.Path) -> Run:
-  """Read a finished run.
+  """Read a run, as far as it lies in this folder itself.
 
   Raises:
     UserError: A file is damaged.
@@ -126,6 +137,21 @@ def read(folder: pathlib.Path) -> Run:
   )
 
 
+def read_whole(folder: pathlib.Path) -> list[Run]:
+  """Read a run with its parts, those of a cohort that was split and of members that it gained.
+
+  Raises:
+    UserError: The folder contains no finished run of students, or a file is damaged. Runs deeper
+      below it do not count.
+  """
+  parts = sorted(folder.glob('part-*'), key=lambda part: _natural_order(part.name))
+  runs = [read(place) for place in (folder, *parts) if _card_paths(place)]
+  runs = [run for run in runs if run.is_finished and run.is_of_students]
+  if not runs:
+    raise _without_runs(folder)
+  return runs
+
+
 def find(folders: Sequence[pathlib.Path]) -> tuple[list[Run], list[pathlib.Path]]:
   """Find the runs in some folders or below them; teachers' trainings are passed over.
 
@@ -140,19 +166,22 @@ def find(folders: Sequence[pathlib.Path]) -> tuple[list[Run], list[pathlib.Path]
     if not folder.is_dir():
       raise UserError(f'run {str(folder)!r} is no folder; name the folder of a run or of a study')
     before = len(runs)
-    for path, finished in _walk(folder):
-      if finished:
-        run = read(path)
-        if all(trial.number >= 0 for trial in run.trials):
-          runs.setdefault(path.resolve(), run)
-      else:
+    for path in _walk(folder):
+      run = read(path) if _card_paths(path) else None
+      if run is None or not run.is_finished:
         unfinished.setdefault(path.resolve(), path)
+      elif run.is_of_students:
+        runs.setdefault(path.resolve(), run)
     if len(runs) == before and not any(folder.resolve() in (p, *p.parents) for p in runs):
-      raise UserError(
-        f'{str(folder)!r} holds no finished run of students: there is no bundles/*/card.json in it '
-        'or below; finish one, or name another folder'
-      )
+      raise _without_runs(folder)
   return list(runs.values()), list(unfinished.values())
+
+
+def _without_runs(folder: pathlib.Path) -> UserError:
+  return UserError(
+    f'{str(folder)!r} holds no finished run of students: no run there has bundles/*/card.json of '
+    'all of its members; finish one, or name another folder'
+  )
 
 
 def _read_card(path: pathlib.Path) -> Card:
@@ -189,15 +218,15 @@ def _with_probes(found: Card, name: str, probes: pathlib.Path | None) -> Card:
   return {**found, 'results': {**found.get('results', {}), 'probe': accuracies}}
 
 
-def _walk(top: pathlib.Path) -> Iterator[tuple[pathlib.Path, bool]]:
-  """Yield (folder, whether it is finished) for each run at or below a folder."""
+def _walk(top: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yield the folder of each run at or below a folder, finished or not."""
   for name, children, files in os.walk(top):
-    folder = pathlib.Path(name)
-    finished = bool(_card_paths(folder))
-    if finished or 'metrics.jsonl' in files:
-      yield folder, finished
+    folder, passed_over = pathlib.Path(name), ()
+    if 'metrics.jsonl' in files or _card_paths(folder):
+      yield folder
+      passed_over = _NOT_SEARCHED
     children[:] = sorted(
-      (child for child in children if child not in _NOT_SEARCHED and not child.startswith('.')),
+      (child for child in children if child not in passed_over and not child.startswith('.')),
       key=_natural_order,
     )
 

@@ -20,24 +20,24 @@ def run(folder: pathlib.Path) -> Summary:
   The files are report.md, main.csv, trials.csv, and overview.png, summary.png and curves.png.
 
   Args:
-    folder: the run's folder; a cohort that was split by memory has its parts below it.
+    folder: the run's folder; a cohort that was split by memory has its parts below it. Other runs
+      below it are left alone.
 
   Returns:
     A summary for the screen: the columns that matter most, what the run shows, and where its files
     lie.
 
   Raises:
-    UserError: A file in the folder is damaged.
+    UserError: The folder holds no finished run of students, or a file in it is damaged.
   """
-  runs, _ = run_folder.find([folder])
-  comparison = Comparison(tuple(runs))
+  comparison = Comparison(tuple(run_folder.read_whole(folder)))
   baseline = None
   if len(comparison.labels) > 1:
     baseline = paired_differences.choose_baseline(comparison, None)
-  pictures = _draw(comparison, baseline, folder)
   shown = conclusion.sentences(comparison)
   against_bundle = condensed.columns(comparison)
   tables = [accuracy.columns_with_time(comparison, baseline), settings.columns(comparison)]
+  pictures = _draw(comparison, baseline, folder)
   table.write_csv(tables[0], folder / 'main.csv')
   table.write_csv(trials.columns(comparison), folder / 'trials.csv')
   sentences = [*condensed.sentences(comparison), *protocol.sentences(comparison)]

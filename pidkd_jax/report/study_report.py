@@ -17,9 +17,9 @@ from pidkd_jax.report import (
 )
 from pidkd_jax.report.comparison import Comparison, compare
 from pidkd_jax.report.contrasts import Family
-from pidkd_jax.report.figures import FIGURES, canvas
+from pidkd_jax.report.figures import FIGURES, canvas, diagram
+from pidkd_jax.report.parts import parameters
 from pidkd_jax.report.published_results import PublishedResults
-from pidkd_jax.report.run_folder import Run
 from pidkd_jax.report.table import Column
 from pidkd_jax.report.tables import accuracy, condensed, cost, overview, settings, trials
 from pidkd_jax.report.tables import contrasts as contrasts_table
@@ -71,7 +71,8 @@ def study(
     The report as Markdown.
 
   Raises:
-    UserError: There are no runs, a name is unknown, a file is damaged, or `out` cannot be written.
+    UserError: There are no runs, a name is unknown, no contrast can be shown, a file is damaged, or
+      `out` cannot be written.
 
   Example:
     >>> text = study([pathlib.Path('runs/methods')], pathlib.Path('out'))  # doctest: +SKIP
@@ -82,11 +83,12 @@ def study(
   literature = _read_published(published, comparisons)
   known = {label for comparison in comparisons for label in comparison.labels}
   families = contrasts.parse(asked, known) if asked else ()
+  contrasts.require(families, comparisons)
   items = [f'- Made by `{_command(folders, out, baseline, published, asked)}`.']
   if unfinished:
     items.append(f'- Left out, as they are not finished: {_format_paths(unfinished)}.')
   parts = ['# Report', '\n'.join(items)]
-  _read_outputs(runs)
+  _read_files(comparisons)
   try:
     out.mkdir(parents=True, exist_ok=True)
     if len(comparisons) > 1:
@@ -95,7 +97,7 @@ def study(
       comparisons, _headings(comparisons), _folder_names(comparisons), strict=True
     ):
       section = _Section(comparison, baseline, literature, families, out, out / name)
-      parts += [f'## {heading}', *section.write()]
+      parts += [f'## {table.escape(heading)}', *section.write()]
     text = '\n\n'.join(parts) + '\n'
     (out / 'report.md').write_text(text)
   except OSError as error:
@@ -121,6 +123,7 @@ class _Section:
     self._requested = requested
     self._baseline = paired_differences.choose_baseline(comparison, requested)
     self._published = published
+    self._asked = families
     self._families = contrasts.present(families, comparison)
     if not families and self._baseline:
       self._families = contrasts.to_baseline(comparison, self._baseline)
@@ -169,9 +172,10 @@ class _Section:
 
   def _contrasts(self) -> list[str]:
     columns = contrasts_table.columns(self._comparison, self._families)
-    if not columns:
-      return []
-    return ['### Contrasts', self._table('contrasts', columns), contrasts_table.NOTE]
+    shown = [self._table('contrasts', columns), contrasts_table.NOTE] if columns else []
+    left_out = contrasts_table.left_out(self._comparison, self._asked)
+    texts = [*shown, *([left_out] if left_out else [])]
+    return ['### Contrasts', *texts] if texts else []
 
   def _condensed(self) -> list[str]:
     columns = condensed.columns(self._comparison)
@@ -208,10 +212,14 @@ class _Section:
     return parts
 
 
-def _read_outputs(runs: Iterable[Run]) -> None:
-  """Read all outputs, so that a damaged file raises before anything is written."""
-  for trial in (trial for run in runs for trial in (*run.trials, run.teacher) if trial):
-    _ = trial.outputs
+def _read_files(comparisons: Iterable[Comparison]) -> None:
+  """Read outputs, images and drawn networks, so that damage raises before anything is written."""
+  for comparison in comparisons:
+    for run in comparison.runs:
+      _ = run.examples
+      for trial in (*run.trials, run.teacher, run.origin):
+        _ = trial and trial.outputs
+    parameters(diagram.choose(comparison))
 
 
 def _write(columns: Sequence[Column], path: pathlib.Path) -> str:

@@ -6,7 +6,7 @@ import math
 import pathlib
 import re
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pidkd_jax.core import screen
 
@@ -16,8 +16,8 @@ class Column:
   """A column of a table.
 
   Attributes:
-    heading: the heading in Markdown.
-    cells: the cells in Markdown, one for each row.
+    heading: the heading.
+    cells: the cells as they are read, one for each row.
     values: {heading: values} of the CSV columns, one value for each row; None for an empty cell.
     bold: the rows whose cells are in bold, in Markdown and LaTeX.
   """
@@ -75,11 +75,9 @@ def format_mean(values: Sequence[float], digits: int, sign: str = '') -> str:
 
 def to_markdown(columns: Sequence[Column]) -> str:
   """Return the table as Markdown with aligned bars."""
-  lines = zip(*([column.heading, *_marked(column, '**{}**')] for column in columns), strict=True)
-  # A line break would end the table.
-  rows = [[' '.join(cell.splitlines()).replace('|', '\\|') for cell in line] for line in lines]
+  rows = list(zip(*(_lines(column, escape, '**{}**') for column in columns), strict=True))
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  rows.insert(1, ['-' * width for width in widths])
+  rows.insert(1, tuple('-' * width for width in widths))
   return '\n'.join(
     '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + ' |'
     for row in rows
@@ -89,12 +87,8 @@ def to_markdown(columns: Sequence[Column]) -> str:
 def to_latex(columns: Sequence[Column]) -> str:
   """Return the table as a LaTeX `tabular` in the style of the package booktabs."""
   places = ''.join('l' if column.is_text else 'r' for column in columns)
-  cells = ([_latex(cell) for cell in (column.heading, *column.cells)] for column in columns)
-  bold = (
-    [heading, *_marked(dataclasses.replace(column, cells=own), r'\textbf{{{}}}')]
-    for column, (heading, *own) in zip(columns, cells, strict=True)
-  )
-  heading, *rows = (f'{" & ".join(line)} \\\\' for line in zip(*bold, strict=True))
+  cells = (_lines(column, _latex, r'\textbf{{{}}}') for column in columns)
+  heading, *rows = (f'{" & ".join(line)} \\\\' for line in zip(*cells, strict=True))
   lines = [
     '% \\usepackage{booktabs}',
     f'\\begin{{tabular}}{{{places}}}',
@@ -108,15 +102,29 @@ def to_latex(columns: Sequence[Column]) -> str:
   return '\n'.join(lines) + '\n'
 
 
-def _marked(column: Column, mark: str) -> list[str]:
-  """Return the cells, those in bold within a mark."""
-  return [
-    mark.format(cell) if row in column.bold and cell else cell
-    for row, cell in enumerate(column.cells)
-  ]
+def _lines(column: Column, encode: Callable[[str], str], mark: str) -> list[str]:
+  """Return the heading and the cells of a column in a format, those in bold within its mark."""
+  # A line break would end the table.
+  heading, *cells = (
+    encode(' '.join(text.splitlines())) for text in (column.heading, *column.cells)
+  )
+  bold = (
+    mark.format(cell) if row in column.bold and cell else cell for row, cell in enumerate(cells)
+  )
+  return [heading, *bold]
 
 
-# LaTeX's special characters, and the signs that its fonts lack.
+def escape(text: str) -> str:
+  """Return a text as Markdown shows it, also where it has signs of emphasis or of tables.
+
+  Example:
+    >>> print(escape('resnet14*0.5'))
+    resnet14\\*0.5
+  """
+  return re.sub(r'[*|]', r'\\\g<0>', text)
+
+
+# LaTeX's special characters, and the signs that its fonts lack or have other signs for.
 _LATEX = {
   **{sign: f'\\{sign}' for sign in '&%$#_{}'},
   '\\': r'\textbackslash{}',
@@ -125,12 +133,14 @@ _LATEX = {
   '±': r'$\pm$',
   '×': r'$\times$',
   '→': r'$\to$',
+  **{sign: f'${sign}$' for sign in '<>|'},
+  '"': r'\texttt{"}',
 }
 
 
 def _latex(text: str) -> str:
   """Return a cell as LaTeX, with true minus signs before numbers."""
-  escaped = ''.join(_LATEX.get(sign, sign) for sign in ' '.join(text.splitlines()))
+  escaped = ''.join(_LATEX.get(sign, sign) for sign in text)
   return re.sub(r'(?<![\w.)-])-(?=[\d.])', '$-$', escaped)
 
 

@@ -108,6 +108,24 @@ def test_what_is_compiled_inside_counts_too():
   assert multiply_adds(lambda a, b: inner(a, b).sum(), jnp.zeros((2, 3)), jnp.zeros((3, 4))) == 24
 
 
+@pytest.mark.parametrize(
+  ('function', 'products'),
+  [
+    (lambda x: jax.lax.scan(lambda c, _: (c @ c, None), x, None, length=10, unroll=True)[0], 10),
+    (lambda x: jax.lax.fori_loop(0, 7, lambda _, c: jax.lax.fori_loop(0, 3, square, c), x), 21),
+    (lambda x: jax.lax.map(lambda _: x @ x, jnp.zeros(8)), 8),
+    (lambda x: jax.lax.cond(x[0, 0] > 0, lambda c: c @ c @ c, lambda c: c @ c, x), 2),
+    (lambda x: jax.lax.while_loop(lambda c: c[0, 0] < 1, lambda c: c @ c, x), 1),
+  ],
+)
+def test_a_loop_counts_its_steps_and_a_condition_its_costliest_branch(function, products):
+  assert multiply_adds(function, jnp.zeros((4, 4))) == products * 4**3
+
+
+def square(_, x):
+  return x @ x
+
+
 def test_parameters_are_counted_from_arrays_or_shapes():
   shape = jax.ShapeDtypeStruct((4,), jnp.float32)
   tree = {'a': np.zeros((2, 3)), 'b': {'c': shape}, 'd': np.ones(())}

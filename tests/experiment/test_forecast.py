@@ -97,6 +97,16 @@ def test_a_step_has_about_three_times_the_multiply_adds_of_a_forward_pass(taught
   assert 2.5 * forward < counts['kd-0'] < 8 * forward
 
 
+def test_accumulation_divides_a_step_and_saves_no_multiply_adds(taught):
+  def count(number):
+    plan = experiment(kd=('kd_1_1', (0,)))
+    recipe = dataclasses.replace(plan.recipe, accumulation=number)
+    plan = dataclasses.replace(plan, recipe=recipe)
+    return forecast._step_multiply_adds(forecast.assembly.assemble(plan, DATA, taught.network))
+
+  assert count(4) == count(1)
+
+
 def test_a_cohort_that_does_not_fit_is_taught_in_parts(taught, timed):
   plan = experiment(kd=('kd_1_1', (0, 1)))
   whole = part(plan, taught)

@@ -63,6 +63,13 @@ def test_the_protocol_tells_compilation_from_training(compiled, said, tmp_path):
   assert f'trained in 500 s, compilation {said};' in time
 
 
+def test_the_protocol_counts_the_trials_of_a_label(tmp_path):
+  folders.run(tmp_path / '1', [A])
+  folders.run(tmp_path / '2', [folders.Label('kd', trials=(2, 3))])
+  [comparison] = compare(run_folder.find([tmp_path])[0])
+  assert ', 2 trials, ' in protocol.sentences(comparison)[1]
+
+
 def test_the_same_label_with_other_settings_or_the_same_trial_is_not_mixed(tmp_path):
   folders.run(tmp_path / '1', [A])
   folders.run(tmp_path / '2', [folders.Label('pidkd', trials=(2,), learning_rate=0.1)])

@@ -48,6 +48,27 @@ def test_only_the_labels_that_are_there_are_contrasted(found):
   assert contrasts.to_baseline(found, 'simkd') == ((('kd', 'simkd'), ('pidkd', 'simkd')),)
 
 
+def test_a_contrast_that_cannot_be_shown_is_named_with_the_reason(tmp_path, found):
+  apart = comparison(tmp_path / 'apart', {'pidkd': TOP1['pidkd'], 'simkd': {7: TOP1['simkd'][0]}})
+  families = ((('pidkd', 'simkd'), ('pidkd', 'kd')),)
+  assert contrasts.present(families, apart) == ()
+  assert tables.left_out(apart, families) == (
+    'Not shown here: pidkd minus simkd (no trial in common); pidkd minus kd (kd not among these '
+    'runs). p (Holm) does not count them.'
+  )
+  assert tables.left_out(found, families) == ''
+  contrasts.require(families, [apart, found])
+  contrasts.require((), [apart])
+  with pytest.raises(UserError, match='no two labels of pidkd:simkd, pidkd:kd share a trial'):
+    contrasts.require(families, [apart])
+
+
+def test_p_values_have_two_digits_and_no_loose_point():
+  assert list(tables._p_values('p', [1.0, 0.5, 0.0123, 1e-5, None]).cells) == [
+    *('1.0', '0.5', '0.012', '<0.0001', ''),
+  ]
+
+
 def test_the_table_has_students_t_and_holms_correction(found):
   gains = [[70.0, 50.0, 90.0], [0.0, -20.0, 0.0]]
   tests = [stats.ttest_1samp(row, 0) for row in gains]

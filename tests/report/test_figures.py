@@ -84,6 +84,16 @@ def test_classes_have_their_names(tmp_path):
   assert len(class_names._words()) == 200 and 'acorn' in class_names._words().values()
 
 
+def test_features_of_one_channel_have_no_axes(tmp_path):
+  labels = [folders.Label('kd', trials=(0,)), folders.Label('thin', trials=(0,))]
+  folder = folders.run(tmp_path / 'run', labels, epochs=2)
+  path = folder / 'outputs' / 'thin-0.npz'
+  arrays = dict(np.load(path))
+  np.savez(path, **arrays | {'pooled': arrays['pooled'][:, :1]})
+  titles = [axes.get_title() for axes in features.draw(read(folder), None)[0].axes]
+  assert any('kd resnet8' in title for title in titles) and 'thin' not in ''.join(titles)
+
+
 def test_a_title_has_no_checksum(tmp_path):
   folder = folders.run(tmp_path / 'run', [folders.Label('kd', trials=(0,))], epochs=2)
   rename(folder, NAMES, 'unverified_tin100_20_59388eb3')

@@ -81,7 +81,7 @@ def test_a_run_without_images_or_probabilities_says_so(tmp_path, missing):
     np.savez(path, **arrays)
   (folder / 'outputs' / 'teacher.npz').unlink(missing_ok=True)
   figure, caption = overview.draw(read(folder), 'kd')
-  assert caption.endswith('kept no test images, so no predictions are shown.')
+  assert caption.endswith('kept no test images to show, so no predictions are shown.')
   assert 'emu' not in texts(figure)
 
 
@@ -100,6 +100,15 @@ def test_any_images_and_a_single_label_are_drawn(tmp_path, image_shape, labels):
   figure, _ = overview.draw(read(folder), None)
   canvas.save(figure, tmp_path / 'a.png')
   assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.parametrize('channels', [2, 4])
+def test_images_that_are_neither_grey_nor_rgb_are_not_shown(tmp_path, channels):
+  folder = folders.run(tmp_path / 'run', LABELS[:1], epochs=2, image_shape=(8, 8, channels))
+  comparison = read(folder)
+  assert comparison.runs[0].examples is None
+  _, caption = overview.draw(comparison, None)
+  assert caption.endswith('kept no test images to show, so no predictions are shown.')
 
 
 def test_a_class_without_a_name_has_a_number(tmp_path):

@@ -90,6 +90,35 @@ def test_unfinished_runs_are_returned_apart(tmp_path):
   assert [path.name for path in unfinished] == ['begun']
 
 
+def test_a_run_without_the_bundles_of_all_members_is_not_finished(tmp_path):
+  folder = folders.run(tmp_path / 'run', [A, B])
+  shutil.rmtree(folder / 'bundles' / 'pidkd-1')
+  with pytest.raises(UserError, match='holds no finished run of students: .* all of its members'):
+    run_folder.find([folder])
+  with pytest.raises(UserError, match='holds no finished run of students'):
+    run_folder.read_whole(folder)
+  # A member that diverged has none, and members that were added are counted in their own part.
+  (folder / 'diverged.json').write_text('{"pidkd-1": 30}')
+  folders.run(folder / 'part-2', [folders.Label('kd')])
+  assert compared(folder) == [{'simkd': [0], 'pidkd': [0], 'kd': [0, 1]}]
+
+
+def test_the_runs_below_a_run_are_not_its_own(tmp_path):
+  folder = folders.run(tmp_path / 'run', [A])
+  folders.run(folder / 'longer', [A], epochs=40)
+  for number in (10, 2):
+    folders.run(folder / f'part-{number}', [folders.Label(f'kd{number}')])
+  whole = run_folder.read_whole(folder)
+  assert [run.folder.name for run in whole] == ['run', 'part-2', 'part-10']
+  assert len(run_folder.find([folder])[0]) == 4
+
+
+def test_only_a_run_has_folders_that_are_not_searched(tmp_path):
+  folder = folders.run(tmp_path / 'outputs' / 'checkpoints', [A])
+  folders.run(folder / 'checkpoints' / 'copy', [A], epochs=3)
+  assert compared(tmp_path) == [{'pidkd': [0, 1]}]
+
+
 def test_a_missing_or_empty_folder_is_refused(tmp_path):
   with pytest.raises(UserError, match="run '.*nowhere' is no folder"):
     run_folder.find([tmp_path / 'nowhere'])

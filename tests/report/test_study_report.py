@@ -136,6 +136,35 @@ def test_a_section_without_the_baseline_says_so(cohort, tmp_path):
   assert 'top-1 minus scratch' in text
 
 
+@pytest.mark.usefixtures('without_figures')
+def test_a_section_names_the_contrasts_that_it_cannot_show(cohort, tmp_path):
+  folders.run(tmp_path / 'other', LABELS[:1], seed=3)
+  asked = 'pidkd:simkd,pidkd:scratch'
+  text = report.study([cohort, tmp_path / 'other'], tmp_path / 'out', asked=asked)
+  assert text.count('Not shown here: pidkd minus simkd (simkd not among these runs); pidkd') == 1
+  with pytest.raises(UserError, match='no two labels of pidkd:kd share a trial'):
+    folders.run(tmp_path / 'kd', [folders.Label('kd')], teacher='b' * 64)
+    report.study([tmp_path / 'other', tmp_path / 'kd'], tmp_path / 'none', asked='pidkd:kd')
+  assert not (tmp_path / 'none').exists()
+
+
+@pytest.mark.parametrize('name', ['examples', 'origin', 'variables'])
+def test_damage_is_found_before_anything_is_written(tmp_path, name):
+  folder = folders.run(tmp_path / 'run', LABELS[:1])
+  (folder / 'origin.json').write_text((folder / 'teacher.json').read_text())
+  place = folder / 'bundles' / 'pidkd-0' if name == 'variables' else folder / 'outputs'
+  (place / f'{name}.npz').write_text('PK')
+  with pytest.raises(UserError, match=rf'{name}\.npz.* is damaged'):
+    report.study([folder], tmp_path / 'out')
+  assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.usefixtures('without_figures')
+def test_a_heading_shows_a_width_as_it_is(tmp_path):
+  folder = folders.run(tmp_path / 'run', [folders.Label('kd', student='resnet8*0.5')])
+  assert 'ResNet-8\\*0.5, 12 epochs' in report.study([folder], tmp_path / 'out')
+
+
 @pytest.mark.usefixtures('undrawn')
 def test_a_grid_has_its_choice_and_its_map(tmp_path):
   labels = [
@@ -229,6 +258,7 @@ def test_a_run_reports_itself_in_its_folder(tmp_path):
     f'Pictures:  {folder / "overview.png"}, summary.png, curves.png\n'
     f'Bundles:   {folder / "bundles"}'
   )
+  folders.run(tmp_path / 'alone' / 'longer', LABELS, epochs=40)
   report.run(folders.run(tmp_path / 'alone', LABELS[:1]))
   alone = (tmp_path / 'alone' / 'report.md').read_text()
   assert 'minus' not in alone and 'resamples' not in alone

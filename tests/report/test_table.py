@@ -42,6 +42,15 @@ def test_bold_rows_are_marked_where_a_reader_sees_them():
   assert table.to_screen([column]).rows == (('51.00 ± 1.41',), ('60.00',))
 
 
+def test_signs_that_markdown_and_latex_read_otherwise_are_escaped():
+  columns = [table.text_column('p', ['<0.0001', 'resnet8*0.5 -> "a|b"'])]
+  assert table.to_latex(columns).splitlines()[5:7] == [
+    r'$<$0.0001 \\',
+    r'resnet8*0.5 -$>$ \texttt{"}a$|$b\texttt{"} \\',
+  ]
+  assert table.to_markdown(columns).splitlines()[3] == r'| resnet8\*0.5 -> "a\|b" |'
+
+
 def test_latex_is_a_booktabs_table_with_escaped_text():
   columns = [
     table.text_column('top_1 (%)', ['a_b & {c}', '~^\\']),

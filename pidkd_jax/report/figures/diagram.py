@@ -19,14 +19,9 @@ _BOX = 0.92  # Height of a box.
 _DISTILLED = 'Distilled'
 
 
-def choose(comparison: Comparison, best: Sequence[str]) -> Trial:
-  """Return the trial to draw: the first one of the best label with projectors, if there is one.
-
-  Args:
-    comparison: the runs.
-    best: all labels, the best first.
-  """
-  trials = [next(iter(comparison.labels[label].values())) for label in best]
+def choose(comparison: Comparison) -> Trial:
+  """Return the trial to draw: the first one of the best label with projectors, if there is one."""
+  trials = [next(iter(comparison.labels[label].values())) for label in comparison.ranked]
   return next((t for t in trials if t.value('model', 'family') == _DISTILLED), trials[0])
 
 

@@ -17,8 +17,8 @@ from pidkd_jax.report.trial import Trial
 
 _MOST_CLASSES = 8
 _COLUMNS = 3
-# Two principal components and their mean need as many images.
-_LEAST_IMAGES = 3
+# Two principal components need as many channels, and one image more for their mean.
+_LEAST_CHANNELS, _LEAST_IMAGES = 2, 3
 
 
 @canvas.literal_text()
@@ -26,7 +26,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   """Draw pooled features of the teacher and of a few students on two principal components.
 
   A student that aligns its features with the teacher's has the teacher's axes and their scale, if
-  its features have as many channels. Any other student has axes of its own.
+  its features have as many channels. Any other student has axes of its own. One whose features
+  have a single channel is not shown.
 
   Args:
     comparison: the runs; the outputs of each label's first trial are read.
@@ -41,11 +42,13 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   truth = teacher.outputs.label[: len(teacher.outputs.pooled)]
   classes = np.unique(truth)[:_MOST_CLASSES]
   shown = np.isin(truth, classes)
-  if shown.sum() < _LEAST_IMAGES or teacher.outputs.pooled.shape[1] < 2:
+  if shown.sum() < _LEAST_IMAGES or not _has_plane(teacher):
     return None
   trials = {label: next(iter(numbered.values())) for label, numbered in comparison.labels.items()}
   students = {
-    label: trials[label] for label in select_labels(comparison, baseline) if trials[label].outputs
+    label: trials[label]
+    for label in select_labels(comparison, baseline)
+    if trials[label].outputs and _has_plane(trials[label])
   }
   teacher_features = _pooled(teacher)[shown]
   teacher_pca = PCA(2, svd_solver='full').fit(teacher_features)
@@ -91,6 +94,10 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
 def _pooled(trial: Trial) -> np.ndarray:
   """Return pooled features in double precision; outputs keep them in half precision."""
   return trial.require_outputs().pooled.astype(np.float64)
+
+
+def _has_plane(trial: Trial) -> bool:
+  return trial.require_outputs().pooled.shape[1] >= _LEAST_CHANNELS
 
 
 def _is_aligned(trial: Trial, channels: int) -> bool:

@@ -45,17 +45,13 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str]:
     UserError: Outputs, images or a bundle are damaged.
   """
   styles = label_styles(comparison.labels, baseline)
-  means = {
-    label: float(np.mean(scatter.top1(trials.values())))
-    for label, trials in comparison.labels.items()
-  }
-  best = sorted(means, key=lambda label: -means[label])
-  leader = max(comparison.labels[best[0]].values(), key=lambda trial: scatter.top1([trial]))
+  best = comparison.labels[comparison.ranked[0]].values()
+  leader = max(best, key=lambda trial: scatter.top1([trial]))
   examples = next((run.examples for run in comparison.runs if run.examples), None)
   shown = _probabilities(comparison.teacher, leader, examples)
   figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=100)
-  _write_titles(figure, comparison, leader, means[best[0]])
-  drawn = diagram.choose(comparison, best)
+  _write_titles(figure, comparison, leader, float(np.mean(scatter.top1(best))))
+  drawn = diagram.choose(comparison)
   axes = figure.add_axes(_DIAGRAM.of(figure))
   image = None if examples is None else examples.image[0]
   diagram.draw(axes, drawn, comparison.teacher, styles[drawn.label], image)
@@ -67,7 +63,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str]:
     'points that lie on each other.'
   )
   if examples is None or not shown:
-    return figure, f'{caption} The run kept no test images, so no predictions are shown.'
+    return figure, f'{caption} The run kept no test images to show, so no predictions are shown.'
   colours = {'teacher': TEACHER_COLOUR, leader.name: styles[leader.label].colour}
   names = class_names.readable(leader.value('dataset', 'class_names') or [])
   predictions.draw(figure, _PREDICTIONS, examples, shown, colours, names)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pidkd_jax.report import paired_differences, statistics, table
+from pidkd_jax.report import contrasts, paired_differences, statistics, table
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.contrasts import Contrast, Family
 from pidkd_jax.report.paired_differences import Difference
@@ -54,6 +54,17 @@ def columns(comparison: Comparison, families: Sequence[Family]) -> list[Column]:
   ]
 
 
+def left_out(comparison: Comparison, families: Sequence[Family]) -> str:
+  """Return a sentence that names the contrasts that a comparison cannot show; '' without any."""
+  reasons = {
+    contrast: contrasts.obstacle(contrast, comparison) for family in families for contrast in family
+  }
+  named = [f'{_name(contrast)} ({reason})' for contrast, reason in reasons.items() if reason]
+  if not named:
+    return ''
+  return f'Not shown here: {"; ".join(named)}. p (Holm) does not count them.'
+
+
 def pooled(comparisons: Sequence[Comparison], families: Sequence[Family]) -> list[Column]:
   """Return the mean of each contrast over comparisons; [] where no two comparisons have one.
 
@@ -64,7 +75,7 @@ def pooled(comparisons: Sequence[Comparison], families: Sequence[Family]) -> lis
     own = [
       100 * difference.mean
       for comparison in comparisons
-      if set(contrast) <= comparison.labels.keys()
+      if not contrasts.obstacle(contrast, comparison)
       and (difference := paired_differences.between(comparison, *contrast))
     ]
     if len(own) > 1:
@@ -114,7 +125,7 @@ def _p_values(heading: str, values: Sequence[float | None]) -> Column:
     [
       ''
       if p is None
-      else np.format_float_positional(p, 2, fractional=False)
+      else np.format_float_positional(p, 2, fractional=False, trim='0')
       if p >= 1e-4
       else '<0.0001'
       for p in values
