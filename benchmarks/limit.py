@@ -57,7 +57,7 @@ def _report():
   batch = stream.batch(stream.order(jnp.int32(0)), jnp.int32(0))
   model = models.create(_TEACHER.value, num_classes=CLASSES)
   teacher = norm_fusion.fuse_norms(
-    Network(jax.jit(model.init)(jax.random.key(1), batch.image), model)
+    Network(jax.jit(model.init)(jax.random.key(1), batch.image), model), batch.image.shape[1:]
   )
   cohort = cohorts.assemble(
     [Member('pidkd', _STUDENT.value, 'pidkd', {}, OptimizerHparams(), 0)],

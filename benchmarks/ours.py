@@ -52,7 +52,7 @@ class Ours:
         Member(f'{method}-{trial}', setting.student, method, hyperparameters, pair.HPARAMS, trial)
         for trial in range(trials)
       ],
-      teacher=norm_fusion.fuse_norms(teacher),
+      teacher=norm_fusion.fuse_norms(teacher, shape[1:]),
       dataset=data.spec,
       image=jax.ShapeDtypeStruct(shape, self._dtype),
       optimizer=Optimizer(

@@ -43,6 +43,12 @@ class EvalBatches:
   adapt: Callable[[jax.Array], jax.Array]
   precision: Precision = FLOAT32
 
+  @property
+  def input_shape(self) -> tuple[int, ...]:
+    """(H, W, C) of the images that the network sees."""
+    stored = jax.ShapeDtypeStruct((1, *self.image_shape), jnp.uint8)
+    return jax.eval_shape(self.adapt, stored).shape[1:]
+
   def __iter__(self) -> Iterator[tuple[jax.Array, jax.Array]]:
     """Yield (normalised images [BATCH_SIZE, H, W, C], mask of those that are no padding)."""
     for i, images in enumerate(self.images):
@@ -74,7 +80,8 @@ class EvalBatches:
       image = jax.ShapeDtypeStruct(stored.shape, self.precision.dtype)
       placed = (devices.sharded_shapes if _is_even() else devices.replicated_shapes)(image)
       with self.precision.scope():
-        return _logits.lower(devices.replicated_shapes(norm_fusion.fused_shapes(network)), placed)
+        fused = norm_fusion.fused_shapes(network, self.input_shape)
+        return _logits.lower(devices.replicated_shapes(fused), placed)
 
     distinct = {jax.tree.structure(network): network for network in networks}
     return [normalise, *(functools.partial(infer, network) for network in distinct.values())]
@@ -141,7 +148,7 @@ def _pooled(network: Network, image: jax.Array) -> jax.Array:
 
 def _map(function: Callable, network: Network, batches: EvalBatches) -> np.ndarray:
   """Apply a function of network and images to every batch, and join the results."""
-  network = norm_fusion.fuse_norms(network)
+  network = norm_fusion.fuse_norms(network, batches.input_shape)
   parts = []
   with batches.precision.scope():
     for image, _ in batches:
@@ -177,12 +184,14 @@ def alignment_errors(
   Returns:
     {name: error}; nothing where the teacher's map is zero everywhere, as no ratio is defined then.
   """
-  teacher = norm_fusion.fuse_norms(teacher)
-  networks = {name: norm_fusion.fuse_norms(network) for name, network in networks.items()}
+  theirs = batches if teacher_batches is None else teacher_batches
+  teacher = norm_fusion.fuse_norms(teacher, theirs.input_shape)
+  networks = {
+    name: norm_fusion.fuse_norms(network, batches.input_shape) for name, network in networks.items()
+  }
   sums = {name: [] for name in networks}
   with FLOAT32.scope():
     # One pass over the split where both see the same images.
-    theirs = batches if teacher_batches is None else teacher_batches
     same = theirs is batches
     pairs = ((b, b) for b in batches) if same else zip(batches, theirs, strict=True)
     for (image, real), (seen, _) in pairs:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import jax
+import numpy as np
 
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import regular_file
@@ -49,7 +50,7 @@ class _Run:
 
   Attributes:
     experiment: its members are those of the part.
-    dataset: to train and to evaluate on.
+    dataset: to train and to evaluate on, with the normalisation of the run.
     teacher: None where no member needs one.
     folder: of the part.
     title: stands before the progress.
@@ -67,9 +68,8 @@ class _Run:
 
   @property
   def normalisation(self) -> Normalisation:
-    """The teacher's or else the start's, so that a network sees the pixels that they saw."""
-    source = self.teacher or self.start
-    return source.normalisation if source else self.dataset.spec.normalisation
+    """What all networks of the run see, and methods that make views of their own."""
+    return self.dataset.spec.normalisation
 
   def assemble(self) -> assembly.Assembly:
     teacher, start = (one and one.network for one in (self.teacher, self.start))
@@ -79,6 +79,19 @@ class _Run:
     """Return the run with the variables of teacher and start elsewhere."""
     teacher, start = (_moved(one, move) for one in (self.teacher, self.start))
     return dataclasses.replace(self, teacher=teacher, start=start)
+
+
+def _normalised(dataset: Dataset, source: Bundle | None) -> Dataset:
+  """Return the dataset with a bundle's normalisation, so that networks see the pixels that it saw.
+
+  Equal statistics change nothing, as programs are compiled for the dataset's own description.
+  """
+  if source is None:
+    return dataset
+  ours, theirs = dataset.spec.normalisation, source.normalisation
+  if jax.tree.all(jax.tree.map(np.array_equal, ours.arrays(), theirs.arrays())):
+    return dataset
+  return dataclasses.replace(dataset, spec=dataclasses.replace(dataset.spec, normalisation=theirs))
 
 
 def _moved(loaded: Bundle | None, move: Callable) -> Bundle | None:
@@ -96,13 +109,14 @@ def check_data(folder: pathlib.Path, dataset: Dataset) -> None:
 
 
 def check_inputs(
-  folder: pathlib.Path, teacher: Bundle | pathlib.Path, start: Bundle | None
+  folder: pathlib.Path, teacher: Bundle | pathlib.Path | None, start: Bundle | None
 ) -> None:
   """Check the inputs of a run that has begun.
 
   Args:
     folder: of the run.
-    teacher: the bundle, or where it will be kept when it is trained.
+    teacher: the bundle, or where it will be kept when it is trained; None where no member needs
+      one.
     start: with whose variables the students begin, or None.
 
   Raises:
@@ -110,31 +124,23 @@ def check_inputs(
       was kept. Another training need not give the same bits.
   """
   for part in _begun(folder):
-    if not isinstance(teacher, Bundle):
+    if isinstance(teacher, pathlib.Path):
       raise UserError(
         f'the run in {str(folder)!r} began with a teacher that is not in {str(teacher)!r} any '
         'more; move it back, say with --config.teacher.dir which folder holds it, or give another '
         'workdir'
       )
-    content = {'teacher': teacher.digest, 'start': start and start.digest}
+    content = {'teacher': teacher and teacher.digest, 'start': start and start.digest}
     workdir.check(part, _INPUTS, content, harmless=('dataset', 'fingerprint', 'unlabelled'))
 
 
 def is_complete(folder: pathlib.Path, members: Iterable[Member]) -> bool:
-  """Return whether every member has its bundle or diverged, and at least one has.
-
-  Raises:
-    UserError: another process is at work in the folder.
-  """
+  """Return whether every member has its bundle or diverged, and at least one has."""
   bundles, diverged = set(), set()
   for part in _begun(folder):
     bundles |= {path.name for path in (part / 'bundles').glob('*')}
     diverged |= _diverged(part).keys()
-  complete = bool(bundles) and {member.name for member in members} <= bundles | diverged
-  for part in _begun(folder) if complete else ():
-    with workdir.locked(part):
-      pass
-  return complete
+  return bool(bundles) and {member.name for member in members} <= bundles | diverged
 
 
 def _begun(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -179,6 +185,9 @@ def execute(
   (`folder`/part-1, ...). So do members that were added since the run began, after the others. A
   complete part is left as it is, so its bundles keep the versions that made them.
 
+  The caller holds the folder's lock (`workdir.locked`), from before he writes what identifies the
+  run. So a second process is refused before it changes anything.
+
   Args:
     experiment: what is trained.
     dataset: to train and to evaluate on.
@@ -191,9 +200,10 @@ def execute(
   Raises:
     Stopped: as `loop.train`.
     Diverged: no member is finite at the end.
-    UserError: as `loop.train`; also where another process is at work in the folder.
+    UserError: as `loop.train`.
   """
-  whole = _Run(experiment, dataset, teacher, folder, title, execution, start)
+  seen = _normalised(dataset, teacher or start)
+  whole = _Run(experiment, seen, teacher, folder, title, execution, start)
   preemption = None if execution.signals else Preemption()
   parts = in_precision(_parts)(experiment, whole)
   if len(parts) == 1:
@@ -299,7 +309,9 @@ def _divided(members: tuple[Member, ...], run: _Run) -> _Parts:
   experiment = dataclasses.replace(run.experiment, members=members)
   with progress.working('estimating the memory'):
     estimate = dataclasses.replace(run, experiment=experiment).assemble().memory(run.execution)
-  memory, groups = run.execution.memory, len(run.execution.groups)
+  # Processes see different amounts of free memory, and all have to divide alike.
+  memory = processes.minimum(run.execution.memory // MIB) * MIB
+  groups = len(run.execution.groups)
   parts = partition.over_groups(members, estimate, memory, groups)
   logger.info(
     'memory: about %.0f MiB for %d members, of %.0f MiB%s',
@@ -314,16 +326,15 @@ def _divided(members: tuple[Member, ...], run: _Run) -> _Parts:
 def _complete(run: _Run, preemption: Preemption | None) -> None:
   """Train a part unless its bundles are there already."""
   workdir.claim(run.folder, _INPUTS, _inputs(run.dataset, run.teacher, run.start))
-  with workdir.locked(run.folder):
-    expected = {member.name for member in run.experiment.members}
-    diverged = _diverged(run.folder)
-    expected -= diverged.keys()
-    if not expected:
-      raise Diverged(diverged)
-    if not all((run.folder / 'bundles' / name).exists() for name in expected):
-      with _writers(run, expected) as chosen:
-        moved = run.moved(devices.put_replicated)
-        in_precision(_train)(run.experiment, moved, preemption, chosen)
+  expected = {member.name for member in run.experiment.members}
+  diverged = _diverged(run.folder)
+  expected -= diverged.keys()
+  if not expected:
+    raise Diverged(diverged)
+  if not all((run.folder / 'bundles' / name).exists() for name in expected):
+    with _writers(run, expected) as chosen:
+      moved = run.moved(devices.put_replicated)
+      in_precision(_train)(run.experiment, moved, preemption, chosen)
 
 
 def _writers(run: _Run, names: Collection[str]) -> writers.ChosenWriters:

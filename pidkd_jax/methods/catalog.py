@@ -22,6 +22,7 @@ class MethodSpec:
   Attributes:
     name: one of `names()`, or 'module:Class' of a user's own method.
     hyperparameters: those that differ from the method's defaults, by name.
+    kind: the class that had this name when the choice was made.
 
   Raises:
     UserError: no such method or hyper-parameter, or a value of another type. The message names
@@ -30,8 +31,10 @@ class MethodSpec:
 
   name: str
   hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  kind: type[base.Method] = dataclasses.field(init=False, repr=False, compare=False)
 
   def __post_init__(self):
+    object.__setattr__(self, 'kind', class_of(self.name)[0])
     known = defaults(self.name)
     for key, value in self.hyperparameters.items():
       if key not in known:

@@ -71,7 +71,7 @@ class NORM(Method):
     channels = target.shape[-1]
     wide = ConvNorm(self.num_groups * channels, 1, name='expand')(x, train=True)
     x = x + ConvNorm(x.shape[-1], 1, name='reduce')(wide, train=True)
-    logits = self.student.clone(parent=self, name='head').classify(pool(x))
+    logits = self.student.classify(pool(x))
     groups, target = match_resolution(*map(to_float32, (wide, max_pool_to(target, x.shape[1]))))
     groups = jnp.moveaxis(groups.reshape(*groups.shape[:3], -1, channels), 3, 0)
     error = jnp.sum(jax.vmap(losses.mean_squared_error, (0, None))(groups, target), axis=0)
@@ -93,9 +93,8 @@ class NORM(Method):
     )
     shift = product(first, reduce) + second
     student: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(subtree(variables, 'student'))
-    head: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(variables['params']['head'])
     places = student_classifier(self.student, len(expand))
-    kernel, bias = (head[places[leaf]] for leaf in ('kernel', 'bias'))
+    kernel, bias = (student['params', *places[leaf]] for leaf in ('kernel', 'bias'))
     fused = kernel + product(expand, product(reduce, kernel)), bias + product(shift, kernel)
     for leaf, value in zip(('kernel', 'bias'), fused, strict=True):
       student['params', *places[leaf]] = value

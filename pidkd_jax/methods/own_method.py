@@ -8,6 +8,8 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.methods.base import Method, hyperparameters
 
 _KINDS = (bool, int, float, str)
+# The optimizer's, which stand beside a method's own (`training.learner.Learner.hparams`).
+_TAKEN = ('learning_rate', 'weight_decay')
 
 
 def load(name: str) -> functools.partial[Method]:
@@ -30,13 +32,18 @@ def check(name: str, method: object) -> None:
     method: the class.
 
   Raises:
-    UserError: it is not a method, lacks `loss`, or has a field that is not a hyper-parameter.
+    UserError: it is not a method, lacks `loss`, or has a field that is not a hyper-parameter or
+      has the name of one of the optimizer's.
   """
   if not (isinstance(method, type) and issubclass(method, Method)):
     raise UserError(f'{name} is no method; make it a subclass of kd.methods.Method')
   if method.loss is Method.loss:
     raise UserError(f'{name} lacks loss, which a method must define')
   for field in hyperparameters(method).values():
+    if field.name in _TAKEN:
+      raise UserError(
+        f"{field.name} of {name} has the name of the optimizer's; give the field another name"
+      )
     if field.default is dataclasses.MISSING:
       raise UserError(f'{field.name} of {name} has no default; give it one')
     if not isinstance(field.default, _KINDS):

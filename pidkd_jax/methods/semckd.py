@@ -21,7 +21,8 @@ class SemCKD(Harness):
   """Squared errors between all pairs of stages, weighted for each image by an attention.
 
   Queries and keys come from the similarities of the batch's images, so their parameters depend on
-  the batch's size. The defaults are those of SimKD and the authors' scripts.
+  the batch's size, or on that of its parts where gradients accumulate. The defaults are those of
+  SimKD and the authors' scripts.
 
   Attributes:
     weight: of the mean over the student's stages.

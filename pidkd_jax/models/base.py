@@ -6,7 +6,6 @@ from flax import linen as nn
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Features
-from pidkd_jax.nn.batch_norm import EPSILON
 from pidkd_jax.nn.precision import to_float32
 
 
@@ -109,12 +108,6 @@ class Model(nn.Module):
     maps, preactivations = self.trunk(image, train)
     target = self.head(maps[-1], train)
     return Features(maps, preactivations, target, pool(target), self.rectified)
-
-  @nn.nowrap
-  def norm_epsilon(self, path: tuple[str, ...]) -> float:
-    """Return the epsilon of the norm behind the convolution at a path of modules."""
-    del path
-    return EPSILON
 
   @nn.nowrap
   def widened(self, factor: float) -> 'Model':

@@ -86,7 +86,7 @@ def families(*models: Model | str) -> set[Family]:
 
   Args:
     *models: models, which are searched together with the models in their fields; or names. A
-      name counts only if it is 'module:Class', and its module is imported.
+      name counts only if it is 'module:Class' or 'module:Class*FACTOR', and its module is imported.
   """
   own = set()
   for model in models:
@@ -96,7 +96,7 @@ def families(*models: Model | str) -> set[Family]:
       parts = (getattr(model, field.name) for field in _fields(model))
       own |= families(*(part for part in parts if isinstance(part, Model)))
     elif own_code.is_own(model):
-      constructor = custom_model.load(model)
+      constructor = custom_model.load(model.partition('*')[0])
       is_class = isinstance(constructor, type) and issubclass(constructor, Model)
       own |= {constructor} if is_class else families(catalog.create(model, num_classes=1))
   return own

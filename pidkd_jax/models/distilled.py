@@ -1,7 +1,6 @@
 """The deployed form of a student that shares its teacher's classifier."""
 
 import jax
-from flax import linen as nn
 
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.network import Network
@@ -65,12 +64,6 @@ class Distilled(Model):
 
   def classify(self, pooled: jax.Array) -> jax.Array:
     return self.teacher.classify(pooled)
-
-  @nn.nowrap
-  def norm_epsilon(self, path):
-    first, *rest = path
-    part = {'student': self.student, 'teacher': self.teacher}.get(first)
-    return part.norm_epsilon(tuple(rest)) if part else super().norm_epsilon(path)
 
 
 def extract_student(network: Network) -> Network:

@@ -164,11 +164,6 @@ class InvertedResidualNet(Staged):
     """
     raise NotImplementedError(f'{type(self).__name__} does not define `make_squeeze`')
 
-  @nn.nowrap
-  def norm_epsilon(self, path):
-    del path
-    return TENSORFLOW_EPSILON if self.tensorflow else EPSILON
-
   @property
   def depth(self) -> int:
     """One more than the convolutions larger than 1x1, by which state dicts are told apart."""
@@ -178,7 +173,7 @@ class InvertedResidualNet(Staged):
   def layer(self, features: int, size: int, stride: int = 1, **settings) -> ConvNorm:
     """Make a convolution with its norm."""
     padding = 'SAME' if self.tensorflow else None
-    epsilon = self.norm_epsilon(())
+    epsilon = TENSORFLOW_EPSILON if self.tensorflow else EPSILON
     return ConvNorm(features, size, stride, padding=padding, epsilon=epsilon, **settings)
 
   @nn.nowrap

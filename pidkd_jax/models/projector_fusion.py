@@ -1,5 +1,7 @@
 """Fusion of a student's q projectors: shared work runs once, and no layer is stacked."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from pidkd_jax.nn.layers import FUSED_NORMS
 from pidkd_jax.nn.projectors import FUSED_PROJECTORS
 
 
-def fuse_projectors(network: Network) -> Network:
+def fuse_projectors(network: Network, image_shape: Sequence[int]) -> Network:
   """Fuse a network's norms (`fuse_norms`), and its projectors as far as they are one function.
 
   The first convolutions of the q projectors read one map, so they become one convolution with
@@ -22,11 +24,12 @@ def fuse_projectors(network: Network) -> Network:
 
   Args:
     network: a `Distilled` network; of any other, only the norms are fused.
+    image_shape: (H, W, C) of its images.
 
   Returns:
     The network with the collection `projectors.FUSED_PROJECTORS` beside those of `fuse_norms`.
   """
-  network = fuse_norms(network)
+  network = fuse_norms(network, image_shape)
   model = network.model
   if not isinstance(model, Distilled) or FUSED_PROJECTORS in network.variables:
     return network

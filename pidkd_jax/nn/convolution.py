@@ -1,7 +1,8 @@
 """Formulations of a convolution that run faster than XLA's own, above all on CPU.
 
 Each takes NHWC maps and HWIO kernels, has the signature that `nn.Conv(conv_general_dilated=...)`
-calls, and equals `lax.conv_general_dilated` where it applies.
+calls, and equals `lax.conv_general_dilated` where it applies. Padding may also be 'SAME' or
+'VALID'. A dilated convolution is left to `lax.conv_general_dilated`.
 """
 
 import contextlib
@@ -24,6 +25,10 @@ _WINOGRAD_GRADIENT_CHANNELS = 64
 # From this many channels on, a product over patches computes the gradient of a strided kernel
 # faster than XLA's convolution, whose kernel would be as large as the map.
 _STRIDED_GRADIENT_CHANNELS = 64
+
+
+# The layouts of map, kernel and result.
+_AXES = ('NHWC', 'HWIO', 'NHWC')
 
 
 class _Target(enum.Enum):
@@ -77,15 +82,26 @@ def portable() -> contextlib.AbstractContextManager[None]:
 
 
 def _formulation(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-  """Let a formulation give way to `lax.conv_general_dilated` within `plain`."""
+  """Let a formulation give way to `lax.conv_general_dilated` within `plain` and under dilation.
+
+  The formulation itself sees padding as numbers.
+  """
 
   @functools.wraps(function)
-  def convolve(x, kernel, strides, padding, **settings):
-    if _target.value is _Target.CONVERTER:
-      return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+  def convolve(x, kernel, strides, padding, **settings: Any):
+    if _target.value is _Target.CONVERTER or _is_dilated(settings):
+      named: dict[str, Any] = {'dimension_numbers': _AXES, **settings}
+      return lax.conv_general_dilated(x, kernel, strides, padding, **named)
+    if isinstance(padding, str):
+      padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
     return function(x, kernel, strides, padding, **settings)
 
   return convolve
+
+
+def _is_dilated(settings: Mapping[str, Any]) -> bool:
+  dilations = (settings.get(f'{side}_dilation') or () for side in ('lhs', 'rhs'))
+  return any(step != 1 for each in dilations for step in each)
 
 
 @_formulation
@@ -94,7 +110,8 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
 
   On CPU, in float32, that is `by_dot` for 1x1 kernels, and `winograd` for 3x3 convolutions of
   stride 1 and padding 1 with at least 32 channels. Strided 3x3 convolutions with at least 64
-  channels take the gradient of their kernel from `by_dot`.
+  channels take the gradient of their kernel from `by_dot`. These 3x3 convolutions have no
+  derivative in forward mode (`jax.jvp`); within `plain` they have one.
 
   Args:
     x: [B, H, W, C], the map.
@@ -124,7 +141,7 @@ def _fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> j
   )
   if _target.value is _Target.ANY_PLATFORM and _winograd_fits(x, kernel, strides, padding):
     return lax.platform_dependent(x, kernel, cpu=winograd, default=convolve)
-  if not _is_dense_on_cpu(x, kernel, settings):
+  if not _is_dense_on_cpu(x, kernel):
     return convolve(x, kernel)
   if kernel.shape[:2] == (1, 1):
     return by_dot(x, kernel, strides, padding)
@@ -144,6 +161,8 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **setting
   """Compute a convolution in a form that stays fast under `vmap` over kernels.
 
   A stack of convolutions would become one grouped convolution, which is slow on CPU (`by_dot`).
+  Those that take `winograd`, as in `fastest`, have no derivative in forward mode (`jax.jvp`);
+  within `plain` they have one.
 
   Args:
     x: [B, H, W, C], the map.
@@ -160,17 +179,16 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **setting
     >>> stack(kernels).shape
     (3, 8, 4, 4, 128)
   """
-  if _is_dense_on_cpu(x, kernel, settings) and _winograd_fits(x, kernel, strides, padding):
+  del settings
+  if _is_dense_on_cpu(x, kernel) and _winograd_fits(x, kernel, strides, padding):
     return _differentiable_winograd(x, kernel, winograd)
   return by_dot(x, kernel, strides, padding)
 
 
-def _is_dense_on_cpu(x: jax.Array, kernel: jax.Array, settings: Mapping[str, Any]) -> bool:
-  """Return whether a convolution runs on this CPU in float32, without groups and dilation."""
+def _is_dense_on_cpu(x: jax.Array, kernel: jax.Array) -> bool:
+  """Return whether a convolution runs on this CPU in float32, without groups."""
   on_cpu = jax.default_backend() == 'cpu' and _target.value is _Target.HERE
-  dilations = (settings.get(f'{side}_dilation') or () for side in ('lhs', 'rhs'))
-  dense = kernel.shape[2] == x.shape[-1] and all(step == 1 for each in dilations for step in each)
-  return on_cpu and dense and x.dtype == jnp.float32
+  return on_cpu and kernel.shape[2] == x.shape[-1] and x.dtype == jnp.float32
 
 
 def _winograd_fits(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
@@ -302,6 +320,7 @@ def _sum(row: Sequence[float], parts: Sequence[jax.Array]) -> jax.Array:
   return functools.reduce(lax.sub, [functools.reduce(lax.add, added), *subtracted])
 
 
+@_formulation
 def by_dot(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
   """Compute a convolution as one product of two matrices: patches by channels, and the kernel.
 

@@ -10,6 +10,7 @@ import jax
 import pytest
 
 from pidkd_jax import models
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import assembly, run, teacher, workdir
@@ -85,6 +86,24 @@ def test_a_run_of_two_members_makes_its_folder(taught, tmp_path):
   assert {path.name for path in (folder / 'bundles').iterdir()} == {'kd-0', 'kd-1'}
 
 
+def test_methods_make_views_with_the_teachers_normalisation(taught, tmp_path, monkeypatch):
+  """The batches have it, so MLKD undoes it to change their pixels."""
+  statistics = {'mean': [0.1, 0.2, 0.3], 'std': [0.4, 0.5, 0.6]}
+  card = {**taught.card, 'dataset': {**taught.card['dataset'], **statistics}}
+  runs = []
+  monkeypatch.setattr(run, '_complete', lambda one, preemption: runs.append(one))
+  other = dataclasses.replace(taught, card=card)
+  run.execute(experiment(0), DATA, other, tmp_path, 'students', execution())
+  run.execute(experiment(0), DATA, None, tmp_path, 'students', execution(), other)
+  own = {'mean': DATA.spec.normalisation.mean, 'std': list(DATA.spec.normalisation.std)}
+  equal = dataclasses.replace(taught, card={**card, 'dataset': {**card['dataset'], **own}})
+  run.execute(experiment(0), DATA, equal, tmp_path, 'students', execution())
+  assert [one.dataset.spec.normalisation for one in runs[:2]] == 2 * [other.normalisation]
+  [learner] = runs[0].assemble().cohort.learners
+  assert learner.method.dataset.normalisation == other.normalisation
+  assert runs[2].dataset is DATA  # A description of its own would compile anew.
+
+
 def test_what_is_reported_is_evaluated_once_and_in_float32(taught, tmp_path, monkeypatch):
   evaluated = []
   logits = inference.logits
@@ -132,3 +151,11 @@ def test_a_kept_teacher_is_identified_by_its_configuration(teacher_plan, tmp_pat
   assert kept(dataclasses.replace(teacher_plan, seed=1)) != run_folder
   other = dataclasses.replace(DATA, spec=dataclasses.replace(DATA.spec, fingerprint='other'))
   assert kept(teacher_plan, other) != run_folder
+
+
+def test_processes_divide_members_by_the_least_of_their_memory(taught, tmp_path, monkeypatch):
+  whole = run._Run(experiment(0, 1), DATA, taught, tmp_path, 'students', execution(), None)
+  assert run._divided(whole.experiment.members, whole) == [['kd-0', 'kd-1']]
+  monkeypatch.setattr(run.processes, 'minimum', lambda value: min(value, 0))
+  with pytest.raises(UserError, match='of kd-0 takes about .* MiB, and 0 MiB are free'):
+    run._divided(whole.experiment.members, whole)

@@ -46,6 +46,12 @@ class Taken(Cosine):
   trials: int = 1
 
 
+class Hurried(Cosine):
+  """A field that the optimizer has."""
+
+  weight_decay: float = 0.1
+
+
 class Bare(Method):
   """Without a loss."""
 

@@ -47,6 +47,26 @@ def test_a_name_chooses_it_in_python_too():
   assert list(distillation._specs([NAME, 'kd_1_1'])) == ['Cosine', 'kd_1_1']
 
 
+def test_two_classes_of_one_name_are_refused():
+  def make(factor):
+    class Own(methods.Method):
+      def loss(self, batch, teacher, *, progress):
+        return {'mean': factor * jnp.mean(self.student(batch.image, train=True))}
+
+    return Own
+
+  first, second = make(1.0), make(2.0)
+  for both in ({'a': first, 'b': second}, [first, second]):
+    with pytest.raises(UserError, match=r"named '.*<locals>.Own'.*give them different names"):
+      distillation._specs(both)
+  # So is a choice whose class has been defined anew since.
+  chosen = methods.method(first)
+  assert distillation._specs({'a': chosen, 'b': first})
+  methods.method(second)
+  with pytest.raises(UserError, match='call kd.method anew'):
+    distillation._specs({'a': chosen})
+
+
 def test_a_partial_of_one_will_do():
   assert methods.defaults('tests.methods.own:heavy') == HARNESS
   made = methods.create('tests.methods.own:heavy')(student=None, target=None, dataset=None)
@@ -64,6 +84,7 @@ def test_a_partial_of_one_will_do():
     ('tests.methods.own:Bare', 'lacks loss, which a method must define'),
     ('tests.methods.own:Required', 'power of .* has no default; give it one'),
     ('tests.methods.own:Odd', r'powers of .* is \(1, 2\) by default; .* bool, int, float, str'),
+    ('tests.methods.own:Hurried', "weight_decay of .* has the name of the optimizer's"),
     ('tests.methods.own:Taken', "'trials' of .* is a field of every row"),
     (f'{NAME},other:Cosine', 'one is named twice'),
   ],

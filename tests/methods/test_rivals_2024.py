@@ -108,7 +108,9 @@ def test_norm_is_folded_into_the_students_classifier():
     y = x @ np.asarray(params['conv']['kernel'][0, 0])
     y = (y - running['norm']['mean']) / np.sqrt(running['norm']['var'] + 1e-5)
     x = y * params['norm']['scale'] + params['norm']['bias']
-  head = variables['params']['head']['linear']
+  # A student that begins with a bundle's weights takes its classifier, too.
+  assert variables['params'].keys() == {'student', 'expand', 'reduce'}
+  head = variables['params']['student']['linear']
   expected = (image + x).mean((1, 2)) @ head['kernel'] + head['bias']
   network = method.deployed(variables, None)
   assert isinstance(network.model, Linear) and network.variables['params'].keys() == {'linear'}

@@ -95,7 +95,7 @@ def test_a_layer_computes_in_the_type_of_its_input(fill):
 
 def test_there_is_no_norm_to_fuse(fill):
   network = Network(fill(shapes(TOY, 16)), TOY)
-  assert fuse_norms(network).variables[FUSED_NORMS] == {}
+  assert fuse_norms(network, (16, 16, 3)).variables[FUSED_NORMS] == {}
 
 
 def test_half_the_channels():

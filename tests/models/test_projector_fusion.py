@@ -13,7 +13,8 @@ from pidkd_jax.models.resnet import ResNet
 from pidkd_jax.nn.layers import FUSED_NORMS
 from pidkd_jax.nn.projectors import FUSED_PROJECTORS
 
-IMAGES = np.random.default_rng(2).normal(size=(2, 8, 8, 3)).astype(np.float32)
+SHAPE = (8, 8, 3)
+IMAGES = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def network(fill):
 )
 def test_the_target_map_is_kept(network, integration, rectified):
   plain = network(integration, rectified)
-  fused = fuse_projectors(plain)
+  fused = fuse_projectors(plain, SHAPE)
   actual, expected = (jax.jit(Network.encode)(each, IMAGES).target for each in (fused, plain))
   assert bool(jnp.any(expected < 0)) != rectified
   np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
@@ -51,10 +52,10 @@ def test_the_target_map_is_kept(network, integration, rectified):
 def test_shared_convolutions_run_once(network):
   """Convolutions of the projectors: 1 + 3 + 3 behind a ReLU, and 1 + 3 + 1 without."""
   # Each fused convolution has two leaves; the projectors' three are stacked.
-  norms = fuse_norms(network('mean', True)).variables[FUSED_NORMS]
+  norms = fuse_norms(network('mean', True), SHAPE).variables[FUSED_NORMS]
   encoder = len(jax.tree.leaves(norms)) // 2 - 3
   for rectified, expected in ((True, 7), (False, 5)):
-    fused = fuse_projectors(network('mean', rectified))
+    fused = fuse_projectors(network('mean', rectified), SHAPE)
     jaxpr = str(jax.make_jaxpr(lambda image, fused=fused: fused.encode(image).target)(IMAGES))
     # On CPU a 1x1 convolution is a product.
     products = jaxpr.count('conv_general_dilated[') + jaxpr.count('dot_general[')
@@ -62,5 +63,5 @@ def test_shared_convolutions_run_once(network):
 
 
 def test_of_other_networks_only_the_norms_are_fused(teacher):
-  assert FUSED_PROJECTORS not in fuse_projectors(teacher).variables
-  assert FUSED_NORMS in fuse_projectors(teacher).variables
+  assert FUSED_PROJECTORS not in fuse_projectors(teacher, SHAPE).variables
+  assert FUSED_NORMS in fuse_projectors(teacher, SHAPE).variables

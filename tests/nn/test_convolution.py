@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from jax import lax
 
 from pidkd_jax.nn import convolution
@@ -228,6 +229,50 @@ def test_other_settings_are_left_to_xla(settings):
   np.testing.assert_array_equal(result, lax.conv_general_dilated(x, kernel, **settings))
 
 
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+@pytest.mark.parametrize('size, strides', [(1, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize('name', ['by_dot', 'depthwise_by_shift', 'fastest', 'fastest_stacked'])
+def test_flax_names_of_paddings(name, size, strides, padding):
+  """'SAME' is the default of `nn.Conv`."""
+  groups = 64 if name == 'depthwise_by_shift' else 1
+  make = functools.partial(
+    nn.Conv, 64, (size, size), strides=strides, padding=padding, feature_group_count=groups
+  )
+  kernel = maps(size, size, 64 // groups, 64, seed=1)
+  variables = {'params': {'kernel': kernel, 'bias': jnp.zeros(64)}}
+  x = maps(2, 6, 7, 64)
+
+  def run(layer):
+    # The gradient has a formulation of its own.
+    return layer.apply(variables, x), jax.grad(lambda x: jnp.sum(layer.apply(variables, x)))(x)
+
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3),
+    run(make(conv_general_dilated=getattr(convolution, name))),
+    run(make()),
+  )
+
+
+@pytest.mark.parametrize('name', ['by_dot', 'depthwise_by_shift', 'fastest_stacked'])
+@pytest.mark.parametrize('side', ['input', 'kernel'])
+def test_no_formulation_ignores_a_dilation(name, side):
+  groups = 32 if name == 'depthwise_by_shift' else 1
+  settings = {f'{side}_dilation': 2, 'padding': 1, 'feature_group_count': groups}
+  x = maps(2, 6, 6, 32)
+  plain = nn.Conv(32, (3, 3), **settings)
+  variables = plain.init(jax.random.key(0), x)
+  layer = nn.Conv(32, (3, 3), conv_general_dilated=getattr(convolution, name), **settings)
+  np.testing.assert_array_equal(layer.apply(variables, x), plain.apply(variables, x))
+
+
+def test_a_portable_program_keeps_a_dilation():
+  x, kernel = maps(1, 6, 6, 32), maps(3, 3, 32, 32, seed=1)
+  settings = {'dimension_numbers': ('NHWC', 'HWIO', 'NHWC'), 'rhs_dilation': (2, 2)}
+  with convolution.portable():
+    y = convolution.fastest(x, kernel, (1, 1), ((1, 1), (1, 1)), **settings)
+  assert y.shape == (1, 4, 4, 32)
+
+
 # --- the contexts
 
 
@@ -270,6 +315,18 @@ def test_a_function_is_traced_once_in_each_context():
     with context():
       jitted(x, kernel)
   assert len(traces) == 3
+
+
+def test_a_plain_convolution_has_a_derivative_in_forward_mode():
+  x, kernel = maps(1, 4, 4, 32), maps(3, 3, 32, 32, seed=1)
+
+  def derivative():
+    return jax.jvp(functools.partial(layer, x), (kernel,), (kernel,))[1]
+
+  with pytest.raises(TypeError, match='custom_vjp'):
+    derivative()
+  with convolution.plain():
+    np.testing.assert_allclose(derivative(), layer(x, kernel), rtol=1e-5, atol=1e-5)
 
 
 def test_contexts_nest_and_end_after_an_error():

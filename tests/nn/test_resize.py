@@ -33,6 +33,16 @@ def test_average_to_keeps_the_spatial_mean(size_in, size_out):
   np.testing.assert_allclose(resize.average_to(jnp.ones_like(x), size_out), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize('size_in, size_out', [(9, 8), (7, 1), (7, 4)])
+def test_average_to_in_bfloat16_rounds_only_its_result(size_in, size_out):
+  """Rounded weights would bias every mean, by 0.4% from 9 cells to 8."""
+  x = (1 + maps(2, size_in, size_in, 3)).astype(jnp.bfloat16)
+  result = resize.average_to(x, (size_out, size_out))
+  exact = resize.average_to(x.astype(jnp.float32), (size_out, size_out))
+  assert result.dtype == jnp.bfloat16
+  np.testing.assert_array_equal(result, exact.astype(jnp.bfloat16))
+
+
 def test_average_to_is_average_pooling_where_the_sizes_divide():
   x = maps(2, 8, 6, 3)
   expected = nn.avg_pool(x, (4, 2), (4, 2))

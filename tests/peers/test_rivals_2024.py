@@ -131,7 +131,8 @@ def test_norm():
       }
       for part in running
     }
-    params['head'] = {'linear': {name: leaves[f'head_{name}'] for name in ('kernel', 'bias')}}
+    head = {name: leaves[f'head_{name}'] for name in ('kernel', 'bias')}
+    params['student'] = {'linear': head}
     batch = Batch(leaves['map'], jnp.asarray(inputs.LABEL), None)
     found, _ = method.apply(
       {'params': params, 'batch_stats': running},

@@ -174,7 +174,7 @@ def _cohort(trials):
   dtype = PRECISIONS[FLAGS.precision].dtype
   image = jax.ShapeDtypeStruct((FLAGS.batch_size, size, size, 3), dtype)
   teacher = Network(jax.jit(model.init)(jax.random.key(1), jnp.zeros(image.shape)), model)
-  teacher = norm_fusion.fuse_norms(teacher)
+  teacher = norm_fusion.fuse_norms(teacher, image.shape[1:])
   members = [
     Member(FLAGS.method, FLAGS.student, FLAGS.method, _hyperparameters(), OptimizerHparams(), trial)
     for trial in range(trials)
