@@ -99,10 +99,26 @@ def dataset_card(spec: DatasetSpec, normalisation: Normalisation) -> dict[str, A
   return entries | {'mean': normalisation.mean, 'std': normalisation.std}
 
 
+def check(network: Network) -> None:
+  """Check that a bundle can hold a network; shapes and types of its variables are enough.
+
+  Raises:
+    UserError: a field of its model is not plain, or a variable is of a type that numpy has not.
+  """
+  models.describe(cast(Model, network.model))
+  variables: dict[str, Any] = traverse_util.flatten_dict(network.variables, sep='/')
+  for path, value in variables.items():
+    if np.dtype(value.dtype).kind == 'V':  # bfloat16 and 8-bit floats are foreign to numpy.
+      raise UserError(
+        f'{path} of {type(network.model).__name__} is {value.dtype}, which a bundle cannot hold; '
+        'give its layer param_dtype=float32'
+      )
+
+
 def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> None:
   """Write a bundle, in place of one that is there already.
 
-  If the process is killed, either the old bundle or the new one is there, and complete. Only the
+  A kill leaves either the old bundle or the new one, complete (`atomic_folder.replacing`). Only the
   primary process writes.
 
   Args:
@@ -110,7 +126,11 @@ def save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> Non
     network: its description joins the card as 'model'.
     card: JSON values. It needs 'dataset' with name, class_names, image_shape, mean and std, as
       `dataset_card` makes it.
+
+  Raises:
+    UserError: as `check` says.
   """
+  check(network)
   if processes.is_primary():
     _save(folder, network, card)
   processes.barrier(folder.name)

@@ -16,7 +16,7 @@ import numpy as np
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle, hub_card, model_card
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.core import atomic_folder, extras, npz, regular_file
+from pidkd_jax.core import atomic_folder, extras, local_path, npz, regular_file
 from pidkd_jax.core.errors import UserError, first_line, listed
 from pidkd_jax.models import exported_function
 
@@ -78,7 +78,7 @@ def push(
   """
   extras.require('the hub', *extras.EXTRAS['hub'])
   _check(repository)
-  loaded = bundle.load(pathlib.Path(folder).expanduser(), own)
+  loaded = bundle.load(local_path.expanded('bundle', folder), own)
   from huggingface_hub import HfApi, get_token
 
   if not get_token():
@@ -140,7 +140,7 @@ def pull(
   """
   extras.require('the hub', 'huggingface_hub')
   _check(repository)
-  place = pathlib.Path(folder).expanduser()
+  place = local_path.expanded('folder', folder)
   if place.exists() or place.is_symlink():
     raise UserError(f'{str(place)!r} is there already; name a new folder')
   from huggingface_hub import HfApi

@@ -63,11 +63,15 @@ class ImageReader:
         f'the network is for images of {shape[-1]} channels, which no file is read as; give arrays '
         'to predict, in Python'
       )
+    # A file may be called '~1.png'. Where that is no user, the name stays as it is.
     self._sources = [
-      one if isinstance(one, Image.Image) else pathlib.Path(one).expanduser() for one in sources
+      one if isinstance(one, Image.Image) else pathlib.Path(os.path.expanduser(one))
+      for one in sources
     ]
     self._shape, self._crop_ratio = shape, crop_ratio
-    self.bits = image_lib.bits_of(self._sources)
+    self.bits = image_lib.bits_of(
+      one for one in self._sources if isinstance(one, Image.Image) or one.is_file()
+    )
     if self.bits < 16:
       logger.warning(
         'the values of the 16-bit images need %d bits; they are taken as of that depth', self.bits

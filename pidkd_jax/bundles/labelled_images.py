@@ -97,4 +97,4 @@ def _pixels(sources: Sequence, shape: tuple[int, int, int], crop_ratio: float) -
   batches = list(ImageReader(sources, shape, crop_ratio).batches(_BATCH_SIZE))
   if refused := [one for batch in batches for one in batch.refused]:
     raise image.unusable(refused)
-  return np.concatenate([batch.pixels for batch in batches])
+  return np.concatenate([np.empty((0, *shape), np.uint8), *(batch.pixels for batch in batches)])

@@ -18,6 +18,8 @@ _OPERATORS = (
   'nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
   'qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
 )
+# The packages whose errors are those of a download from Hugging Face's hub.
+_HUB = ('httpx', 'huggingface_hub')
 # A library's operators vanish with it.
 _DECLARED: list[Any] = []
 
@@ -99,16 +101,17 @@ class Library(abc.ABC):
     for attempt in attempts:
       try:
         return self.make(name, **arguments, **weights, **attempt).eval()
-      except TypeError as error:
-        if attempt and self.size_argument in str(error):
-          continue
-        raise UserError(f'{self.title}/{name} cannot be made: {first_line(error)}') from error
       except Exception as error:  # Networks and downloads fail in many ways.
+        if attempt and isinstance(error, TypeError) and self.size_argument in str(error):
+          continue
+        if pretrained and _is_of_download(error):
+          raise UserError(
+            f'{self.title}/{name}: its weights could not be fetched ({_why(error)}); fetch '
+            f'{address} where there is a network, and give the file with --checkpoint'
+          ) from error
+        remedy = '; leave out --image_size, or give another' if attempt else ''
         raise UserError(
-          f'{self.title}/{name}: its weights could not be fetched ({_why(error)}); fetch {address} '
-          'where there is a network, and give the file with --checkpoint'
-          if pretrained
-          else f'{self.title}/{name} cannot be made: {first_line(error)}'
+          f'{self.title}/{name} cannot be made: {first_line(error)}{remedy}'
         ) from error
     raise AssertionError(name)
 
@@ -275,6 +278,12 @@ def _unknown(library: Library, name: str) -> UserError:
   names = library.names()
   nearest = difflib.get_close_matches(name, names, n=8, cutoff=0.5)
   return unknown_name(f'network of {library.title}', name, nearest or names)
+
+
+def _is_of_download(error: Exception) -> bool:
+  """Whether an error is of a disk or a network: httpx, of Hugging Face's hub, has its own kind."""
+  origins = {kind.__module__.partition('.')[0] for kind in type(error).__mro__}
+  return isinstance(error, OSError) or not origins.isdisjoint(_HUB)
 
 
 def _why(error: Exception) -> str:

@@ -22,10 +22,8 @@ _ALIKE = 0.5
 # To trace a deep network takes a second. So only those of about that depth are.
 _DEPTHS = 0.6
 _IMAGENET_KERNEL = 7
-_REMEDY = (
-  '`pidkd networks` lists the networks that are; docs/how-to/own-network.md tells how to bring '
-  'another'
-)
+_OTHERS = 'others of timm and torchvision come in by --model timm/NAME or torchvision/NAME'
+_REMEDY = f'`pidkd networks` lists the networks that are; {_OTHERS} (docs/how-to/teachers.md)'
 
 
 @functools.cache
@@ -76,16 +74,15 @@ def explain(weights: StateDict, wanted: str, mismatch: str) -> str:
     return f'the checkpoint is that of {_either(exact)}, not of {wanted!r}; import it by ' + (
       'the one of these names that its source has' if exact[1:] else 'that name'
     )
-  if text := foreign(weights) or _large(weights):
-    return text
   if shares[best] <= _ALIKE:
-    return f'the checkpoint is of no network that is built in; for {wanted!r} it has {mismatch}'
+    unlike = f'the checkpoint is of no network that is built in; for {wanted!r} it has {mismatch}'
+    return foreign(weights) or _large(weights) or unlike
   alike = f'{shares[best]:.0%} of the entries'
   if best == wanted:
-    return f'the checkpoint has {alike} of {wanted!r}: {mismatch}'
+    return f'the checkpoint has {alike} of {wanted!r}: {mismatch}{_source(weights)}'
   return (
     f'the checkpoint is not that of {wanted!r}; it is nearest to {best!r}, with {alike}. For '
-    f'{wanted!r} it has {mismatch}'
+    f'{wanted!r} it has {mismatch}{_source(weights)}'
   )
 
 
@@ -93,20 +90,25 @@ def suggestion(weights: StateDict) -> str:
   """Return what a state dict is, for a user who has named no network."""
   shares = _shares(weights, '')
   best = max(shares, key=lambda name: shares[name], default='')
-  if shares.get(best) != 1 and (text := foreign(weights) or _large(weights)):
-    return text
   if not best or shares[best] <= _ALIKE:
-    return f'the checkpoint is of no network that is built in: {_REMEDY}'
+    unlike = f'the checkpoint is of no network that is built in: {_REMEDY}'
+    return foreign(weights) or _large(weights) or unlike
   exact = _exact(shares)
   return (
     f'its entries are those of --model {" or ".join(exact)}'
     if exact
-    else (f'nearest is --model {best}')
+    else f'nearest is --model {best}{_source(weights)}'
   )
 
 
 def _exact(shares: Mapping[str, float]) -> list[str]:
   return [name for name, share in shares.items() if share == 1]
+
+
+def _source(weights: StateDict) -> str:
+  """Return the end of a message on a network that is near to one that is built in, or ''."""
+  layout = torch_layouts.find(weights)
+  return f'. Its names are those of {layout}; {_OTHERS}' if layout else ''
 
 
 def _either(names: list[str]) -> str:
@@ -119,7 +121,7 @@ def _large(weights: StateDict) -> str:
     if value.ndim == 4 and value.shape[1] == 3 and value.shape[2] >= _IMAGENET_KERNEL:
       return (
         f'the checkpoint is of a network for images of 224x224, as its {key} is '
-        f'{"x".join(map(str, value.shape[2:]))}; none of those is built in: {_REMEDY}'
+        f'{"x".join(map(str, value.shape[2:]))}; it is none that is built in: {_REMEDY}'
       )
   return ''
 
@@ -143,8 +145,11 @@ def _similar(weights: StateDict, wanted: str) -> dict[str, float]:
   """Return the networks whose names and depth allow that the weights are theirs, by distance."""
   depth = 1 + sum(value.ndim == 4 and value.shape[2:] != (1, 1) for value in weights.values())
   depths = {}
-  for name in models.names():
-    if name == wanted or _classifier(name) not in weights:
+  names = models.names()
+  # A state dict without a classifier may be of any of them.
+  names = [name for name in names if _classifier(name) in weights] or names
+  for name in names:
+    if name == wanted:
       continue
     model = models.create(name, num_classes=1)
     theirs = getattr(model, 'depth', depth)

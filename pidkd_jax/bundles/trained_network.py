@@ -14,7 +14,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles import bundle, image_input
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.image_reader import ImageReader
-from pidkd_jax.core import atomic_folder, image
+from pidkd_jax.core import atomic_folder, image, local_path
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.models import norm_fusion
@@ -48,7 +48,7 @@ class TrainedNetwork:
     self.bundle = loaded
     self.class_names = tuple(facts['class_names'] or numbers)
     self.image_shape = tuple(facts['image_shape'])
-    self._network = norm_fusion.fuse_norms(loaded.network)
+    self._network = norm_fusion.fuse_norms(loaded.network, self.image_shape)
     self._normalisation = jax.tree.map(jnp.asarray, loaded.normalisation.arrays())
 
   def __repr__(self) -> str:
@@ -158,7 +158,7 @@ class TrainedNetwork:
     if labels is None:
       if not isinstance(images, str | pathlib.Path):
         raise UserError('no labels were given; give one for each image, or a folder of classes')
-      folder = pathlib.Path(images).expanduser()
+      folder = local_path.expanded('folder', images)
       split = labelled_images.of_folder(
         folder, self.class_names, self.image_shape, self.bundle.crop_ratio
       )
@@ -179,8 +179,9 @@ class TrainedNetwork:
     Raises:
       UserError: the folder holds something else, or cannot be written.
     """
-    place = pathlib.Path(folder).expanduser()
-    if place.exists() and not (place / atomic_folder.MANIFEST).is_file():
+    place = local_path.expanded('folder', folder)
+    files = (atomic_folder.MANIFEST, bundle.VARIABLES)  # Exports have a manifest, too.
+    if place.exists() and not all((place / name).is_file() for name in files):
       raise UserError(f'{str(place)!r} is there already and is no bundle; name another folder')
     try:
       bundle.save(place, self.network, {k: v for k, v in self.card.items() if k != 'model'})
@@ -242,4 +243,4 @@ def load(folder: str | pathlib.Path, own: Iterable[models.Family] = ()) -> Train
     >>> student.top(images, k=1)  # doctest: +SKIP
     [[('maple_tree', 0.93)]]
   """
-  return TrainedNetwork(bundle.load(pathlib.Path(folder).expanduser(), own))
+  return TrainedNetwork(bundle.load(local_path.expanded('bundle', folder), own))

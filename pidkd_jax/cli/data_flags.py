@@ -30,14 +30,18 @@ def define(data_help: str, least_size: int = 0) -> None:
   )
 
 
-def load(known: Mapping[str, Any] | None = None) -> Dataset:
+def load(
+  known: Mapping[str, Any] | None = None, *, image_size: int = 0, crop_ratio: float = 1.0
+) -> Dataset:
   """Return the dataset of --data.
 
   Args:
     known: the dataset in a bundle's card. It fills in what the flags leave out, if it is the same.
+    image_size: as `data.load` takes it, where neither the flags nor `known` say it.
+    crop_ratio: the same of the crop.
 
   Raises:
-    UserError: there is no such dataset, or it cannot be read.
+    UserError: there is no such dataset, or it cannot be read; or --crop_ratio lacks --image_size.
   """
   given, known = flags.FLAGS, known or {}
   name = given.data or known.get('format', '')
@@ -49,15 +53,22 @@ def load(known: Mapping[str, Any] | None = None) -> Dataset:
       f'by --data={name}'
     )
   official = not known or known['name'] == known['format']
+  # Cards from before there were folders of images have neither.
+  image_size, crop_ratio = known.get('image_size', image_size), known.get('crop_ratio', crop_ratio)
+  image_size = image_size if given.image_size is None else given.image_size
+  crop_ratio = crop_ratio if given.crop_ratio is None else given.crop_ratio
+  if crop_ratio < 1 and not image_size:
+    raise UserError(
+      f'--crop_ratio={crop_ratio:g} needs a size to crop to; give --image_size, e.g. 224'
+    )
   return data.load(
     name,
     directory=given.data_dir,
     archive=given.archive or known.get('archive', ''),
     verify=official if given.verify is None else given.verify,
-    # Cards from before there were folders of images do not name it.
-    image_size=known.get('image_size', 0) if given.image_size is None else given.image_size,
+    image_size=image_size,
     teacher_size=known.get('teacher_size', 0) if given.image_size is None else 0,
-    crop_ratio=known.get('crop_ratio', 1.0) if given.crop_ratio is None else given.crop_ratio,
+    crop_ratio=crop_ratio,
     limit=free_memory.image_limit(),
   )
 
@@ -66,8 +77,9 @@ def load_for(bundle: Bundle) -> Dataset:
   """Return the dataset of --data, or else of a bundle's card, to evaluate the bundle on.
 
   Raises:
-    UserError: neither card nor flags name one, it cannot be read, it differs from the card's, or
-      it has other classes, another order of them, or image sizes than the bundle is for.
+    UserError: neither card nor flags name one, it cannot be read, it or its size or crop differs
+      from the card's, or it has other classes, another order of them, or image sizes than the
+      bundle is for.
   """
   known, folder = bundle.card['dataset'], str(bundle.folder)
   name = flags.FLAGS.data or known.get('format')
@@ -76,6 +88,13 @@ def load_for(bundle: Bundle) -> Dataset:
   dataset = load(known)
   spec, shape = dataset.spec, tuple(known['image_shape'])
   if name == known.get('format') and spec.fingerprint != known['fingerprint']:
+    sizes = ('image_size', 'crop_ratio')
+    given = [f'--{flag}' for flag in sizes if getattr(flags.FLAGS, flag) is not None]
+    if given:
+      raise UserError(
+        f'with {" and ".join(given)}, {spec.name} is not what {folder!r} was evaluated on; leave '
+        'that out, as the card says it'
+      )
     raise UserError(
       f'{spec.name} is not the data that the bundle was evaluated on '
       f'({known["name"]}, fingerprint {known["fingerprint"][:8]}...); '
@@ -83,9 +102,12 @@ def load_for(bundle: Bundle) -> Dataset:
     )
   classes = bundle.network.model.num_classes
   if (spec.num_classes, spec.image_shape) != (classes, shape):
+    height, width, channels = shape
+    alike = (spec.num_classes, spec.image_shape[-1]) == (classes, channels) and height == width
     raise UserError(
       f'{folder!r} is for {classes} classes of {list(shape)} images and {spec.name} has '
-      f'{spec.num_classes} of {list(spec.image_shape)}; --data says another'
+      f'{spec.num_classes} of {list(spec.image_shape)}; '
+      + (f'give --image_size={height}' if alike else '--data says another')
     )
   if difference := class_difference(known['class_names'], spec.class_names):
     raise UserError(

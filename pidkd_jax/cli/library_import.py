@@ -41,10 +41,13 @@ def main(library: Library, name: str) -> None:
     checkpoint = torch_file.read(path, FLAGS.key, FLAGS.prefix)
     module, done = torch_module.with_weights(library, name, checkpoint.model, size)
     imported, notes = imported_bundle.origin(path), (*checkpoint.notes, *done)
-  dataset = data_flags.load() if FLAGS.data else None
   known = library.preprocessing(name, module)
   height, width, channels = known.image_shape
   image_shape = (size or height, size or width, channels)
+  crop_ratio = FLAGS.crop_ratio or known.crop_ratio
+  # The data are cut as the card says, so that a later evaluation finds the same.
+  sized = {'image_size': image_shape[0], 'crop_ratio': crop_ratio}
+  dataset = data_flags.load(**sized) if FLAGS.data else None
   converted = torch_module.convert(module, title, image_shape)
   network = converted.network
   count = network.model.num_classes
@@ -60,7 +63,7 @@ def main(library: Library, name: str) -> None:
     'image_shape': image_shape,
     'mean': normalisation.mean,
     'std': normalisation.std,
-    'crop_ratio': FLAGS.crop_ratio or known.crop_ratio,
+    'crop_ratio': crop_ratio,
   }
   if dataset:
     imported_bundle.check(network, dataset)
@@ -69,18 +72,13 @@ def main(library: Library, name: str) -> None:
         f'{title} takes images of {list(image_shape)}, and {dataset.spec.name} has '
         f'{list(dataset.spec.image_shape)}; give --image_size'
       )
-    entries |= {
-      key: value
-      for key, value in bundle.dataset_card(dataset.spec, normalisation).items()
-      if key != 'crop_ratio'
-    }
+    entries |= bundle.dataset_card(dataset.spec, normalisation)
   target = converted.places[-1]
   shape = 'x'.join(map(str, converted.target_shape))
   where = f'the input of {target.module}' if target.before else f'the output of {target.module}'
   notes = (
     *notes,
-    f'images of {image_shape[0]}x{image_shape[1]}, cut from {entries["crop_ratio"]:.3g} of their '
-    'shorter side',
+    f'images of {image_shape[0]}x{image_shape[1]}, cut from {crop_ratio:.3g} of their shorter side',
     f'the target map is {where}, {shape}',
     f'outputs differ from those of PyTorch by {converted.difference:.1e} of the largest',
   )

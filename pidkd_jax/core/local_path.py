@@ -1,5 +1,6 @@
 """The path of a folder or file that the user named."""
 
+import os
 import pathlib
 
 from pidkd_jax.core.errors import UserError
@@ -23,9 +24,22 @@ def resolve(name: str, path: str) -> pathlib.Path:
     raise UserError(
       f'{name} {path!r} is not on a local disk; name a local folder, and copy from or to it'
     )
+  place = expanded(name, path)
+  # '.' has no name and no parent of its own, beside which other folders could lie.
+  return place if place.name not in ('', '..') else place.resolve()
+
+
+def expanded(name: str, path: str | os.PathLike[str]) -> pathlib.Path:
+  """Return the path of a folder, in which '~' stands for a home.
+
+  Args:
+    name: of what the path is, for messages.
+    path: as the user wrote it.
+
+  Raises:
+    UserError: the path names an unknown user.
+  """
   try:
-    place = pathlib.Path(path).expanduser()
-    # '.' has no name and no parent of its own, beside which other folders could lie.
-    return place if place.name not in ('', '..') else place.resolve()
+    return pathlib.Path(path).expanduser()
   except RuntimeError as error:
-    raise UserError(f'{name} {path!r}: there is no such user; name a folder') from error
+    raise UserError(f'{name} {str(path)!r}: there is no such user; name a folder') from error

@@ -38,7 +38,8 @@ class Deployable:
 
   def __post_init__(self):
     # Fusion computes on the host. Inside a traced function, the variables would have no values.
-    object.__setattr__(self, 'network', fuse_projectors(self.bundle.network))
+    fused = fuse_projectors(self.bundle.network, self.image_shape)
+    object.__setattr__(self, 'network', fused)
 
   @classmethod
   def create(cls, bundle: Bundle, train: Split, uint8: bool, layout: str = 'nhwc') -> Self:
@@ -48,9 +49,14 @@ class Deployable:
     return cls(bundle, uint8, np.asarray(calibration), layout)
 
   @property
+  def image_shape(self) -> tuple[int, ...]:
+    """(H, W, C) of the images that the network sees."""
+    return tuple(self.bundle.card['dataset']['image_shape'])
+
+  @property
   def input_shape(self) -> tuple[int, ...]:
     """The shape of one input image: (H, W, C), or its axes in another layout."""
-    shape = (0, *self.bundle.card['dataset']['image_shape'])
+    shape = (0, *self.image_shape)
     return tuple(shape[axis] for axis in _AXES[self.layout][1:])
 
   @property

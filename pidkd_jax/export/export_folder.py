@@ -1,5 +1,6 @@
 """The folder of an export: the file, card.json, example.py with its image, and manifest.json."""
 
+import dataclasses
 import os
 import pathlib
 from typing import Any
@@ -9,7 +10,7 @@ from PIL import Image
 
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork
-from pidkd_jax.core import atomic_folder, extras, versions
+from pidkd_jax.core import atomic_folder, extras, local_path, versions
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.split import Split
@@ -165,7 +166,7 @@ def export_network(
     >>> kd.export.export_network(student, data, 'onnx', 'exported')['bytes']  # doctest: +SKIP
     312574
   """
-  place = pathlib.Path(folder).expanduser()
+  place = local_path.expanded('folder', folder)
   check(format, place, uint8, layout)  # Before any work.
   bundle = trained.bundle
   check_network(format, bundle)
@@ -177,6 +178,9 @@ def export_network(
 
 
 def _save_image(test: Split, path: pathlib.Path) -> None:
-  """Save the first test image."""
-  pixels = np.asarray(next(iter(test.take(np.arange(1)).blocks(1))))[0]
+  """Save the first test image, whole where evaluation sees its middle: the example cuts it."""
+  first: Any = test.take(np.arange(1))
+  if first.side:
+    first = dataclasses.replace(first, side=0, size=0)
+  pixels = np.asarray(next(iter(first.blocks(1))))[0]
   Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)

@@ -19,7 +19,7 @@ class StableHlo(Format):
 
   It holds the computation for any batch size, in exact float32 on every platform. 3x3 convolutions
   run by Winograd's formulation on CPUs only; the module chooses by platform. JAX runs it, without
-  this package. JAX on the CPU computes the logits that are compared.
+  this package. JAX computes the logits that are compared, on its default device.
   """
 
   file = 'model.stablehlo'

@@ -12,6 +12,7 @@ from pidkd_jax.export.format import Format, Runner
 from pidkd_jax.models.network import Network
 from pidkd_jax.models.norm_fusion import fuse_norms
 from pidkd_jax.nn.layers import FUSED_NORMS
+from pidkd_jax.nn.precision import FLOAT32
 
 
 class Weights(Format):
@@ -19,12 +20,13 @@ class Weights(Format):
 
   Names are 'collection/module/.../leaf'. The card beside the file describes the architecture, so
   this package builds the network and runs it; other programs can read the arrays. This package's
-  own model computes the logits that are compared, from the file's arrays.
+  own model computes the logits that are compared, from the file's arrays and in exact float32.
   """
 
   file = 'model.safetensors'
   modules = distributions = ('safetensors',)
   example = """
+import jax
 from flax import traverse_util
 from safetensors.numpy import load_file
 
@@ -35,7 +37,9 @@ from pidkd_jax.models.network import Network
 def run(images):
   variables = traverse_util.unflatten_dict(load_file(HERE / '{file}'), sep='/')
   network = Network(variables, models.build(CARD['model']))
-  return network.classify(network.encode(images).pooled)
+  # JAX's own default is TF32 on GPUs, and bfloat16 on TPUs.
+  with jax.default_matmul_precision('highest'):
+    return network.classify(network.encode(images).pooled)
 """
   executable = False
 
@@ -43,7 +47,8 @@ def run(images):
     """Write the variables that inference with fused norms uses."""
     from safetensors.numpy import save
 
-    variables = _without_unfused(fuse_norms(deployable.bundle.network).variables)
+    fused = fuse_norms(deployable.bundle.network, deployable.image_shape)
+    variables = _without_unfused(fused.variables)
     flat = traverse_util.flatten_dict(variables, sep='/')
     # safetensors writes an array's memory as it lies, so it must be contiguous.
     path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in flat.items()}))
@@ -55,7 +60,12 @@ def run(images):
     variables = traverse_util.unflatten_dict(load_file(path), sep='/')
     network = Network(variables, deployable.bundle.network.model)
     call = jax.jit(lambda network, images: network.classify(network.encode(images).pooled))
-    return lambda images: np.asarray(call(network, images))
+
+    def run(images: np.ndarray) -> np.ndarray:
+      with FLOAT32.scope():
+        return np.asarray(call(network, images))
+
+    return run
 
 
 def _without_unfused(variables: Variables) -> Variables:

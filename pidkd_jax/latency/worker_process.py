@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from jax.extend import backend
+
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency.candidate import Candidate
 
@@ -51,7 +53,7 @@ def start(candidate: Candidate, platform: str) -> Iterator[WorkerProcess]:
     tempfile.TemporaryFile('w+') as stderr,
     subprocess.Popen(
       [sys.executable, '-m', *candidate.command],
-      env=os.environ | {'JAX_PLATFORMS': platform, 'PYTHONPATH': path},
+      env=os.environ | {'JAX_PLATFORMS': _own_name(platform), 'PYTHONPATH': path},
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       stderr=stderr,
@@ -65,3 +67,12 @@ def start(candidate: Candidate, platform: str) -> Iterator[WorkerProcess]:
       process.kill()
       with contextlib.suppress(BrokenPipeError):  # A request may be left that nobody read.
         process.stdin.close()
+
+
+def _own_name(platform: str) -> str:
+  """Return the name of a platform that means no other, such as 'cuda' for 'gpu'.
+
+  For 'gpu' a process would ask for ROCm, too, and fail where only CUDA is installed.
+  """
+  known = backend.backends().items()
+  return next((name for name, client in known if client.platform == platform), platform)

@@ -74,6 +74,17 @@ def test_a_network_comes_back_bit_for_bit(saved, teacher):
   assert sorted(path.name for path in saved.iterdir()) == sorted((*FILES, README))
 
 
+def test_a_type_that_numpy_has_not_is_refused_before_anything_is_written(teacher, tmp_path):
+  half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), teacher.variables)
+  network = teacher.replace(variables=half)
+  with pytest.raises(UserError, match='is bfloat16, which a bundle cannot hold; .* param_dtype='):
+    bundle.save(tmp_path / 'half', network, CARD)
+  assert not list(tmp_path.iterdir())
+  with pytest.raises(UserError, match='is bfloat16'):
+    bundle.check(jax.eval_shape(lambda: network))  # As shapes, before a training.
+  bundle.check(teacher)
+
+
 def distilled(teacher, fill, rectified):
   """Return a student under a teacher's classifier, with random variables."""
   model = Distilled(

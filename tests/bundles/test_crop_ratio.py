@@ -13,7 +13,8 @@ import pidkd_jax
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core import atomic_folder
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.export import catalog, example
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
+from pidkd_jax.export import catalog, example, export_folder
 from pidkd_jax.models.network import Network
 from tests.plain import Plain
 
@@ -61,6 +62,20 @@ def test_an_exports_example_scales_and_cuts_alike(tmp_path, picture):
   (tmp_path / 'card.json').write_text(json.dumps(facts))
   preprocess = runpy.run_path(str(tmp_path / 'example.py'), run_name='example')['preprocess']
   np.testing.assert_array_equal(preprocess(path), seen[None])
+
+
+@pytest.mark.parametrize('seen', [{'side': 8}, {}])
+def test_an_exports_example_shows_what_evaluation_sees(tmp_path, seen):
+  stored = np.random.default_rng(0).integers(0, 256, (2, 8 if not seen else 16, 8, 3), np.uint8)
+  stored = np.repeat(stored, stored.shape[1] // 8, axis=2)
+  test = ResidentSplit(stored, np.zeros(2, np.int32), **seen)
+  export_folder._save_image(test, tmp_path / 'example.png')
+  (tmp_path / 'example.py').write_text(example.script(catalog.find('weights'), 'nhwc'))
+  facts = card(0.5 if seen else 1.0) | {'export': {'input': {'dtype': 'uint8'}}}
+  (tmp_path / 'card.json').write_text(json.dumps(facts))
+  preprocess = runpy.run_path(str(tmp_path / 'example.py'), run_name='example')['preprocess']
+  [expected, _] = next(iter(test.blocks(2)))
+  np.testing.assert_array_equal(preprocess(tmp_path / 'example.png')[0], expected)
 
 
 @pytest.mark.parametrize('ratio', [0, 1.5, 'half', 1e-9])

@@ -418,12 +418,14 @@ def test_odd_values_are_refused(key, change, says):
     torch_import.convert(state | {key: change(state[key])}, 'resnet8')
 
 
-def test_a_network_for_large_images_is_told_by_its_stem():
-  """SimKD's ResNets for ImageNet have names and keys of networks here."""
+def test_a_network_for_large_images_is_told_by_its_stem(few):
   state = random_state(resnet8_shapes() | {'conv1.weight': (16, 3, 7, 7)})
-  assert message(state, 'resnet8').startswith(
-    'the checkpoint is of a network for images of 224x224, as its conv1.weight is 7x7; none of '
-    'those is built in: '
+  assert message(state, 'resnet8').endswith('misshapen: conv1.weight [16, 3, 7, 7]')
+  # Of another network, no key would tell as much.
+  wider = {key: np.repeat(value, 2, axis=0) for key, value in state.items()}
+  assert message(wider, 'resnet8').startswith(
+    'the checkpoint is of a network for images of 224x224, as its conv1.weight is 7x7; it is none '
+    'that is built in: '
   )
 
 

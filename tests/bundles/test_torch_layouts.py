@@ -115,6 +115,36 @@ def test_what_is_certainly_not_built_in_is_said_at_once(state, monkeypatch):
   assert '`pidkd networks` lists' in text and torch_likeness.suggestion(state) == text
 
 
+@pytest.mark.parametrize(
+  ('without', 'more', 'says'),
+  [
+    ('layer1.0.bn1.bias', {}, 'missing: layer1.0.bn1.bias. '),
+    (
+      'fc.weight',
+      {'fc.1.weight': (10, 512)},
+      'missing: fc.weight; surplus: fc.1.weight; misshapen: fc.bias [10]. ',
+    ),
+    ('', {'extra.weight': (3, 3)}, 'surplus: extra.weight. '),
+  ],
+)
+def test_a_wrong_key_of_a_network_that_is_built_in_is_named(without, more, says, monkeypatch):
+  name = 'resnet18_imagenet'
+  monkeypatch.setattr(models, 'names', lambda: [name, 'resnet8'])
+  model, variables = torch_likeness.expected(name, 10)
+  state = {
+    torch_names.key(type(model).__name__, path): np.zeros(torch_likeness._to_torch(leaf.shape))
+    for path, leaf in variables.items()
+  }
+  state |= {key: np.zeros(shape) for key, shape in more.items()}
+  state.pop(without, None)
+  with pytest.raises(UserError) as error:
+    torch_import.network(state, name)
+  text = str(error.value)
+  assert f"of the entries of '{name}': {says}" in text and 'not built in' not in text
+  assert "Its names are those of torchvision's resnet18" in text and '--model timm/NAME' in text
+  assert torch_likeness.suggestion(state).startswith(f'nearest is --model {name}')
+
+
 @pytest.mark.parametrize('name', sorted({*families.SMALL.values()} & {*families.literature()}))
 def test_no_network_of_the_literature_is_taken_for_another(name):
   model = models.create(name, num_classes=7)

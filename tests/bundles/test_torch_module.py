@@ -16,6 +16,7 @@ from pidkd_jax.bundles import bundle, torch_libraries, torch_maps, torch_module
 from pidkd_jax.cli import library_import
 from pidkd_jax.core import atomic_folder
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.methods.pidkd import PIDKD
 from pidkd_jax.models import exported_function
@@ -316,6 +317,47 @@ def test_without_a_network_it_says_what_to_fetch(timm, monkeypatch):
   monkeypatch.setattr(timm, 'make', fail)
   with pytest.raises(UserError, match=r'no route to host\); fetch https://huggingface.co/timm/res'):
     timm.create('resnet18', None, None, pretrained=True)
+
+
+def test_a_failure_that_is_no_download_is_not_called_one(timm, monkeypatch):
+  def fail_with(error):
+    raise error
+
+  monkeypatch.setattr(timm, 'make', lambda name, **given: fail_with(ValueError('it takes 224')))
+  with pytest.raises(UserError) as error:
+    timm.create('resnet18', None, 384, pretrained=True)
+  assert str(error.value) == (
+    'timm/resnet18 cannot be made: it takes 224; leave out --image_size, or give another'
+  )
+  of_the_hub = type('ConnectError', (Exception,), {'__module__': 'httpx'})
+  monkeypatch.setattr(timm, 'make', lambda name, **given: fail_with(of_the_hub('no route')))
+  with pytest.raises(UserError, match='could not be fetched'):
+    timm.create('resnet18', None, None, pretrained=True)
+
+
+@pytest.mark.parametrize(('given', 'ratio'), [(None, 0.75), (0.5, 0.5)])
+def test_data_are_scaled_and_cut_as_the_card_says(flags, monkeypatch, tmp_path, given, ratio):
+  loaded = {}
+
+  def load(**arguments):
+    loaded.update(arguments)
+    raise UserError('enough')
+
+  library = types.SimpleNamespace(
+    title='timm',
+    check=lambda name: None,
+    create=lambda *arguments, **named: None,
+    pretrained=lambda name: ({}, 'an address'),
+    preprocessing=lambda name, module: torch_libraries.Preprocessing(
+      (16, 16, 3), Normalisation((0.5,) * 3, (0.25,) * 3), 0.75
+    ),
+  )
+  flags(checkpoint='', pretrained=True, teacher='', image_size=None, data='mine', crop_ratio=given)
+  monkeypatch.setattr(library_import.imported_bundle, 'place', lambda: tmp_path / 'out')
+  monkeypatch.setattr(library_import.data_flags, 'load', load)
+  with pytest.raises(UserError, match='enough'):
+    library_import.main(library, 'any')
+  assert loaded == {'image_size': 16, 'crop_ratio': ratio}
 
 
 def test_random_weights_are_refused(timm, flags):

@@ -1,5 +1,6 @@
 """A bundle in use, from Python and from the command line."""
 
+import os
 import re
 import subprocess
 import sys
@@ -110,6 +111,47 @@ def test_an_evaluation_of_arrays_and_of_a_folder_is_that_of_the_split(student, i
 def test_classes_without_names_have_numbers(network, tmp_path):
   bundle.save(tmp_path / 'nameless', network, {'dataset': DATASET | {'class_names': None}})
   assert pidkd_jax.load(tmp_path / 'nameless', own=[Plain]).class_names == ('0', '1', '2', '3')
+
+
+def test_an_evaluation_of_no_image_is_refused(student):
+  with pytest.raises(UserError, match=r'there are 0 images, and the labels are \[0\]'):
+    student.evaluate([], [])
+
+
+def test_the_folder_of_an_export_stays(student, tmp_path):
+  for name in ('manifest.json', 'model.onnx'):
+    (tmp_path / name).write_text('')
+  with pytest.raises(UserError, match='is there already and is no bundle'):
+    student.save(tmp_path)
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['manifest.json', 'model.onnx']
+
+
+def test_a_home_of_nobody_is_refused(student):
+  nobody = '~nobody-of-that-name/x'
+  for call in (pidkd_jax.load, student.save, student.evaluate):
+    with pytest.raises(UserError, match='there is no such user'):
+      call(nobody)
+  with pytest.raises(UserError, match='not there'):
+    student.predict(nobody)
+
+
+def test_a_file_may_begin_with_a_tilde(student, images, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  Image.fromarray(images[0]).save('~1.png')
+  np.testing.assert_allclose(student.predict('~1.png'), student.predict(images[0]), rtol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='there are no pipes here')
+def test_nothing_is_read_from_a_pipe(student, tmp_path):
+  os.mkfifo(tmp_path / 'pipe.png')
+  pipe = os.open(tmp_path / 'pipe.png', os.O_RDWR | os.O_NONBLOCK)
+  try:
+    os.write(pipe, bytes(25))
+    with pytest.raises(UserError, match='no regular file'):
+      student.predict(tmp_path / 'pipe.png')
+    assert os.read(pipe, 25) == bytes(25)
+  finally:
+    os.close(pipe)
 
 
 @pytest.mark.parametrize(

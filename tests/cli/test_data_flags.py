@@ -13,11 +13,16 @@ from pidkd_jax.data import noise
 DATA = noise.dataset(8, 8, 3)
 
 
-def load_for(names, monkeypatch):
+def give(monkeypatch, **given):
+  defaults = {'data_dir': '', 'archive': '', 'verify': None, 'image_size': None, 'crop_ratio': None}
+  values = types.SimpleNamespace(**{'data': 'noise', **defaults, **given})
+  monkeypatch.setattr(data_flags.flags, 'FLAGS', values)
+
+
+def load_for(names, monkeypatch, **card):
   """Return the data for a bundle whose card has these class names; --data names others."""
-  monkeypatch.setattr(data_flags.flags, 'FLAGS', types.SimpleNamespace(data='noise'))
   monkeypatch.setattr(data_flags, 'load', lambda known: DATA)
-  known = {'format': 'other', 'image_shape': [8, 8, 3], 'class_names': names}
+  known = {'format': 'other', 'image_shape': [8, 8, 3], 'class_names': names, **card}
   model = types.SimpleNamespace(num_classes=3)
   bundle = types.SimpleNamespace(
     card={'dataset': known},
@@ -28,11 +33,13 @@ def load_for(names, monkeypatch):
 
 
 def test_the_same_names_in_the_same_order_are_accepted(monkeypatch, capsys):
+  give(monkeypatch)
   assert load_for(['0', '1', '2'], monkeypatch) is DATA
   assert not capsys.readouterr().out
 
 
 def test_classes_without_names_are_taken_by_number_and_that_is_said(monkeypatch, capsys):
+  give(monkeypatch)
   assert load_for(None, monkeypatch) is DATA
   assert 'ours names no classes; they are taken to be those of noise' in capsys.readouterr().out
 
@@ -45,9 +52,52 @@ def test_classes_without_names_are_taken_by_number_and_that_is_said(monkeypatch,
   ],
 )
 def test_other_names_or_another_order_are_refused(names, says, monkeypatch):
+  give(monkeypatch)
   with pytest.raises(UserError) as error:
     load_for(names, monkeypatch)
   assert str(error.value).endswith(says)
+
+
+@pytest.mark.parametrize(
+  'given, says',
+  [
+    ({'image_size': 8}, 'with --image_size, noise is not what .* leave that out, as the card'),
+    ({'image_size': 8, 'crop_ratio': 0.9}, 'with --image_size and --crop_ratio, noise is not'),
+    ({}, 'give its archive with --archive'),
+  ],
+)
+def test_another_size_or_crop_of_the_cards_own_data_is_named(given, says, monkeypatch):
+  give(monkeypatch, **given)
+  known = {'format': 'noise', 'name': 'noise', 'fingerprint': 'f' * 64}
+  with pytest.raises(UserError, match=says):
+    load_for(['0', '1', '2'], monkeypatch, **known)
+
+
+def test_data_of_another_size_alone_are_to_be_scaled(monkeypatch):
+  give(monkeypatch)
+  with pytest.raises(UserError, match=r'has 3 of \[8, 8, 3\]; give --image_size=16$'):
+    load_for(['0', '1', '2'], monkeypatch, image_shape=[16, 16, 3])
+
+
+def test_the_size_and_the_crop_come_from_flag_card_or_default(monkeypatch):
+  loaded = {}
+  monkeypatch.setattr(data_flags.data, 'load', lambda name, **named: loaded.update(named))
+  monkeypatch.setattr(data_flags.free_memory, 'image_limit', lambda: 0)
+
+  def found(known, **named):
+    data_flags.load(known, **named)
+    return loaded['image_size'], loaded['crop_ratio']
+
+  give(monkeypatch)
+  known = {'format': 'noise', 'name': 'noise', 'image_size': 12, 'crop_ratio': 0.75}
+  assert found(None) == (0, 1)
+  assert found(None, image_size=16, crop_ratio=0.5) == (16, 0.5)
+  assert found(known, image_size=16, crop_ratio=0.5) == (12, 0.75)
+  give(monkeypatch, image_size=9, crop_ratio=0.25)
+  assert found(known) == (9, 0.25)
+  give(monkeypatch, crop_ratio=0.9)
+  with pytest.raises(UserError, match='--crop_ratio=0.9 needs a size .* give --image_size, e.g.'):
+    data_flags.load()
 
 
 def test_a_card_is_compared_with_figures_of_its_own_images_alone():

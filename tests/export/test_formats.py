@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -220,6 +221,25 @@ def test_a_trained_network_is_exported_by_one_call(exported, loaded, tmp_path):
   calibration = export.Deployable.create(loaded, train, uint8=True).calibration
   assert calibration.shape == (512, *SHAPE)
   assert {image.tobytes() for image in calibration} <= {image.tobytes() for image in train.images}
+
+
+def test_weights_are_verified_in_exact_float32(tmp_path, monkeypatch):
+  """On GPUs, JAX's default would differ from the bundle by more than is allowed."""
+  safetensors = pytest.importorskip('safetensors.numpy')
+  safetensors.save_file({'params/x': np.zeros(1, np.float32)}, tmp_path / 'file')
+  precisions = []
+
+  def encode(network, images):
+    precisions.append(jax.config.jax_default_matmul_precision)
+    return types.SimpleNamespace(pooled=images)
+
+  monkeypatch.setattr(Network, 'encode', encode)
+  monkeypatch.setattr(Network, 'classify', lambda network, pooled: pooled)
+  held = types.SimpleNamespace(network=types.SimpleNamespace(model=ResNet(3, 8, (4, 4, 4, 4))))
+  format_ = export.formats()['weights']
+  format_.load(tmp_path / 'file', types.SimpleNamespace(bundle=held))(np.zeros((1, 2)))
+  assert precisions == ['highest']
+  assert "default_matmul_precision('highest')" in format_.example
 
 
 @pytest.mark.parametrize('name', export.names())

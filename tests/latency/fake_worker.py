@@ -1,5 +1,6 @@
 """A worker for the tests: python -m tests.latency.fake_worker NAME KIND [LOG]"""
 
+import os
 import pathlib
 import sys
 import time
@@ -31,6 +32,10 @@ def _refusing():
   raise UserError('it does not like this machine')
 
 
+def _placed():
+  raise UserError(f'JAX_PLATFORMS={os.environ["JAX_PLATFORMS"]}')
+
+
 def _broken(images: np.ndarray) -> np.ndarray:
   raise RuntimeError('out of order')
 
@@ -41,6 +46,7 @@ if __name__ == '__main__':
     'slow': lambda: _slow,
     'logged': lambda: _logged(pathlib.Path(*log)),
     'refusing': _refusing,
+    'placed': _placed,
     'broken': lambda: _broken,
   }
   worker.serve(runs[kind])

@@ -5,13 +5,14 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
 
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.latency import export_folder, figure, table
+from pidkd_jax.latency import export_folder, figure, table, worker_process
 from pidkd_jax.latency.candidate import Candidate, comparable, data_of
 from pidkd_jax.latency.measurement import Measurement, measure
 from pidkd_jax.latency.preprocessing import preprocessor
@@ -71,6 +72,15 @@ def test_a_candidate_that_fails_is_named(tmp_path, what, says):
       [candidate(tmp_path, 'b', 'slow'), candidate(tmp_path / 'a', 'a', what)], 'cpu', [5], 1, 0.0
     )
   assert str(error.value) == f'{str(tmp_path / "a")!r} cannot be run here: {says}'
+
+
+@pytest.mark.parametrize(('platform', 'asked'), [('gpu', 'cuda'), ('cpu', 'cpu')])
+def test_a_worker_asks_for_the_one_platform_that_is_there(tmp_path, monkeypatch, platform, asked):
+  """JAX takes 'gpu' for all kinds of GPUs, and fails where it lacks one of them."""
+  known = {name: types.SimpleNamespace(platform=kind) for name, kind in (('cuda', 'gpu'),)}
+  monkeypatch.setattr(worker_process.backend, 'backends', lambda: known)
+  with pytest.raises(UserError, match=f'JAX_PLATFORMS={asked}$'):
+    measure([candidate(tmp_path, 'a', 'placed')], platform, [1], 1, 0.0)
 
 
 EXPORT = {

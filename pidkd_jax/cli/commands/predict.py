@@ -8,6 +8,7 @@ image is made RGB (or gray) and upright. One of another size is scaled to cover
 the bundle's size and cropped to the middle; the output says so.
 """
 
+import os
 import pathlib
 
 import tqdm
@@ -70,7 +71,7 @@ def _bundle(names):
   if not names:
     raise UserError('no --bundle was given; name its folder, then images')
   first, *others = names
-  if not (pathlib.Path(first).expanduser() / atomic_folder.MANIFEST).is_file():
+  if not (pathlib.Path(os.path.expanduser(first)) / atomic_folder.MANIFEST).is_file():
     raise UserError(
       f'no --bundle was given, and {first!r} is none; name the folder of a bundle, then images'
     )
@@ -81,7 +82,7 @@ def _paths(names):
   """Return the images that operands name, and a remark on each folder."""
   paths, remarks, refused = [], [], []
   for name in names:
-    path = pathlib.Path(name).expanduser()
+    path = pathlib.Path(os.path.expanduser(name))
     if path.is_dir():
       found, others = image_files.find(path)
       if not found:
