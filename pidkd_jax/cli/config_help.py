@@ -57,7 +57,11 @@ def meanings(config: ConfigDict) -> str:
   """Return all fields with type, value and meaning, in groups.
 
   Rows with one method stand together, as their fields mean the same.
+
+  Raises:
+    UserError: as `fields.require`.
   """
+  fields.require(config)
   groups = collections.defaultdict(lambda: collections.defaultdict(list))
   labels = collections.defaultdict(dict)
   for entry in _entries(config):
@@ -103,7 +107,11 @@ def sources(
     unargued: what the config's file gives without its argument; None where it has none.
     given: dotted names of the fields that the command line sets.
     file: what to call the config's file.
+
+  Raises:
+    UserError: as `fields.require`.
   """
+  fields.require(config)
   before = {entry.path: entry.value for entry in _entries(unargued)} if unargued else {}
   lines = []
   for entry in _entries(config):

@@ -124,10 +124,11 @@ def require(config: str) -> None:
   """Check that --config gave a configuration.
 
   Raises:
-    UserError: the flag is not there, its file returns nothing, or a run's config.json names code
-      that the command line does not name.
+    UserError: the flag is not there, its file returns nothing, a run's config.json names code
+      that the command line does not name, or the command line changes a method.
   """
   if flags.FLAGS['config'].value is not None:
+    _require_same_methods()
     if config and pathlib.Path(config).resolve() == _SAVED:
       _require_no_foreign_code(flags.FLAGS['config'].value)
     return
@@ -156,6 +157,19 @@ def _require_no_foreign_code(config: Mapping[str, Any]) -> None:
       raise UserError(
         f"{name} of the run's config.json is {value!r}, code that is imported only if you name it "
         f'yourself, by --own={found}'
+      )
+
+
+def _require_same_methods() -> None:
+  """Raise UserError where the command line changes a method, whose fields would stay."""
+  for name, value in config_flags.get_override_values(_flag()).items():
+    if name != 'method.name' and not name.endswith('.method'):
+      continue
+    before = flags.FLAGS[f'config.{name}'].default
+    if value != before:
+      raise UserError(
+        f'--config.{name}={value} would train it with the fields of {before!r}; choose a method '
+        f'by --config CONFIG:{value}, or write a row for it into a config file of your own'
       )
 
 

@@ -6,7 +6,7 @@ import logging
 import jax
 from clu import parameter_overview
 
-from pidkd_jax import models
+from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import Batch
@@ -256,7 +256,7 @@ def dry_run(
   sizes = [f'{label} {one.parameters:,}' for label, one in spent.items()]
   logger.info('parameters: teacher %s; %s', f'{budget.parameters:,}', listed(sizes, _NAMED))
   for label, network in networks.items():
-    models.describe(network.model)  # A network that cannot be saved is not worth training.
+    bundle.check(network)  # A network that cannot be saved is not worth training.
     parts = ', '.join(
       f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
     )

@@ -13,6 +13,9 @@ from pidkd_jax.experiment.config import rows
 from pidkd_jax.experiment.fields import Field
 from pidkd_jax.training import writers
 
+# What reports call the teachers in their tables.
+_ROWS_OF_REPORTS = ('teacher', 'bundle', 'first teacher')
+
 
 def check(config: ConfigDict) -> None:
   """Check the configuration of a job: names, and numbers against their bounds.
@@ -48,12 +51,21 @@ def check(config: ConfigDict) -> None:
     check_value(field, field.name, fields.get(config, field.name))
   writers.check(config.writers)
   for label, row in rows(config).items():
+    check_label(label)
     if config.start and row['widen']:
       raise UserError(
         f'{label} is to be widened, and the bundle that start names has one width; leave out either'
       )
     for field in fields.ROW:
       check_value(field, f'{field.name} of {label}', row[field.name])
+
+
+def check_label(label: str) -> None:
+  """Raise UserError where a label cannot name a row and the folders of its members."""
+  if not label or '/' in label or label.startswith('.'):
+    raise UserError(f'the label {label!r} cannot be a folder; give another')
+  if label in _ROWS_OF_REPORTS:
+    raise UserError(f'the label {label!r} is what reports call the teacher; give another')
 
 
 def check_value(field: Field, name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import local_path, own_code
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.experiment import job
+from pidkd_jax.experiment import fields, job
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.distilled import Distilled
 
@@ -43,6 +43,7 @@ def forecast(config: ConfigDict, folder: str, home: str) -> str:
 
 def _filled(config: ConfigDict, folder: str) -> ConfigDict:
   """Return the configuration with what is read from the bundle."""
+  fields.require(config)
   path = local_path.resolve('--bundle', folder)
   loaded = bundle.load(path, models.families(config.student, config.teacher.model))
   if not isinstance(loaded.network.model, Distilled):

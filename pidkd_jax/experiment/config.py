@@ -7,6 +7,7 @@ lie in `fields`, and `check` checks them.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flax import traverse_util
 from ml_collections import ConfigDict
 
 from pidkd_jax import methods
@@ -16,6 +17,8 @@ from pidkd_jax.experiment import fields as table
 from pidkd_jax.experiment.pairs import Pair, find
 
 _METHOD = 'pidkd'
+# The groups of a cohort that its study has not.
+_OF_COHORTS = ('rows', 'probe')
 # By label, which has no point in it: it is a part of a flag's name.
 _TIMES = {
   'x003': 0.03,
@@ -209,13 +212,20 @@ def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigD
     labels: of the only rows that are wanted; () for all. A cohort without any is left out.
 
   Raises:
-    UserError: no cohort has a row of such a label, or the config is not a study's.
+    UserError: no cohort has a row of such a label; a row is to be as large as one that `labels`
+      leave out; a cohort has no rows or a field that the study has not; or the config is not a
+      study's.
   """
   table.require(config)
   if not config.get('cohorts'):
     raise UserError('the config has no cohorts, so it is no study: run it with `pidkd train`')
   shared = config.to_dict()
   groups = shared.pop('cohorts')
+  for name, group in groups.items():
+    if not group.get('rows'):
+      raise UserError(
+        f'the cohort {name} has no rows; make them as configs/studies/capacity.py does'
+      )
   known = [label for group in groups.values() for label in group['rows']]
   for label in labels:
     if label not in known:
@@ -223,11 +233,30 @@ def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigD
   resolved = {}
   for name, group in groups.items():
     chosen = {label: row for label, row in group['rows'].items() if not labels or label in labels}
+    for label, row in chosen.items():
+      if row.get('widen') in group['rows'].keys() - chosen.keys():
+        raise UserError(
+          f'{label} is to be as large as {row["widen"]}, which --rows leaves out; name both there'
+        )
     if chosen:
-      resolved[name] = ConfigDict(shared)
-      with resolved[name].unlocked():
-        resolved[name].update(ConfigDict({**group, 'rows': chosen}))
+      resolved[name] = _merged(name, shared, {**group, 'rows': chosen})
   return resolved
+
+
+def _merged(name: str, shared: Mapping[str, Any], group: Mapping[str, Any]) -> ConfigDict:
+  """Return a study's fields with a cohort's own laid over them."""
+  own = {key: value for key, value in group.items() if key not in _OF_COHORTS}
+  known = traverse_util.flatten_dict(shared, sep='.')
+  for field in traverse_util.flatten_dict(own, sep='.'):
+    if field not in known:
+      raise unknown_name(f'field of the cohort {name}', field, known)
+  merged = ConfigDict(shared)
+  try:
+    merged.update(own)
+  except TypeError as error:
+    raise UserError(f'the cohort {name}: {error}') from error
+  merged.update(ConfigDict({key: group[key] for key in _OF_COHORTS if key in group}))
+  return merged
 
 
 def rows(config: ConfigDict) -> dict[str, dict[str, Any]]:

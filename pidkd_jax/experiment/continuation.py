@@ -34,14 +34,15 @@ def compare_configs(folder: pathlib.Path, before: _Saved, now: _Saved) -> tuple[
     now: the configuration that the user gives.
 
   Returns:
-    Both configurations without the fields that say which members there are.
+    Both configurations without the fields that say which members there are, and without the
+    networks of added rows.
 
   Raises:
     UserError: a member is missing or has other settings.
     ValueError: `before` is no configuration.
   """
   _compare_rows(folder, _rows_of_config(before), _rows_of_config(now))
-  return _without(before, _MEMBERS), _without(now, _MEMBERS)
+  return _without(before, _MEMBERS), _with_known_networks(before, _without(now, _MEMBERS))
 
 
 def compare_experiments(folder: pathlib.Path, before: _Saved, now: _Saved) -> tuple[_Saved, _Saved]:
@@ -97,6 +98,17 @@ def _rows_of_experiment(saved: _Saved) -> _Rows:
 
 def _without(saved: _Saved, names: tuple[str, ...]) -> _Saved:
   return {name: value for name, value in saved.items() if name not in names}
+
+
+def _with_known_networks(before: _Saved, now: _Saved) -> _Saved:
+  """Return a job without the descriptions of networks that the folder does not describe.
+
+  They are of added rows. A run of an older version describes no network of a row.
+  """
+  described = before.get('networks')
+  known = described if isinstance(described, dict) else {}
+  networks = {name: one for name, one in now.get('networks', {}).items() if name in known}
+  return {**now, 'networks': networks} if networks else _without(now, ('networks',))
 
 
 def _compare_rows(folder: pathlib.Path, before: _Rows, now: _Rows) -> None:

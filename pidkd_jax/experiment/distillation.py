@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pidkd_jax import methods as registered
@@ -20,7 +20,7 @@ from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.crops import Crops
 from pidkd_jax.experiment.experiment import Execution, Experiment
-from pidkd_jax.methods import MethodSpec
+from pidkd_jax.methods import MethodSpec, catalog
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import free_memory
 from pidkd_jax.training import writers as available
@@ -157,9 +157,9 @@ def train(
     begin = _start(start, data)
     if begin:
       assembly.assemble(experiment, data.labelled, None, begin.network)
-    _claim(folder, experiment)
-    run.execute(experiment, data.labelled, None, folder, member.student, execution, begin)
-    return _networks(folder, experiment)['network'][0]
+    with _claimed(folder, experiment, data.labelled, None, begin):
+      run.execute(experiment, data.labelled, None, folder, member.student, execution, begin)
+      return _networks(folder, experiment)['network'][0]
 
 
 def distill(
@@ -255,12 +255,12 @@ def distill(
     if begin:
       starts.check_normalisation('start', begin, frozen.normalisation)
     assembly.dry_run(experiment, data, frozen.network, begin and begin.network)
-    _claim(folder, experiment)
-    run.execute(experiment, data, frozen, folder, 'students', execution, begin)
-    if workdir is not None:
-      record.teacher('teacher', frozen, data, folder)
-    trained = _networks(folder, experiment, teacher.bundle)
-    return Distillation(trained, teacher, _comparison(folder, teacher))
+    with _claimed(folder, experiment, data, frozen, begin):
+      run.execute(experiment, data, frozen, folder, 'students', execution, begin)
+      if workdir is not None:
+        record.teacher('teacher', frozen, data, folder)
+      trained = _networks(folder, experiment, teacher.bundle)
+      return Distillation(trained, teacher, _comparison(folder, teacher))
 
 
 def _start(start: Start, data: Dataset) -> Bundle | None:
@@ -282,10 +282,10 @@ def _name(model: Network) -> str:
 def _specs(choices: Choice | Sequence[Choice] | Mapping[str, Choice]) -> dict[str, MethodSpec]:
   """Return {label: method}; without labels the methods' names are taken."""
   if isinstance(choices, Mapping):
-    specs = {label: _spec(choice) for label, choice in choices.items()}
+    specs = dict(zip(choices, _chosen(choices.values()), strict=True))
   else:
     one = isinstance(choices, str | MethodSpec | type)
-    chosen = [_spec(choice) for choice in ([choices] if one else choices)]
+    chosen = _chosen([choices] if one else choices)
     # The class's name is enough of a user's own method.
     specs = {spec.name.rpartition(':')[2]: spec for spec in chosen}
     if len(specs) < len(chosen):
@@ -293,13 +293,26 @@ def _specs(choices: Choice | Sequence[Choice] | Mapping[str, Choice]) -> dict[st
   if not specs:
     raise UserError("no method was given; name one, e.g. methods='pidkd'")
   for label in specs:
-    if not label or '/' in label or label.startswith('.'):
-      raise UserError(f'the label {label!r} cannot be a folder; give another')
+    check.check_label(label)
   return specs
 
 
-def _spec(choice: Choice) -> MethodSpec:
-  return choice if isinstance(choice, MethodSpec) else registered.method(choice)
+def _chosen(choices: Iterable[Choice]) -> list[MethodSpec]:
+  """Return the choices as specs.
+
+  Raises:
+    UserError: a name has come to stand for another class.
+  """
+  specs = [
+    choice if isinstance(choice, MethodSpec) else registered.method(choice) for choice in choices
+  ]
+  for spec in specs:
+    if catalog.class_of(spec.name)[0] is not spec.kind:
+      raise UserError(
+        f'two classes are named {spec.name!r}, and only the later one would train; give them '
+        'different names, or call kd.method anew after a class was defined anew'
+      )
+  return specs
 
 
 def _recipe(recipe: Recipe, epochs: int, batch_size: int | None, precision: str | None) -> Recipe:
@@ -311,14 +324,14 @@ def _recipe(recipe: Recipe, epochs: int, batch_size: int | None, precision: str 
 def _experiment(
   members: tuple[Member, ...], data: Dataset, recipe: Recipe, crops: Crops, **fields: Any
 ) -> Experiment:
-  for field in table.RECIPE:
-    check.check_value(field, field.name, getattr(recipe, field.name))
+  values = {field.name: getattr(recipe, field.name) for field in table.RECIPE}
+  values |= {'seed': fields['seed'], 'data.shots': fields.get('shots', 0)}
   for member in members:
     models.create(member.student, num_classes=data.spec.num_classes)
-    if not member.optimizer.learning_rate > 0:
-      raise UserError(
-        f'learning_rate is {member.optimizer.learning_rate}; it must be greater than 0'
-      )
+    values |= dataclasses.asdict(member.optimizer)
+  known = {field.name: field for field in table.FIELDS}
+  for name, value in values.items():
+    check.check_value(known[name], name.removeprefix('data.'), value)
   return Experiment(members=members, recipe=recipe, **crops.fields(data.spec), **fields)
 
 
@@ -330,7 +343,7 @@ def _running(
   available.check(writers)
   batch_sizes = {'batch_size': experiment.recipe.batch_size}
   with contextlib.ExitStack() as stack:
-    groups = stack.enter_context(devices.use_devices(0, batch_sizes))
+    groups = stack.enter_context(devices.use_devices(None, batch_sizes))
     if folder is None:
       place = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
     else:
@@ -344,7 +357,15 @@ def _running(
     )
 
 
-def _claim(folder: pathlib.Path, experiment: Experiment) -> None:
+@contextlib.contextmanager
+def _claimed(
+  folder: pathlib.Path,
+  experiment: Experiment,
+  data: Dataset,
+  teacher: Bundle | None,
+  start: Bundle | None,
+) -> Iterator[None]:
+  """Lock a folder and write down what it is for, if it may be; nothing is written before."""
   check_part = continuation.compare_experiments
   content = dataclasses.asdict(experiment)
   # A folder of an older version lacks newer fields.
@@ -356,8 +377,12 @@ def _claim(folder: pathlib.Path, experiment: Experiment) -> None:
   }
   rules = {'eval_every'}, defaults, (), check_part
   workdir.check(folder, 'config.json', content, *rules)
-  run.keep_parts(folder, continuation.members_of_experiment(folder))
-  workdir.claim(folder, 'config.json', content, *rules)
+  run.check_data(folder, data)
+  run.check_inputs(folder, teacher, start)
+  with workdir.locked(folder):
+    run.keep_parts(folder, continuation.members_of_experiment(folder))
+    workdir.claim(folder, 'config.json', content, *rules)
+    yield
 
 
 def _comparison(folder: pathlib.Path, teacher: TrainedNetwork) -> 'Comparison':
@@ -366,20 +391,17 @@ def _comparison(folder: pathlib.Path, teacher: TrainedNetwork) -> 'Comparison':
   from pidkd_jax.report.comparison import Comparison
   from pidkd_jax.report.trial import Trial
 
-  places = [place for place in (folder, *sorted(folder.glob('part-*'))) if _has_bundles(place)]
-  runs = map(run_folder.read, places)
   described = Trial(folder, 'teacher', dict(teacher.card))
   comparison = Comparison(
-    tuple(dataclasses.replace(run, teacher=run.teacher or described) for run in runs)
+    tuple(
+      dataclasses.replace(run, teacher=run.teacher or described)
+      for run in run_folder.read_whole(folder)
+    )
   )
   for trials in comparison.labels.values():
     for trial in trials.values():
       _ = trial.outputs  # It stays in memory.
   return comparison
-
-
-def _has_bundles(folder: pathlib.Path) -> bool:
-  return any(folder.glob('bundles/*/card.json'))
 
 
 def _networks(

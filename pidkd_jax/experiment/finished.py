@@ -30,7 +30,7 @@ BUNDLES = ('teacher.bundle', 'teacher.start', 'start')
 
 def has_bundle(config: ConfigDict) -> bool:
   """Return whether something lies where a field of `BUNDLES` says."""
-  return any(map(os.path.exists, operator.attrgetter(*BUNDLES)(config)))
+  return any(map(_exists, operator.attrgetter(*BUNDLES)(config)))
 
 
 def keep(folder: pathlib.Path, summary: Summary) -> None:
@@ -67,13 +67,17 @@ def summary(config: ConfigDict, folder: str) -> Summary | None:
       return None
     groups = [config.data, *([config.probe] if 'probe' in config else [])]
     named = [config.data.unlabelled, *(group.archive for group in groups)]
-    archives = [pathlib.Path(path) for path in named if os.path.exists(path)]
+    archives = [pathlib.Path(os.path.expanduser(path)) for path in named if _exists(path)]
     if any(_changed(path) > written for place in (home, *archives) for path in _all_in(place)):
       return None
   except (OSError, ValueError, TypeError, KeyError, AttributeError):
     return None
   logger.info('%s is complete, and unchanged since its report; nothing is trained', home)
   return kept
+
+
+def _exists(path: str) -> bool:
+  return os.path.exists(os.path.expanduser(path))
 
 
 def _changed(path: pathlib.Path) -> int:

@@ -90,12 +90,13 @@ def main(config: ConfigDict, folder: str) -> str:
   """
   with _devices(config) as groups:
     home, dataset, prepared = _checked(config, folder)
-    run.keep_parts(home, continuation.members_of_config(home))
-    workdir.claim(home, 'config.json', _identity(config, dataset.spec), *_TOLERANCES)
-    with log.to_file(home) if processes.is_primary() else contextlib.nullcontext():
-      if prepared:
-        _train(config, prepared, home, groups)
-      return _report(home)
+    with workdir.locked(home):
+      run.keep_parts(home, continuation.members_of_config(home))
+      workdir.claim(home, 'config.json', _identity(config, dataset.spec), *_TOLERANCES)
+      with log.to_file(home) if processes.is_primary() else contextlib.nullcontext():
+        if prepared:
+          _train(config, prepared, home, groups)
+        return _report(home)
 
 
 def dry_run(config: ConfigDict, folder: str) -> None:
@@ -181,7 +182,7 @@ def _prepare(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
 
 def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
   spec = dataset.spec
-  own = models.families(config.student, config.teacher.model)
+  own = models.families(*_networks(config))
   named = None
   if config.teacher.bundle:
     named = teachers.load(local_path.resolve('teacher.bundle', config.teacher.bundle), dataset, own)
@@ -228,8 +229,8 @@ def _train(
   run.execute(job.students, dataset, teacher, home, 'students', execution, job.start)
   with progress.working('evaluating the teacher'):
     record.teacher('teacher', teacher, dataset, home)
-  own = models.families(config.student, config.teacher.model)
-  if job.start and (origin := teachers.teacher_of(teacher, own)):
+  own = models.families(*_networks(config))
+  if job.start and (origin := teachers.teacher_of(teacher, own, dataset.spec)):
     record.teacher('origin', origin, dataset, home)
   if 'probe' in config:
     _probe(config, teacher, home)
@@ -287,11 +288,17 @@ def _budget(config: ConfigDict) -> int:
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
   """Return what a run is: its configuration, and descriptions of the user's own networks."""
-  own = [name for name in (config.student, config.teacher.model) if ':' in name]
+  own = [name.partition('*')[0] for name in _networks(config) if own_code.is_own(name)]
   descriptions = {
     name: models.describe(models.create(name, num_classes=spec.num_classes)) for name in own
   }
   return config.to_dict() | ({'networks': descriptions} if descriptions else {})
+
+
+def _networks(config: ConfigDict) -> list[str]:
+  """Return the names of all networks that a job may train; '' where a field names none."""
+  students = [row['student'] for row in configuration.rows(config).values()]
+  return [config.student, config.teacher.model, *students]
 
 
 def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
@@ -300,7 +307,7 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
   if not unprobed:
     return
   other = _load(config, config.probe)
-  own = models.families(config.student, config.teacher.model, teacher.network.model)
+  own = models.families(*_networks(config), teacher.network.model)
   top1 = _probed(home)
   for name, place in unprobed.items():
     one = bundle.load(place, own) if place else teacher

@@ -133,15 +133,16 @@ def train(training: Training, dataset: Dataset, execution: Execution) -> Bundle:
     execution: how it is trained.
 
   Raises:
-    UserError, Stopped: as `run.execute` and `load`.
+    UserError, Stopped: as `run.execute` and `load`; or another process trains it.
   """
   if teacher := kept(training, dataset):
     return teacher
   experiment, folder = training.experiment, training.folder
   logger.info('teacher: trained now, to be kept in %s', folder)
-  if not _is_of(training, dataset):
-    workdir.claim(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
-  run.execute(experiment, dataset, None, folder, 'teacher', execution, training.start)
+  with workdir.locked(folder):
+    if not _is_of(training, dataset):
+      workdir.claim(folder, 'config.json', _config(experiment, dataset), {'eval_every'})
+    run.execute(experiment, dataset, None, folder, 'teacher', execution, training.start)
   own = models.families(experiment.members[0].student)
   return load(_bundle(folder, experiment), dataset, own)
 
@@ -202,7 +203,7 @@ def load(folder: pathlib.Path, dataset: Dataset, own: Collection[models.Family])
 
 def frozen(teacher: Bundle) -> Bundle:
   """Return a teacher in its inference form on the devices."""
-  network = norm_fusion.fuse_norms(teacher.network)
+  network = norm_fusion.fuse_norms(teacher.network, teacher.card['dataset']['image_shape'])
   network = network.replace(variables=devices.put_replicated(network.variables))
   return dataclasses.replace(teacher, network=network)
 
@@ -251,8 +252,14 @@ def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
     )
 
 
-def teacher_of(teacher: Bundle, own: Collection[models.Family]) -> Bundle | None:
-  """Return the teacher's own teacher, where it still lies where its student's card says."""
+def teacher_of(teacher: Bundle, own: Collection[models.Family], spec: DatasetSpec) -> Bundle | None:
+  """Return the teacher's own teacher, where it still lies where its student's card says.
+
+  Args:
+    teacher: the bundle.
+    own: as `bundle.load` takes it.
+    spec: of the data to evaluate on. A teacher for images of another size is left out.
+  """
   reference = teacher.card.get('training', {}).get('teacher')
   if not reference:
     return None
@@ -261,6 +268,11 @@ def teacher_of(teacher: Bundle, own: Collection[models.Family]) -> Bundle | None
     origin = bundle.load(pathlib.Path(reference['folder']), families)
     if origin.digest != reference['digest']:
       raise UserError(f'{str(origin.folder)!r} holds another one now')
+    if tuple(shape := origin.card['dataset']['image_shape']) != spec.teacher_shape:
+      raise UserError(
+        f'{str(origin.folder)!r} is for images of {list(shape)}, and {spec.name} has '
+        f'{list(spec.teacher_shape)}'
+      )
   except UserError as error:
     logger.warning('nothing is compared with the first teacher: %s', error)
     return None

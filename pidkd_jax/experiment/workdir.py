@@ -120,13 +120,19 @@ def writing(folder: pathlib.Path, file: str) -> Iterator[None]:
 def locked(folder: pathlib.Path) -> Iterator[None]:
   """Lock a run's folder for this process. The lock ends with the process, even if it is killed.
 
+  Args:
+    folder: of the run; made if it is missing.
+
   Raises:
-    UserError: another process is at work there.
+    UserError: another process is at work there, or the folder cannot be written.
   """
   if not processes.is_primary():
     yield
     return
-  with (folder / 'lock').open('w') as file:
+  with writing(folder, 'lock'):
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = (folder / 'lock').open('w')
+  with opened as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -220,6 +220,16 @@ def test_show_prints_every_field_and_ends(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('named, status', [('kd_01_09', 2), ('kd_1_1', 0)])
+def test_the_command_line_changes_no_method(named, status, tmp_path):
+  done = start(
+    *('train', '--config=digits:kd_1_1', f'--config.method.name={named}', '--show'), folder=tmp_path
+  )
+  line = "--config.method.name=kd_01_09 would train it with the fields of 'kd_1_1'; choose"
+  assert done.returncode == status and bool(status) == done.stderr.startswith(line), done.stderr
+  assert done.stderr.count('\n') == bool(status)
+
+
 # --- benchmark
 
 

@@ -6,6 +6,7 @@ import runpy
 import pytest
 
 from pidkd_jax.cli import config_help
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import fields
 from tests.small import ROOT
 
@@ -36,6 +37,12 @@ def test_a_field_has_its_type_the_value_of_the_config_and_its_meaning():
   assert '--config.method.FIELD=VALUE' in method
   assert '\n  temperature   float  4.0       T, divides both logits; 4 in all public' in method
   assert '--config.compare.scratch.FIELD=VALUE\n\n  (no fields)\n' in other
+
+
+def test_a_config_that_is_none_is_one_line():
+  for text in (config_help.meanings, lambda c: config_help.sources(c, None, (), 'file.py')):
+    with pytest.raises(UserError, match='the config is a dict and no ConfigDict; make it as'):
+      text({'batch_size': 64})
 
 
 def test_rows_of_one_method_share_its_fields():

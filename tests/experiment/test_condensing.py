@@ -6,6 +6,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import pytest
+from ml_collections import ConfigDict
 
 from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
@@ -94,6 +95,12 @@ def test_from_bundle_to_report(recipe, save, home):
   save('three', seed=1)
   with pytest.raises(UserError, match='holds a run with start = '):
     condensing.main(recipe, str(folder), str(run))
+
+
+@pytest.mark.parametrize('other', [{'batch_size': 1}, ConfigDict({'batch_size': 1})])
+def test_a_config_of_another_program_is_one_line(other):
+  with pytest.raises(UserError, match='the config (is a dict|has no student).*; make it as'):
+    condensing.forecast(other, 'bundle', 'run')
 
 
 def test_the_card_may_name_a_student_but_no_code():

@@ -172,6 +172,16 @@ def test_rows_of_a_study_may_be_added_and_get_more_trials():
     compare(before, cohort(a={'learning_rate': 0.1}, b={'trials': 2}))
 
 
+def test_networks_of_added_rows_are_no_other_run():
+  old, new = {'family': 'own:Old', 'width': 4}, {'family': 'own:New'}
+  before = config() | {'networks': {'own:Old': old}}
+  same = compare(before, config() | {'networks': {'own:Old': old, 'own:New': new}})
+  assert same[0]['networks'] == same[1]['networks'] == {'own:Old': old}
+  other = compare(before, config() | {'networks': {'own:Old': old | {'width': 8}}})
+  assert other[0]['networks'] != other[1]['networks']
+  assert 'networks' not in compare(config(), config() | {'networks': {'own:New': new}})[1]
+
+
 def test_a_field_that_is_newer_than_the_run_has_its_default():
   before = config()
   del before['method']['warmup'], before['compare']['kd_1_1']['standardize']

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import pidkd_jax as kd
+from pidkd_jax.bundles.trained_network import TrainedNetwork
+from pidkd_jax.experiment import run, workdir
 from pidkd_jax.training import metrics, writers
 from pidkd_jax.training.progress import Progress
 from tests.plain import Plain
@@ -137,6 +139,29 @@ class Squares(kd.methods.Method):
     return {'squares': self.weight * jnp.mean(jnp.square(self.student(batch.image, train=True)))}
 
 
+def content(folder):
+  return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_start_with_another_teacher_is_refused_and_changes_nothing(
+  teacher, data, tmp_path, monkeypatch
+):
+  def stop(*_):
+    raise kd.Stopped('stopped', 143)
+
+  monkeypatch.setattr(run, '_train', stop)
+  where = {'workdir': tmp_path, 'methods': 'scratch'}
+  with pytest.raises(kd.Stopped):
+    kd.distill(teacher, data, **where, **KEYWORDS)
+  before = content(tmp_path)
+  other = TrainedNetwork(dataclasses.replace(teacher.bundle, digest='other'))
+  with pytest.raises(kd.UserError, match='holds a run with teacher = '):
+    kd.distill(other, data, trials=2, **where, **KEYWORDS)
+  with workdir.locked(tmp_path), pytest.raises(kd.UserError, match='another run is at work'):
+    kd.distill(teacher, data, trials=2, **where, **KEYWORDS)
+  assert content(tmp_path) == before
+
+
 def test_a_method_of_ones_own_is_a_class(teacher, data):
   students = kd.distill(
     teacher, data, methods={'half': kd.method(Squares, weight=0.5), 'kd': 'kd_1_1'}, **KEYWORDS
@@ -208,6 +233,7 @@ def test_few_shots_need_fewer_images(teacher, data):
     ({'student': Plain(num_classes=2)}, "a Plain object; give its name, such as 'resnet8'"),
     ({'methods': 'pidk'}, "unknown method 'pidk'; did you mean 'pidkd'"),
     ({'methods': {'a/b': 'pidkd'}}, "the label 'a/b' cannot be a folder"),
+    ({'methods': {'bundle': 'pidkd'}}, "the label 'bundle' is what reports call the teacher"),
     ({'methods': []}, 'no method was given'),
     ({'methods': ['kd_1_1', 'kd_1_1']}, 'a method is named twice'),
     ({'epochs': 0}, 'total_epochs is 0'),
@@ -218,7 +244,10 @@ def test_few_shots_need_fewer_images(teacher, data):
     ({'recipe': kd.Recipe(optimizer='adam')}, "unknown optimizer 'adam'; did you mean 'adamw'"),
     ({'recipe': kd.Recipe(warmup=1.0)}, 'warmup is 1.0; a share below 1'),
     ({'recipe': kd.Recipe(clip_norm=float('nan'))}, 'clip_norm is nan; it must be at least 0'),
+    ({'weight_decay': -0.1}, '^weight_decay is -0.1; it must be at least 0'),
+    ({'seed': 2**32}, r'^seed is 4294967296; it must be below 2\*\*32'),
     ({'shots': 33}, 'shots is 33'),
+    ({'shots': -1}, '^shots is -1; it must be at least 0'),
     ({'holdout': 1.5}, 'hold-out fraction 1.5'),
   ],
 )

@@ -112,6 +112,18 @@ def test_a_changed_archive_makes_it_void(config, run, tmp_path):
   assert finished.summary(config, str(run)) is None
 
 
+@pytest.mark.parametrize('field', ['data.archive', 'teacher.bundle'])
+def test_a_path_below_the_home_folder_is_looked_at(config, run, tmp_path, monkeypatch, field):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  group, name = field.split('.')
+  config[group][name] = '~/there'
+  (run / 'config.json').write_text(json.dumps(config.to_dict()))
+  report(run)
+  assert finished.summary(config, str(run)) == summary(run)
+  (tmp_path / 'there').mkdir()
+  assert finished.summary(config, str(run)) is None
+
+
 def test_several_processes_look_together(config, run, monkeypatch):
   monkeypatch.setattr(processes, 'is_initialized', lambda: True)
   assert finished.summary(config, str(run)) is None

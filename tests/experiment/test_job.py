@@ -15,6 +15,7 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import Stopped, UserError
+from pidkd_jax.data import noise
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, workdir
@@ -294,9 +295,22 @@ def test_a_folder_without_a_name_is_the_folder_itself(tmp_path, monkeypatch):
 
 def test_two_runs_in_one_folder_are_refused(config, whole):
   folder = whole(config)
+  before = (folder / 'config.json').read_bytes()
+  config.trials = 2
   with workdir.locked(folder), pytest.raises(UserError, match='another run is at work'):
     # flock is per open file, so that it also holds within one process.
     job.main(config, str(folder))
+  assert (folder / 'config.json').read_bytes() == before
+
+
+def test_the_network_of_a_row_identifies_the_run_too():
+  c = configuration.cohort()
+  c.student = c.teacher.model = 'resnet8'
+  c.rows.half = configuration.row('scratch', student='tests.experiment.widenable:Widenable*0.5')
+  name = 'tests.experiment.widenable:Widenable'
+  spec = noise.dataset(32, 8, 3).spec
+  assert job._identity(c, spec)['networks'][name]['widths'] == (12, 16, 20)
+  assert models.families(*job._networks(c)) == models.families(name)
 
 
 def test_damaged_figures_are_found_and_left_alone(config, whole, home):

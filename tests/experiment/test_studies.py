@@ -180,6 +180,25 @@ def test_a_misspelt_row_names_the_nearest(config, home):
   assert not (home / 'misspelt').exists()
 
 
+@pytest.mark.parametrize(
+  'group, labels, message',
+  [
+    ({'total_epoch': 2}, (), "unknown field of the cohort x 'total_epoch'; did you mean 'total_"),
+    ({'data': {'shot': 5}}, (), "'data.shot'; did you mean 'data.shots'"),
+    ({'total_epochs': 'many'}, (), "the cohort x: Could not override field 'total_epochs'"),
+    ({'rows': {}}, (), 'the cohort x has no rows'),
+    ({'rows': {'bundle': configuration.row('scratch')}}, (), "label 'bundle' is what reports call"),
+    ({}, ['widened'], 'widened is to be as large as pidkd, which --rows leaves out; name both'),
+  ],
+)
+def test_a_mistake_in_a_cohort_is_one_line(config, group, labels, message):
+  config.cohorts = {'x': {'rows': config.cohorts.first.rows.to_dict()} | group}
+  with pytest.raises(UserError, match=message) as error:
+    for cohort in configuration.cohorts(config, labels).values():
+      check(cohort)
+  assert '\n' not in str(error.value)
+
+
 def test_a_member_that_diverges_is_left_out_and_the_others_go_on(config, whole, home, caplog):
   del config.cohorts['second']
   config.checkpoint_seconds = 0.0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax import models
+from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.dataset import Dataset
@@ -57,6 +58,17 @@ def test_a_teacher_with_class_names_and_no_data_set_fits_data_of_these_classes(d
     assert not caplog.text
     teacher.check_fit('it', imported(None, dataset), dataset)
   assert 'it does not say which classes it knows; they are taken to be those of toy' in caplog.text
+
+
+def test_a_first_teacher_for_other_images_is_left_out(dataset, monkeypatch, caplog):
+  first = imported(None, dataclasses.replace(dataset, image_shape=(32, 32, 3)))
+  monkeypatch.setattr(bundle, 'load', lambda *_: first)
+  card = {'training': {'teacher': {'folder': 'imported', 'digest': first.digest}}}
+  second = Bundle(first.network, card, '', pathlib.Path('second'))
+  assert teacher.teacher_of(second, (), dataset) is None
+  assert 'is for images of [32, 32, 3], and toy has' in caplog.text
+  larger = dataclasses.replace(dataset, image_shape=(32, 32, 3))
+  assert teacher.teacher_of(second, (), larger) is first
 
 
 @pytest.mark.parametrize(
