@@ -95,6 +95,9 @@ MISTAKES = {
     _train(
       'method that is not compared', 'kd_1_1', '--config.compare.kd_1_1.temperature=1', status=2
     ),
+    _train(
+      'method under the values of another', 'method.name', '--config.method.name=simkd', status=2
+    ),
     _train('writer that is none', "did you mean 'wandb'", '--config.writers=wandbb'),
     _bare(
       'mixtures for a method of single images',
@@ -140,6 +143,12 @@ MISTAKES = {
       'run it with `pidkd study`',
       '--config=methods',
       '--workdir=run',
+    ),
+    _study(
+      'row that is to be as large as one left out',
+      'which --rows leaves out; name both there',
+      '--config=capacity',
+      '--rows=scratch_widened',
     ),
     _study("main job's config for a study", 'run it with `pidkd train`', '--config=digits'),
   ),
@@ -233,6 +242,12 @@ MISTAKES = {
       '--process_id=1',
     ),
     _train('process that is not counted', 'needs --num_processes', '--coordinator=localhost:1'),
+    _train(
+      'processes without a coordinator',
+      'give --coordinator=HOST:PORT as well',
+      '--num_processes=2',
+      '--process_id=1',
+    ),
     _bare(
       "run's config.json that is not there",
       'cannot be read',
