@@ -51,27 +51,26 @@ def one_by_one(cohort, stream):
 
 
 @pytest.mark.parametrize(
-  'look_ahead, first, side_by_side',
+  'look_ahead, first, count, side_by_side',
   [
-    pytest.param(1, 0, False, id='one batch a pass'),
-    pytest.param(4, 1, True, id='side by side, beyond the end of the epoch'),
+    # Rounding grows from step to step, with some processors beyond the bounds within six.
+    pytest.param(1, 0, 3, False, id='one batch a pass'),
+    pytest.param(4, 1, 8, True, id='side by side, beyond the end of the epoch'),
   ],
 )
 def test_scan_equals_single_steps_but_for_rounding(
-  cohort, stream, one_by_one, look_ahead, first, side_by_side
+  cohort, stream, one_by_one, look_ahead, first, count, side_by_side
 ):
   assert cohort.stacked().names == ('pidkd-0', 'crd-0')
-  order, count = stream.order(jnp.int32(0)), stream.steps_per_epoch - first
-  count += -count % look_ahead
+  order = stream.order(jnp.int32(0))
   begun = jax.tree.map(jnp.copy, one_by_one[first])
   at_once = cohorts.scan(
     cohort, begun, stream, order, jnp.int32(first), count, look_ahead, side_by_side
   )
-  assert jax.tree.structure(at_once) == jax.tree.structure(one_by_one[-1])
-  for ours, theirs in zip(jax.tree.leaves(at_once), jax.tree.leaves(one_by_one[-1]), strict=True):
-    # Rounding grows over six steps, in small entries as in large ones.
-    largest = np.max(np.abs(theirs), initial=0)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3 * largest + 2e-4)
+  expected = one_by_one[min(first + count, stream.steps_per_epoch)]
+  assert jax.tree.structure(at_once) == jax.tree.structure(expected)
+  for ours, theirs in zip(jax.tree.leaves(at_once), jax.tree.leaves(expected), strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
 
 
 def test_steps_beyond_the_epoch_alter_no_bit(cohort, stream, one_by_one):
