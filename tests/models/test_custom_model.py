@@ -105,7 +105,10 @@ def home(tmp_path_factory):
   (folder / 'my_package').mkdir()
   (folder / 'my_package' / '__init__.py').write_text('')
   (folder / 'my_package' / 'my_models.py').write_text(TEXT)
-  return folder
+  yield folder
+  # Other tests have a package of that name elsewhere.
+  for module in [name for name in sys.modules if name.split('.')[0] == 'my_package']:
+    del sys.modules[module]
 
 
 @pytest.fixture(autouse=True)
