@@ -96,7 +96,8 @@ class Bundle:
 def dataset_card(spec: DatasetSpec, normalisation: Normalisation) -> dict[str, Any]:
   """Return a card's entries on the data and on the network's normalisation."""
   entries = {name: getattr(spec, name) for name in _SPEC}
-  return entries | {'mean': normalisation.mean, 'std': normalisation.std}
+  numbers = normalisation.numbers()
+  return entries | {'mean': numbers.mean, 'std': numbers.std}
 
 
 def check(network: Network) -> None:
@@ -108,10 +109,12 @@ def check(network: Network) -> None:
   models.describe(cast(Model, network.model))
   variables: dict[str, Any] = traverse_util.flatten_dict(network.variables, sep='/')
   for path, value in variables.items():
-    if np.dtype(value.dtype).kind == 'V':  # bfloat16 and 8-bit floats are foreign to numpy.
+    is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    # bfloat16, 8-bit floats and 4-bit integers are foreign to numpy.
+    if is_key or np.dtype(value.dtype).isbuiltin != 1:
       raise UserError(
         f'{path} of {type(network.model).__name__} is {value.dtype}, which a bundle cannot hold; '
-        'give its layer param_dtype=float32'
+        f'{"keep jax.random.key_data of it" if is_key else "give its layer param_dtype=float32"}'
       )
 
 

@@ -70,7 +70,7 @@ class ImageReader:
     ]
     self._shape, self._crop_ratio = shape, crop_ratio
     self.bits = image_lib.bits_of(
-      one for one in self._sources if isinstance(one, Image.Image) or one.is_file()
+      one for one in self._sources if isinstance(one, Image.Image) or os.path.isfile(one)
     )
     if self.bits < 16:
       logger.warning(
@@ -99,10 +99,11 @@ class ImageReader:
 
   def _read(self, source: pathlib.Path | Image.Image) -> tuple[np.ndarray, str]:
     if not isinstance(source, Image.Image):
-      if not source.exists():
+      # Paths of pathlib raise where a name is too long, or a folder may not be entered.
+      if not os.path.exists(source):
         raise ValueError('not there')
-      if not source.is_file():
-        raise ValueError('a folder' if source.is_dir() else 'no regular file')
+      if not os.path.isfile(source):
+        raise ValueError('a folder' if os.path.isdir(source) else 'no regular file')
       if not os.access(source, os.R_OK):
         raise ValueError('a file that you may not read')
     return image_lib.pixels(source, self._shape, self.bits, self._crop_ratio)

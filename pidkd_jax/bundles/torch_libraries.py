@@ -18,8 +18,8 @@ _OPERATORS = (
   'nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
   'qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
 )
-# The packages whose errors are those of a download from Hugging Face's hub.
-_HUB = ('httpx', 'huggingface_hub')
+# The packages whose errors are those of a download, or of a file that did not arrive whole.
+_DOWNLOAD = ('http', 'httpx', 'huggingface_hub', 'safetensors')
 # A library's operators vanish with it.
 _DECLARED: list[Any] = []
 
@@ -281,9 +281,11 @@ def _unknown(library: Library, name: str) -> UserError:
 
 
 def _is_of_download(error: Exception) -> bool:
-  """Whether an error is of a disk or a network: httpx, of Hugging Face's hub, has its own kind."""
+  """Whether an error is of a disk, a network, or a file that did not arrive whole."""
   origins = {kind.__module__.partition('.')[0] for kind in type(error).__mro__}
-  return isinstance(error, OSError) or not origins.isdisjoint(_HUB)
+  # PyTorch has no kind of its own for a file with another hash than its name says.
+  damaged = isinstance(error, RuntimeError) and 'invalid hash value' in str(error)
+  return isinstance(error, OSError) or damaged or not origins.isdisjoint(_DOWNLOAD)
 
 
 def _why(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The flags that name a dataset, for commands without a config."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -61,16 +62,27 @@ def load(
     raise UserError(
       f'--crop_ratio={crop_ratio:g} needs a size to crop to; give --image_size, e.g. 224'
     )
-  return data.load(
-    name,
-    directory=given.data_dir,
-    archive=given.archive or known.get('archive', ''),
-    verify=official if given.verify is None else given.verify,
-    image_size=image_size,
-    teacher_size=known.get('teacher_size', 0) if given.image_size is None else 0,
-    crop_ratio=crop_ratio,
-    limit=free_memory.image_limit(),
-  )
+  with _own_flags():
+    return data.load(
+      name,
+      directory=given.data_dir,
+      archive=given.archive or known.get('archive', ''),
+      verify=official if given.verify is None else given.verify,
+      image_size=image_size,
+      teacher_size=known.get('teacher_size', 0) if given.image_size is None else 0,
+      crop_ratio=crop_ratio,
+      limit=free_memory.image_limit(),
+    )
+
+
+@contextlib.contextmanager
+def _own_flags() -> Iterator[None]:
+  """Let messages name the flags of commands without a config."""
+  try:
+    yield
+  except UserError as error:
+    said = str(error).replace('--config.data.dir', '--data_dir').replace('--config.data.', '--')
+    raise UserError(said) from error
 
 
 def load_for(bundle: Bundle) -> Dataset:
@@ -85,7 +97,11 @@ def load_for(bundle: Bundle) -> Dataset:
   name = flags.FLAGS.data or known.get('format')
   if not name:
     raise UserError(f'{folder!r} does not say which data it is for; say it with --data')
-  dataset = load(known)
+  height, width, _ = known['image_shape']
+  # Data that the card does not name are cut as it says.
+  cut = bundle.crop_ratio < 1 and height == width
+  sized = {'image_size': height, 'crop_ratio': bundle.crop_ratio} if cut else {}
+  dataset = load(known, **sized) if name != known.get('format') else load(known)
   spec, shape = dataset.spec, tuple(known['image_shape'])
   if name == known.get('format') and spec.fingerprint != known['fingerprint']:
     sizes = ('image_size', 'crop_ratio')

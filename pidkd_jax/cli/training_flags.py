@@ -167,9 +167,13 @@ def _require_same_methods() -> None:
       continue
     before = flags.FLAGS[f'config.{name}'].default
     if value != before:
+      # Neither a config of rows nor a run's config.json takes a method.
+      file = pathlib.Path(config_flags.get_config_filename(_flag()).partition(':')[0])
+      takes_method = name == 'method.name' and file.resolve() != _SAVED
+      by_config = f'choose a method by --config CONFIG:{value}, or ' if takes_method else ''
       raise UserError(
-        f'--config.{name}={value} would train it with the fields of {before!r}; choose a method '
-        f'by --config CONFIG:{value}, or write a row for it into a config file of your own'
+        f'--config.{name}={value} would train it with the fields of {before!r}; {by_config}write a '
+        'row for it into a config file of your own'
       )
 
 

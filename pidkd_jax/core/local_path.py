@@ -24,9 +24,7 @@ def resolve(name: str, path: str) -> pathlib.Path:
     raise UserError(
       f'{name} {path!r} is not on a local disk; name a local folder, and copy from or to it'
     )
-  place = expanded(name, path)
-  # '.' has no name and no parent of its own, beside which other folders could lie.
-  return place if place.name not in ('', '..') else place.resolve()
+  return expanded(name, path)
 
 
 def expanded(name: str, path: str | os.PathLike[str]) -> pathlib.Path:
@@ -40,6 +38,8 @@ def expanded(name: str, path: str | os.PathLike[str]) -> pathlib.Path:
     UserError: the path names an unknown user.
   """
   try:
-    return pathlib.Path(path).expanduser()
+    place = pathlib.Path(path).expanduser()
   except RuntimeError as error:
     raise UserError(f'{name} {str(path)!r}: there is no such user; name a folder') from error
+  # '.' has no name and no parent of its own, beside which other folders could lie.
+  return place if place.name not in ('', '..') else place.resolve()

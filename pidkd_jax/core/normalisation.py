@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from pidkd_jax.core.errors import UserError
+
 # Of pixels scaled to [0, 1]. Statistics of 0 to 255 also lie within; float32 holds what comes out.
 LARGEST_MEAN, LEAST_STD, LARGEST_STD = 1e4, 1e-6, 1e4
 
@@ -54,6 +56,36 @@ class Normalisation:
       images = images.astype(jnp.float32) / 255.0
     return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
+  def numbers(self) -> 'Normalisation':
+    """Return the same with tuples of Python's floats, as a bundle's card has them."""
+    mean, std = (tuple(map(float, np.ravel(values))) for values in (self.mean, self.std))
+    return Normalisation(mean, std)
+
   def arrays(self) -> 'Normalisation':
     """Return the same with float32 arrays, to be put onto devices."""
     return Normalisation(np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32))
+
+
+def checked(what: str, given: Normalisation, channels: int) -> Normalisation:
+  """Return statistics of a user's own as numbers.
+
+  Args:
+    what: the subject of the message.
+    given: the statistics.
+    channels: C of the images.
+
+  Raises:
+    UserError: they are not those of C channels of pixels in [0, 1].
+  """
+  mean, std = (tuple(map(float, np.ravel(values))) for values in (given.mean, given.std))
+  if not len(mean) == len(std) == channels:
+    raise UserError(
+      f'{what} has {len(mean)} means and {len(std)} stds of channels; the images have {channels}'
+    )
+  if wrong := [value for value in mean if not 0 <= value <= 1]:
+    raise UserError(
+      f'{what} has the mean {wrong[0]:g}, and pixels are scaled to [0, 1]; divide those of 0 to 255'
+    )
+  if found := flaw(mean, std):
+    raise UserError(f'{what} has a {found}')
+  return Normalisation(mean, std)

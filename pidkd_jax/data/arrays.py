@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.image import LEAST_SIDE, before_crop
-from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.core.normalisation import Normalisation, checked
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data import sizes
 from pidkd_jax.data.dataset import Dataset
@@ -84,10 +84,8 @@ def from_arrays(
   """
   train_split = _split('train', train)
   shape = train_split.image_shape
-  if normalisation is not None and len(normalisation.mean) != shape[2]:
-    raise UserError(
-      f'normalisation has {len(normalisation.mean)} channels; the images have {shape[2]}'
-    )
+  if normalisation is not None:
+    normalisation = checked('normalisation', normalisation, shape[2])
   if padding is not None and padding < 0:
     raise UserError(f'padding is {padding}; at least 0 is needed')
   spec = DatasetSpec(

@@ -13,6 +13,7 @@ from PIL import Image
 from pidkd_jax.core import image as image_lib
 from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError, first_line
+from pidkd_jax.core.normalisation import checked
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.builder import Builder, features, open_builder, open_or_prepare
 
@@ -59,7 +60,8 @@ def prepare(name: str, source: Source, directory: str, archive: str) -> tuple[So
     The source, with the name of its test split; the builder of the prepared dataset.
 
   Raises:
-    UserError: its code fails, it cannot be prepared, or its examples have other features.
+    UserError: its code fails, it cannot be prepared, its examples have other features, or its
+      statistics are not those of such images.
   """
   if archive:
     raise UserError(f'data.archive is {archive!r}, and {name!r} takes none; leave it out')
@@ -81,7 +83,12 @@ def prepare(name: str, source: Source, directory: str, archive: str) -> tuple[So
       if not feature:
         raise
       raise UserError(f'{name} fails: {" ".join((feature + reason).split())}; mend it') from error
-  return dataclasses.replace(source, test=_test_split(name, source, builder)), builder
+  normalisation = source.normalisation
+  if normalisation is not None:
+    channels = features(builder)['image'].shape[-1]
+    normalisation = checked(f'the normalisation of {name!r}', normalisation, channels)
+  test = _test_split(name, source, builder)
+  return dataclasses.replace(source, test=test, normalisation=normalisation), builder
 
 
 def _without_tensorflow(builder: type[Builder]) -> type[Builder]:

@@ -214,12 +214,23 @@ def check_memory(experiment: Experiment, dataset: Dataset, teacher: Network, bud
 
 
 @in_precision
+def check_network(experiment: Experiment, dataset: Dataset, start: Network | None) -> None:
+  """Put a training without a teacher together, to see whether it can begin and be saved.
+
+  Raises:
+    UserError: it does not fit its start, or a bundle cannot hold the network.
+  """
+  for network in assemble(experiment, dataset, None, start).deployed().values():
+    bundle.check(network)
+
+
+@in_precision
 def dry_run(
   experiment: Experiment, dataset: Dataset, teacher: Network, start: Network | None = None
 ) -> dict[str, Cost]:
   """Put an experiment together without training, and log what it would deploy at what cost.
 
-  No image goes to a device.
+  No image goes to a device. A network that a bundle cannot hold is not worth training.
 
   Args:
     experiment: of the students.
@@ -233,6 +244,7 @@ def dry_run(
   Raises:
     UserError: something in the experiment cannot be trained.
   """
+  bundle.check(teacher)
   assembled = assemble(experiment, dataset, teacher, start)
   if unlabelled := assembled.unlabelled:
     total = len(assembled.dataset.train)
@@ -256,7 +268,7 @@ def dry_run(
   sizes = [f'{label} {one.parameters:,}' for label, one in spent.items()]
   logger.info('parameters: teacher %s; %s', f'{budget.parameters:,}', listed(sizes, _NAMED))
   for label, network in networks.items():
-    bundle.check(network)  # A network that cannot be saved is not worth training.
+    bundle.check(network)
     parts = ', '.join(
       f'{part} {parameters(tree):,}' for part, tree in network.variables['params'].items()
     )

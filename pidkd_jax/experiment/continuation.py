@@ -48,7 +48,7 @@ def compare_configs(folder: pathlib.Path, before: _Saved, now: _Saved) -> tuple[
 def compare_experiments(folder: pathlib.Path, before: _Saved, now: _Saved) -> tuple[_Saved, _Saved]:
   """Check as `compare_configs` does, with an experiment's fields for a configuration."""
   _compare_rows(folder, _rows_of_experiment(before), _rows_of_experiment(now))
-  return _without(before, ('members',)), _without(now, ('members',))
+  return _without(before, ('members',)), _with_known_networks(before, _without(now, ('members',)))
 
 
 def members_of_config(folder: pathlib.Path) -> list[str]:
@@ -71,7 +71,8 @@ def members_of_experiment(folder: pathlib.Path) -> list[str]:
   if not path.exists():
     return []
   with workdir.writing(folder, path.name):
-    return [member.name for member in Experiment.from_json(regular_file.read_json(path)).members]
+    saved = _without(regular_file.read_json(path), ('networks',))
+    return [member.name for member in Experiment.from_json(saved).members]
 
 
 def _rows_of_config(saved: _Saved) -> _Rows:

@@ -21,6 +21,7 @@ from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.crops import Crops
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.methods import MethodSpec, catalog
+from pidkd_jax.models import description
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import free_memory
 from pidkd_jax.training import writers as available
@@ -153,13 +154,13 @@ def train(
     holdout=holdout,
   )
   assembly.check(experiment, data.labelled)
+  own = models.families(member.student)
   with _running(experiment, workdir, writers) as (folder, execution):
     begin = _start(start, data)
-    if begin:
-      assembly.assemble(experiment, data.labelled, None, begin.network)
+    assembly.check_network(experiment, data.labelled, begin and begin.network)
     with _claimed(folder, experiment, data.labelled, None, begin):
       run.execute(experiment, data.labelled, None, folder, member.student, execution, begin)
-      return _networks(folder, experiment)['network'][0]
+      return _networks(folder, experiment, own)['network'][0]
 
 
 def distill(
@@ -249,6 +250,8 @@ def distill(
     rest=rest,
     eval_every=eval_every,
   )
+  # A distilled student holds its teacher's class, too.
+  own = models.families(*(one.student for one in members), teacher.bundle.network.model)
   with _running(experiment, workdir, writers) as (folder, execution):
     frozen = teachers.frozen(teacher.bundle)
     begin = _start(start, data)
@@ -259,7 +262,7 @@ def distill(
       run.execute(experiment, data, frozen, folder, 'students', execution, begin)
       if workdir is not None:
         record.teacher('teacher', frozen, data, folder)
-      trained = _networks(folder, experiment, teacher.bundle)
+      trained = _networks(folder, experiment, own)
       return Distillation(trained, teacher, _comparison(folder, teacher))
 
 
@@ -276,7 +279,15 @@ def _name(model: Network) -> str:
       f'the network to train is given as a {type(model).__name__} object; give its name, such as '
       "'resnet8', or its class"
     )
-  return model if isinstance(model, str) else f'{model.__module__}:{model.__qualname__}'
+  if isinstance(model, str):
+    return model
+  name = f'{model.__module__}:{model.__qualname__}'
+  if models.families(name) != {model}:
+    raise UserError(
+      f'two classes are named {name!r}, and only the later one would train; give them different '
+      'names'
+    )
+  return name
 
 
 def _specs(choices: Choice | Sequence[Choice] | Mapping[str, Choice]) -> dict[str, MethodSpec]:
@@ -367,7 +378,10 @@ def _claimed(
 ) -> Iterator[None]:
   """Lock a folder and write down what it is for, if it may be; nothing is written before."""
   check_part = continuation.compare_experiments
-  content = dataclasses.asdict(experiment)
+  networks = description.describe_own(
+    dict.fromkeys(member.student for member in experiment.members), data.spec.num_classes
+  )
+  content = dataclasses.asdict(experiment) | ({'networks': networks} if networks else {})
   # A folder of an older version lacks newer fields.
   defaults: dict[str, Any] = {
     f'{group}{field.name}': field.default
@@ -405,16 +419,12 @@ def _comparison(folder: pathlib.Path, teacher: TrainedNetwork) -> 'Comparison':
 
 
 def _networks(
-  folder: pathlib.Path, experiment: Experiment, teacher: Bundle | None = None
+  folder: pathlib.Path, experiment: Experiment, own: Iterable[models.Family]
 ) -> dict[str, list[TrainedNetwork]]:
   """Load {label: the networks of its trials}; a trial that diverged has no bundle."""
-  # A distilled student holds its teacher's class, too.
-  theirs = [teacher.network.model] if teacher else []
-  own = models.families(*(member.student for member in experiment.members), *theirs)
+  places = {place.name: place for place in workdir.bundles(folder)}
   networks: dict[str, list[TrainedNetwork]] = {member.label: [] for member in experiment.members}
   for member in experiment.members:
-    for part in (folder, *sorted(folder.glob('part-*'))):
-      place = part / 'bundles' / member.name
-      if place.exists():
-        networks[member.label].append(load(place, own))
+    if member.name in places:
+      networks[member.label].append(load(places[member.name], own))
   return networks

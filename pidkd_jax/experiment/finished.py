@@ -68,6 +68,11 @@ def summary(config: ConfigDict, folder: str) -> Summary | None:
     groups = [config.data, *([config.probe] if 'probe' in config else [])]
     named = [config.data.unlabelled, *(group.archive for group in groups)]
     archives = [pathlib.Path(os.path.expanduser(path)) for path in named if _exists(path)]
+    # A table names images beside it, and a shard's classes may stand in a file beside it.
+    if any(
+      group.name == 'image_folder' and place.is_file() for group in groups for place in archives
+    ):
+      return None
     if any(_changed(path) > written for place in (home, *archives) for path in _all_in(place)):
       return None
   except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -82,14 +87,20 @@ def _exists(path: str) -> bool:
 
 def _changed(path: pathlib.Path) -> int:
   """Return when a file or folder last changed, in nanoseconds; a renamed one has changed."""
-  status = path.stat()
-  return max(status.st_mtime_ns, status.st_ctime_ns)
+  # A link may lead elsewhere since.
+  return max(max(one.st_mtime_ns, one.st_ctime_ns) for one in (path.stat(), path.lstat()))
 
 
 def _all_in(place: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yield a file, or a folder and everything in it; a removed entry has changed its folder."""
+  """Yield a file, or a folder and everything in it; a removed entry has changed its folder.
+
+  Raises:
+    ValueError: a folder in it is a link, which is not followed.
+  """
   yield place
   for folder, children, files in os.walk(place):
     for name in (*children, *files):
       if name not in _PASSED_OVER:
         yield pathlib.Path(folder, name)
+    if any(os.path.islink(os.path.join(folder, child)) for child in children):
+      raise ValueError(f'{folder} holds a link to a folder')

@@ -23,6 +23,7 @@ from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.models import description
 from pidkd_jax.parallel import determinism, devices, processes
 from pidkd_jax.training import free_memory, log, progress
 
@@ -288,10 +289,7 @@ def _budget(config: ConfigDict) -> int:
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
   """Return what a run is: its configuration, and descriptions of the user's own networks."""
-  own = [name.partition('*')[0] for name in _networks(config) if own_code.is_own(name)]
-  descriptions = {
-    name: models.describe(models.create(name, num_classes=spec.num_classes)) for name in own
-  }
+  descriptions = description.describe_own(_networks(config), spec.num_classes)
   return config.to_dict() | ({'networks': descriptions} if descriptions else {})
 
 
@@ -321,8 +319,7 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
 
 def _unprobed(home: pathlib.Path) -> dict[str, pathlib.Path | None]:
   """Return {name: bundle} of what is still to be probed: members, and the teacher with None."""
-  cards = sorted(home.rglob('card.json'))
-  bundles = {'teacher': None} | {card.parent.name: card.parent for card in cards}
+  bundles = {'teacher': None} | {place.name: place for place in workdir.bundles(home)}
   probed = _probed(home)
   return {name: place for name, place in bundles.items() if name not in probed}
 

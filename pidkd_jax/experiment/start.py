@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
 
 from pidkd_jax import models
@@ -97,8 +98,9 @@ def check_normalisation(what: str, start: Bundle, wanted: Normalisation) -> None
     wanted: their teacher's, which they train with.
   """
   for name in ('mean', 'std'):
-    theirs, needed = (list(getattr(one, name)) for one in (start.normalisation, wanted))
-    if theirs != needed:
+    theirs, needed = (list(getattr(one.numbers(), name)) for one in (start.normalisation, wanted))
+    # As networks see them.
+    if not np.array_equal(np.asarray(theirs, np.float32), np.asarray(needed, np.float32)):
       raise UserError(
         f'{what} was trained with another {name} of the pixels than the teacher '
         f'({theirs} and not {needed}); give another bundle'

@@ -195,6 +195,13 @@ def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
   processes.barrier(path.name)
 
 
+def bundles(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Return the bundles of a run and of its parts; those of other runs below it are not its own."""
+  found = sorted((*folder.glob('bundles/*'), *folder.glob('part-*/bundles/*')))
+  # A leading dot marks a bundle that is only partly written.
+  return [place for place in found if not place.name.startswith('.')]
+
+
 def same_paths(folder: pathlib.Path, content: dict[str, Any], paths: Collection[str]) -> bool:
   """Return whether a run's config.json has the same paths under these dotted names."""
   saved = _flat(regular_file.read_json(folder / 'config.json'))
@@ -213,8 +220,8 @@ def _check_same(folder, before, now, harmless, defaults, paths) -> None:
     old, new = before.get(name), now.get(name)
     if name in harmless or old == new or (name in paths and old and new):
       continue
-    bundles = sorted((*folder.glob('bundles/*'), *folder.glob('part-*/bundles/*')))
-    longer = f'; --config.start={bundles[0]} begins with its weights there' if bundles else ''
+    trained = bundles(folder)
+    longer = f'; --config.start={trained[0]} begins with its weights there' if trained else ''
     raise UserError(
       f'workdir {str(folder)!r} holds a run with {name} = {old!r} and not {new!r}; give another '
       f'--workdir{longer if name == _DURATION else ""}'

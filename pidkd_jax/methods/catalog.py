@@ -1,5 +1,6 @@
 """The methods by name, and their hyper-parameters."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -89,6 +90,11 @@ def method(choice: str | type[base.Method], **hyperparameters: Any) -> MethodSpe
     name = f'{choice.__module__}:{choice.__qualname__}'
     _OWN[name] = choice
     choice = name
+  elif choice in _OWN:
+    # A name means what its module holds now. A class within a function has no other place.
+    with contextlib.suppress(UserError):
+      own_method.load(choice)
+      del _OWN[choice]
   return MethodSpec(choice, hyperparameters)
 
 
@@ -98,7 +104,7 @@ def create(name: str, **hyperparameters: Any) -> Callable[..., base.Method]:
   Raises:
     UserError: as `method` does.
   """
-  spec = method(name, **hyperparameters)
+  spec = MethodSpec(name, hyperparameters)
   kind, fixed = class_of(spec.name)
   return functools.partial(kind, **fixed, **spec.hyperparameters)
 

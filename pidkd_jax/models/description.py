@@ -81,12 +81,21 @@ def check_layers(description: Mapping[str, Any], most: int) -> None:
         raise ValueError(f'{name} is {value}, and there are {most} arrays')
 
 
+def describe_own(names: Iterable[str], num_classes: int) -> dict[str, Any]:
+  """Return {name: description} of the user's own models among names, without factors of width."""
+  own = [name.partition('*')[0] for name in names if own_code.is_own(name)]
+  return {name: describe(catalog.create(name, num_classes=num_classes)) for name in own}
+
+
 def families(*models: Model | str) -> set[Family]:
   """Return the classes of the user's own among models, as `build` takes them.
 
   Args:
     *models: models, which are searched together with the models in their fields; or names. A
       name counts only if it is 'module:Class' or 'module:Class*FACTOR', and its module is imported.
+
+  Raises:
+    UserError: two of them have one name, so a bundle's card could mean either.
   """
   own = set()
   for model in models:
@@ -99,6 +108,12 @@ def families(*models: Model | str) -> set[Family]:
       constructor = custom_model.load(model.partition('*')[0])
       is_class = isinstance(constructor, type) and issubclass(constructor, Model)
       own |= {constructor} if is_class else families(catalog.create(model, num_classes=1))
+  labels = [_label(family) for family in own]
+  if twice := {label for label in labels if labels.count(label) > 1}:
+    raise UserError(
+      f'two classes are named {twice.pop()!r}, as one was defined anew, and a bundle could hold '
+      'either; give one another name, or save the older network and load it anew'
+    )
   return own
 
 

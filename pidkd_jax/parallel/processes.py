@@ -81,7 +81,8 @@ def _wait_for(host: str, port: int) -> None:
   deadline = time.monotonic() + _JOIN_SECONDS
   while True:
     try:
-      with socket.create_connection((host, port), timeout=5):
+      # A socket takes an IPv6 address without its brackets.
+      with socket.create_connection((host.strip('[]'), port), timeout=5):
         return
     except OSError as error:
       if time.monotonic() > deadline or isinstance(error, socket.gaierror):

@@ -48,6 +48,10 @@ TEXTS = Kind(
   'a list of texts',
   lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
 )
+GROUPS = Kind(
+  'a list of lists of texts',
+  lambda value: isinstance(value, list) and all(map(TEXTS.accepts, value)),
+)
 NUMBERS = Kind(
   'a list of numbers',
   lambda value: isinstance(value, list) and all(NUMBER.accepts(item) for item in value),
@@ -144,6 +148,9 @@ CARD: Mapping[str, Kind] = {
 
 # {dataset: {name: accuracy}}.
 PROBES: Mapping[str, Kind] = {'*': OBJECT, '*.*': SHARE}
+
+# The members of each part of a cohort that was split, and of those that it gained.
+PARTS: Mapping[str, Kind] = {'parts': GROUPS, 'added': GROUPS}
 
 # A line of metrics.jsonl.
 ROW: Mapping[str, Kind] = {

@@ -39,6 +39,8 @@ _REQUIRED_OF_TEACHER = ('model.family', 'cost.parameters', 'cost.multiply_adds',
 # Besides data, teacher and recipe, these decide the batches of a training.
 _BATCHES = ('seed', 'padding', 'flip', 'holdout')
 _CROP = ('crop', 'crop_scale', 'crop_aspect')
+# The folder of a part, below that of its run.
+_PART = re.compile(r'part-\d+')
 # Large subfolders of a run, which contain no other run. Elsewhere folders may have such names.
 _NOT_SEARCHED = ('bundles', 'checkpoints', 'tensorboard', 'outputs')
 
@@ -53,7 +55,8 @@ class Run:
     rows: the rows of metrics.jsonl.
     teacher: the teacher; None if no member had one, or if the run does not describe it.
     origin: the teacher's own teacher, if the run describes it.
-    diverged: {member: the step from which it was left out}.
+    diverged: {member: the step from which it was left out}, also of parts of the whole run that
+      lost all of their members.
   """
 
   folder: pathlib.Path
@@ -146,7 +149,7 @@ def read_whole(folder: pathlib.Path) -> list[Run]:
   """
   parts = sorted(folder.glob('part-*'), key=lambda part: _natural_order(part.name))
   runs = [read(place) for place in (folder, *parts) if _card_paths(place)]
-  runs = [run for run in runs if run.is_finished and run.is_of_students]
+  runs = [_with_lost(run) for run in runs if run.is_finished and run.is_of_students]
   if not runs:
     raise _without_runs(folder)
   return runs
@@ -171,10 +174,40 @@ def find(folders: Sequence[pathlib.Path]) -> tuple[list[Run], list[pathlib.Path]
       if run is None or not run.is_finished:
         unfinished.setdefault(path.resolve(), path)
       elif run.is_of_students:
-        runs.setdefault(path.resolve(), run)
+        runs.setdefault(path.resolve(), _with_lost(run))
     if len(runs) == before and not any(folder.resolve() in (p, *p.parents) for p in runs):
       raise _without_runs(folder)
-  return list(runs.values()), list(unfinished.values())
+  # A finished part of the same run names the members of one that is lost.
+  homes = {_home(path) for path in runs}
+  left = [one for path, one in unfinished.items() if _home(path) not in homes or not _lost(one)]
+  return list(runs.values()), left
+
+
+def _home(folder: pathlib.Path) -> pathlib.Path:
+  """Return the folder of the whole run to which a run's folder or a part belongs."""
+  return folder.parent if _PART.fullmatch(folder.name) else folder
+
+
+def _with_lost(run: Run) -> Run:
+  """Return a run that also names the members of its parts of which nothing is left."""
+  home, diverged = _home(run.folder), dict(run.diverged)
+  for part in (home, *home.glob('part-*')):
+    diverged |= _lost(part)
+  return dataclasses.replace(run, diverged=diverged)
+
+
+def _lost(part: pathlib.Path) -> Mapping[str, int]:
+  """Return {member: step} of a part of which every member diverged; {} of any other folder."""
+  home = _home(part)
+  found, parts = part / 'diverged.json', home / 'parts.json'
+  if not (found.exists() and parts.exists()):
+    return {}
+  diverged, whole = card.read(found), card.read(parts, kinds=entries.PARTS)
+  first, added = (whole.get(name) or [] for name in ('parts', 'added'))
+  # A cohort that was never split lies in the run's own folder.
+  number = int(part.name.removeprefix('part-')) if home != part else len(first) == 1
+  names = [*first, *added][number - 1 : number] if number else []
+  return diverged if names and set(names[0]) <= diverged.keys() else {}
 
 
 def _without_runs(folder: pathlib.Path) -> UserError:
@@ -202,8 +235,8 @@ def _read_teacher(folder: pathlib.Path, name: str, probes: pathlib.Path | None) 
 
 def _locate(folder: pathlib.Path, name: str) -> pathlib.Path | None:
   """Return the path of a run's file; for a part of a split cohort it lies one folder higher."""
-  paths = (place / name for place in (folder, folder.parent))
-  return next((path for path in paths if path.exists()), None)
+  places = (folder, folder.parent) if _PART.fullmatch(folder.name) else (folder,)
+  return next((path for place in places if (path := place / name).exists()), None)
 
 
 def _with_probes(found: Card, name: str, probes: pathlib.Path | None) -> Card:

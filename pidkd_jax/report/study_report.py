@@ -31,10 +31,11 @@ _OVERVIEW = (
 _MEASURES = (
   'Entries are means ± sample standard deviations over n trials, of the network that the selection '
   'names. In bold are the best and all that cannot be told from it: the 95% interval of their '
-  'paired difference holds 0. Agreement is the share of test images on which student and teacher '
-  'predict the same class. ECE is the expected calibration error in 15 bins. The alignment error '
-  "is the squared distance to the teacher's map, divided by the squared norm of that map. The best "
-  'epoch on the test images is optimistic, as those images picked it.'
+  'paired difference holds 0. A row without a common trial was not compared with it. Agreement is '
+  'the share of test images on which student and teacher predict the same class. ECE is the '
+  'expected calibration error in 15 bins. The alignment error is the squared distance to the '
+  "teacher's map, divided by the squared norm of that map. The best epoch on the test images is "
+  'optimistic, as those images picked it.'
 )
 _COST = (
   "Own updates are a member's forward and backward passes, estimated from a sample of steps. The "

@@ -124,7 +124,7 @@ def estimate(
   # In lanes the teacher sees a batch beside the updates on the one before.
   passes = (look_ahead + (lanes.number() > 1)) * pass_bytes(cohort, batch)
   return MemoryEstimate(
-    shared=replicas * images + _bytes((cohort.teacher, cohort.observer)) + passes // shards,
+    shared=replicas * (images + _bytes((cohort.teacher, cohort.observer))) + passes // shards,
     members={
       name: MemberMemory(
         # A call stacks the states of members that run side by side.
@@ -166,8 +166,10 @@ def activation_bytes(
     shards: number of devices with memory of their own that share the batch.
   """
   learner = cohort.by_name[name]
+  number = learner.optimizer.accumulation
   # On CPU the parts of a batch take as much memory as the whole (`step`).
-  number = 1 if jax.default_backend() == 'cpu' else learner.optimizer.accumulation
+  at_once = number if jax.default_backend() == 'cpu' else 1
+  # Parameters may depend on the number of images, so one part is what a method can be applied to.
   if number > 1:
     batch, teacher = jax.eval_shape(functools.partial(_first_part, number=number), batch, teacher)
 
@@ -193,7 +195,7 @@ def activation_bytes(
   coordinates = max((4 * array.ndim * math.prod(array.shape) for array in pooled), default=0)
   # Of a part, and the mean over all parts.
   gradient = _bytes(state.params) * min(number, 2)
-  return gradient + (sum(_size(one.aval) for one in residuals) + coordinates) // shards
+  return gradient + at_once * (sum(_size(one.aval) for one in residuals) + coordinates) // shards
 
 
 def _first_part(

@@ -58,7 +58,8 @@ class Stopwatch:
 
   def due(self, step: int) -> bool:
     """Return whether to sample a step of the epoch, counted from 0."""
-    return step % _SAMPLE_EVERY == 1
+    # The first step after a start compiles and is not sampled, so the next one is.
+    return step % _SAMPLE_EVERY == 1 or (step > 1 and not self._samples)
 
   def step(
     self, cohort: Cohort, states: Mapping[str, State], batch: Batch, step: jax.Array

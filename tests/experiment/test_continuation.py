@@ -203,3 +203,16 @@ def test_an_experiment_may_gain_members_too():
   assert before == after and 'members' not in before
   with pytest.raises(UserError, match='holds a run with trials of kd = 2 and not 1'):
     continuation.compare_experiments(folder, all_of_them, one)
+
+
+def test_an_experiment_may_describe_its_networks(tmp_path):
+  plan = dataclasses.asdict(Experiment((KD[0], SP), Recipe(), seed=0, padding=1, flip=True))
+  networks = {'own:Net': {'family': 'own:Net', 'width': 4}}
+  described = plan | {'networks': networks}
+  (tmp_path / 'config.json').write_text(json.dumps(described))
+  assert continuation.members_of_experiment(tmp_path) == ['kd-0', 'sp-0']
+  more = plan | {'networks': networks | {'own:Added': {'family': 'own:Added'}}}
+  before, after = continuation.compare_experiments(tmp_path, described, more)
+  assert before['networks'] == after['networks'] == networks
+  # A folder of an older version describes none.
+  assert 'networks' not in continuation.compare_experiments(tmp_path, plan, more)[1]

@@ -1,20 +1,26 @@
 """Train and distil from Python: `kd.train` and `kd.distill`, without a configuration."""
 
 import dataclasses
+import functools
 import json
 import re
 import signal
 import threading
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 import pidkd_jax as kd
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.experiment import run, workdir
 from pidkd_jax.training import metrics, writers
 from pidkd_jax.training.progress import Progress
+from tests import plain
+from tests.experiment import widenable
+from tests.given import Linear
 from tests.plain import Plain
 from tests.training.toy_writer import Toy
 
@@ -174,6 +180,73 @@ def test_a_method_of_ones_own_is_a_class(teacher, data):
     kd.method(Squares, wieght=0.5)
   with pytest.raises(kd.UserError, match='int is no method'):
     kd.method(int)
+
+
+class Half(Linear):
+  """Parameters that no bundle can hold."""
+
+  def setup(self):
+    self.linear = nn.Dense(self.num_classes, param_dtype=jnp.bfloat16)
+
+
+class Activated(Plain):
+  """A field that no bundle can hold."""
+
+  act: Callable = nn.relu
+
+
+@pytest.fixture
+def untrainable(monkeypatch):
+  monkeypatch.setattr(run, 'execute', lambda *_: pytest.fail('it trained'))
+
+
+@pytest.mark.parametrize(
+  'model, message',
+  [
+    (Half, 'linear/.* of Half is bfloat16, which a bundle cannot hold'),
+    (Activated, 'act of .*:Activated is .*, which a bundle cannot hold'),
+  ],
+)
+@pytest.mark.usefixtures('untrainable')
+def test_a_network_that_cannot_be_saved_is_refused_before_it_trains(data, tmp_path, model, message):
+  with pytest.raises(kd.UserError, match=message):
+    kd.train(model, data, epochs=1, batch_size=32, workdir=tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.usefixtures('untrainable')
+def test_a_class_that_was_defined_anew_is_not_taken_for_the_one_before(teacher, data, monkeypatch):
+  again = type('Plain', (Plain,), {'__module__': Plain.__module__, '__qualname__': 'Plain'})
+  monkeypatch.setattr(plain, 'Plain', again)
+  with pytest.raises(kd.UserError, match="'tests.plain:Plain', and only the later one would train"):
+    kd.train(Plain, data, epochs=1)
+  # The teacher is of the class before.
+  with pytest.raises(kd.UserError, match="'tests.plain:Plain', as one was defined anew"):
+    kd.distill(teacher, data, **KEYWORDS | {'student': again})
+
+
+def test_a_network_whose_fields_have_changed_is_another_run(data, tmp_path, monkeypatch):
+  def stop(*_):
+    raise kd.Stopped('stopped', 143)
+
+  def train():
+    """Begin the run, and return how it describes the network."""
+    with pytest.raises(kd.Stopped):
+      kd.train(name, data, epochs=1, batch_size=32, workdir=tmp_path)
+    return json.loads(path.read_text())['networks'][name]
+
+  monkeypatch.setattr(run, '_train', stop)
+  name, path = 'tests.experiment.widenable:Widenable', tmp_path / 'config.json'
+  assert train() == train()
+  changed = functools.partial(widenable.Widenable, widths=(4, 5, 6))
+  monkeypatch.setattr(widenable, 'Widenable', changed)
+  with pytest.raises(kd.UserError, match=r'widths = \[12, 16, 20\] and not \[4, 5, 6\]; give'):
+    train()
+  # A folder of an older version does not describe it.
+  config = json.loads(path.read_text())
+  del config['networks']
+  path.write_text(json.dumps(config))
+  assert train()['widths'] == [4, 5, 6]
 
 
 def test_a_teacher_of_ones_own_class_shares_its_classifier(teacher, data):

@@ -112,6 +112,28 @@ def test_a_changed_archive_makes_it_void(config, run, tmp_path):
   assert finished.summary(config, str(run)) is None
 
 
+@pytest.mark.parametrize('name, holds', [('image_folder', False), ('cifar100', True)])
+def test_a_table_of_images_does_not_tell_whether_they_changed(config, run, tmp_path, name, holds):
+  config.data.name, config.data.archive = name, str(tmp_path / 'labels.csv')
+  (run / 'config.json').write_text(json.dumps(config.to_dict()))
+  (tmp_path / 'labels.csv').write_text('1.png,cat')
+  report(run)
+  (tmp_path / '1.png').write_text('dog')
+  assert finished.summary(config, str(run)) == (summary(run) if holds else None)
+
+
+def test_images_behind_a_link_are_not_taken_for_unchanged(config, run, tmp_path):
+  config.data.archive = str(tmp_path / 'images')
+  (run / 'config.json').write_text(json.dumps(config.to_dict()))
+  for name in ('images', 'cats'):
+    (tmp_path / name).mkdir()
+  (tmp_path / 'images' / 'cat').symlink_to(tmp_path / 'cats')
+  (tmp_path / 'cats' / '1.png').write_text('cat')
+  report(run)
+  (tmp_path / 'cats' / '1.png').write_text('dog')
+  assert finished.summary(config, str(run)) is None
+
+
 @pytest.mark.parametrize('field', ['data.archive', 'teacher.bundle'])
 def test_a_path_below_the_home_folder_is_looked_at(config, run, tmp_path, monkeypatch, field):
   monkeypatch.setenv('HOME', str(tmp_path))

@@ -313,6 +313,18 @@ def test_the_network_of_a_row_identifies_the_run_too():
   assert models.families(*job._networks(c)) == models.families(name)
 
 
+def test_only_members_of_the_run_itself_are_probed(tmp_path):
+  members = ('bundles/kd-0', 'bundles/kd-1', 'part-2/bundles/pidkd-0')
+  for name in (*members, 'bundles/.kd-2.partial', 'longer/bundles/kd-1', 'longer/bundles/kd-3'):
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / 'card.json').write_text('{}')
+  kd_0, kd_1, pidkd_0 = (tmp_path / name for name in members)
+  unprobed = {'teacher': None, 'kd-0': kd_0, 'kd-1': kd_1, 'pidkd-0': pidkd_0}
+  assert job._unprobed(tmp_path) == unprobed
+  (tmp_path / 'probe.json').write_text('{"digits": {"teacher": 0.9, "kd-0": 0.8}}')
+  assert job._unprobed(tmp_path) == {'kd-1': kd_1, 'pidkd-0': pidkd_0}
+
+
 def test_damaged_figures_are_found_and_left_alone(config, whole, home):
   folder = home / 'damaged'
   shutil.copytree(whole(config), folder)

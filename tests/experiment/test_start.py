@@ -16,6 +16,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.core.errors import Stopped, UserError
+from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.experiment import start, teacher
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.models.network import Network
@@ -104,6 +105,16 @@ def test_weights_for_other_channels_are_refused(pretrained, data):
   message = r'kernel of shape \[3, 3, 1, 5\], and the images of arrays, .*, need \[3, 3, 3, 5\]'
   with pytest.raises(UserError, match=message):
     start.fitted('start', pretrained(None, channels=1), data.spec)
+
+
+def test_pixels_that_are_equal_in_float32_are_no_others(pretrained):
+  bundle = pretrained(None)
+  rounded = float(np.float32(0.4))  # As a card has it where the statistics came as arrays.
+  assert rounded != 0.4
+  start.check_normalisation('start', bundle, Normalisation((0.4, 0.4, rounded), (0.2,) * 3))
+  message = r'start was .* another mean .* \(\[0.4, 0.4, 0.4\] and not \[0.4, 0.4, 0.401\]\); give'
+  with pytest.raises(UserError, match=message):
+    start.check_normalisation('start', bundle, Normalisation((0.4, 0.4, 0.401), (0.2,) * 3))
 
 
 def training(folder, begin, data):

@@ -17,10 +17,12 @@ from pidkd_jax.data import noise
 from pidkd_jax.experiment import assembly, distillation, run
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.methods import catalog
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+from tests.methods import own
 from tests.plain import Plain
 
 NAME = 'tests.methods.own:Cosine'
@@ -65,6 +67,24 @@ def test_two_classes_of_one_name_are_refused():
   methods.method(second)
   with pytest.raises(UserError, match='call kd.method anew'):
     distillation._specs({'a': chosen})
+
+
+def test_a_name_means_the_class_that_its_module_holds_now(monkeypatch):
+  class Cosine(own.Cosine):
+    weight: float = 3.0
+
+  class Local(own.Cosine):
+    pass
+
+  monkeypatch.setattr(catalog, '_OWN', {})
+  # The module has defined another class of this name since.
+  Cosine.__module__, Cosine.__qualname__ = NAME.split(':')
+  assert methods.method(Cosine).kind is Cosine and methods.defaults(NAME)['weight'] == 3.0
+  # A class that was given is the one that trains.
+  assert methods.create(NAME).func is Cosine
+  assert methods.method(NAME).kind is own.Cosine and methods.defaults(NAME)['weight'] == 1.0
+  # A class that cannot be imported by its name is found all the same.
+  assert methods.method(methods.method(Local).name).kind is Local
 
 
 def test_a_partial_of_one_will_do():

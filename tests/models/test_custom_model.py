@@ -52,6 +52,17 @@ class Callback(Tiny):
   activation: object = nn.relu
 
 
+class Half(Tiny):
+  """A head whose parameters no bundle can hold."""
+
+  def setup(self):
+    super().setup()
+    self.half = nn.Conv(24, (1, 1), param_dtype='bfloat16')
+
+  def head(self, last, train=False):
+    return nn.relu(self.half(last))
+
+
 class Noisy(Tiny):
   """Dropout, and fields that a bundle cannot hold unless they are set otherwise."""
 
@@ -226,6 +237,15 @@ def test_what_a_bundle_cannot_hold_is_said_before_the_training(config, home, nam
   with pytest.raises(UserError, match=f'{field} of my_package.my_models:{name} is .* cannot'):
     job.main(config, str(home / 'unsaved'))
   assert not (home / 'unsaved').exists()
+
+
+def test_a_teacher_that_a_bundle_cannot_hold_is_refused_before_it_trains(config, home):
+  # Its student has no part of the head.
+  config.teacher.model = 'my_package.my_models:Half'
+  with pytest.raises(UserError, match='half/.* of Half is bfloat16, which a bundle cannot hold'):
+    job.main(config, str(home / 'untaught'))
+  assert not (home / 'untaught').exists()
+  assert not list(home.glob('teachers/*Half*'))
 
 
 def test_dropout_draws_anew_and_a_changed_class_is_another_run(config, home, monkeypatch):

@@ -1,5 +1,7 @@
 """What a single process can show; `test_devices.py` trains in two."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from pidkd_jax.core.errors import UserError
@@ -48,6 +50,22 @@ def test_a_coordinator_that_does_not_answer_gives_one_line(coordinator, message,
   monkeypatch.setattr(processes, '_JOIN_SECONDS', 0)
   with pytest.raises(UserError, match=message):
     processes.initialize(False, coordinator, 2, 1)
+
+
+@pytest.mark.parametrize(
+  'coordinator, address', [('[::1]:7', ('::1', 7)), ('localhost:7', ('localhost', 7))]
+)
+def test_a_coordinator_may_have_an_ipv6_address(coordinator, address, monkeypatch):
+  """JAX takes it in brackets, and a socket without."""
+  reached, joined = [], []
+  monkeypatch.setattr(
+    processes.socket, 'create_connection', lambda *args, **_: reached.append(*args) or nullcontext()
+  )
+  monkeypatch.setattr(
+    processes.jax.distributed, 'initialize', lambda **kwargs: joined.append(kwargs)
+  )
+  processes.initialize(False, coordinator, 2, 1)
+  assert reached == [address] and joined[0]['coordinator_address'] == coordinator
 
 
 @pytest.mark.parametrize('index', [0, 1])

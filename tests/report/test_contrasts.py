@@ -4,9 +4,11 @@ import pytest
 from scipy import stats
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import contrasts, paired_differences, statistics
+from pidkd_jax.report import contrasts, paired_differences, run_folder, statistics
+from pidkd_jax.report.comparison import compare
 from pidkd_jax.report.tables import contrasts as tables
 from pidkd_jax.report.tables import overview
+from tests.report import folders
 from tests.report.test_paired_differences import comparison
 
 KNOWN = {'pidkd', 'simkd', 'kd'}
@@ -91,10 +93,34 @@ def test_one_trial_allows_no_test(tmp_path):
 
 
 def test_each_comparison_counts_once_in_the_mean(found, tmp_path):
-  other = comparison(tmp_path / 'other', {**TOP1, 'pidkd': TOP1['simkd']})
+  other = comparison(tmp_path / 'other', {**TOP1, 'pidkd': TOP1['simkd']}, seed=1)
   [pooled, *_] = [cells(tables.pooled([found, other], ((('pidkd', 'simkd'),),)))]
   assert pooled['comparisons'] == ['2'] and pooled['mean top-1 (points)'] == ['+35.00 ± 49.50']
   assert tables.pooled([found], ((('pidkd', 'simkd'),),)) == []
+
+
+def test_of_comparisons_that_repeat_trials_the_one_with_most_counts(found, tmp_path):
+  fewer = {label: {0: trials[0]} for label, trials in TOP1.items()}
+  again = comparison(tmp_path / 'again', fewer)
+  other = comparison(tmp_path / 'other', {**TOP1, 'pidkd': TOP1['simkd']}, seed=1)
+  families = ((('pidkd', 'simkd'),),)
+  for repeated in ([again, found], [found, again]):
+    assert tables.pooled(repeated, families) == []
+    pooled = cells(tables.pooled([*repeated, other], families))
+    assert pooled == cells(tables.pooled([found, other], families))
+
+
+def test_other_students_under_one_teacher_are_comparisons_of_their_own(tmp_path):
+  runs = [
+    folders.run(
+      tmp_path / student,
+      [folders.Label(label, trials=(0, 1), student=student) for label in ('simkd', 'pidkd')],
+    )
+    for student in ('resnet8', 'vgg8')
+  ]
+  found, _ = run_folder.find(runs)
+  [count] = cells(tables.pooled(compare(found), ((('pidkd', 'simkd'),),)))['comparisons']
+  assert count == '2'
 
 
 def test_the_best_are_those_that_cannot_be_told_apart(found):

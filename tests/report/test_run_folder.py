@@ -103,6 +103,55 @@ def test_a_run_without_the_bundles_of_all_members_is_not_finished(tmp_path):
   assert compared(folder) == [{'simkd': [0], 'pidkd': [0], 'kd': [0, 1]}]
 
 
+def test_a_part_of_which_every_member_diverged_is_named_and_not_unfinished(tmp_path):
+  folders.run(tmp_path / 'run' / 'part-1', [A])
+  lost = folders.run(tmp_path / 'run' / 'part-2', [B])
+  shutil.rmtree(lost / 'bundles')
+  (lost / 'diverged.json').write_text('{"simkd-0": 30}')
+  for members, diverged, unfinished in (
+    (['simkd-0'], {'simkd-0': 30}, []),
+    # Another member of the part is still to be trained.
+    (['simkd-0', 'simkd-1'], {}, [lost]),
+  ):
+    parts = {'parts': [['pidkd-0', 'pidkd-1'], members]}
+    (tmp_path / 'run' / 'parts.json').write_text(json.dumps(parts))
+    found, left = run_folder.find([tmp_path])
+    whole = run_folder.read_whole(tmp_path / 'run')
+    assert [run.diverged for run in found] == [run.diverged for run in whole] == [diverged]
+    assert left == unfinished
+
+
+def test_a_first_part_that_is_lost_in_the_run_s_own_folder_is_named(tmp_path):
+  home = folders.run(tmp_path / 'run', [B])
+  shutil.rmtree(home / 'bundles')
+  (home / 'diverged.json').write_text('{"simkd-0": 30}')
+  parts = {'parts': [['simkd-0']], 'added': [['pidkd-0', 'pidkd-1']]}
+  (home / 'parts.json').write_text(json.dumps(parts))
+  other = folders.run(tmp_path / 'other', [A])
+  # Nothing of the run is there yet, so it is unfinished.
+  assert [len(one) for one in run_folder.find([tmp_path])] == [1, 1]
+  folders.run(home / 'part-2', [A])
+  found, left = run_folder.find([tmp_path])
+  assert {run.folder.name: run.diverged for run in found} == {
+    'part-2': {'simkd-0': 30},
+    other.name: {},
+  }
+  assert left == []
+
+
+def test_only_a_part_has_files_in_the_folder_above(tmp_path):
+  folder = folders.run(tmp_path / 'run', [A])
+  (folder / 'probe.json').write_text('{"digits": {"pidkd-0": 0.5}}')
+  part, other = (
+    run_folder.read(folders.run(folder / name, [A], outputs=False, teacher_card=False))
+    for name in ('part-2', 'longer')
+  )
+  assert part.teacher and part.examples
+  assert part.trials[0].value('results', 'probe') == {'digits': 0.5}
+  assert other.teacher is None and other.examples is None
+  assert other.trials[0].value('results', 'probe') is None
+
+
 def test_the_runs_below_a_run_are_not_its_own(tmp_path):
   folder = folders.run(tmp_path / 'run', [A])
   folders.run(folder / 'longer', [A], epochs=40)

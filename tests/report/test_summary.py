@@ -54,6 +54,14 @@ def test_without_outputs_teacher_and_comparison_it_still_stands(tmp_path):
   assert '95% interval' not in right.get_xlabel()
 
 
+@pytest.mark.parametrize('outputs', [True, False])
+def test_the_caption_has_bars_where_the_figure_has(outputs, tmp_path):
+  _, right, caption = draw(folders.run(tmp_path / 'run', LABELS, outputs=outputs))
+  assert ('bar: 95% interval' in right.get_xlabel()) == outputs
+  assert ('bars' in caption.lower()) == outputs
+  assert 'Differences to scratch are paired by trial' in caption
+
+
 def test_a_holdout_is_not_compared_with_the_teachers_test_images(tmp_path):
   folder = folders.run(tmp_path / 'run', LABELS)
   path = folder / 'metrics.jsonl'

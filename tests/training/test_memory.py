@@ -67,6 +67,14 @@ def test_on_cpu_a_checkpoint_is_a_second_copy(assemble, batches, monkeypatch):
   assert estimates['cpu'].shared == estimates['gpu'].shared
 
 
+def test_several_cpu_devices_hold_images_and_teacher_once_each(assemble, batches, monkeypatch):
+  cohort, shared = assemble(member('simkd')), []
+  for count in (1, 2):
+    monkeypatch.setattr(devices, 'count', lambda count=count: count)
+    shared.append(memory.estimate(cohort, batches[0], images=1000).shared)
+  assert shared[1] - shared[0] == 1000 + array_bytes((cohort.teacher, cohort.observer))
+
+
 def test_images_batch_and_teacher_are_shared(assemble, batches):
   images, batch = 12 * 8 * 8 * 3, 4 * (4 * 8 * 8 * 3 + 4 + 4)
   alone = memory.estimate(assemble(member('scratch')), batches[0], images=images)
@@ -151,6 +159,19 @@ def test_an_activation_by_hand(dataset, batches, pooled, pixels, parts, on_accel
   # Four coordinates of each pixel.
   coordinates = 4 * images * 8 * 8 * 3 if pooled else 0
   assert estimated == 4 * (values + coordinates)
+
+
+def test_on_cpu_the_parts_of_a_batch_are_held_at_once(assemble, batches):
+  """SemCKD's parameters depend on the size of a part, so it has no loss of the whole batch."""
+  one_part = jax.tree.map(lambda x: x[: len(x) // 2], batches[0])
+  alone, both = (
+    memory.estimate(
+      assemble(member('semckd'), optimizer=Optimizer(3, (), 0.1, 0.9, accumulation=parts)), batch
+    )
+    for parts, batch in ((1, one_part), (2, batches[0]))
+  )
+  # The residuals of two parts, their gradient, and the mean over parts.
+  assert both.members['semckd-0'].activation == 2 * alone.members['semckd-0'].activation
 
 
 @pytest.mark.parametrize('method', ['scratch', 'simkd'])

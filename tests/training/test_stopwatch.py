@@ -109,10 +109,26 @@ def test_a_resume_within_an_epoch_keeps_the_time_before(clock, work):
   assert resumed.lap(10)['b'] == wall(12) | {'seconds': 30, 'teacher_seconds': 50}
 
 
-def test_the_first_step_of_an_epoch_is_not_sampled():
-  watch = Stopwatch(['a'])
-  due = [step for step in range(60) if watch.due(step)]
+def sampled(work, steps):
+  """Return the steps that are due where each of them is sampled."""
+  watch, states, due = Stopwatch(work.names), dict.fromkeys(work.names, 0), []
+  for step in steps:
+    if watch.due(step):
+      due.append(step)
+      watch.step(work, states, None, step)
+  return due
+
+
+def test_the_first_step_of_an_epoch_is_not_sampled(work):
+  due = sampled(work, range(60))
   assert due and due[0] != 0 and len(due) <= 6
+
+
+@pytest.mark.parametrize('first', [2, 8])
+def test_the_first_step_after_a_resume_within_an_epoch_is_sampled(first, work):
+  """The one before it ran for the first time, and is no sample."""
+  due = sampled(work, range(first, 60))
+  assert due[0] == first and due[1:] == [step for step in sampled(work, range(60)) if step > first]
 
 
 @pytest.mark.parametrize('is_ready', [False, True])

@@ -49,12 +49,13 @@ def main():
   out = imported_bundle.place()
   checkpoint = torch_import.read(path, FLAGS.key, FLAGS.prefix)
   teacher = bundle_flags.load(FLAGS.teacher, '--teacher') if FLAGS.teacher else None
-  dataset = data_flags.load() if FLAGS.data else None
-  config = None if dataset or teacher else _timm_config(path)
+  config = None if teacher else _timm_config(path)
+  dataset = data_flags.load(**_cut(config)) if FLAGS.data else None
   facts = _facts(dataset, teacher, config)
   network = _network(checkpoint, teacher, tuple(facts['image_shape']))
-  _check_classes(config, network, path)
-  if dataset:
+  if dataset is None:
+    _check_classes(config, network, path)
+  else:
     imported_bundle.check(network, dataset)
   normalisation = _normalisation(facts, network)
   facts |= {'mean': normalisation.mean, 'std': normalisation.std}
@@ -91,6 +92,13 @@ def _timm_config(path):
   return config if wanted else None
 
 
+def _cut(config):
+  """Return the size and the crop of --data where timm's file says them."""
+  if not config or config.image_shape[0] != config.image_shape[1]:
+    return {}
+  return {'image_size': config.image_shape[0], 'crop_ratio': config.crop_ratio}
+
+
 def _check_classes(config, network, path):
   """Raise UserError where timm's file is of a network with other classes than the checkpoint's."""
   if config and config.num_classes not in (None, network.model.num_classes):
@@ -104,9 +112,10 @@ def _check_classes(config, network, path):
 def _facts(dataset, teacher, config):
   """Return what the card says of the data; the normalisation may still be open."""
   if dataset:
-    return bundle.dataset_card(
+    card = bundle.dataset_card(
       dataset.spec, data.published(FLAGS.data) or dataset.spec.normalisation
     )
+    return card | ({'mean': config.mean, 'std': config.std} if config else {})
   if teacher:
     return dict(teacher.card['dataset'])
   if config:

@@ -41,7 +41,7 @@ def main(*names):
   own = models.families(*FLAGS.own)
   bundle = local_path.resolve('--bundle', folder)
   paths, remarks = _paths(names)
-  searched = any(pathlib.Path(name).is_dir() for name in names)
+  searched = any(pathlib.Path(os.path.expanduser(name)).is_dir() for name in names)
   out = local_path.resolve('--out', FLAGS.out or _CSV) if FLAGS.out or searched else None
   prediction_output.check(out)
   student = trained_network.load(bundle, own)

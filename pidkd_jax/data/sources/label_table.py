@@ -101,7 +101,8 @@ def _columns(cells: Sequence[str]) -> dict[str, int] | None:
 
 def _check(table: Path, root: Path, rows: Sequence[tuple[str, str, str]]) -> None:
   """Raise UserError for files that are missing, and for those that are named twice."""
-  if missing := [path for path, _, _ in rows if not os.path.isfile(root / path)]:
+  named = dict.fromkeys(path for path, _, _ in rows)
+  if missing := [path for path in named if not os.path.isfile(root / path)]:
     raise UserError(
       f'{table} names {len(missing):,} files that are not there: {listed(missing)}; paths start in'
       f' {root}'

@@ -47,10 +47,9 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   styles = label_styles(comparison.labels, baseline)
   teacher = comparison.teacher
   target = scatter.top1([teacher])[0] if teacher else None
-  caption = (
-    'Top-1 on the test images. Dots are trials, diamonds their means, and bars 95% intervals over '
-    'trials and test images.'
-  )
+  caption = 'Top-1 on the test images. Dots are trials, and diamonds their means.'
+  if comparison.has_outputs:
+    caption += ' Bars are 95% intervals over trials and test images.'
   if has_grown := len({epoch for own in growth.values() for t in own.values() for epoch in t}) > 1:
     caption = (
       f'Left: {split} top-1 by epoch. Thin lines are trials, thick lines their means; one that '
@@ -63,9 +62,11 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   for axes in (*left, right):
     axes.spines[['top', 'right']].set_visible(False)
   if baseline and len(comparison.labels) > 1:
+    caption += f' Differences to {baseline} are paired by trial'
     caption += (
-      f' Differences to {baseline} are paired by trial and by image, so their intervals are '
-      'narrower than the bars.'
+      ' and by image, so their intervals are narrower than the bars.'
+      if comparison.has_outputs
+      else '.'
     )
   return figure, caption
 

@@ -1,5 +1,6 @@
 """The table of contrasts: paired differences in top-1, two intervals, corrected p-values."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,10 +14,13 @@ from pidkd_jax.report.table import Column
 NOTE = (
   'A contrast is the mean of the differences by trial, ± their standard deviation. One interval is '
   "Student's t over trials. The other is of the resamples, of trials and of test images. p is that "
-  'of the t-test against no difference, and p (Holm) is corrected for the number of contrasts in '
-  'a family.'
+  'of the t-test against no difference, and p (Holm) is corrected for the number of p in a family. '
+  'Fewer than two trials, or equal differences, have no p.'
 )
-POOLED = 'Here each comparison counts once. Its interval is over comparisons, and not over trials.'
+POOLED = (
+  'Here each comparison counts once. Its interval is over comparisons, and not over trials. Of '
+  'comparisons with the same batches, teacher and settings, the one with most common trials counts.'
+)
 
 _Interval = tuple[float, float]
 
@@ -68,16 +72,22 @@ def left_out(comparison: Comparison, families: Sequence[Family]) -> str:
 def pooled(comparisons: Sequence[Comparison], families: Sequence[Family]) -> list[Column]:
   """Return the mean of each contrast over comparisons; [] where no two comparisons have one.
 
-  Each comparison counts once. The interval is Student's t over comparisons.
+  Each comparison counts once. Of those with the same batches, teacher and settings, the one with
+  most common trials counts, as the others may repeat them. The interval is Student's t over
+  comparisons.
   """
   names, means = [], []
   for contrast in dict.fromkeys(contrast for family in families for contrast in family):
-    own = [
-      100 * difference.mean
-      for comparison in comparisons
-      if not contrasts.obstacle(contrast, comparison)
-      and (difference := paired_differences.between(comparison, *contrast))
-    ]
+    found: dict[str, Difference] = {}
+    for comparison in comparisons:
+      if contrasts.obstacle(contrast, comparison):
+        continue
+      difference = paired_differences.between(comparison, *contrast)
+      settings = [next(iter(comparison.labels[label].values())).settings for label in contrast]
+      key = json.dumps([comparison.runs[0].pairing_key, settings], sort_keys=True)
+      if difference and (key not in found or len(difference.gains) > len(found[key].gains)):
+        found[key] = difference
+    own = [100 * difference.mean for difference in found.values()]
     if len(own) > 1:
       names.append(_name(contrast))
       means.append(own)
