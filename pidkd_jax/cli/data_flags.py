@@ -94,15 +94,15 @@ def load_for(bundle: Bundle) -> Dataset:
       bundle is for.
   """
   known, folder = bundle.card['dataset'], str(bundle.folder)
+  height, width, channels = shape = tuple(known['image_shape'])
   name = flags.FLAGS.data or known.get('format')
   if not name:
     raise UserError(f'{folder!r} does not say which data it is for; say it with --data')
-  height, width, _ = known['image_shape']
   # Data that the card does not name are cut as it says.
   cut = bundle.crop_ratio < 1 and height == width
   sized = {'image_size': height, 'crop_ratio': bundle.crop_ratio} if cut else {}
   dataset = load(known, **sized) if name != known.get('format') else load(known)
-  spec, shape = dataset.spec, tuple(known['image_shape'])
+  spec = dataset.spec
   if name == known.get('format') and spec.fingerprint != known['fingerprint']:
     sizes = ('image_size', 'crop_ratio')
     given = [f'--{flag}' for flag in sizes if getattr(flags.FLAGS, flag) is not None]
@@ -118,7 +118,6 @@ def load_for(bundle: Bundle) -> Dataset:
     )
   classes = bundle.network.model.num_classes
   if (spec.num_classes, spec.image_shape) != (classes, shape):
-    height, width, channels = shape
     alike = (spec.num_classes, spec.image_shape[-1]) == (classes, channels) and height == width
     raise UserError(
       f'{folder!r} is for {classes} classes of {list(shape)} images and {spec.name} has '

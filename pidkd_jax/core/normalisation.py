@@ -78,14 +78,13 @@ def checked(what: str, given: Normalisation, channels: int) -> Normalisation:
     UserError: they are not those of C channels of pixels in [0, 1].
   """
   mean, std = (tuple(map(float, np.ravel(values))) for values in (given.mean, given.std))
-  if not len(mean) == len(std) == channels:
-    raise UserError(
-      f'{what} has {len(mean)} means and {len(std)} stds of channels; the images have {channels}'
-    )
+  for values in (mean, std):
+    if len(values) != channels:
+      raise UserError(f'{what} has {len(values)} channels; the images have {channels}')
   if wrong := [value for value in mean if not 0 <= value <= 1]:
     raise UserError(
       f'{what} has the mean {wrong[0]:g}, and pixels are scaled to [0, 1]; divide those of 0 to 255'
     )
   if found := flaw(mean, std):
-    raise UserError(f'{what} has a {found}')
+    raise UserError(f'{what}: {found}')
   return Normalisation(mean, std)

@@ -85,6 +85,19 @@ def test_a_type_that_numpy_has_not_is_refused_before_anything_is_written(teacher
   bundle.check(teacher)
 
 
+@pytest.mark.parametrize('dtype', ['float8_e5m2', 'int4'])
+def test_other_types_that_numpy_cannot_read_back_are_refused(teacher, dtype):
+  cast = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), teacher.variables)
+  with pytest.raises(UserError, match=f'is {dtype}, which a bundle cannot hold'):
+    bundle.check(teacher.replace(variables=cast))
+
+
+def test_a_random_key_among_the_variables_is_refused(teacher):
+  keyed = {**teacher.variables, 'noise': {'key': jax.random.key(0)}}
+  with pytest.raises(UserError, match='noise/key .* keep jax.random.key_data of it'):
+    bundle.check(teacher.replace(variables=keyed))
+
+
 def distilled(teacher, fill, rectified):
   """Return a student under a teacher's classifier, with random variables."""
   model = Distilled(

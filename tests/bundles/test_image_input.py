@@ -106,13 +106,13 @@ def test_all_that_cannot_be_used_is_named_at_once(student, tmp_path):
   Image.fromarray(drawn(8, 8)).save(tmp_path / 'good.png')
   (tmp_path / 'text.png').write_text('no image')
   (tmp_path / 'folder').mkdir()
-  names = ['text.png', 'good.png', 'nowhere.png', 'folder']
+  names = ['text.png', 'good.png', 'nowhere.png', 'folder', longest := 'n' * 300]
   with pytest.raises(UserError) as error:
     student(GRAY).predict([tmp_path / name for name in names])
   assert str(error.value) == (
-    f'3 images cannot be used: {tmp_path}/text.png is not a whole JPEG, PNG, BMP, WebP, TIFF '
-    f'or PPM file; {tmp_path}/nowhere.png is not there; {tmp_path}/folder is a folder; mend or '
-    'remove them'
+    f'4 images cannot be used: {tmp_path}/text.png is not a whole JPEG, PNG, BMP, WebP, TIFF '
+    f'or PPM file; {tmp_path}/nowhere.png is not there; {tmp_path}/folder is a folder; '
+    f'{tmp_path}/{longest} is not there; mend or remove them'
   )
   floats = Image.fromarray(np.zeros((8, 8), np.float32))
   deep = Image.fromarray(np.full((8, 8), 2**17, np.int32))

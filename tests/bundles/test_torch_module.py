@@ -333,6 +333,12 @@ def test_a_failure_that_is_no_download_is_not_called_one(timm, monkeypatch):
   monkeypatch.setattr(timm, 'make', lambda name, **given: fail_with(of_the_hub('no route')))
   with pytest.raises(UserError, match='could not be fetched'):
     timm.create('resnet18', None, None, pretrained=True)
+  # What PyTorch and safetensors say of a file that did not arrive whole.
+  damaged = type('SafetensorError', (Exception,), {'__module__': 'safetensors._safetensors_rust'})
+  for error in (RuntimeError('invalid hash value (expected "f37072fd")'), damaged('incomplete')):
+    monkeypatch.setattr(timm, 'make', lambda name, error=error, **given: fail_with(error))
+    with pytest.raises(UserError, match='could not be fetched'):
+      timm.create('resnet18', None, 384, pretrained=True)
 
 
 @pytest.mark.parametrize(('given', 'ratio'), [(None, 0.75), (0.5, 0.5)])

@@ -230,6 +230,14 @@ def test_the_command_line_changes_no_method(named, status, tmp_path):
   assert done.stderr.count('\n') == bool(status)
 
 
+def test_a_row_keeps_its_method(tmp_path):
+  done = start(
+    *('condense', '--config=condense', '--config.rows.one.method=linear', '--show'), folder=tmp_path
+  )
+  assert done.returncode == 2 and done.stderr.count('\n') == 1
+  assert done.stderr.endswith('; write a row for it into a config file of your own\n')
+
+
 # --- benchmark
 
 

@@ -19,14 +19,15 @@ def give(monkeypatch, **given):
   monkeypatch.setattr(data_flags.flags, 'FLAGS', values)
 
 
-def load_for(names, monkeypatch, **card):
+def load_for(names, monkeypatch, load=lambda known: DATA, crop_ratio=1.0, **card):
   """Return the data for a bundle whose card has these class names; --data names others."""
-  monkeypatch.setattr(data_flags, 'load', lambda known: DATA)
+  monkeypatch.setattr(data_flags, 'load', load)
   known = {'format': 'other', 'image_shape': [8, 8, 3], 'class_names': names, **card}
   model = types.SimpleNamespace(num_classes=3)
   bundle = types.SimpleNamespace(
     card={'dataset': known},
     folder=pathlib.Path('ours'),
+    crop_ratio=crop_ratio,
     network=types.SimpleNamespace(model=model),
   )
   return data_flags.load_for(bundle)
@@ -97,6 +98,28 @@ def test_the_size_and_the_crop_come_from_flag_card_or_default(monkeypatch):
   assert found(known) == (9, 0.25)
   give(monkeypatch, crop_ratio=0.9)
   with pytest.raises(UserError, match='--crop_ratio=0.9 needs a size .* give --image_size, e.g.'):
+    data_flags.load()
+
+
+def test_data_that_the_card_does_not_name_are_cut_as_it_says(monkeypatch):
+  loaded = []
+
+  def load(known, **named):
+    loaded.append(named)
+    return DATA
+
+  give(monkeypatch)
+  load_for(['0', '1', '2'], monkeypatch, load, crop_ratio=0.5)
+  load_for(['0', '1', '2'], monkeypatch, load, crop_ratio=1.0)
+  known = {'format': 'noise', 'name': 'noise', 'fingerprint': DATA.spec.fingerprint}
+  load_for(['0', '1', '2'], monkeypatch, load, crop_ratio=0.5, **known)
+  # The card's own data know their size and crop themselves.
+  assert loaded == [{'image_size': 8, 'crop_ratio': 0.5}, {}, {}]
+
+
+def test_a_message_names_the_flags_of_the_command(monkeypatch):
+  give(monkeypatch, data='image_folder')
+  with pytest.raises(UserError, match='no folder of images was given; name it with --archive'):
     data_flags.load()
 
 

@@ -1,10 +1,13 @@
 """`pidkd import-torch` as a user starts it: PyTorch -> bundle -> evaluation and teacher."""
 
 import argparse
+import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
 from pidkd_jax.bundles import torch_likeness, torch_names
@@ -206,3 +209,16 @@ def test_timms_file_beside_the_weights_tells_the_images(run, home):
     [0.25] * 3,
     list('abcd'),
   )
+  # So it does of data on which the network is evaluated.
+  for split, label, number in itertools.product(('train', 'test'), 'abcd', range(2)):
+    path = folder / 'photos' / split / label / f'{number}.png'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    level = 60 * 'abcd'.index(label) + 20 * number + 5 * (split == 'test')
+    Image.new('RGB', (90, 90), (level, 0, 0)).save(path)
+  shutil.rmtree(folder / 'bundle')
+  done = run(*command, f'--model={name}', '--data=image_folder', '--archive=timm/photos')
+  assert done.returncode == 0, done.stderr
+  again = card(folder / 'bundle')['dataset']
+  assert again['format'] == 'image_folder' and again['image_size'] == 64
+  for entry in ('image_shape', 'crop_ratio', 'mean', 'std', 'class_names'):
+    assert again[entry] == found[entry]

@@ -88,6 +88,12 @@ def test_a_folder_makes_a_csv_of_all_its_images(predict, folder, photos, tmp_pat
   assert [path.name for path in tmp_path.iterdir() if path.name.startswith('.')] == []
 
 
+def test_a_folder_below_the_home_is_a_folder_too(predict, folder, photos, tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  predict(str(folder), '~/photos', top=1)
+  assert len(rows(tmp_path / 'predictions.csv')) == len(photos)
+
+
 def test_broken_images_are_named_together_and_the_others_answered(
   predict, folder, photos, tmp_path, capsys
 ):

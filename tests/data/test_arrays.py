@@ -47,7 +47,7 @@ def test_every_option(images):
     name='mine',
   ).spec
   assert (spec.name, spec.class_names, spec.padding, spec.flip) == ('mine', tuple('abc'), 3, False)
-  assert spec.normalisation is normalisation
+  assert spec.normalisation == normalisation
 
 
 def test_a_test_split_is_held_out(images):
@@ -140,6 +140,8 @@ NAN = np.where(np.indices(GRAY.shape)[0] == 3, np.nan, 0.5)
     (PAIR, {'class_names': 'abcd'}, 'no training image has the label 3; each of the 4 classes'),
     (PAIR, {'class_names': 'aab'}, 'class_names has a name twice'),
     (PAIR, {'normalisation': Normalisation((0.5,) * 3, (0.2,) * 3)}, 'normalisation has 3 chan'),
+    (PAIR, {'normalisation': Normalisation((127.5,), (0.2,))}, 'has the mean 127.5, and pixels'),
+    (PAIR, {'normalisation': Normalisation((0.5,), (0.0,))}, 'normalisation: std 0 is not within'),
     (PAIR, {'image_size': 9}, 'are to see 9x9 pixels of images of 8x8x1; square images of'),
     (PAIR, {'teacher_size': 8}, 'teacher_size is 8 and image_size 0; the students need a size'),
     (PAIR, {'padding': -1}, 'padding is -1; at least 0 is needed'),

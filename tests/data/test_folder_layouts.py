@@ -174,6 +174,7 @@ def test_labels_and_splits_belong_to_the_name(tmp_path, whole):
     (['a/0.png,a', 'a/1.png'], 'row 2 has 1 columns, and 2 are needed'),
     (['a/0.png,a', 'a/1.png,'], 'row 2 has no path or no class of one line; mend it'),
     ([f'{"n" * 300},a', 'a/0.png,b'], 'names 1 files that are not there: nnn'),
+    (['n.png,a', 'n.png,b'], 'names 1 files that are not there: n.png; paths start in'),
     (['n.png,a', 'm.png,b'], 'names 2 files that are not there: n.png, m.png; paths start in'),
     (['a/0.png,a', 'a/0.png,b'], 'names files twice: a/0.png; leave one row of each'),
     (['a/0.png,a', 'a/1.png,a'], 'has 1 classes; at least 2 are needed'),
