@@ -1,5 +1,6 @@
 """Networks of timm and torchvision become teachers that need no PyTorch."""
 
+import http.client
 import importlib.util
 import json
 import re
@@ -333,9 +334,13 @@ def test_a_failure_that_is_no_download_is_not_called_one(timm, monkeypatch):
   monkeypatch.setattr(timm, 'make', lambda name, **given: fail_with(of_the_hub('no route')))
   with pytest.raises(UserError, match='could not be fetched'):
     timm.create('resnet18', None, None, pretrained=True)
-  # What PyTorch and safetensors say of a file that did not arrive whole.
+  # What PyTorch, Python and safetensors say of a file that did not arrive whole.
   damaged = type('SafetensorError', (Exception,), {'__module__': 'safetensors._safetensors_rust'})
-  for error in (RuntimeError('invalid hash value (expected "f37072fd")'), damaged('incomplete')):
+  for error in (
+    RuntimeError('invalid hash value (expected "f37072fd")'),
+    http.client.IncompleteRead(b'', 9),
+    damaged('incomplete'),
+  ):
     monkeypatch.setattr(timm, 'make', lambda name, error=error, **given: fail_with(error))
     with pytest.raises(UserError, match='could not be fetched'):
       timm.create('resnet18', None, 384, pretrained=True)

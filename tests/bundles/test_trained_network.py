@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -133,6 +134,17 @@ def test_a_home_of_nobody_is_refused(student):
       call(nobody)
   with pytest.raises(UserError, match='not there'):
     student.predict(nobody)
+
+
+def test_the_folder_in_which_one_stands_is_replaced(folder, tmp_path, monkeypatch):
+  place = shutil.copytree(folder, tmp_path / 'bundle')
+  before = (place / 'card.json').stat().st_ino
+  monkeypatch.chdir(place)
+  network = pidkd_jax.load('.', own=[Plain])
+  network.save('.')
+  assert network.bundle.folder == place and (place / 'card.json').stat().st_ino != before
+  assert pidkd_jax.load(place, own=[Plain]).bundle.digest == network.bundle.digest
+  assert [path.name for path in tmp_path.iterdir()] == ['bundle']
 
 
 def test_a_file_may_begin_with_a_tilde(student, images, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What all commands share: dispatch, help, names of configs, --show."""
 
+import json
 import re
 import resource
 import shlex
@@ -230,12 +231,19 @@ def test_the_command_line_changes_no_method(named, status, tmp_path):
   assert done.stderr.count('\n') == bool(status)
 
 
-def test_a_row_keeps_its_method(tmp_path):
-  done = start(
-    *('condense', '--config=condense', '--config.rows.one.method=linear', '--show'), folder=tmp_path
-  )
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    ('condense', '--config=condense', '--config.rows.one.method=linear'),
+    ('train', '--config=config.json', '--config.method.name=kd_01_09'),
+  ],
+)
+def test_a_row_and_a_run_keep_their_methods(arguments, tmp_path):
+  saved = {'student': 'resnet8', 'teacher': {}, 'data': {}, 'method': {'name': 'kd_1_1'}}
+  (tmp_path / 'config.json').write_text(json.dumps(saved))
+  done = start(*arguments, '--show', folder=tmp_path)
   assert done.returncode == 2 and done.stderr.count('\n') == 1
-  assert done.stderr.endswith('; write a row for it into a config file of your own\n')
+  assert re.search(r"fields of '\w+'; write a row for it into a config file of your", done.stderr)
 
 
 # --- benchmark

@@ -88,4 +88,11 @@ VALIDATED = Source(
   test='validation',
   normalisation=Normalisation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
 )
+GRAY = Source(
+  builder=Squares,
+  origin='made up',
+  flip=False,
+  test='validation',
+  normalisation=Normalisation((0.5,), (0.25,)),
+)
 TURNED = Source(builder=Squares, origin='made up', flip=False, padding=2, test='validation')

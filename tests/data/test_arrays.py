@@ -1,5 +1,7 @@
 """Datasets from arrays in memory."""
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 
 from pidkd_jax import data
+from pidkd_jax.bundles import bundle
 from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
@@ -48,6 +51,15 @@ def test_every_option(images):
   ).spec
   assert (spec.name, spec.class_names, spec.padding, spec.flip) == ('mine', tuple('abc'), 3, False)
   assert spec.normalisation == normalisation
+
+
+def test_a_normalisation_of_arrays_can_stand_on_a_card(images):
+  given = Normalisation(np.float32([0.5, 0.25, 0.125]), jnp.full(3, 0.25))
+  spec = data.from_arrays((images, LABELS), normalisation=given).spec
+  assert spec.normalisation == Normalisation((0.5, 0.25, 0.125), (0.25,) * 3)
+  # One of another origin may still have arrays.
+  entries = json.loads(json.dumps(bundle.dataset_card(spec, given)))
+  assert (entries['mean'], entries['std']) == ([0.5, 0.25, 0.125], [0.25] * 3)
 
 
 def test_a_test_split_is_held_out(images):

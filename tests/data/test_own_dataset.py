@@ -47,6 +47,7 @@ def test_a_source_says_how_training_uses_the_images(tmp_path):
     ('AnySize', r"'image' of .* has shape \(None, None, 3\) and type uint8; all images need one"),
     ('Unlabelled', "needs the features 'image' .* and 'label'"),
     ('Unnamed', "the 'label' of .* names no classes"),
+    ('GRAY', "normalisation of 'tests.data.own:GRAY' has 1 channels; the images have 3"),
     ('OneSplit', 'has the splits train; it needs train, and one of test, val, validation'),
   ],
 )
