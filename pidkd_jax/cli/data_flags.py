@@ -13,6 +13,9 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import Dataset
 from pidkd_jax.training import free_memory
 
+# {field of a config's data: the flag that stands for it here}.
+_FLAGS = {'dir': 'data_dir'} | {name: name for name in ('archive', 'verify', 'image_size')}
+
 
 def define(data_help: str, least_size: int = 0) -> None:
   """Define --data, --data_dir, --archive, --verify, --image_size and --crop_ratio.
@@ -81,7 +84,9 @@ def _own_flags() -> Iterator[None]:
   try:
     yield
   except UserError as error:
-    said = str(error).replace('--config.data.dir', '--data_dir').replace('--config.data.', '--')
+    said = str(error)
+    for field, flag in _FLAGS.items():
+      said = said.replace(f'--config.data.{field}', f'--{flag}')
     raise UserError(said) from error
 
 

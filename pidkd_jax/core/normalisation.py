@@ -58,8 +58,7 @@ class Normalisation:
 
   def numbers(self) -> 'Normalisation':
     """Return the same with tuples of Python's floats, as a bundle's card has them."""
-    mean, std = (tuple(map(float, np.ravel(values))) for values in (self.mean, self.std))
-    return Normalisation(mean, std)
+    return Normalisation(_floats(self.mean), _floats(self.std))
 
   def arrays(self) -> 'Normalisation':
     """Return the same with float32 arrays, to be put onto devices."""
@@ -77,14 +76,23 @@ def checked(what: str, given: Normalisation, channels: int) -> Normalisation:
   Raises:
     UserError: they are not those of C channels of pixels in [0, 1].
   """
-  mean, std = (tuple(map(float, np.ravel(values))) for values in (given.mean, given.std))
+  try:
+    mean, std = _floats(given.mean), _floats(given.std)
+  except (TypeError, ValueError) as error:
+    raise UserError(f'{what} is {given.mean!r} and {given.std!r}; give numbers') from error
   for values in (mean, std):
     if len(values) != channels:
       raise UserError(f'{what} has {len(values)} channels; the images have {channels}')
-  if wrong := [value for value in mean if not 0 <= value <= 1]:
-    raise UserError(
-      f'{what} has the mean {wrong[0]:g}, and pixels are scaled to [0, 1]; divide those of 0 to 255'
-    )
   if found := flaw(mean, std):
     raise UserError(f'{what}: {found}')
+  for name, values in (('mean', mean), ('std', std)):
+    if wrong := [value for value in values if not 0 <= value <= 1]:
+      raise UserError(
+        f'{what} has the {name} {wrong[0]:g}, and pixels are scaled to [0, 1]; divide those of '
+        '0 to 255'
+      )
   return Normalisation(mean, std)
+
+
+def _floats(values: Sequence[float] | np.ndarray | jax.Array) -> tuple[float, ...]:
+  return tuple(map(float, np.ravel(values)))

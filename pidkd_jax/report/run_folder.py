@@ -147,8 +147,7 @@ def read_whole(folder: pathlib.Path) -> list[Run]:
     UserError: The folder contains no finished run of students, or a file is damaged. Runs deeper
       below it do not count.
   """
-  parts = sorted(folder.glob('part-*'), key=lambda part: _natural_order(part.name))
-  runs = [read(place) for place in (folder, *parts) if _card_paths(place)]
+  runs = [read(place) for place in (folder, *_parts(folder)) if _card_paths(place)]
   runs = [_with_lost(run) for run in runs if run.is_finished and run.is_of_students]
   if not runs:
     raise _without_runs(folder)
@@ -188,10 +187,16 @@ def _home(folder: pathlib.Path) -> pathlib.Path:
   return folder.parent if _PART.fullmatch(folder.name) else folder
 
 
+def _parts(home: pathlib.Path) -> list[pathlib.Path]:
+  """Return the folders of a whole run's parts, in their order."""
+  found = (place for place in home.glob('part-*') if _PART.fullmatch(place.name))
+  return sorted(found, key=lambda part: _natural_order(part.name))
+
+
 def _with_lost(run: Run) -> Run:
   """Return a run that also names the members of its parts of which nothing is left."""
   home, diverged = _home(run.folder), dict(run.diverged)
-  for part in (home, *home.glob('part-*')):
+  for part in (home, *_parts(home)):
     diverged |= _lost(part)
   return dataclasses.replace(run, diverged=diverged)
 

@@ -39,7 +39,11 @@ def test_statistics_of_a_users_own_become_numbers():
     ((0.5,), (0.25, 0.25), 'it has 1 channels; the images have 2'),
     ((0.5, 0.5), (0.25,), 'it has 1 channels; the images have 2'),
     ((0.5, 127.5), (0.25, 0.25), 'it has the mean 127.5, .* divide those of 0 to 255'),
+    ((0.5, 0.5), (0.25, 64.0), 'it has the std 64, .* divide those of 0 to 255'),
     ((0.5, 0.5), (0.25, 0.0), 'it: std 0 is not within'),
+    ((0.5, float('nan')), (0.25, 0.25), 'it: mean nan is not within'),
+    ((0.5, 'a'), (0.25, 0.25), 'it is .*; give numbers'),
+    (None, (0.25, 0.25), 'it is None and .*; give numbers'),
   ],
 )
 def test_statistics_of_other_pixels_are_refused(mean, std, says):

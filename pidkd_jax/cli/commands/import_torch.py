@@ -61,7 +61,10 @@ def main():
   facts |= {'mean': normalisation.mean, 'std': normalisation.std}
   imported = imported_bundle.origin(path)
   notes = checkpoint.notes
-  if config:
+  if config and (tuple(facts['image_shape']), facts['crop_ratio']) == (
+    tuple(config.image_shape),
+    config.crop_ratio,
+  ):
     size = 'x'.join(map(str, facts['image_shape'][:2]))
     share = f'{facts["crop_ratio"]:.3g} of their shorter side'
     notes += (f'images of {size}, cut from {share}; by {timm_config.FILE} beside the file',)

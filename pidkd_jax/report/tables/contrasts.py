@@ -14,8 +14,8 @@ from pidkd_jax.report.table import Column
 NOTE = (
   'A contrast is the mean of the differences by trial, ± their standard deviation. One interval is '
   "Student's t over trials. The other is of the resamples, of trials and of test images. p is that "
-  'of the t-test against no difference, and p (Holm) is corrected for the number of p in a family. '
-  'Fewer than two trials, or equal differences, have no p.'
+  'of the t-test against no difference, and p (Holm) is corrected for the number of tests in a '
+  'family. Fewer than two trials, or equal differences, allow no test.'
 )
 POOLED = (
   'Here each comparison counts once. Its interval is over comparisons, and not over trials. Of '
