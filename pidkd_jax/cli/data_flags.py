@@ -14,7 +14,9 @@ from pidkd_jax.data import Dataset
 from pidkd_jax.training import free_memory
 
 # {field of a config's data: the flag that stands for it here}.
-_FLAGS = {'dir': 'data_dir'} | {name: name for name in ('archive', 'verify', 'image_size')}
+_FLAGS = {'dir': 'data_dir'} | {
+  name: name for name in ('archive', 'verify', 'image_size', 'crop_ratio')
+}
 
 
 def define(data_help: str, least_size: int = 0) -> None:
@@ -87,6 +89,7 @@ def _own_flags() -> Iterator[None]:
     said = str(error)
     for field, flag in _FLAGS.items():
       said = said.replace(f'--config.data.{field}', f'--{flag}')
+      said = said.replace(f'data.{field} is', f'--{flag} is')
     raise UserError(said) from error
 
 

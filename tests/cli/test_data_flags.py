@@ -117,9 +117,20 @@ def test_data_that_the_card_does_not_name_are_cut_as_it_says(monkeypatch):
   assert loaded == [{'image_size': 8, 'crop_ratio': 0.5}, {}, {}]
 
 
-def test_a_message_names_the_flags_of_the_command(monkeypatch):
-  give(monkeypatch, data='image_folder')
-  with pytest.raises(UserError, match='no folder of images was given; name it with --archive'):
+@pytest.mark.parametrize(
+  'given, says',
+  [
+    ({'data': 'image_folder'}, 'no folder of images was given; name it with --archive'),
+    ({'data': 'digits', 'image_size': 4}, '--image_size is 4; it must be at least 8'),
+    (
+      {'data': 'digits', 'image_size': 8, 'crop_ratio': 0.0},
+      '--crop_ratio is 0.0; a share above 0',
+    ),
+  ],
+)
+def test_a_message_names_the_flags_of_the_command(given, says, monkeypatch):
+  give(monkeypatch, **given)
+  with pytest.raises(UserError, match=f'^{says}'):
     data_flags.load()
 
 
