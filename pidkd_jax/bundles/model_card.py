@@ -62,7 +62,8 @@ def _details(card: Mapping[str, Any]) -> str:
   teacher, member = training.get('teacher'), training.get('member')
   lines = [f'Network: `{_network(card["model"])}`']
   if member:
-    lines.append(f'Method: {member["method"]}, {_pairs(member["hyperparameters"])}')
+    described = filter(None, (member['method'], _pairs(member['hyperparameters'])))
+    lines.append(f'Method: {", ".join(described)}')
   if teacher:
     shared = ', whose classifier it shares' if 'teacher' in card['model'] else ''
     lines.append(

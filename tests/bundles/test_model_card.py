@@ -98,6 +98,12 @@ def test_what_the_card_does_not_say_is_left_out(lacking, title):
   assert f'## {title}\n' in model_card.text(CARD)
 
 
+def test_a_method_without_hyperparameters_is_named_alone():
+  member = CARD['training']['member'] | {'method': 'scratch', 'hyperparameters': {}}
+  text = model_card.text(CARD | {'training': CARD['training'] | {'member': member}})
+  assert '- Method: scratch\n' in section(text, 'Model details')
+
+
 def test_a_card_of_the_least_that_a_bundle_needs():
   facts = {'name': None, 'class_names': None, 'image_shape': (8, 8, 1), 'mean': (0,), 'std': (1,)}
   text = model_card.text({'model': {'family': 'VGG', 'num_classes': 10}, 'dataset': facts})
