@@ -264,8 +264,10 @@ def _lazy(file: File) -> Image.Image:
 
 def _decoded(path: File) -> Image.Image:
   try:
-    image = _lazy(path)
-    image.load()
+    with contextlib.ExitStack() as damaged:
+      image = damaged.enter_context(_lazy(path))
+      image.load()
+      damaged.pop_all()
   except (ValueError, SyntaxError, OSError) as error:
     # Pillow refuses a sound PNG for a large or odd colour profile or text.
     encoded = path.read_bytes()

@@ -200,13 +200,22 @@ def test_an_image_of_that_size_stays_as_it_is():
   ],
 )
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'BMP', 'WEBP'])
-def test_a_broken_file_is_a_value_error(tmp_path, kind, damage):
+def test_a_broken_file_is_a_value_error_and_is_closed(tmp_path, monkeypatch, kind, damage):
   path = tmp_path / 'x.png'
   noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
   Image.fromarray(noise).save(path, kind)
   path.write_bytes(damage(path.read_bytes()))
+  files, opened = [], Image.open
+
+  def remember(source, **named):
+    image = opened(source, **named)
+    files.append(image.fp)
+    return image
+
+  monkeypatch.setattr(Image, 'open', remember)
   with pytest.raises(ValueError, match='not a whole JPEG, PNG, BMP, WebP, TIFF or PPM file'):
     image_lib.upright(path)
+  assert all(file.closed for file in files)
 
 
 @pytest.mark.parametrize('limit', [71, 35])
