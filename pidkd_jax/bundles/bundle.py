@@ -274,7 +274,7 @@ def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
       )
     if not np.isfinite(value).all():
       raise ValueError(f'{name} has values that are not finite')
-  return traverse_util.unflatten_dict({n: jnp.asarray(v) for n, v in flat.items()}, sep='/')
+  return traverse_util.unflatten_dict(jax.device_put(flat), sep='/')
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _write(loaded: Bundle, place: pathlib.Path, repository: str, license: str) -
       shutil.copyfile(loaded.folder / bundle.ENCODER, part / bundle.ENCODER)
     atomic_folder.write_json(part / bundle.CARD, card)
     (part / bundle.README).write_text(hub_card.text(card, page, repository, license), 'utf-8')
-    arrays = {name: np.ascontiguousarray(one) for name, one in npz.read(loaded.file).items()}
+    arrays = {name: np.asarray(one, order='C') for name, one in npz.read(loaded.file).items()}
     save_file(arrays, part / hub_card.SAFETENSORS)
 
 

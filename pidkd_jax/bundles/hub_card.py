@@ -13,6 +13,8 @@ from typing import Any
 SAFETENSORS = 'model.safetensors'
 
 _FRONT_MATTER = '---\n'
+# The line of `_installation` that names the repository.
+_PULL = re.compile(r'pidkd pull \S+ THIS_FOLDER')
 
 
 def published(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def text(card: Mapping[str, Any], page: str, repository: str, license: str = '')
     entries, body = {**entries, **given.data.to_dict()}, given.text
   if license:
     entries['license'] = license
+  body = _PULL.sub(f'pidkd pull {repository} THIS_FOLDER', body)  # It may be of another one.
   if 'pidkd pull' not in body:
     body = f'{body.rstrip()}\n\n{_installation(repository)}'
   return f'{_FRONT_MATTER}{CardData(**entries).to_yaml()}\n{_FRONT_MATTER}\n{body.lstrip()}'

@@ -33,8 +33,8 @@ def of_folder(
     crop_ratio: the share of an image's shorter side that it sees.
 
   Raises:
-    UserError: there is no such folder, one of its folders is no class, there are no images, or some
-      cannot be used.
+    UserError: there is no such folder, one of its folders is no class or several, there are no
+      images, or some cannot be used.
   """
   if not folder.is_dir():
     raise UserError(f'{str(folder)!r} is no folder; name one with CLASS/IMAGE')
@@ -44,6 +44,11 @@ def of_folder(
     raise UserError(
       f'folders in {str(folder)!r} that are no class of the bundle: {listed(strange, 5)}; '
       f'its classes are: {listed(class_names, 10)}'
+    )
+  if shared := [path.name for path in classes if class_names.count(path.name) > 1]:
+    raise UserError(
+      f'folders in {str(folder)!r} whose name several classes of the bundle have: '
+      f'{listed(shared, 5)}; remove them, or make the bundle anew with other names of classes'
     )
   paths, labels = [], []
   for path in classes:

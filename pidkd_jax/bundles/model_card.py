@@ -70,13 +70,18 @@ def _details(card: Mapping[str, Any]) -> str:
       f'Teacher: `{_network(teacher["model"])}`, digest {teacher["digest"][:8]}...{shared}'
     )
   if 'imported' in card:
-    file = card['imported']
-    lines.append(f'Imported from `{file["file"]}`, SHA-256 {file["sha256"]}')
+    origin = card['imported']
+    if 'weights' in origin:  # They were downloaded.
+      lines.append(f'Imported from {origin["weights"]}')
+    else:
+      lines.append(f'Imported from `{origin["file"]}`, SHA-256 {origin["sha256"]}')
   if environment:
     lines.append(f'Made with: {", ".join(f"{key} {value}" for key, value in environment.items())}')
+  exported = card['model']['family'] == 'Exported'
+  encoder = '`encoder.stablehlo` (the computation before the classifier), ' if exported else ''
   lines.append(
     'Files: `variables.npz` (arrays), `card.json` (the content of this page, for programs), '
-    '`manifest.json` (SHA-256 of the two)'
+    f'{encoder}`manifest.json` (SHA-256 of the others)'
   )
   return _bullets(lines)
 

@@ -102,9 +102,10 @@ def unwrapped(state: StateDict) -> tuple[str, StateDict]:
     >>> unwrapped({'net.fc.weight': 0, 'net.fc.bias': 1})
     ('net.', {'fc.weight': 0, 'fc.bias': 1})
   """
-  [part, *others] = {key.partition('.')[0] for key in state} or ['']
-  if others or not all('.' in key for key in state):
+  parts = {key.partition('.')[0] for key in state}
+  if len(parts) != 1 or not all('.' in key for key in state):
     return '', state
+  [part] = parts
   return f'{part}.', {key.removeprefix(f'{part}.'): value for key, value in state.items()}
 
 

@@ -1,6 +1,7 @@
 """Networks of timm and torchvision by name, and what these libraries know of them."""
 
 import abc
+import collections
 import contextlib
 import dataclasses
 import difflib
@@ -170,7 +171,13 @@ class _Timm(Library):
     if not subset:
       return None
     info = self._timm.data.ImageNetInfo(subset)
-    return tuple(info.index_to_description(i) for i in range(num_classes))
+    names = [info.index_to_description(i) for i in range(num_classes)]
+    count = collections.Counter(names)
+    # A crane is a bird or a machine, so the synset is added.
+    return tuple(
+      f'{name} ({info.index_to_label_name(i)})' if count[name] > 1 else name
+      for i, name in enumerate(names)
+    )
 
 
 class _Torchvision(Library):

@@ -68,14 +68,33 @@ def load_teacher(card: Mapping[str, Any]) -> tuple[Bundle | None, str]:
     The bundle and ''; or None and the reason, which is '' where the card names no teacher.
 
   Raises:
-    UserError: --teacher names none.
+    UserError: --teacher names none, or another than the card does.
   """
-  known = card.get('training', {}).get('teacher')
+  digest = teacher_digest(card)
   if flags.FLAGS.teacher:
-    return load(flags.FLAGS.teacher, '--teacher'), ''
+    return _checked(flags.FLAGS.teacher, digest), ''
+  known = card.get('training', {}).get('teacher')
   if known is None:
     return None, ''
+  folder = known.get('folder') if isinstance(known, dict) else None
+  if not isinstance(folder, str) or not digest:
+    return None, 'the card names a teacher without its folder or digest; --teacher says where it is'
   try:
-    return load(known['folder'], '--teacher'), ''
+    return _checked(folder, digest), ''
   except UserError as error:
     return None, f'{error}; --teacher says where it is'
+
+
+def teacher_digest(card: Mapping[str, Any]) -> str:
+  """Return the digest of the teacher that a card names; '' where it names none."""
+  known = card.get('training', {}).get('teacher')
+  digest = known.get('digest') if isinstance(known, dict) else None
+  return digest if isinstance(digest, str) else ''
+
+
+def _checked(folder: str, digest: str) -> Bundle:
+  """Return the teacher in a folder; raise UserError where it is not the one of a digest, if any."""
+  teacher = load(folder, '--teacher')
+  if digest not in ('', teacher.digest):
+    raise UserError(f'{str(teacher.folder)!r} is not the teacher that the bundle was trained with')
+  return teacher

@@ -112,11 +112,9 @@ def load_for(bundle: Bundle) -> Dataset:
   dataset = load(known, **sized) if name != known.get('format') else load(known)
   spec = dataset.spec
   if name == known.get('format') and spec.fingerprint != known['fingerprint']:
-    sizes = ('image_size', 'crop_ratio')
-    given = [f'--{flag}' for flag in sizes if getattr(flags.FLAGS, flag) is not None]
-    if given:
+    if sizes := given_flags('image_size', 'crop_ratio'):
       raise UserError(
-        f'with {" and ".join(given)}, {spec.name} is not what {folder!r} was evaluated on; leave '
+        f'with {sizes}, {spec.name} is not what {folder!r} was evaluated on; leave '
         'that out, as the card says it'
       )
     raise UserError(
@@ -139,6 +137,12 @@ def load_for(bundle: Bundle) -> Dataset:
   if known['class_names'] is None:
     print(f'{folder} names no classes; they are taken to be those of {spec.name} in its order')
   return dataset
+
+
+def given_flags(*names: str) -> str:
+  """Return those of some flags that the user gave, as '--image_size and --verify', or ''."""
+  values = {name: getattr(flags.FLAGS, name) for name in names}
+  return ' and '.join(f'--{name}' for name, value in values.items() if value not in (None, ''))
 
 
 def class_difference(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> str:

@@ -1,5 +1,7 @@
 """The import of a network of timm or torchvision."""
 
+import collections
+
 from absl import flags
 
 from pidkd_jax.bundles import bundle, torch_file, torch_module
@@ -30,6 +32,8 @@ def main(library: Library, name: str) -> None:
     )
   if FLAGS.teacher:
     raise UserError(f"--teacher is for SimKD's students, and {title} is none; leave it out")
+  if FLAGS.pretrained and (FLAGS.key or FLAGS.prefix):
+    raise UserError('--key and --prefix are of a --checkpoint; leave them out with --pretrained')
   library.check(name)
   out = imported_bundle.place()
   size = FLAGS.image_size
@@ -99,5 +103,10 @@ def _class_names(count: int) -> list[str]:
     raise UserError(
       f'--class_names {str(path)!r} has {len(names)} names, and the network has {count} classes; '
       'give one name a line'
+    )
+  if twice := [one for one, times in collections.Counter(names).items() if times > 1]:
+    raise UserError(
+      f'--class_names {str(path)!r} has {twice[0]!r} more than once; give each class a name of its '
+      'own'
     )
   return names

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from pidkd_jax.core.errors import UserError, first_line, listed
 
@@ -33,8 +33,8 @@ _FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'PPM')
 # Their names, for messages.
 FORMATS = 'JPEG, PNG, BMP, WebP, TIFF or PPM'
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
-# The starts of other files that may have gray values of 16 bits: TIFF and PGM.
-_WIDE = (b'II', b'MM', b'P2', b'P5')
+# The starts of other files that may have values of 16 bits: TIFF, PGM and PPM.
+_WIDE = (b'II', b'MM', b'P2', b'P3', b'P5', b'P6')
 # The chunks of a PNG file that say something of the image and change no pixel as it is read here.
 _REMARKS = (b'iCCP', b'iTXt', b'sPLT', b'tEXt', b'zTXt')
 # The bits that the values of an image of 16 bits may need, by the makers of cameras and scanners.
@@ -189,17 +189,19 @@ def bits_of(sources: Iterable[File | Image.Image]) -> int:
     with contextlib.suppress(OSError, ValueError):
       if _has_16_bits(source):
         with _opened(source) as image:
-          values = np.asarray(image)
-          # Pillow keeps the high byte of colours.
-          highest = int(values.max()) if image.mode.startswith('I') else int(values.max()) << 8
+          gray = image.mode.startswith('I')
+          # Opaque images have the highest alpha, and Pillow keeps the high byte of colours.
+          highest = int(np.asarray(image if gray else image.convert('RGB')).max())
+          highest <<= 0 if gray else 8
         needed = max(needed, next((bits for bits in _BITS if highest < 2**bits), _BITS[-1]))
   return needed or _BITS[-1]
 
 
 def _has_16_bits(source: File | Image.Image) -> bool:
-  """Whether a file has 16 bits a channel: a PNG, or gray values in TIFF and PGM files.
+  """Whether a file has 16 bits a channel: a PNG, TIFF, PGM or PPM file.
 
-  Of the other formats Pillow reads 8 bits only.
+  Of the other formats Pillow reads 8 bits only. It scales a PPM's colours by the highest value that
+  the file declares, so only 65535, the highest of all, may be too high for them.
 
   Raises:
     ValueError: as `_explain_errors`.
@@ -210,8 +212,17 @@ def _has_16_bits(source: File | Image.Image) -> bool:
     start = file.read(25)
   if start.startswith(_WIDE):
     with _explain_errors(), _lazy(source) as image:  # Reads the header only.
-      return image.mode.startswith('I')
+      return image.mode.startswith('I') or _has_wide_colours(image)
   return start[:8] == _SIGNATURE and start[24:] == b'\x10'
+
+
+def _has_wide_colours(image: ImageFile.ImageFile) -> bool:
+  """Whether the header of a TIFF or PPM file, undecoded, tells of 16 bits."""
+  if isinstance(image, TiffImagePlugin.TiffImageFile):
+    return 16 in image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, ())
+  # The decoder's arguments end with the highest value, where it is not 255.
+  arguments = image.tile[0][-1] if image.format == 'PPM' else ()
+  return isinstance(arguments, tuple) and arguments[-1:] == (2**16 - 1,)
 
 
 @contextlib.contextmanager
@@ -256,7 +267,7 @@ def _explain_errors() -> Iterator[None]:
     raise ValueError(f'not a whole {FORMATS} file{reason}') from error
 
 
-def _lazy(file: File) -> Image.Image:
+def _lazy(file: File) -> ImageFile.ImageFile:
   """Open an image of which no pixels are decoded yet."""
   source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
   return Image.open(source, formats=_FORMATS)

@@ -13,6 +13,7 @@ from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn import precision, resize
+from pidkd_jax.nn.layers import FUSED_NORMS
 from pidkd_jax.nn.precision import FLOAT32, Precision
 from pidkd_jax.parallel import devices
 
@@ -148,13 +149,20 @@ def _pooled(network: Network, image: jax.Array) -> jax.Array:
 
 def _map(function: Callable, network: Network, batches: EvalBatches) -> np.ndarray:
   """Apply a function of network and images to every batch, and join the results."""
-  network = norm_fusion.fuse_norms(network, batches.input_shape)
+  network = _fused(network, batches)
   parts = []
   with batches.precision.scope():
     for image, _ in batches:
       parts.append(function(network, image))
       _limit_pending(parts)
   return np.concatenate([np.asarray(part) for part in parts])[: batches.size]
+
+
+def _fused(network: Network, batches: EvalBatches) -> Network:
+  """Return a network with its norms fused, on every device."""
+  fused = norm_fusion.fuse_norms(network, batches.input_shape)
+  put = devices.put_replicated(fused.variables[FUSED_NORMS])
+  return fused.replace(variables={**fused.variables, FUSED_NORMS: put})
 
 
 def _limit_pending(results: list) -> None:
@@ -185,10 +193,8 @@ def alignment_errors(
     {name: error}; nothing where the teacher's map is zero everywhere, as no ratio is defined then.
   """
   theirs = batches if teacher_batches is None else teacher_batches
-  teacher = norm_fusion.fuse_norms(teacher, theirs.input_shape)
-  networks = {
-    name: norm_fusion.fuse_norms(network, batches.input_shape) for name, network in networks.items()
-  }
+  teacher = _fused(teacher, theirs)
+  networks = {name: _fused(network, batches) for name, network in networks.items()}
   sums = {name: [] for name in networks}
   with FLOAT32.scope():
     # One pass over the split where both see the same images.

@@ -82,7 +82,9 @@ class Assembly:
     }
 
   def division(self, execution: Execution) -> calls.Calls:
-    """Return how an epoch is divided, unless the data are streamed."""
+    """Return how an epoch is divided. Streamed data take one step a call."""
+    if not self.dataset.train.batches_of.traceable:
+      return calls.Calls()
     epoch = self.experiment.recipe.steps_per_epoch(len(self.dataset.train))
     return calls.plan(
       execution.steps_per_call, execution.look_ahead, epoch, self.cohort, self.shapes

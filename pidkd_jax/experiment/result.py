@@ -66,7 +66,7 @@ def judge(
 
 
 def _is_finite(tree: Any) -> bool:
-  return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
+  return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(tree)))
 
 
 def save(

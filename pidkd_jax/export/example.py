@@ -1,5 +1,7 @@
 """The script example.py of an export, which classifies an image with the file beside it."""
 
+from collections.abc import Iterable
+
 from pidkd_jax.export.format import Format
 
 # {layout: (its axes, an expression for images [1, H, W, C] in it)}.
@@ -9,12 +11,17 @@ _LAYOUTS = {
 }
 
 
-def script(format_: Format, layout: str) -> str:
-  """Return the script for a format and the layout of its input."""
+def script(format_: Format, layout: str, families: Iterable[type] = ()) -> str:
+  """Return the script for a format, the layout of its input, and the user's own classes in it."""
+  names = sorted(f'{family.__module__}:{family.__qualname__}' for family in families)
+  own = f', models.families({", ".join(map(repr, names))})' if names else ''
   imports, _, function = format_.example.strip('\n').partition('\n\n\n')
   axes, images = _LAYOUTS[layout]
   return _SCRIPT.format(
-    imports=imports, function=function.format(file=format_.file), layout=axes, images=images
+    imports=imports,
+    function=function.format(file=format_.file, own=own),
+    layout=axes,
+    images=images,
   )
 
 

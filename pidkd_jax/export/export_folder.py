@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.core import atomic_folder, extras, local_path, versions
@@ -129,7 +130,8 @@ def export(
       'verification': agreement.to_card(),
     }
     atomic_folder.write_json(part / _CARD, {**deployable.bundle.card, 'export': entry})
-    (part / _EXAMPLE).write_text(example.script(format_, deployable.layout))
+    own = models.families(deployable.bundle.network.model)
+    (part / _EXAMPLE).write_text(example.script(format_, deployable.layout, own))
     _save_image(test, part / _IMAGE)
   return entry
 

@@ -36,7 +36,7 @@ from pidkd_jax.models.network import Network
 
 def run(images):
   variables = traverse_util.unflatten_dict(load_file(HERE / '{file}'), sep='/')
-  network = Network(variables, models.build(CARD['model']))
+  network = Network(variables, models.build(CARD['model']{own}))
   # JAX's own default is TF32 on GPUs, and bfloat16 on TPUs.
   with jax.default_matmul_precision('highest'):
     return network.classify(network.encode(images).pooled)

@@ -80,7 +80,9 @@ class _Encoder(nn.Module):
         for name, leaf in buffers.items()
       },
     }
-    maps = function.exported.call(variables, image.astype(jnp.float32))
+    # JAX has no rule for `vmap` over such a function.
+    call = jax.custom_batching.sequential_vmap(function.exported.call)
+    maps = call(variables, image.astype(jnp.float32))
     return tuple(each.astype(image.dtype) for each in maps)
 
 

@@ -45,7 +45,8 @@ def fuse_norms(network: Network, image_shape: Sequence[int]) -> Network:
       bias = params.get((*path, 'conv', 'bias'), 0)
       fused[*path, 'kernel'] = params[*path, 'conv', 'kernel'] * scale[..., None, None, None, :]
       fused[*path, 'bias'] = params[*path, 'norm', 'bias'] + (bias - mean) * scale
-  return _with_fused(network, jax.tree.map(jnp.asarray, fused))
+  # `jnp.asarray` would compile a program for each shape.
+  return _with_fused(network, jax.device_put(fused))
 
 
 def fused_shapes(network: Network, image_shape: Sequence[int]) -> Network:

@@ -214,7 +214,7 @@ def _placed_shapes(tree: Any, spec: PartitionSpec) -> Any:
 def put_replicated(tree: Any) -> Any:
   """Put arrays from the host onto every device."""
   if not _has_mesh():
-    return jax.tree.map(jnp.asarray, tree)
+    return jax.device_put(tree)  # `jnp.asarray` would compile a program for each shape.
   sharding = NamedSharding(jax.sharding.get_mesh(), _REPLICATED)
   if not processes.is_multiprocess():
     return jax.device_put(tree, sharding)

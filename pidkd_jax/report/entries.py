@@ -56,6 +56,7 @@ NUMBERS = Kind(
   'a list of numbers',
   lambda value: isinstance(value, list) and all(NUMBER.accepts(item) for item in value),
 )
+PAIR = Kind('a list of two numbers', lambda value: NUMBERS.accepts(value) and len(value) == 2)
 SIZES = Kind(
   'a list of whole numbers from 1 up',
   lambda value: isinstance(value, list) and value != [] and all(map(SIZE.accepts, value)),
@@ -81,8 +82,8 @@ CARD: Mapping[str, Kind] = {
   'training.seed': WHOLE,
   'training.padding': COUNT,
   'training.crop': TEXT,
-  'training.crop_scale': NUMBERS,
-  'training.crop_aspect': NUMBERS,
+  'training.crop_scale': PAIR,
+  'training.crop_aspect': PAIR,
   'training.holdout': SHARE,
   'training.shots': COUNT,
   'training.unlabelled': OBJECT,

@@ -23,6 +23,8 @@ def parameters(trial: Trial) -> Mapping[str, int]:
     return {}
   try:
     arrays = npz.read(path)
+    if strange := next((name for name in arrays if '/' not in name), None):
+      raise ValueError(f'its array {strange!r} is of no module')
   except ValueError as error:
     raise UserError(f'{str(path)!r} is damaged: {error}; copy the run again') from error
   sizes = collections.Counter()

@@ -39,6 +39,9 @@ _REQUIRED_OF_TEACHER = ('model.family', 'cost.parameters', 'cost.multiply_adds',
 # Besides data, teacher and recipe, these decide the batches of a training.
 _BATCHES = ('seed', 'padding', 'flip', 'holdout')
 _CROP = ('crop', 'crop_scale', 'crop_aspect')
+# The entries of a card whose crop is not the padded one, and of one with unlabelled images.
+_REQUIRED_OF_CROP = tuple(f'training.{name}' for name in _CROP)
+_REQUIRED_OF_UNLABELLED = ('training.unlabelled.images',)
 # The folder of a part, below that of its run.
 _PART = re.compile(r'part-\d+')
 # Large subfolders of a run, which contain no other run. Elsewhere folders may have such names.
@@ -226,6 +229,10 @@ def _read_card(path: pathlib.Path) -> Card:
   found = card.read(path, _REQUIRED, entries.CARD)
   if found['training']['teacher'] is not None:
     card.require(path, found, _REQUIRED_OF_REFERENCE)
+  if found['training'].get('crop', 'pad') != 'pad':
+    card.require(path, found, _REQUIRED_OF_CROP)
+  if found['training'].get('unlabelled') is not None:
+    card.require(path, found, _REQUIRED_OF_UNLABELLED)
   return found
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 import jax
 
 from pidkd_jax.core.types import Batch
+from pidkd_jax.parallel import devices
 from pidkd_jax.training import free_memory
 from pidkd_jax.training.cohort import Cohort
 
@@ -56,7 +57,7 @@ def plan(asked_steps: int, asked_ahead: int, epoch: int, cohort: Cohort, batch: 
       on CPU, where a convolution's gradient in a loop body is 80 times slower, and 40 to 100 on
       accelerators.
     asked_ahead: the most batches of a pass; 0 for the default. That is 1 on CPU, and 4 to 6 on
-      accelerators, or as many as fit into 1/16 of the device's memory with all outputs.
+      accelerators, or as many as fit into 1/16 of the devices' memory with all outputs.
     epoch: its steps.
     cohort: its teacher may be arrays or shapes.
     batch: a training batch, as arrays or shapes.
@@ -71,7 +72,8 @@ def plan(asked_steps: int, asked_ahead: int, epoch: int, cohort: Cohort, batch: 
   if cohort.teacher is None or (on_cpu and not asked_ahead):
     passes = (1,)
   elif not asked_ahead:
-    fitting = int(_SHARE * free_memory.capacity()) // pass_bytes(cohort, batch)
+    capacity = free_memory.capacity() * devices.count()
+    fitting = int(_SHARE * capacity) // pass_bytes(cohort, batch)
     passes = [k for k in _PASSES if k <= fitting] or [max(1, fitting)]
   counts = range(math.ceil(epoch / _MOST_STEPS), math.ceil(epoch / _LEAST_STEPS) + 1)
   if asked_steps:

@@ -239,7 +239,9 @@ class _Training:
     self._progress.skip(count * self._batches.batch_size)
     self._is_ready = True
     if self._is_compiled and not self._evaluations and devices.count() == 1:
-      self._evaluations = Compilation(self._evaluations_of(self._states))
+      # Tracing them takes this thread's time.
+      with self._progress.pause(), self._stopwatch.leave_out():
+        self._evaluations = Compilation(self._evaluations_of(self._states))
 
   def _evaluations_of(self, states: dict[str, State]) -> list[Callable[[], jax.stages.Lowered]]:
     """Return functions that lower the programs of an evaluation, for states or their shapes."""
@@ -259,7 +261,10 @@ class _Training:
     self._states |= states
     self._step += count
 
-  def _batch(self, order: jax.Array, step: jax.Array) -> Batch:
+  def _batch(self, order: jax.Array, step: jax.Array | np.int32) -> Batch:
+    if not self._batches.traceable:
+      # Images are read ahead. To read the device's number would wait for all steps before.
+      step = np.int32(self._step)
     try:
       return self._batches.batch(order, step)
     except UserError:

@@ -29,7 +29,7 @@ def measure(learner: Learner, state: State, step: int) -> dict[str, float]:
     parameters; only SGD's state tells it. A value that is not finite is left out.
   """
   rule = RULES[learner.optimizer.rule]
-  moment = optax.tree.get(state.opt_state, rule.moment, filtering=_is_field)
+  moment = jax.device_get(optax.tree.get(state.opt_state, rule.moment, filtering=_is_field))
   rates = learner.bound_method().rates()
   squares = {module: _squared_length(tree) for module, tree in moment.items()}
   rate = learner.hparams['learning_rate'] * learner.optimizer.rate(jnp.int32(step))

@@ -1,15 +1,17 @@
 """The benchmark of a GPU: parts in order, within their time, each row once, and a report of all."""
 
 import json
+import pathlib
 import subprocess
 import time
 
+import numpy as np
 import pytest
 
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import report, runner
+from benchmarks.gpu import job, report, runner
 from benchmarks.gpu.part import Part, Record, take
-from benchmarks.gpu.parts import PARTS, profile, steps
+from benchmarks.gpu.parts import PARTS, determinism, profile, steps
 from benchmarks.gpu.trace import summarize
 
 
@@ -175,6 +177,38 @@ def test_a_step_against_the_best_form_and_research_code():
     'bfloat16: ours at 0.76 times the speed of the best form (compiled_graph), 5.60 times research '
     'code (plain).'
   ]
+
+
+@pytest.mark.parametrize('fails', ['kill_after', 'finish'])
+def test_a_kill_that_tested_no_resume_is_tried_again(tmp_path, monkeypatch, fails):
+  """The run of a failed kill has all its bundles; a retry must not take them for resumed ones."""
+  kills = []
+
+  def write(command):
+    folder = next(pathlib.Path(one[10:]) for one in command if one.startswith('--workdir='))
+    (folder / 'bundles' / 'a').mkdir(parents=True, exist_ok=True)
+    np.savez(folder / 'bundles' / 'a' / 'variables.npz', kernel=np.zeros(2))
+
+  def kill_after(line, command, env):
+    kills.append(command)
+    if fails == 'kill_after' and len(kills) == 1:
+      write(command)
+      raise job.Failed('it has ended')
+
+  def finish(command, env):
+    write(command)
+    began_anew = fails == 'finish' and len(kills) == 1
+    return 1.0, '' if began_anew else determinism.RESUMED
+
+  monkeypatch.setattr(job, 'kill_after', kill_after)
+  monkeypatch.setattr(job, 'finish', finish)
+  place = runner.place(determinism.PART, tmp_path, True)
+  rows = determinism.measurements(place)
+  measure = rows['kill -9 after the second epoch, and resume']
+  with pytest.raises(job.Failed):
+    measure()
+  assert measure() == {'arrays': 1, 'bit-identical': True}
+  assert len(kills) == 2
 
 
 def test_a_trace_sums_up_to_busy_time_idle_time_and_kernels():

@@ -13,6 +13,7 @@ from pidkd_jax.cli.commands import pull, push
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.models.network import Network
 from tests.bundles.fake_hub import TOKEN, Hub
+from tests.plain import Plain
 
 library = pytest.importorskip('huggingface_hub', reason="pip install '.[hub]'")
 constants = pytest.importorskip('huggingface_hub.constants')
@@ -122,6 +123,34 @@ def test_the_front_matter_is_what_the_hub_reads(saved):
     again.count('pidkd pull') == again.count('model-index') == again.count('Plain for toy') == 1
   )
   assert library.ModelCard(hub_card.text(CARD, '# A\n', NAME)).data.license is None
+
+
+def test_a_pulled_bundle_names_the_repository_that_it_is_pushed_to(server, saved, tmp_path):
+  hub.push(saved, NAME, own=OWN)
+  hub.pull(NAME, tmp_path / 'plain', own=OWN)
+  hub.push(tmp_path / 'plain', 'you/copy', own=OWN)
+  page = server.files['you/copy']['README.md'].decode()
+  assert 'pidkd pull you/copy THIS_FOLDER' in page and NAME not in page
+
+
+class Scaled(Plain):
+  """A network with a variable that is one number."""
+
+  def setup(self):
+    super().setup()
+    self.scale = self.param('scale', lambda key: np.ones((), np.float32))
+
+  def classify(self, pooled):
+    return self.scale * super().classify(pooled)
+
+
+def test_a_variable_that_is_one_number_stays_one(server, tmp_path):
+  model = Scaled(num_classes=3)
+  variables = model.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
+  bundle.save(tmp_path / 'scaled', Network(jax.device_get(variables), model), CARD)
+  hub.push(tmp_path / 'scaled', NAME, own=[Scaled])
+  arrays = safetensors.load(server.files[NAME]['model.safetensors'])
+  assert arrays['params/scale'].shape == ()
 
 
 def test_nothing_but_the_files_of_a_bundle_is_taken(stocked, tmp_path):

@@ -40,6 +40,14 @@ def test_a_folder_that_is_no_class_is_named(folder):
     labelled_images.of_folder(folder, ('ant', 'wasp'), SHAPE)
 
 
+def test_a_folder_that_may_be_two_classes_is_refused(folder):
+  with pytest.raises(UserError, match='name several classes of the bundle have: bee; remove them'):
+    labelled_images.of_folder(folder, ('ant', 'bee', 'wasp', 'bee'), SHAPE)
+  # A name that no folder has does no harm.
+  split = labelled_images.of_folder(folder, ('wasp', 'ant', 'bee', 'wasp'), SHAPE)
+  assert split.labels.tolist() == [1, 2, 2]
+
+
 def test_a_folder_without_images_or_with_broken_ones_is_refused(tmp_path):
   with pytest.raises(UserError, match='has no images; put them there as CLASS/IMAGE'):
     labelled_images.of_folder(tmp_path, CLASSES, SHAPE)

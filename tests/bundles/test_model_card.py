@@ -2,7 +2,7 @@
 
 import pytest
 
-from pidkd_jax.bundles import model_card
+from pidkd_jax.bundles import bundle, model_card
 
 MODEL = {
   'family': 'Distilled',
@@ -109,3 +109,19 @@ def test_a_card_of_the_least_that_a_bundle_needs():
   text = model_card.text({'model': {'family': 'VGG', 'num_classes': 10}, 'dataset': facts})
   assert text.startswith('# VGG\n') and '8x8 pixels with 1 channel.' in text
   assert 'Classes: 10, without names' in text and 'None' not in text
+
+
+def test_weights_from_a_library_are_named_by_their_address():
+  address = 'https://download.pytorch.org/models/resnet18-f37072fd.pth'
+  text = model_card.text(CARD | {'imported': {'weights': address}})
+  assert f'- Imported from {address}\n' in section(text, 'Model details')
+  text = model_card.text(CARD | {'imported': {'file': 'a.pth', 'sha256': 'ab12'}})
+  assert '- Imported from `a.pth`, SHA-256 ab12\n' in section(text, 'Model details')
+
+
+def test_every_file_of_the_bundle_is_named():
+  exported = {'family': 'Exported', 'num_classes': 25, 'function': 'abc'}
+  for model, named in (MODEL, False), (exported, True):
+    details = section(model_card.text(CARD | {'model': model}), 'Model details')
+    assert (f'`{bundle.ENCODER}`' in details) is named
+    assert all(f'`{name}`' in details for name in (bundle.VARIABLES, bundle.CARD, 'manifest.json'))

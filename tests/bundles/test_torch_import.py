@@ -334,6 +334,10 @@ def test_another_networks_state_dict_is_told_by_its_name():
   assert torch_import.network(state, 'resnet32x4').model == model
 
 
+def test_an_empty_state_dict_is_refused(few):
+  assert 'missing: bn1.bias, ' in message({}, 'resnet8')
+
+
 @pytest.mark.parametrize('key', ['fc.weight', 'fc.bias'])
 def test_a_state_dict_without_a_classifier_is_refused(key, few):
   state = random_state(resnet8_shapes())

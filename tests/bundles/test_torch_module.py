@@ -21,6 +21,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.methods.pidkd import PIDKD
 from pidkd_jax.models import exported_function
+from pidkd_jax.models.exported import Exported
 from pidkd_jax.models.network import TeacherOutputs
 
 torch = pytest.importorskip('torch')
@@ -217,6 +218,14 @@ def test_a_function_that_only_computes_is_taken():
   assert exported_function.find(digest).image_shape == (8, 8, 3)
 
 
+def test_vmap_calls_it_for_one_batch_after_another():
+  digest = exported_function.register(exported(harmless, 'b, 8, 8, 3'))
+  images = jax.random.uniform(jax.random.key(0), (3, 2, 8, 8, 3))
+  model = Exported(2, digest, target_rectified=True, multiply_adds=1)
+  maps = jax.vmap(lambda one: model.apply({}, one, method='encode').target)(images)
+  np.testing.assert_array_equal(maps, 2 * images)
+
+
 def test_a_function_that_could_do_more_is_refused():
   def foreign(variables, x):
     del variables
@@ -289,7 +298,9 @@ def test_the_classes_are_those_of_the_checkpoint(timm):
     assert torch.equal(made(x), module(x)) and made(x).shape == (1, 7)
   assert notes == [] and timm.class_names('test_resnet', made, 7) is None
   whole = timm.create('test_resnet', None, None, pretrained=False)
-  assert timm.class_names('test_resnet', whole, 1000)[1].startswith('goldfish')
+  names = timm.class_names('test_resnet', whole, 1000)
+  assert names[1].startswith('goldfish') and len({*names}) == 1000
+  assert (names[134], names[517]) == ('crane (n02012849)', 'crane (n03126707)')
 
 
 def test_checkpoints_that_do_not_fit_are_refused(timm):
@@ -363,7 +374,8 @@ def test_data_are_scaled_and_cut_as_the_card_says(flags, monkeypatch, tmp_path, 
       (16, 16, 3), Normalisation((0.5,) * 3, (0.25,) * 3), 0.75
     ),
   )
-  flags(checkpoint='', pretrained=True, teacher='', image_size=None, data='mine', crop_ratio=given)
+  of_file = {'checkpoint': '', 'key': '', 'prefix': ''}
+  flags(**of_file, pretrained=True, teacher='', image_size=None, data='mine', crop_ratio=given)
   monkeypatch.setattr(library_import.imported_bundle, 'place', lambda: tmp_path / 'out')
   monkeypatch.setattr(library_import.data_flags, 'load', load)
   with pytest.raises(UserError, match='enough'):
@@ -377,8 +389,22 @@ def test_random_weights_are_refused(timm, flags):
     library_import.main(timm, 'test_resnet')
 
 
+@pytest.mark.parametrize('given', ['key', 'prefix'])
+def test_downloaded_weights_have_no_entries_to_name(timm, flags, given):
+  flags(
+    **{'checkpoint': '', 'pretrained': True, 'teacher': '', 'key': '', 'prefix': '', given: 'x'}
+  )
+  with pytest.raises(UserError, match='are of a --checkpoint; leave them out with --pretrained'):
+    library_import.main(timm, 'test_resnet')
+
+
 @pytest.mark.parametrize(
-  ('text', 'message'), [('ant\nbee\n', 'has 2 names, and .* 3 cl'), (None, 'cannot be read')]
+  ('text', 'message'),
+  [
+    ('ant\nbee\n', 'has 2 names, and .* 3 cl'),
+    ('ant\nbee\nant\n', "has 'ant' more than once"),
+    (None, 'cannot be read'),
+  ],
 )
 def test_a_file_of_class_names_has_one_for_each_class(flags, tmp_path, text, message):
   if text:

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from pidkd_jax.cli import data_flags
-from pidkd_jax.cli.commands import evaluate
+from pidkd_jax.cli.commands import evaluate, import_torch
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
 
@@ -138,3 +138,31 @@ def test_a_card_is_compared_with_figures_of_its_own_images_alone():
   card = {'dataset': {'fingerprint': DATA.spec.fingerprint}, 'results': {'top1': 0.5}}
   assert evaluate._results(card, DATA.spec.fingerprint) == {'top1': 0.5}
   assert evaluate._results(card, 'other') == {}
+
+
+@pytest.mark.parametrize(
+  'given', [{'data_dir': 'tfds'}, {'verify': False}, {'image_size': 0}, {'crop_ratio': 0.0}]
+)
+def test_a_folder_of_test_images_has_no_flags_of_a_data_set(given, monkeypatch):
+  give(monkeypatch, data='', images='photos', **given)
+  monkeypatch.setattr(evaluate, 'FLAGS', data_flags.flags.FLAGS)
+  with pytest.raises(UserError, match=f'^--images takes .* without --{[*given][0]}; leave that'):
+    evaluate._test(None)
+
+
+@pytest.mark.parametrize(
+  ('given', 'says'),
+  [
+    ({'archive': 'a.zip', 'verify': True}, '--archive and --verify without --data would not be'),
+    ({'data_dir': 'tfds'}, '--data_dir without --data would not be read'),
+    ({'teacher': 'one', 'image_size': 16}, 'the images of its --teacher; leave out --image_size'),
+    ({'teacher': 'one', 'crop_ratio': 0.5}, 'the images of its --teacher; leave out --crop_ratio'),
+    ({'crop_ratio': 0.0}, '--crop_ratio is 0; a share above 0'),
+    ({'data': 'noise', 'crop_ratio': 0.0}, '--crop_ratio is 0; a share above 0'),
+  ],
+)
+def test_an_import_reads_every_flag_of_the_data_that_is_given(given, says, monkeypatch):
+  give(monkeypatch, **{'data': '', 'teacher': '', **given})
+  monkeypatch.setattr(import_torch, 'FLAGS', data_flags.flags.FLAGS)
+  with pytest.raises(UserError, match=says):
+    import_torch.main()

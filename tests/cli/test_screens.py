@@ -32,6 +32,16 @@ def test_the_table_of_speeds_by_hand(monkeypatch):
   assert ' 320 ' in lines[-1] and ' 160 - 640 ' in lines[-1]
 
 
+def test_the_teachers_pass_is_timed_in_the_form_of_training(monkeypatch):
+  benchmark = command_flags.module('benchmark')
+  monkeypatch.setattr(benchmark, 'FLAGS', types.SimpleNamespace(steps=3))
+  seen = []
+  # In bfloat16 the cohort keeps the teacher's kernels converted.
+  cohort = types.SimpleNamespace(observe=lambda batch: seen.append(batch) or len(seen))
+  assert benchmark._observe(cohort, 'batch') == 3
+  assert seen == ['batch'] * 3
+
+
 def test_a_study_says_which_cohort_and_how_to_report_all(monkeypatch, capsys):
   study = command_flags.module('study')
   from pidkd_jax.experiment import study as experiment

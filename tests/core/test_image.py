@@ -71,10 +71,10 @@ def test_images_of_8_bits_are_not_looked_at(tmp_path):
   assert image_lib.bits_of(tmp_path.iterdir()) == 16
 
 
-def colours_of_16_bits(path, value):
-  """Write a PNG of 9x8 pixels; Pillow cannot."""
-  row = b'\0' + struct.pack('>27H', *[value] * 27)
-  header = struct.pack('>IIBBBBB', 9, 8, 16, 2, 0, 0, 0)
+def wide_png(path, colour_type, pixel):
+  """Write 9x8 pixels of 16 bits; Pillow cannot."""
+  row = b'\0' + struct.pack(f'>{len(pixel)}H', *pixel) * 9
+  header = struct.pack('>IIBBBBB', 9, 8, 16, colour_type, 0, 0, 0)
   path.write_bytes(
     png(chunk(b'IHDR', header), chunk(b'IDAT', zlib.compress(row * 8)), chunk(b'IEND', b''))
   )
@@ -90,13 +90,57 @@ def chunk(name, content):
 
 
 def test_colours_of_16_bits_that_would_be_black_are_refused(tmp_path):
-  colours_of_16_bits(tmp_path / 'x.png', 200)
+  wide_png(tmp_path / 'x.png', 2, (200,) * 3)
   assert image_lib.bits_of([tmp_path / 'x.png']) == 8
   with pytest.raises(ValueError, match='with 16 bits, and its values need 8, so it .* black; save'):
     image_lib.upright(tmp_path / 'x.png', 8)
-  colours_of_16_bits(tmp_path / 'x.png', 200 * 256)
+  wide_png(tmp_path / 'x.png', 2, (200 * 256,) * 3)
   assert image_lib.bits_of([tmp_path / 'x.png']) == 16
   assert image_lib.upright(tmp_path / 'x.png').getpixel((0, 0)) == (200, 200, 200)
+
+
+def test_the_alpha_of_16_bits_says_no_depth(tmp_path):
+  """An opaque image has the highest alpha, however dark it is."""
+  for colour_type, pixel in (6, (200, 200, 200, 65535)), (4, (200, 65535)):
+    wide_png(tmp_path / 'x.png', colour_type, pixel)
+    assert image_lib.bits_of([tmp_path / 'x.png']) == 8
+    with pytest.raises(ValueError, match='in colour with 16 bits, and its values need 8'):
+      image_lib.upright(tmp_path / 'x.png', 8)
+
+
+def wide_tiff(path, pixel):
+  """Write 9x8 pixels of 16 bits and three channels; Pillow cannot."""
+  content = struct.pack('<3H', *pixel) * 72
+  tags = {256: 9, 257: 8, 259: 1, 262: 2, 273: 14, 277: 3, 278: 8, 279: len(content)}
+  entries = {tag: struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags.items()}
+  entries[258] = struct.pack('<HHII', 258, 3, 3, 8)  # At byte 8 there are the bits of a channel.
+  table = b''.join(entries[tag] for tag in sorted(entries))
+  start = struct.pack('<2sHI3H', b'II', 42, 14 + len(content), 16, 16, 16)
+  path.write_bytes(start + content + struct.pack('<H', len(entries)) + table + bytes(4))
+
+
+def wide_ppm(path, pixel):
+  path.write_bytes(b'P6 9 8 65535\n' + struct.pack('>3H', *pixel) * 72)
+
+
+def plain_ppm(path, pixel):
+  path.write_text('P3 9 8 65535\n' + '{} {} {}\n'.format(*pixel) * 72)
+
+
+@pytest.mark.parametrize('write', [wide_tiff, wide_ppm, plain_ppm])
+def test_colours_of_16_bits_are_seen_in_other_formats(tmp_path, write):
+  write(tmp_path / 'x', (100, 100, 100))
+  assert image_lib.bits_of([tmp_path / 'x']) == 8
+  with pytest.raises(ValueError, match='in colour with 16 bits, and its values need 8'):
+    image_lib.upright(tmp_path / 'x', 8)
+  write(tmp_path / 'x', (200 * 257, 10 * 257, 30 * 257))
+  assert image_lib.bits_of([tmp_path / 'x']) == 16
+  assert image_lib.upright(tmp_path / 'x').getpixel((0, 0)) == RED
+
+
+def test_colours_are_scaled_by_the_highest_value_that_a_ppm_declares(tmp_path):
+  (tmp_path / 'x.ppm').write_bytes(b'P6 9 8 1020\n' + struct.pack('>3H', 800, 40, 120) * 72)
+  assert image_lib.upright(tmp_path / 'x.ppm', 8).getpixel((0, 0)) == RED
 
 
 @pytest.mark.parametrize('name', [b'iCCP', b'zTXt'])

@@ -9,7 +9,7 @@ from PIL import Image
 from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.sources import folder as folders
-from pidkd_jax.data.sources import label_table, partition
+from pidkd_jax.data.sources import label_table, labelled_files, partition
 
 
 def save(path, level=0):
@@ -156,6 +156,27 @@ def test_a_header_names_the_columns(whole, separator, name, caplog):
 def test_numbers_are_sorted_by_value(whole):
   lines = [f'a/{i}.png,{label}' for i, label in enumerate((10, 10, 2, 2, 1, 1))]
   assert label_table.read(write(whole, lines)).class_names == ['1', '2', '10']
+
+
+@pytest.mark.parametrize(
+  'ordered',
+  [
+    ['00000001', '0000001', '000001', '00001', '0001', '001', '01', '1', '2', '10'],
+    # Python refuses to read numbers of more than 4300 digits.
+    ['1', '10', '2', '9' * 5000],
+  ],
+)
+def test_labels_have_one_order(tmp_path, ordered):
+  """The order of a set would depend on the seed of Python's hashes."""
+  rows = [
+    (tmp_path / split, label, split) for split in ('train', 'test') for label in ordered[::-1]
+  ]
+  assert labelled_files.arranged(tmp_path, tmp_path, rows).class_names == ordered
+
+
+def test_blank_lines_before_a_table_are_passed_over(whole):
+  lines = ['', ' ', 'path\tlabel', *rows(whole, '\t')]
+  assert label_table.read(write(whole, lines)).class_names == ['a', 'b', 'c']
 
 
 def test_labels_and_splits_belong_to_the_name(tmp_path, whole):

@@ -108,6 +108,15 @@ def test_a_label_in_cls_goes_before_one_in_json_and_names_are_of_one_folder(tmp_
   assert found.class_names == ['a', 'b', 'c'] and len(found.paths) == 6
 
 
+def test_a_label_belongs_to_its_image_however_their_paths_are_written(tmp_path):
+  images, labels = (
+    {name: content for name, content in pairs('aabb').items() if name.endswith(suffix)}
+    for suffix in ('.png', '.cls')
+  )
+  files = images | {f'./{name}': content for name, content in labels.items()}
+  assert tar_shards.read(shard(tmp_path / 'x.tar', files)).class_names == ['a', 'b']
+
+
 def test_a_changed_label_or_image_is_another_data_set(tmp_path):
   digests = set()
   for labels, start in (('ab' * 4, 0), ('ba' * 4, 0), ('ab' * 4, 1), ('ab' * 4, 0)):
@@ -134,6 +143,7 @@ def test_a_tar_beside_folders_of_classes_does_not_make_shards_of_them(tmp_path):
     (pairs('aabb') | {'z.png': b''}, r'1 images have no label: .*x.tar/z.png; put one beside each'),
     (pairs('aabb') | {'z.png': b'', 'z.json': b'{"a": 1}'}, '1 images have no label'),
     (pairs('aabb') | {'000.jpg': b''}, 'holds 000.png and 000.jpg; one image of a name is needed'),
+    (pairs('aabb') | {'./000.png': b''}, r'holds 000.png and ./000.png; one image of a name is'),
     (pairs('aabb') | {'000.cls': b'\xff'}, '000.cls is no text; get it anew'),
     (pairs('aabb') | {'000.json': b'{'}, '000.json is no JSON'),
     (pairs('aabb') | {'000.json': b'[1]'}, 'the label in 000.json is neither a number nor a name'),

@@ -16,6 +16,7 @@ from pidkd_jax.bundles import bundle
 from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.data import noise
+from pidkd_jax.data.pipeline.streamed_batches import StreamedBatches
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job, workdir
@@ -177,12 +178,20 @@ def test_data_that_are_damaged_meanwhile_end_in_one_line_and_lose_nothing(
     with path.open('r+b') as file:
       file.write(bytes(len(good)))
 
-  steps = after_steps(monkeypatch, 13, spoil)
+  steps, asked, batch = after_steps(monkeypatch, 13, spoil), [], StreamedBatches.batch
+
+  def remember(self, order, step):
+    asked.append(type(step))
+    return batch(self, order, step)
+
+  monkeypatch.setattr(StreamedBatches, 'batch', remember)
   try:
     with pytest.raises(UserError) as told:
       job.main(config, str(folder))
   finally:
     path.write_bytes(good)
+  # A number of the device would be waited for. The first batch is asked for to learn its shapes.
+  assert asked[0] is not np.int32 and set(asked[1:]) == {np.int32}
   assert str(told.value).startswith(f'{path} is damaged (') and '\n' not in str(told.value)
   # What was read before the damage is trained on, and no more.
   assert [int(step.name) for step in (folder / 'checkpoints').iterdir()] == [len(steps)]

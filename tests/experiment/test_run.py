@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import threading
+import time
 
 import jax
 import pytest
@@ -12,11 +13,14 @@ import pytest
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
+from pidkd_jax.data.pipeline.resident_split import ResidentSplit
+from pidkd_jax.data.pipeline.streamed_batches import StreamedBatches
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import assembly, run, teacher, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.parallel import devices
-from pidkd_jax.training import metrics
+from pidkd_jax.training import loop, metrics
+from pidkd_jax.training.calls import Calls
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -78,6 +82,27 @@ def test_calls_of_several_steps_are_compiled_once_side_by_side_and_before(taught
   assert not any('a call of' in message for message in caplog.messages)
   first, _, second, _ = metrics.read(tmp_path / 'run')
   assert first['compile_seconds'] > second['wall_seconds'] > 0 == second['compile_seconds']
+
+
+def test_streamed_data_take_one_step_a_call_also_in_the_estimate(taught, monkeypatch):
+  assembled = assembly.assemble(experiment(0, 1), DATA, taught.network)
+  several = dataclasses.replace(execution(), steps_per_call=3, side_by_side=True)
+  assert assembled.division(several).steps > 1
+  monkeypatch.setattr(ResidentSplit, 'batches_of', StreamedBatches)
+  assert assembled.division(several) == Calls()
+  assert assembled.memory(several) == assembled.memory(execution())
+
+
+def test_tracing_an_evaluation_is_no_training_time(taught, tmp_path, monkeypatch):
+  class Slow(loop.Compilation):
+    def __init__(self, programs):
+      time.sleep(1.5)
+      super().__init__(programs)
+
+  monkeypatch.setattr(loop, 'Compilation', Slow)
+  run.execute(experiment(0), DATA, taught, tmp_path / 'run', 'students', execution())
+  first, _ = metrics.read(tmp_path / 'run')
+  assert first['compile_seconds'] > 1.5 > first['wall_seconds']
 
 
 def test_a_run_of_two_members_makes_its_folder(taught, tmp_path):

@@ -29,6 +29,7 @@ from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.exported import Exported
 from pidkd_jax.models.network import Network
 from pidkd_jax.models.resnet import ResNet
+from tests.plain import Plain
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHAPE = (8, 8, 3)
@@ -123,6 +124,28 @@ def test_the_example_alone_agrees_with_the_bundle(exported, expected, name, uint
   layout = facts['input']['layout']
   assert layout == LAYOUT_OF[name]
   assert facts['input']['shape'] == [None, *((3, 8, 8) if layout == 'nchw' else (8, 8, 3))]
+
+
+def test_the_example_of_weights_imports_a_network_of_ones_own(fill, tmp_path):
+  pytest.importorskip('safetensors')
+  model = Plain(num_classes=3)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *SHAPE)))
+  bundle.save(tmp_path / 'bundle', Network(fill(shapes), model), CARD)
+  own = bundle.load(tmp_path / 'bundle', [Plain])
+  logits = inference.logits(own.network, inference.eval_batches(TEST, own.normalisation))
+  folder = tmp_path / 'weights'
+  deployable = export.Deployable(own, False, TEST.images)
+  export.export(deployable, 'weights', folder, TEST, logits, 1)
+  done = subprocess.run(
+    [sys.executable, 'example.py'],
+    cwd=folder,
+    capture_output=True,
+    text=True,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+  )
+  assert done.returncode == 0, done.stderr
+  likeliest = CARD['dataset']['class_names'][int(logits[0].argmax())]
+  assert done.stdout.splitlines()[0].split()[1] == likeliest
 
 
 def test_integers_are_smaller_and_the_card_has_their_loss(exported):

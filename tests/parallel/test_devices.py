@@ -21,6 +21,24 @@ from pidkd_jax.training.step import observe
 HERE = pathlib.Path(__file__).parents[1]
 
 
+def test_arrays_of_the_host_are_put_without_a_program():
+  compiled = []
+
+  def listen(event, seconds, **notes):
+    del seconds, notes
+    compiled.append(event)
+
+  value = np.arange(3 * 5 * 7, dtype=np.float32).reshape(3, 5, 7)
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    put = devices.put_replicated({'a': value})['a']
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  assert isinstance(put, jax.Array)
+  np.testing.assert_array_equal(put, value)
+  assert not [event for event in compiled if 'compile' in event]
+
+
 @pytest.fixture(scope='module')
 def trained(forks, tmp_path_factory):
   """Return a function that gives the results of `sharded_training.py` by name."""

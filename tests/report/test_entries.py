@@ -9,7 +9,7 @@ import pytest
 
 from pidkd_jax import report
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import protocol, run_folder
+from pidkd_jax.report import parts, protocol, run_folder
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.tables import accuracy, cost, settings, trials
 from tests.report import folders
@@ -94,6 +94,32 @@ def test_a_step_without_end_is_damage(folder):
   path.write_text(path.read_text().replace('"step": 10', '"step": Infinity'))
   with pytest.raises(UserError, match=r'metrics\.jsonl.* is damaged at line 1'):
     report.run(folder)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'says'),
+  [
+    ({'crop': 'resized'}, "lacks 'training.crop_scale'"),
+    ({'crop': 'resized', 'crop_scale': [0.1, 1.0]}, "lacks 'training.crop_aspect'"),
+    (
+      {'crop': 'resized', 'crop_scale': [0.1], 'crop_aspect': [1, 1]},
+      r'training.crop_scale is \[0.1\] and not a list of two numbers',
+    ),
+    ({'unlabelled': {}}, "lacks 'training.unlabelled.images'"),
+    ({'unlabelled': {'images': None}}, 'training.unlabelled.images is null'),
+  ],
+)
+def test_crops_and_unlabelled_images_are_told_whole(folder, changes, says):
+  folders.change(folder, 'pidkd-0', lambda card: card['training'].update(changes))
+  with pytest.raises(UserError, match=rf'pidkd-0/card\.json.* {says}'):
+    report.run(folder)
+
+
+def test_an_array_of_no_module_is_damage(folder):
+  path = folder / 'bundles' / 'pidkd-0' / 'variables.npz'
+  np.savez(path, kernel=np.zeros(3))
+  with pytest.raises(UserError, match=r"variables\.npz' is damaged: its array 'kernel' is of no"):
+    parts.parameters(run_folder.read(folder).trials[0])
 
 
 @pytest.mark.parametrize('value', [5, {'pidkd-0': 9.0}, {'pidkd-0': 'x'}])

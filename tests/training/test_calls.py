@@ -5,6 +5,7 @@ import logging
 import jax
 import pytest
 
+from pidkd_jax.parallel import devices
 from pidkd_jax.training import calls, free_memory, memory
 from pidkd_jax.training.calls import Calls
 from pidkd_jax.training.cohort import Cohort
@@ -85,6 +86,12 @@ def test_all_calls_are_equal_whole_passes_and_cover_the_epoch(cohort, batches, g
 def test_elsewhere_a_pass_has_what_fits(cohort, batches, gpu, fitting, ahead):
   gpu(fitting)
   assert calls.plan(0, 0, 60, cohort, batches[0]) == Calls(60, ahead)
+
+
+def test_each_device_holds_its_share_of_a_pass(cohort, batches, gpu, monkeypatch):
+  gpu(0.5)
+  monkeypatch.setattr(devices, 'count', lambda: 8)
+  assert calls.plan(0, 0, 60, cohort, batches[0]) == Calls(60, 4)
 
 
 def test_without_a_teacher_there_is_no_pass(assemble, batches):

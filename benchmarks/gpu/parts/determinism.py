@@ -34,11 +34,16 @@ def measurements(place: Place) -> Measurements:
       ]
       command = job.command('digits.py:pidkd', home / 'run', *fields)
       env = job.environment(place.caches)
-      if killed:
-        job.kill_after(SECOND_EPOCH, command, env)
-      _, text = job.finish(command, env)
-      if killed and RESUMED not in text:
-        raise job.Failed('the killed run began anew')
+      try:
+        if killed:
+          job.kill_after(SECOND_EPOCH, command, env)
+        _, text = job.finish(command, env)
+        if killed and RESUMED not in text:
+          raise job.Failed('the killed run began anew')
+      except job.Failed:
+        # Its bundles, if any, are not those of a run that resumed. A retry kills anew.
+        shutil.rmtree(home, ignore_errors=True)
+        raise
     return _variables(home / 'run')
 
   reference = functools.cache(lambda: train('first'))

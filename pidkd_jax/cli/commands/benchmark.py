@@ -32,7 +32,6 @@ from pidkd_jax.models.network import Network
 from pidkd_jax.nn.precision import PRECISIONS
 from pidkd_jax.training import calls, lanes
 from pidkd_jax.training import cohort as cohorts
-from pidkd_jax.training import step as steps
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
@@ -114,11 +113,6 @@ def _measure(caches):
       training[title].append(time.monotonic() - started)
   training = {title: seconds[1:] for title, seconds in training.items()}
 
-  def observe():
-    for _ in range(FLAGS.steps):
-      seen = steps.observe(cohort.teacher, batch)
-    return seen
-
   name = cohort.names[0]
   network = cohort.network(name, states['training step'][name].variables)
   split = inference.eval_batches(examples, Normalisation((0.5,) * 3, (0.25,) * 3))
@@ -126,7 +120,7 @@ def _measure(caches):
   trained = round_steps * FLAGS.batch_size
   rows = [(title, trained, seconds) for title, seconds in training.items()]
   if cohort.teacher is not None:
-    rows.append(("teacher's forward pass", count, _rounds(observe)))
+    rows.append(("teacher's forward pass", count, _rounds(lambda: _observe(cohort, batch))))
   rows.append(('evaluation', len(examples), _rounds(lambda: inference.logits(network, split))))
 
   title = (
@@ -145,6 +139,13 @@ def _measure(caches):
   notes.append(f'peak memory: {_peak_memory() / 2**20:,.0f} MiB')
   print(f'{screen.paragraph(title)}\n\n{_table(rows).render()}\n')
   print('\n'.join(map(screen.paragraph, notes)))
+
+
+def _observe(cohort, batch):
+  """Let the teacher see a batch in each step of a round, in the form of training."""
+  for _ in range(FLAGS.steps):
+    seen = cohort.observe(batch)
+  return seen
 
 
 def _table(rows):

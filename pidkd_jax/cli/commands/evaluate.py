@@ -37,7 +37,7 @@ def main():
   judged = bundle_flags.load(FLAGS.bundle)
   card = judged.card
   test, source, fingerprint = _test(judged)
-  teacher = _teacher(card)
+  teacher = _teacher(judged)
   results = _results(card, fingerprint)
   networks = {'bundle': judged.network, **_projectors(judged.network)}
   metrics = evaluate_metrics(
@@ -75,14 +75,12 @@ def _test(judged):
     return dataset.test, dataset.spec.name, dataset.spec.fingerprint
   if FLAGS.data or FLAGS.archive:
     raise UserError('--images is in place of --data and --archive; leave one of them out')
+  if given := data_flags.given_flags('data_dir', 'verify', 'image_size', 'crop_ratio'):
+    raise UserError(f'--images takes a folder as the bundle says, without {given}; leave that out')
   facts = TrainedNetwork(judged)
   folder = local_path.resolve('--images', FLAGS.images)
   split = labelled_images.of_folder(folder, facts.class_names, facts.image_shape, judged.crop_ratio)
   return split, folder, ''
-
-
-def _shape(card):
-  return card['dataset']['image_shape']
 
 
 def _projectors(network):
@@ -97,15 +95,15 @@ def _projectors(network):
   return {f'projector {i}': one for i, one in enumerate(split_projectors(network), start=1)}
 
 
-def _teacher(card):
+def _teacher(judged):
   """Return the teacher to measure agreement with, or print why there is none."""
+  card = judged.card
   teacher, reason = bundle_flags.load_teacher(card)
-  known = card.get('training', {}).get('teacher')
   if reason:
     print(f'agreement and alignment are left out: {reason}')
-  elif teacher and known and teacher.digest != known['digest']:
-    raise UserError(f'{str(teacher.folder)!r} is not the teacher that the bundle was trained with')
-  if teacher and FLAGS.images and _shape(teacher.card) != _shape(card):
+  if teacher and not bundle_flags.teacher_digest(card):
+    _check_images(judged, teacher)
+  if teacher and FLAGS.images and _shape(teacher) != _shape(judged):
     print('agreement and alignment are left out: the teacher sees images of another size')
     return None
   theirs = teacher.card['dataset']['class_names'] if teacher else None
@@ -115,3 +113,18 @@ def _teacher(card):
       'says another'
     )
   return teacher
+
+
+def _check_images(judged, teacher):
+  """Raise UserError where a teacher that the card does not name would see other pixels."""
+  seen = [(_shape(one), one.normalisation) for one in (judged, teacher)]
+  for what, ours, theirs in zip(('image size', 'normalisation'), *seen, strict=True):
+    if ours != theirs:
+      raise UserError(
+        f'{FLAGS.teacher!r} has another {what} than {FLAGS.bundle!r}, whose card names no teacher; '
+        '--teacher says another'
+      )
+
+
+def _shape(one):
+  return one.card['dataset']['image_shape']

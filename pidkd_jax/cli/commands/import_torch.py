@@ -33,6 +33,7 @@ def define_flags():
 
 
 def main():
+  _check_data_flags()
   if library := torch_libraries.of(FLAGS.model):
     return library_import.main(*library)
   if FLAGS.pretrained or FLAGS.class_names:
@@ -69,6 +70,19 @@ def main():
     share = f'{facts["crop_ratio"]:.3g} of their shorter side'
     notes += (f'images of {size}, cut from {share}; by {timm_config.FILE} beside the file',)
   imported_bundle.write(out, network, facts, imported, notes, dataset, teacher)
+
+
+def _check_data_flags():
+  """Raise UserError for flags of the data that nothing would read."""
+  if FLAGS.crop_ratio == 0:
+    raise UserError('--crop_ratio is 0; a share above 0 and up to 1 is needed')
+  if FLAGS.data:
+    return
+  if given := data_flags.given_flags('data_dir', 'archive', 'verify'):
+    raise UserError(f'{given} without --data would not be read; give --data, or leave that out')
+  given = data_flags.given_flags('image_size', 'crop_ratio')
+  if FLAGS.teacher and given:
+    raise UserError(f'a student sees the images of its --teacher; leave out {given}')
 
 
 def _suggestion():

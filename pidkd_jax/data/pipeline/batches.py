@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pidkd_jax.core.types import Batch
 from pidkd_jax.data.pipeline.schedule import Schedule
@@ -58,12 +59,13 @@ class Batches(abc.ABC):
     return self.schedule.order(epoch)
 
   @abc.abstractmethod
-  def batch(self, order: jax.Array, step: jax.Array) -> Batch:
+  def batch(self, order: jax.Array, step: jax.Array | np.int32) -> Batch:
     """Return the batch of a step.
 
     Args:
       order: the order of the epoch that the step lies in.
-      step: int32 scalar, counted from 0 at the beginning of the training.
+      step: int32 scalar, counted from 0 at the beginning of the training. Where batches are not
+        traceable, one of the host is read without waiting for the devices.
 
     Raises:
       UserError: the images are read from files, and a file is damaged.

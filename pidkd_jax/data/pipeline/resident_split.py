@@ -23,6 +23,7 @@ class ResidentSplit(Split):
     size: as `Split` says.
   """
 
+  batches_of = ResidentBatches
   images: np.ndarray
   labels: np.ndarray
   side: int = 0

@@ -3,7 +3,7 @@
 import abc
 import functools
 from collections.abc import Iterable
-from typing import Self
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ class Split(abc.ABC):
   `batches`, evaluation through `blocks`.
 
   Attributes:
+    batches_of: the class of its training batches.
     labels: int32 [N], the class of each image; -1 for an image without a label.
     side: H and W of the images that networks see. Training takes a random part of a stored image,
       evaluation the middle. 0 where images are stored as they are seen.
@@ -40,6 +41,7 @@ class Split(abc.ABC):
       where all networks see the same size.
   """
 
+  batches_of: ClassVar[type[Batches]]
   labels: np.ndarray
   side: int
   size: int

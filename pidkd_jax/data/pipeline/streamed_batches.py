@@ -33,14 +33,14 @@ class StreamedBatches(Batches):
     # The order and the step in its epoch that `_images` goes on with.
     self._order, self._next = None, 0
 
-  def batch(self, order: jax.Array, step: jax.Array) -> Batch:
+  def batch(self, order: jax.Array, step: jax.Array | np.int32) -> Batch:
     step_in_epoch = int(step) % self.steps_per_epoch
     if order is not self._order or step_in_epoch != self._next:
       full = np.asarray(order)[: self.steps_per_epoch * self.batch_size]
       self._images = self._read(full.reshape(-1, self.batch_size)[step_in_epoch:])
     images = next(self._images)
     self._order, self._next = order, step_in_epoch + 1
-    return self.schedule.finish(images, order, step)
+    return self.schedule.finish(images, order, jnp.int32(step))
 
   def programs(self) -> list[Callable[[], jax.stages.Lowered]]:
     count = jnp.int32(0)

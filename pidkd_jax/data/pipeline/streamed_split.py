@@ -27,6 +27,7 @@ class StreamedSplit(Split):
     size: as `Split` says.
   """
 
+  batches_of = StreamedBatches
   reader: ExampleReader
   labels: np.ndarray
   positions: np.ndarray

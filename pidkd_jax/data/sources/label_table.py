@@ -57,7 +57,7 @@ def _rows(table: Path) -> Iterator[tuple[str, str, str]]:
     text = table.read_text('utf-8-sig')
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(f'{table} cannot be read as text ({first_line(error)}); mend it') from error
-  head = text.partition('\n')[0]
+  head = next(filter(str.strip, io.StringIO(text)), '')
   delimiter = max(',;\t', key=head.count)
   try:
     lines = [

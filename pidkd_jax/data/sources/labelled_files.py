@@ -12,6 +12,9 @@ from pidkd_jax.data.sources.folder import TEST, TRAIN, Folder
 
 logger = logging.getLogger(__name__)
 
+# So many digits are a text, as Python refuses to read very long numbers.
+_MANY_DIGITS = 20
+
 # A file, its class, and its split or ''.
 Row = tuple[File, str, str]
 
@@ -34,8 +37,9 @@ def arranged(
     UserError: there are fewer than two classes, the splits are unknown or one is missing, or test
       images have classes without training images.
   """
-  numbers = all(label.isdecimal() for _, label, _ in rows)
-  labels = sorted({label for _, label, _ in rows}, key=int if numbers else None)
+  labels = sorted({label for _, label, _ in rows})
+  if all(label.isdecimal() and len(label) < _MANY_DIGITS for label in labels):
+    labels.sort(key=int)  # It is stable: 01 stays before 1.
   if len(labels) < 2:
     raise UserError(f'{source} has {len(labels)} classes; at least 2 are needed')
   if names:

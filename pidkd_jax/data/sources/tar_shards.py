@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import logging
+import posixpath
 import re
 import tarfile
 from collections.abc import Iterator
@@ -170,7 +171,7 @@ def _samples(shard: Path, others: collections.Counter[str]) -> Iterator[tuple[Me
   images, labels = dict[str, Member](), dict[str, dict[str, str]]()
   with archive.reading(shard), tarfile.open(shard, 'r:', tarinfo=archive.BoundedTarInfo) as tar:
     for info in tar:
-      folder, _, base = info.name.rpartition('/')
+      folder, _, base = posixpath.normpath(info.name).rpartition('/')
       stem, _, kind = base.partition('.')
       key, kind = f'{folder}/{stem}', kind.lower()
       if not info.isfile() or image_files.is_junk(base):
