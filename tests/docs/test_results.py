@@ -69,8 +69,11 @@ def test_all_methods():
   assert check_rows(rows, labels, found, columns) == 20 * 4 + 19 + 18 * 3
 
 
-def test_the_proof():
-  found, rows = measured('proof/main.csv'), table('## The first block', 'proof.md')
+@pytest.mark.parametrize(
+  'folder, heading', [('proof', '## The first block'), ('proof/c', '## Classes 41 to 60')]
+)
+def test_the_proof(folder, heading):
+  found, rows = measured(f'{folder}/main.csv'), table(heading, 'proof.md')
   labels = [cells[0] for cells in rows]
   assert labels == list(found)
   assert [cells[1] for cells in rows] == [found[label]['trials'] for label in labels]
@@ -79,20 +82,24 @@ def test_the_proof():
   assert check_rows(rows, labels, found, columns) == 4 * 3 + 3 * 3 + 4
 
 
-def test_contrasts_of_the_proof():
-  with (LAB / 'results/proof/contrasts.csv').open(newline='') as file:
+@pytest.mark.parametrize(
+  'folder, heading',
+  [('proof', 'The two primary questions'), ('proof/c', 'The two questions there')],
+)
+def test_contrasts_of_the_proof(folder, heading):
+  with (LAB / 'results' / folder / 'contrasts.csv').open(newline='') as file:
     found = {row['contrast']: {**row, 'label': row['contrast']} for row in csv.DictReader(file)}
-  rows = table('The two primary questions', 'proof.md')
+  rows = table(heading, 'proof.md')
   assert [cells[0] for cells in rows] == list(found)
   for name, trials, mean, *intervals, p, corrected in rows:
     row = found[name]
     assert trials == row['trials']
     assert check(mean, row, 'top-1 (points)') == 2
-    for cell, heading in zip(intervals, ('95% by t', '95% by resamples'), strict=True):
-      low, high = (f'{float(row[f"{heading}, {end}"]):+.2f}' for end in ('from', 'to'))
+    for cell, way in zip(intervals, ('95% by t', '95% by resamples'), strict=True):
+      low, high = (f'{float(row[f"{way}, {end}"]):+.2f}' for end in ('from', 'to'))
       assert cell == f'[{low}, {high}]'
-    for cell, heading in ((p, 'p'), (corrected, 'p (Holm)')):
-      assert float(cell) == float(f'{float(row[heading]):.2g}')
+    for cell, column in ((p, 'p'), (corrected, 'p (Holm)')):
+      assert float(cell) == float(f'{float(row[column]):.2g}')
 
 
 def test_later_rivals():
