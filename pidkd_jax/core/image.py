@@ -191,8 +191,8 @@ def bits_of(sources: Iterable[File | Image.Image]) -> int:
         with _opened(source) as image:
           gray = image.mode.startswith('I')
           # Opaque images have the highest alpha, and Pillow keeps the high byte of colours.
-          highest = int(np.asarray(image if gray else image.convert('RGB')).max())
-          highest <<= 0 if gray else 8
+          values = np.asarray(image if gray else image.convert('RGB'))
+          highest = int(values.max()) << (0 if gray else 8)
         needed = max(needed, next((bits for bits in _BITS if highest < 2**bits), _BITS[-1]))
   return needed or _BITS[-1]
 
