@@ -70,7 +70,12 @@ def test_all_methods():
 
 
 @pytest.mark.parametrize(
-  'folder, heading', [('proof', '## The first block'), ('proof/c', '## Classes 41 to 60')]
+  'folder, heading',
+  [
+    ('proof', '## The first block'),
+    ('proof/c', '## Classes 41 to 60'),
+    ('proof/d', '## Classes 61 to 80'),
+  ],
 )
 def test_the_proof(folder, heading):
   found, rows = measured(f'{folder}/main.csv'), table(heading, 'proof.md')
@@ -84,7 +89,11 @@ def test_the_proof(folder, heading):
 
 @pytest.mark.parametrize(
   'folder, heading',
-  [('proof', 'The two primary questions'), ('proof/c', 'The two questions there')],
+  [
+    ('proof', 'The two primary questions'),
+    ('proof/c', 'The two questions there'),
+    ('proof/d', 'The two questions on this block'),
+  ],
 )
 def test_contrasts_of_the_proof(folder, heading):
   with (LAB / 'results' / folder / 'contrasts.csv').open(newline='') as file:
