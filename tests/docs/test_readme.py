@@ -6,6 +6,7 @@ import tomllib
 import xml.etree.ElementTree as ET
 
 import pidkd_jax as kd
+from pidkd_jax.methods import catalog
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / 'README.md').read_text()
@@ -57,6 +58,9 @@ def test_the_numbers_are_those_of_the_lab():
 
 def test_counts_extras_and_targets_are_real():
   assert f'[{len(kd.models.names())} networks]' in README
+  files = {catalog.class_of(name)[0].__module__.rpartition('.')[2] for name in catalog.names()}
+  rivals = {'simkd'} | files - {'pidkd', 'wide', 'linear', 'scratch'}  # SimKD is PIDKD with q = 1.
+  assert f'train {len(rivals)} published rivals' in README
   extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
   assert set(re.findall(r"'\.\[(\w+)\]'", README)) <= set(extras)
   targets = re.findall(r'^([\w-]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)

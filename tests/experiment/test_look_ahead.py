@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from pidkd_jax.data import noise
-from pidkd_jax.experiment import run
+from pidkd_jax.experiment import assembly, run
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.member import Member
@@ -21,6 +21,8 @@ def test_batches_seen_together_come_to_the_same(taught, tmp_path):
   experiment = Experiment((member,), Recipe(total_epochs=1, batch_size=6), 0, padding=1, flip=True)
   group = devices.DeviceGroup(tuple(jax.devices()[:1]), True)
   execution = Execution(2**40, (group,), checkpoint_seconds=0, steps_per_call=5, look_ahead=2)
+  assembled = assembly.assemble(experiment, DATA, taught.network)
+  assert assembled.division(execution).look_ahead == 2
 
   def execute(name, execution=execution):
     run.execute(experiment, DATA, taught, tmp_path / name, 'students', execution)
