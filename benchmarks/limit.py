@@ -69,7 +69,7 @@ def _report():
   )
   states = cohort.init(batch)
   products = floor.operations(cohort, states, batch)
-  observing, updating, _ = cohort.programs(cohort.init, batch)
+  observing, updating = cohort.programs(cohort.init, batch)
   moved = sum(_bytes(program().compile()) for program in (observing, updating))
   seconds = _step(cohort, states, batch)
 

@@ -1,12 +1,15 @@
 """One part in a process of its own; `benchmarks.gpu` starts it."""
 
-from pidkd_jax.cli import app  # First: it sets the process up before JAX is imported.
+import time
+
+STARTED = time.monotonic()
+
+from pidkd_jax.cli import app  # Before JAX: it sets the process up.
 
 import argparse
 import json
 import os
 import pathlib
-import time
 
 import jax
 
@@ -27,17 +30,17 @@ def main() -> None:
   parser.add_argument('--short', action='store_true')
   given = parser.parse_args()
   runner.end_with_parent()
-  deadline = time.monotonic() + given.seconds - runner.GRACE_SECONDS
+  deadline = STARTED + given.seconds - runner.GRACE_SECONDS
   [part] = (part for part in PARTS if part.name == given.part)
   place = runner.place(part, given.folder, given.short)
   # The card's memory is also for PyTorch and for the jobs that a part starts.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   # Parts share programs, and a part that is resumed finds its own.
   jax.config.update('jax_compilation_cache_dir', str(place.programs))
-  take(part, place, given.folder / f'{part.name}.json', deadline)
   environment = given.folder / 'environment.json'
-  if not environment.exists():  # Only now, as a part's jobs may need the whole card.
+  if not environment.exists():  # First, as a part may be ended by its time limit.
     environment.write_text(json.dumps(workdir.environment()))
+  take(part, place, given.folder / f'{part.name}.json', deadline)
 
 
 if __name__ == '__main__':

@@ -11,21 +11,25 @@ from pidkd_jax.core.errors import UserError
 _FLAG = '--xla_gpu_deterministic_ops=true'
 
 
+def is_required() -> bool:
+  """Return whether the process asks XLA for deterministic programs."""
+  return _FLAG in os.environ.get('XLA_FLAGS', '').split()
+
+
 def require() -> None:
   """Make XLA's GPU programs deterministic for the whole life of this process.
 
   Raises:
     UserError: JAX has started, and has read its flags without this one.
   """
-  flags = os.environ.get('XLA_FLAGS', '').split()
-  if _FLAG in flags:
+  if is_required():
     return
   if _jax_has_started():
     raise UserError(
       f'deterministic is set after JAX has started; set XLA_FLAGS={_FLAG} before it starts'
     )
   # Where a flag is given twice, XLA takes the last one.
-  os.environ['XLA_FLAGS'] = ' '.join([*flags, _FLAG])
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_FLAG}'.strip()
 
 
 def _jax_has_started() -> bool:

@@ -10,6 +10,7 @@ from importlib import metadata
 import jax
 
 from pidkd_jax.core import runtime
+from pidkd_jax.parallel import determinism
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +24,11 @@ def folder() -> pathlib.Path:
   """Return the folder of compiled programs and tuning results.
 
   JAX's keys of programs hold all versions. XLA's keys of tuning results hold the GPU and cuDNN's
-  version only, so each jaxlib has a folder.
+  version only, so each jaxlib has a folder. So have deterministic programs: XLA would take for them
+  what it found by tuning others.
   """
-  return runtime.cache_folder() / 'xla' / f'jaxlib-{metadata.version("jaxlib")}'
+  kind = '-deterministic' if determinism.is_required() else ''
+  return runtime.cache_folder() / 'xla' / f'jaxlib-{metadata.version("jaxlib")}{kind}'
 
 
 def keep() -> None:

@@ -46,6 +46,13 @@ def entries(home):
   return {path.name: path.stat().st_size for path in folder.glob('jit_squares-*-cache')}
 
 
+def test_deterministic_programs_have_a_folder_of_their_own(home, monkeypatch):
+  """XLA would take for them what it found by tuning others."""
+  others = program_cache.folder()
+  monkeypatch.setenv('XLA_FLAGS', '--xla_a=1 --xla_gpu_deterministic_ops=true')
+  assert program_cache.folder().name == f'{others.name}-deterministic'
+
+
 @pytest.mark.filterwarnings('default')
 def test_a_damaged_program_is_compiled_and_kept_anew_which_is_said_once(home, caplog, capfd):
   program_cache.keep()
