@@ -74,7 +74,8 @@ class Gaussian(nn.Module):
 
   def _initial_scale(self, key: jax.Array) -> jax.Array:
     del key
-    scale = jnp.log(jnp.expm1(self.initial_variance - _LEAST_VARIANCE))
+    softened = self.initial_variance - _LEAST_VARIANCE
+    scale = softened + jnp.log(-jnp.expm1(-softened))  # log(exp(x) - 1), which may overflow.
     return jnp.full(self.features, scale, jnp.float32)
 
 

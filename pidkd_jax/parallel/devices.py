@@ -24,7 +24,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from pidkd_jax.core.errors import UserError, first_line
 from pidkd_jax.parallel import processes
 
-_AXIS = 'data'
+# A mesh of the user's own has no axis of this name, and is none of ours.
+_AXIS = 'pidkd_data'
 _SHARDED, _REPLICATED = PartitionSpec(_AXIS), PartitionSpec()
 
 
@@ -137,7 +138,7 @@ def _check_batch(field: str, batch_size: int, devices: int, groups: int, may_cho
 
 def count() -> int:
   """Return the number of devices that a training in this context uses."""
-  return jax.sharding.get_abstract_mesh().size if _has_mesh() else 1
+  return jax.sharding.get_abstract_mesh().shape[_AXIS] if _has_mesh() else 1
 
 
 def shard_batch(tree: Any) -> Any:
@@ -274,8 +275,8 @@ def _batch_sharding() -> NamedSharding:
 
 
 def _has_mesh() -> bool:
-  """Return whether the context has a mesh of several devices."""
-  return not jax.sharding.get_abstract_mesh().empty
+  """Return whether the context has a mesh of a `DeviceGroup`."""
+  return _AXIS in jax.sharding.get_abstract_mesh().axis_names
 
 
 def _constrain(tree: Any, spec: PartitionSpec) -> Any:

@@ -270,11 +270,21 @@ class Checkpoints:
   def _check_space(self, size: int) -> None:
     # Orbax writes each array twice before it removes the first copy. When the disk is full half-way
     # through, Orbax's threads fill the terminal.
-    needed = 2 * size + 2**20
-    if shutil.disk_usage(self._folder).free < needed:
+    # The primary process alone writes.
+    [full] = processes.any_process(processes.is_primary() and self._is_full(2 * size + 2**20))
+    if full:
       raise self._no_space()
-    with self._full_disk_in_one_line():
+
+  def _is_full(self, needed: int) -> bool:
+    if shutil.disk_usage(self._folder).free < needed:
+      return True
+    try:
       full_disk.reserve(self._folder, needed)
+    except OSError as error:
+      if not full_disk.is_cause(error):
+        raise
+      return True
+    return False
 
   def _no_space(self) -> UserError:
     return UserError(

@@ -109,7 +109,7 @@ class Cohort(struct.PyTreeNode):
   def programs(
     self, initial: Callable[[Batch], Mapping[str, State]], batch: Batch
   ) -> list[Callable[[], jax.stages.Lowered]]:
-    """Return functions that lower the programs that `init` and `step` call, each once.
+    """Return functions that lower the programs that `step` calls, each once.
 
     Nothing is traced before they are called.
 
@@ -137,7 +137,6 @@ class Cohort(struct.PyTreeNode):
     return [
       *([] if self.teacher is None else [observe]),
       *(functools.partial(update, name) for name in self._distinct),
-      *self.initial_programs(batch),
     ]
 
   def initial_programs(self, batch: Batch) -> list[Callable[[], jax.stages.Lowered]]:
@@ -218,12 +217,11 @@ class Cohort(struct.PyTreeNode):
 
   def network(self, name: str, variables: Variables) -> Network:
     """Return the network that a learner deploys."""
-    return self.by_name[name].method.deployed(variables, self.teacher)
+    return self.by_name[name].deployed(variables, self.teacher)
 
   def deployed(self, name: str, state: State) -> Network:
     """Return the network that a learner deploys as shapes, from a state of arrays or shapes."""
-    method = self.by_name[name].method
-    return jax.eval_shape(method.deployed, state.variables, self.teacher)
+    return jax.eval_shape(self.by_name[name].deployed, state.variables, self.teacher)
 
 
 def assemble(
@@ -348,12 +346,12 @@ def _scan(
       batch = batches.batch(order, step)
       return advance(states, batch, cohort.observe(batch), step)
 
-    return jax.lax.scan(body, states, step + jnp.arange(count))[0]
+    return jax.lax.scan(body, states, step + jnp.arange(count, dtype=jnp.int32))[0]
 
   read = cohort.outputs_read(states, jax.eval_shape(batches.batch, order, step))
 
   def take(states, first):
-    ahead = first + jnp.arange(look_ahead)
+    ahead = first + jnp.arange(look_ahead, dtype=jnp.int32)
     seen = jax.vmap(batches.batch, (None, 0))(order, ahead)
     view = cohort.observe(devices.join_batches(seen))
     assert view is not None
@@ -377,5 +375,5 @@ def _scan(
 
     return jax.lax.scan(body, states, (ahead, seen, kept))[0], None
 
-  firsts = step + look_ahead * jnp.arange(count // look_ahead)
+  firsts = step + look_ahead * jnp.arange(count // look_ahead, dtype=jnp.int32)
   return jax.lax.scan(take, states, firsts)[0]

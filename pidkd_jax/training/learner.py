@@ -1,15 +1,18 @@
 """A learner, which stays as it is, and its state, which changes at every step."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 
 from pidkd_jax.core.types import Variables
 from pidkd_jax.methods.base import Method, hyperparameters
+from pidkd_jax.models.network import Network
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
@@ -112,16 +115,21 @@ class Learner(struct.PyTreeNode):
       key=key,
     )
 
+  def deployed(self, variables: Variables, teacher: Network | None) -> Network:
+    """Return the network that is deployed, as `Method.deployed`, whose fields are numbers here."""
+    numbers = {name: float(self.hparams[name]) for name in _traced(self.method)}
+    return _with(self.method, numbers).deployed(variables, teacher)
+
   def averaged(self, state: State) -> optax.OptState | None:
     """Return the moving average after a step, or None without one.
 
     Args:
       state: after the step, with the average before it; None begins an average without a step.
     """
-    decay = self.optimizer.ema
-    if not decay:
+    if not self.optimizer.ema:
       return None
-    average = optax.ema(decay)
+    # As float32, so that 1 - decay is exact.
+    average = optax.ema(float(np.float32(self.optimizer.ema)))
     tree = {name: state.variables[name] for name in AVERAGED if name in state.variables}
     return average.init(tree) if state.average is None else average.update(tree, state.average)[1]
 
@@ -133,7 +141,9 @@ class Learner(struct.PyTreeNode):
     """
     if state.average is None:
       return state.variables
-    mean = optax.tree.bias_correction(state.average.ema, self.optimizer.ema, state.average.count)
+    # 1 - decay ** count, which loses its digits where the decay is near 1.
+    weights = -jnp.expm1(state.average.count * math.log(np.float32(self.optimizer.ema)))
+    mean = jax.tree.map(lambda leaf: (leaf / weights).astype(leaf.dtype), state.average.ema)
     return {**state.variables, **mean}
 
   def bound_method(self) -> Method:

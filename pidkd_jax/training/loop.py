@@ -128,23 +128,25 @@ class _Training:
 
   def _resume(self) -> tuple[int, dict[str, State]]:
     title = self._settings.title
-    if processes.is_multiprocess():
-      # Each process would compile in an order of its own, and XLA lets processes wait for others.
-      with progress.working(f'{title}: compiling the initial state', told=True):
-        states = self._initial(self._first())
-    else:
+    shapes = jax.eval_shape(self._initial, self._batches.shapes)
+    restored = self._checkpoints.restore(shapes)
+    # Each of several processes would compile in an order of its own, and XLA lets processes wait
+    # for others. So they compile at their first calls.
+    if not processes.is_multiprocess():
       programs = self._programs() + self._batches.programs()
+      if restored is None:
+        programs += self._cohort.initial_programs(self._batches.shapes)
       if devices.count() > 1:
         # Beside the first epoch, compilation and programs that wait for other devices could both
         # want what the other one holds.
-        programs += self._evaluations_of(jax.eval_shape(self._initial, self._batches.shapes))
+        programs += self._evaluations_of(shapes)
       with self._stopwatch.leave_out():
         compile_all(title, programs)
       self._is_compiled = True
-      states = self._initial(self._first())
-    restored = self._checkpoints.restore(states)
     if restored is None:
-      return 0, states
+      told = processes.is_multiprocess()
+      with progress.working(f'{title}: the initial state', told=told):
+        return 0, self._initial(self._first())
     step, states, notes = restored
     self._stopwatch.restore(notes['seconds'])
     logger.info('%s: goes on at step %d of %d', title, step, self._total)
@@ -153,7 +155,7 @@ class _Training:
     return step, {name: states[name] for name in self._cohort.names}
 
   def _programs(self) -> list[Callable[[], jax.stages.Lowered]]:
-    """Return functions that lower the programs of initial states and of a call."""
+    """Return functions that lower the programs of a call."""
     shapes = self._batches.shapes
     if self._calls.steps == 1:
       return self._cohort.programs(self._initial, shapes)
@@ -165,7 +167,7 @@ class _Training:
     def call() -> jax.stages.Lowered:
       return scan.lower(self._cohort, states(), *self._arguments(order, jnp.int32(0)))
 
-    return [call, *self._cohort.initial_programs(shapes)]
+    return [call]
 
   def _arguments(self, order: jax.Array, step: jax.Array) -> tuple:
     """Return what `scan` takes beside cohort and states."""

@@ -217,7 +217,8 @@ def _equations(program: Any) -> Iterator[Any]:
 
 
 def _bytes(tree: Any) -> int:
-  return sum(map(_size, jax.tree.leaves(tree)))
+  """Return the bytes of a tree's leaves; one that stands in it twice counts once."""
+  return sum(map(_size, {id(leaf): leaf for leaf in jax.tree.leaves(tree)}.values()))
 
 
 def _size(array: Any) -> int:

@@ -144,7 +144,7 @@ def update(
     params=optax.apply_updates(state.params, change),
     collections=collections,
     opt_state=opt_state,
-    loss_sums={name: state.loss_sums[name] + term for name, term in terms.items()},
+    loss_sums={name: _added(state.loss_sums[name], term) for name, term in terms.items()},
     bad_step=jnp.where(bad, step, state.bad_step),
   )
   return devices.replicate(state.replace(average=learner.averaged(state)))
@@ -185,7 +185,7 @@ def _gradient(
     gradient, (terms, collections) = differentiate(
       learner, state.params, collections, batch, seen, step, part
     )
-    means = jax.tree.map(lambda mean, one: mean + one / number, means, (gradient, terms))
+    means = jax.tree.map(lambda mean, one: _added(mean, one / number), means, (gradient, terms))
     return (collections, means), None
 
   zeros = jax.tree.map(jnp.zeros_like, (state.params, state.loss_sums))
@@ -197,6 +197,11 @@ def _gradient(
     unroll=jax.default_backend() == 'cpu',
   )
   return gradient, (terms, collections)
+
+
+def _added(total: jax.Array, one: jax.Array) -> jax.Array:
+  """Return a sum of the total's type; where JAX computes in 64 bits, some terms have these."""
+  return (total + one).astype(total.dtype)
 
 
 def _transform(learner: Learner, learning_rate: jax.Array) -> optax.GradientTransformation:

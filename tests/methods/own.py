@@ -2,9 +2,11 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 
 from pidkd_jax.methods import Harness, Method
+from pidkd_jax.methods.scratch import Scratch
 
 
 class Cosine(Harness):
@@ -50,6 +52,17 @@ class Hurried(Cosine):
   """A field that the optimizer has."""
 
   weight_decay: float = 0.1
+
+
+class Scaled(Scratch):
+  """It deploys weights times a number."""
+
+  scale: float = 2.0
+
+  def deployed(self, variables, teacher):
+    network = super().deployed(variables, teacher)
+    scaled = jax.tree.map(lambda leaf: self.scale * leaf, network.variables)
+    return network.replace(variables=scaled)
 
 
 class Bare(Method):

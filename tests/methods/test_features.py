@@ -10,6 +10,7 @@ import pytest
 from pidkd_jax import methods, models
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Batch, Features
+from pidkd_jax.methods import vid
 from pidkd_jax.methods.rkd import relations
 from pidkd_jax.models.network import TeacherOutputs
 from pidkd_jax.nn import losses
@@ -266,6 +267,14 @@ def test_vid_by_pytorch():
     # PyTorch leaves out what does not depend on the prediction.
     expected += F.gaussian_nll_loss(predicted, t, torch.full_like(t, 3.0))
   np.testing.assert_allclose(mean(terms['likelihood']), 0.5 * expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize('variance', [5.0, 100.0, 1000.0])
+def test_vid_begins_with_the_variance_that_is_asked_for(variance):
+  regressor = vid.Gaussian(2, variance)
+  variables = regressor.init(jax.random.key(0), jnp.ones((1, 2, 2, 3)))
+  _, found = regressor.apply(variables, jnp.ones((1, 2, 2, 3)))
+  np.testing.assert_allclose(found, variance, rtol=1e-5)
 
 
 def test_pefd_by_hand():

@@ -145,7 +145,7 @@ def test_a_failure_names_its_line(teacher):
   plan = experiment('tests.methods.own:Failing')
   names = ['tests.plain:Plain', 'tests.methods.own:Failing']
   with (
-    pytest.raises(UserError, match=r'^tests.methods.own:Failing fails: .*own.py, line 25\)'),
+    pytest.raises(UserError, match=r'^tests.methods.own:Failing fails: .*own.py, line 27\)'),
     own_code.explain_errors(*names),
   ):
     assembly.dry_run(plan, noise.dataset(32, 8, 3), teacher.network)

@@ -39,6 +39,15 @@ def test_arrays_of_the_host_are_put_without_a_program():
   assert not [event for event in compiled if 'compile' in event]
 
 
+@pytest.mark.parametrize('axes', [('batch',), ('data',), ('data', 'model')])
+def test_a_mesh_of_the_user_s_own_is_not_taken_for_ours(axes):
+  with jax.set_mesh(jax.make_mesh((1,) * len(axes), axes)):
+    assert devices.count() == 1
+    value = jnp.ones((4, 2))
+    for function in (devices.shard_batch, devices.replicate, devices.put_replicated):
+      np.testing.assert_array_equal(function(value), value)
+
+
 @pytest.fixture(scope='module')
 def trained(forks, tmp_path_factory):
   """Return a function that gives the results of `sharded_training.py` by name."""

@@ -8,6 +8,7 @@ import pytest
 from flax import linen as nn
 
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.methods import base
 from pidkd_jax.methods.base import Method
 from pidkd_jax.training.cohort import Cohort, _update
 from pidkd_jax.training.learner import Learner
@@ -281,6 +282,17 @@ def probe(dataset, batches):
     return states
 
   return run
+
+
+def test_a_method_deploys_with_its_numbers(assemble, batches):
+  chosen = Member('own', 'tests.plain:Plain', 'tests.methods.own:Scaled', {}, OptimizerHparams(), 0)
+  cohort = assemble(chosen)
+  [state] = cohort.init(batches[0]).values()
+  shapes = cohort.deployed('own-0', state)
+  found = cohort.network('own-0', state.variables)
+  plain = base.subtree(state.variables, 'student')
+  jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, 2 * b), found.variables, plain)
+  assert jax.tree.structure(shapes) == jax.tree.structure(found)
 
 
 def test_a_methods_progress_is_the_share_of_the_training(probe):

@@ -33,3 +33,16 @@ def test_the_average_is_evaluated_and_the_training_is_as_without_it(assemble, ba
   state, other = states['scratch-0'], without['scratch-0']
   jax.tree.map(np.testing.assert_array_equal, state.variables, other.variables)
   assert other.average is None and plain.learners[0].evaluated(other) == other.variables
+
+
+def test_an_average_of_equal_weights_is_these_at_any_decay(assemble, batches):
+  for decay in (0.9999, 0.999999):
+    optimizer = Optimizer(3, (6, 9), 0.1, 0.9, ema=decay)
+    [learner] = assemble(MEMBER, optimizer=optimizer).learners
+    state = assemble(MEMBER, optimizer=optimizer).init(batches[0])['scratch-0']
+    for _ in range(3):
+      state = state.replace(average=learner.averaged(state))
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), learner.evaluated(state),
+      {name: state.variables[name] for name in ('params', 'batch_stats')},
+    )  # fmt: skip

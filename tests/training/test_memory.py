@@ -51,6 +51,11 @@ def test_estimated_states_are_as_large_as_the_arrays(assemble, train, batches, o
   )
 
 
+def test_what_teacher_and_observer_share_counts_once():
+  shared, own = jnp.zeros(8), jnp.zeros(2)
+  assert memory._bytes(({'a': shared}, {'a': shared, 'b': own})) == 40
+
+
 def test_a_hold_out_keeps_the_variables_twice(assemble, train):
   [state] = train(assemble(member('scratch')), []).values()
   added = memory.state_bytes(state, selects=True) - memory.state_bytes(state)

@@ -137,3 +137,26 @@ def loops(program):
       for inner in jax.extend.core.jaxprs_in_params(equation.params):
         found += loops(inner)
   return found
+
+
+def test_states_keep_their_types_where_jax_computes_in_64_bits(assemble, dataset):
+  """Otherwise a loop over steps has no program, and a checkpoint none that it fits."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (dataset.num_examples, *dataset.image_shape), np.uint8)
+  with jax.enable_x64(True):
+    stream = ResidentSplit(images, dataset.labels).batches(
+      dataset.normalisation, jax.random.key(1), batch_size=2, padding=1, flip=True
+    )
+    names = ('pidkd', 'crd', 'ctkd', 'norm', 'vkd')
+    wide = assemble(*(member(name) for name in names))
+    order = jax.eval_shape(stream.order, jnp.int32(0))
+    states = jax.eval_shape(wide.init, stream.shapes)
+    batch = jax.eval_shape(stream.batch, order, jnp.int32(0))
+    assert batch.index.dtype == stream.shapes.index.dtype == order.dtype == jnp.int32
+    after = jax.eval_shape(
+      lambda states, order: cohorts.scan(wide, states, stream, order, jnp.int32(0), 2, 2),
+      states,
+      order,
+    )
+  types = [jax.tree.map(lambda leaf: leaf.dtype, tree) for tree in (states, after)]
+  assert types[0] == types[1]

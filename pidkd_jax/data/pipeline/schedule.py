@@ -79,7 +79,8 @@ class Schedule:
   @jax.jit
   def order(self, epoch: jax.Array) -> jax.Array:
     """Return the epoch's order of the examples, int32 [N]."""
-    return devices.replicate(jax.random.permutation(self._key(0, epoch), len(self.labels)))
+    order = jax.random.permutation(self._key(0, epoch), len(self.labels))
+    return devices.replicate(order.astype(jnp.int32))
 
   def index(self, order: jax.Array, step: jax.Array) -> jax.Array:
     """Return the positions of a step's examples in the split, int32 [B]."""
