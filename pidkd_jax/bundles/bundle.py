@@ -25,7 +25,7 @@ from flax import traverse_util
 
 from pidkd_jax import models
 from pidkd_jax.bundles import model_card
-from pidkd_jax.core import atomic_folder, normalisation, npz, regular_file
+from pidkd_jax.core import atomic_folder, image, normalisation, npz, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
@@ -42,7 +42,7 @@ ENCODER = 'encoder.stablehlo'
 _DATASET = ('name', 'class_names', 'image_shape', 'mean', 'std')
 # The fields of a DatasetSpec that a card keeps.
 _TEXTS = ('name', 'format', 'archive', 'source', 'fingerprint')
-_SPEC = (*_TEXTS, 'image_size', 'crop_ratio', 'teacher_size', 'class_names', 'image_shape')
+_SPEC = (*_TEXTS, 'image_size', 'crop_ratio', 'teacher_size', 'bits', 'class_names', 'image_shape')
 
 # An image of 2,300 by 2,300 pixels in colour has as many values.
 _LARGEST_IMAGE = 2**24
@@ -77,6 +77,11 @@ class Bundle:
   def crop_ratio(self) -> float:
     """The share of an image's shorter side that the network sees."""
     return self.card['dataset'].get('crop_ratio', 1.0)
+
+  @property
+  def bits(self) -> int:
+    """The bits that the values of 16-bit images need, as those of its data; 0 if they had none."""
+    return self.card['dataset'].get('bits', 0)
 
   @property
   def normalisation(self) -> Normalisation:
@@ -233,6 +238,8 @@ def _check(card: Mapping[str, Any], num_classes: int) -> None:
     raise ValueError(f'its crop_ratio is {ratio} and no share above 0 and up to 1')
   if max(shape[:2]) / ratio > _LARGEST_IMAGE:
     raise ValueError(f'its crop_ratio is {ratio}, which scales images to more than anybody can use')
+  if (bits := entries.get('bits', 0)) not in (0, *image.BITS):
+    raise ValueError(f'its bits are {bits} and not one of 0, {", ".join(map(str, image.BITS))}')
   if flaw := normalisation.flaw(entries['mean'], entries['std']):
     raise ValueError(f'its {flaw}')
   named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)

@@ -13,6 +13,8 @@ from typing import Any
 SAFETENSORS = 'model.safetensors'
 
 _FRONT_MATTER = '---\n'
+# The entry of results, under the model's name.
+_INDEX = 'model-index'
 # The line of `_installation` that names the repository.
 _PULL = re.compile(r'pidkd pull \S+ THIS_FOLDER')
 
@@ -50,7 +52,10 @@ def text(card: Mapping[str, Any], page: str, repository: str, license: str = '')
   entries, body = _entries(card, repository), page
   if page.startswith(_FRONT_MATTER):
     given = ModelCard(page, ignore_metadata_errors=True)
-    entries, body = {**entries, **given.data.to_dict()}, given.text
+    before, body = given.data.to_dict(), given.text
+    if _results(before) == _results(entries):  # Under the name of another repository, maybe.
+      before.pop(_INDEX, None)
+    entries = {**entries, **before}
   if license:
     entries['license'] = license
   body = _PULL.sub(f'pidkd pull {repository} THIS_FOLDER', body)  # It may be of another one.
@@ -85,6 +90,10 @@ def _entries(card: Mapping[str, Any], repository: str) -> dict[str, Any]:
     model_name=repository.partition('/')[2],
     eval_results=[result] if measured else None,
   ).to_dict()
+
+
+def _results(entries: Mapping[str, Any]) -> list[Any]:
+  return [model.get('results') for model in entries.get(_INDEX) or []]
 
 
 def _labels(name: str) -> list[str]:

@@ -42,11 +42,15 @@ class ImageReader:
   cut to the middle. Gray and colour become each other. Only a batch is in memory at a time.
 
   Attributes:
-    bits: that the values of images of 16 bits need (`core.image.bits_of`); 16 if there are none.
+    bits: that the values of images of 16 bits need (`core.image.bits_of`); 0 if there are none.
   """
 
   def __init__(
-    self, sources: Sequence[Source], shape: tuple[int, int, int], crop_ratio: float = 1.0
+    self,
+    sources: Sequence[Source],
+    shape: tuple[int, int, int],
+    crop_ratio: float = 1.0,
+    bits: int = 0,
   ):
     """Look at the images, without decoding those of 8 bits.
 
@@ -54,6 +58,7 @@ class ImageReader:
       sources: the images.
       shape: (H, W, C) that the network takes.
       crop_ratio: the share of an image's shorter side that the network sees.
+      bits: as those of the images that the network was trained on; 0 to find them out here.
 
     Raises:
       UserError: the network takes images that no file has.
@@ -69,10 +74,10 @@ class ImageReader:
       for one in sources
     ]
     self._shape, self._crop_ratio = shape, crop_ratio
-    self.bits = image_lib.bits_of(
+    self.bits = bits or image_lib.bits_of(
       one for one in self._sources if isinstance(one, Image.Image) or os.path.isfile(one)
     )
-    if self.bits < 16:
+    if not bits and 0 < self.bits < 16:
       logger.warning(
         'the values of the 16-bit images need %d bits; they are taken as of that depth', self.bits
       )

@@ -2,13 +2,13 @@
 
 import logging
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pidkd_jax.bundles import image_input
-from pidkd_jax.bundles.image_reader import ImageReader
+from pidkd_jax.bundles.image_reader import ImageReader, Source
 from pidkd_jax.core import image, image_files
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
@@ -17,20 +17,17 @@ logger = logging.getLogger(__name__)
 
 _BATCH_SIZE = 256
 
+# Images to a reader, as `TrainedNetwork.reader` makes it.
+Read = Callable[[Sequence[Source]], ImageReader]
 
-def of_folder(
-  folder: pathlib.Path,
-  class_names: Sequence[str],
-  shape: tuple[int, int, int],
-  crop_ratio: float = 1.0,
-) -> ResidentSplit:
-  """Read a folder of images, CLASS/IMAGE, by the rule of `ImageReader`.
+
+def of_folder(folder: pathlib.Path, class_names: Sequence[str], read: Read) -> ResidentSplit:
+  """Read a folder of images, CLASS/IMAGE, as a folder of images for training is read.
 
   Args:
     folder: has a folder for each class, or for some of them.
     class_names: K names, in the order of the labels.
-    shape: (H, W, C) that the network takes.
-    crop_ratio: the share of an image's shorter side that it sees.
+    read: makes the network's reader of the files.
 
   Raises:
     UserError: there is no such folder, one of its folders is no class or several, there are no
@@ -38,31 +35,40 @@ def of_folder(
   """
   if not folder.is_dir():
     raise UserError(f'{str(folder)!r} is no folder; name one with CLASS/IMAGE')
-  classes = sorted(p for p in folder.iterdir() if p.is_dir() and not image_files.is_junk(p.name))
-  strange = [path.name for path in classes if path.name not in class_names]
+  try:
+    entries = sorted(path for path in folder.iterdir() if not image_files.is_junk(path.name))
+    classes = [path for path in entries if path.is_dir()]
+  except OSError as error:
+    raise UserError(f'{str(folder)!r} cannot be read: {error.strerror or error}') from error
+  names = [*map(image_files.named, class_names)]
+  if loose := len(entries) - len(classes):
+    logger.warning('%s: %d entries passed over that are no folders of classes', folder, loose)
+  strange = [path.name for path in classes if image_files.named(path.name) not in names]
   if strange:
     raise UserError(
       f'folders in {str(folder)!r} that are no class of the bundle: {listed(strange, 5)}; '
       f'its classes are: {listed(class_names, 10)}'
     )
-  if shared := [path.name for path in classes if class_names.count(path.name) > 1]:
+  if shared := [one.name for one in classes if names.count(image_files.named(one.name)) > 1]:
     raise UserError(
       f'folders in {str(folder)!r} whose name several classes of the bundle have: '
       f'{listed(shared, 5)}; remove them, or make the bundle anew with other names of classes'
     )
   paths, labels = [], []
   for path in classes:
-    found, others = image_files.find(path)
-    if others:
-      logger.warning('%s: %d entries passed over that are no images', path, sum(others.values()))
+    # As for training, images in folders below a class's are passed over.
+    below, others = image_files.find(path)
+    found = [one for one in below if one.parent == path]
+    if passed_over := len(below) - len(found) + sum(others.values()):
+      logger.warning('%s: %d entries passed over that are no images of it', path, passed_over)
     paths += found
-    labels += [class_names.index(path.name)] * len(found)
+    labels += [names.index(image_files.named(path.name))] * len(found)
   if not paths:
     raise UserError(
       f'{str(folder)!r} has no images; put them there as CLASS/IMAGE'
       f' ({", ".join(image_files.SUFFIXES)})'
     )
-  return ResidentSplit(_pixels(paths, shape, crop_ratio), np.asarray(labels, np.int32))
+  return ResidentSplit(_pixels(read(paths)), np.asarray(labels, np.int32))
 
 
 def of_arrays(
@@ -70,7 +76,7 @@ def of_arrays(
   labels: Any,
   num_classes: int,
   shape: tuple[int, int, int],
-  crop_ratio: float = 1.0,
+  read: Read,
 ) -> ResidentSplit:
   """Take images, as `image_input.take` does, with their labels.
 
@@ -79,16 +85,19 @@ def of_arrays(
     labels: int [N], from 0 to K - 1.
     num_classes: K.
     shape: (H, W, C) that the network takes.
-    crop_ratio: the share of a file's shorter side that it sees.
+    read: makes the network's reader of files.
 
   Raises:
     UserError: images or labels are of another form, or their numbers differ.
   """
   taken, _ = image_input.take(images, shape)
-  pixels = taken if isinstance(taken, np.ndarray) else _pixels(taken, shape, crop_ratio)
+  pixels = taken if isinstance(taken, np.ndarray) else _pixels(read(taken))
   if pixels.dtype != np.uint8:
     pixels = np.rint(pixels * 255).astype(np.uint8)
-  found = np.atleast_1d(np.asarray(labels))
+  try:
+    found = np.atleast_1d(np.asarray(labels))
+  except (TypeError, ValueError):  # Lists of different lengths.
+    raise UserError('the labels are no array; give one integer for each image') from None
   if found.shape != (len(pixels),) or not len(pixels):
     raise UserError(
       f'there are {len(pixels)} images, and the labels are {list(found.shape)}; give one for each'
@@ -98,8 +107,8 @@ def of_arrays(
   return ResidentSplit(pixels, found.astype(np.int32))
 
 
-def _pixels(sources: Sequence, shape: tuple[int, int, int], crop_ratio: float) -> np.ndarray:
-  batches = list(ImageReader(sources, shape, crop_ratio).batches(_BATCH_SIZE))
+def _pixels(reader: ImageReader) -> np.ndarray:
+  batches = list(reader.batches(_BATCH_SIZE))
   if refused := [one for batch in batches for one in batch.refused]:
     raise image.unusable(refused)
-  return np.concatenate([np.empty((0, *shape), np.uint8), *(batch.pixels for batch in batches)])
+  return np.concatenate([batch.pixels for batch in batches]) if batches else np.empty(0, np.uint8)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -21,6 +22,10 @@ _OPERATORS = (
 )
 # The packages whose errors are those of a download, or of a file that did not arrive whole.
 _DOWNLOAD = ('http', 'httpx', 'huggingface_hub', 'safetensors')
+# The networks of torchvision whose own weights are for images of another normalisation.
+_TRANSFORMING = ('googlenet', 'inception_v3')
+# The keys of layers in torchvision's files of DenseNets, which torchvision itself renames.
+_DENSE = re.compile(r'(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)')
 # A library's operators vanish with it.
 _DECLARED: list[Any] = []
 
@@ -197,6 +202,9 @@ class _Torchvision(Library):
       raise _unknown(self, name)
 
   def make(self, name, **arguments):
+    # Without weights of its own, torchvision leaves out what these two do to their images.
+    if name in _TRANSFORMING and 'weights' not in arguments:
+      arguments |= {'transform_input': True, 'init_weights': False}
     return self._models.get_model(name, **arguments)
 
   def pretrained(self, name):
@@ -250,7 +258,9 @@ def adapted(module: Any, state: dict[str, Any]) -> dict[str, Any]:
   """Return a checkpoint as a network's own library adapts it, unchanged where it cannot.
 
   timm's families rename the keys of their authors' files and resample position embeddings.
+  torchvision's DenseNets rename those of its own files.
   """
+  state = {_DENSE.sub(r'\1\2', key): value for key, value in state.items()}
   adapt = getattr(sys.modules[type(module).__module__], 'checkpoint_filter_fn', None)
   try:
     return dict(adapt(state, module)) if adapt else state

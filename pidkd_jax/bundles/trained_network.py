@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,9 +13,9 @@ import numpy as np
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle, image_input
 from pidkd_jax.bundles.bundle import Bundle
-from pidkd_jax.bundles.image_reader import ImageReader
+from pidkd_jax.bundles.image_reader import ImageReader, Source
 from pidkd_jax.core import atomic_folder, image, local_path
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, whole_number
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.network import Network
@@ -33,7 +33,8 @@ class TrainedNetwork:
 
   `kd.train`, `kd.distill` and `kd.load` return it, and `kd.distill` takes it as a teacher. It
   predicts in float32. The first call with about so many images compiles a program. An image's
-  result depends on the other images of the call only by rounding.
+  result depends on the other images of the call only by rounding. There is one exception: if its
+  data had no images of 16 bits, those of a call are judged together (`ImageReader.bits`).
 
   Attributes:
     bundle: the network with its card, as a folder holds them.
@@ -73,6 +74,10 @@ class TrainedNetwork:
     results = self.card.get('results', {})
     return {name: value for name, value in results.items() if isinstance(value, int | float)}
 
+  def reader(self, sources: Sequence[Source]) -> ImageReader:
+    """Return a reader of image files and images of Pillow, as the network takes them."""
+    return ImageReader(sources, self.image_shape, self.bundle.crop_ratio, self.bundle.bits)
+
   def predict(self, images: Any) -> np.ndarray:
     """Return the probabilities of the classes.
 
@@ -111,6 +116,7 @@ class TrainedNetwork:
     Returns:
       For each image [(class, probability), ...], the likeliest first.
     """
+    whole_number('k', k, least=1)
     probabilities = np.atleast_2d(self.predict(images))
     order = np.argsort(-probabilities, axis=-1, kind='stable')[:, :k]
     return [
@@ -122,9 +128,7 @@ class TrainedNetwork:
     """Return the logits, float32 [N, K] or [K]; arguments and errors as `predict`'s."""
     taken, alone = image_input.take(images, self.image_shape)
     logits = self._in_batches(
-      _slices(taken)
-      if isinstance(taken, np.ndarray)
-      else _pixels(ImageReader(taken, self.image_shape, self.bundle.crop_ratio))
+      _slices(taken) if isinstance(taken, np.ndarray) else _pixels(self.reader(taken))
     )
     if not np.isfinite(logits).all():
       raise UserError(
@@ -159,14 +163,10 @@ class TrainedNetwork:
       if not isinstance(images, str | pathlib.Path):
         raise UserError('no labels were given; give one for each image, or a folder of classes')
       folder = local_path.expanded('folder', images)
-      split = labelled_images.of_folder(
-        folder, self.class_names, self.image_shape, self.bundle.crop_ratio
-      )
+      split = labelled_images.of_folder(folder, self.class_names, self.reader)
     else:
       count = len(self.class_names)
-      split = labelled_images.of_arrays(
-        images, labels, count, self.image_shape, self.bundle.crop_ratio
-      )
+      split = labelled_images.of_arrays(images, labels, count, self.image_shape, self.reader)
     metrics = evaluate_metrics({'network': self.network}, split, self.bundle.normalisation, None)
     return metrics['network']
 

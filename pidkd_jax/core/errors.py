@@ -1,8 +1,12 @@
 """Errors that the user can mend, with one-line messages that name the value and the remedy."""
 
+import contextlib
 import difflib
+import numbers
+import re
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 # Names in the message on an unknown one; a command lists the others.
 _NAMES = 10
@@ -12,7 +16,8 @@ class UserError(Exception):
   """A mistake that the user can mend.
 
   The message is one line with the value and the remedy. Commands print it without a traceback and
-  exit with a non-zero status (`pidkd_jax.cli.app`).
+  exit with a non-zero status (`pidkd_jax.cli.app`). Where both Python and commands call a function,
+  its parameters stand in backticks, and a command has them `respelled`.
   """
 
 
@@ -86,6 +91,30 @@ def printable(text: str) -> str:
   return ''.join(c if c.isprintable() or c == '\n' else repr(c)[1:-1] for c in text)
 
 
+@contextlib.contextmanager
+def respelled(names: Mapping[str, str]) -> Iterator[None]:
+  """Let messages name flags or fields where a function's message has its parameters in backticks.
+
+  Args:
+    names: {a parameter, or a parameter and its value: what stands for it}. Others stay as they are.
+
+  Example:
+    >>> with respelled({'limit=0': '--stream', 'archive': '--config.data.archive'}):
+    ...   raise UserError('correct `archive=a.zip`, or give `limit=0`')
+    Traceback (most recent call last):
+    pidkd_jax.core.errors.UserError: correct --config.data.archive=a.zip, or give --stream
+  """
+
+  def spelling(found: re.Match[str]) -> str:
+    whole, name, value = found[1], found[2], found[3] or ''
+    return names.get(whole) or (names[name] + value if name in names else found[0])
+
+  try:
+    yield
+  except UserError as error:
+    raise UserError(re.sub(r'`((\w+)(=[^`]*)?)`', spelling, str(error))) from error
+
+
 class Stopped(Exception):
   """A run that was asked to stop and has saved its state; the same command resumes it.
 
@@ -96,6 +125,18 @@ class Stopped(Exception):
   def __init__(self, message: str, status: int):
     super().__init__(message)
     self.status = status
+
+
+def whole_number(name: str, value: Any, least: int) -> None:
+  """Raise UserError unless a value is a whole number of at least so much.
+
+  Example:
+    >>> whole_number('padding', 2.5, least=0)
+    Traceback (most recent call last):
+    pidkd_jax.core.errors.UserError: padding is 2.5; a whole number from 0 up is needed
+  """
+  if not isinstance(value, numbers.Integral) or value < least:
+    raise UserError(f'{name} is {value!r}; a whole number from {least} up is needed')
 
 
 def at_least_one(**counts: int) -> None:

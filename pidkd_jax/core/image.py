@@ -38,7 +38,7 @@ _WIDE = (b'II', b'MM', b'P2', b'P3', b'P5', b'P6')
 # The chunks of a PNG file that say something of the image and change no pixel as it is read here.
 _REMARKS = (b'iCCP', b'iTXt', b'sPLT', b'tEXt', b'zTXt')
 # The bits that the values of an image of 16 bits may need, by the makers of cameras and scanners.
-_BITS = (8, 10, 12, 14, 16)
+BITS = (8, 10, 12, 14, 16)
 
 
 def decode(encoded: bytes, shape: tuple[int, int, int]) -> np.ndarray:
@@ -131,15 +131,16 @@ def upright(source: File | Image.Image, bits: int = 16) -> Image.Image:
   Args:
     source: a JPEG, PNG, BMP, WebP, TIFF or PPM file, whose suffix does not matter; or an image of
       Pillow. Of several pages the first is taken.
-    bits: the bits that the values need if the image has 16 bits (`bits_of`). The highest eight are
-      kept.
+    bits: the bits that the values need if the image has 16 bits (`bits_of`); 0 for all 16. The
+      highest eight are kept.
 
   Raises:
     ValueError: the file is no such image; the message says in one line what it is. Or it has 16
       bits in colour, and its values need less. Or its values are no levels of 8 or 16 bits.
   """
+  bits = bits or BITS[-1]
   with _opened(source) as image:
-    turned = ImageOps.exif_transpose(image)
+    turned = _turned(image)
     if turned.mode == 'F':
       raise _Unusable('of floating-point values; give 8 bits a channel')
     if turned.mode.startswith('I'):  # 16-bit gray, which Pillow would clip at 255.
@@ -157,6 +158,14 @@ def upright(source: File | Image.Image, bits: int = 16) -> Image.Image:
     # Pillow would write them into every file that is made of the image.
     converted.info.clear()
     return converted
+
+
+def _turned(image: Image.Image) -> Image.Image:
+  """Return an image as its EXIF orientation says; as it is where nobody can read its EXIF."""
+  try:
+    return ImageOps.exif_transpose(image)
+  except Exception:  # As for damaged files, Pillow raises many types.
+    return image
 
 
 def unusable(refused: Sequence[str]) -> UserError:
@@ -180,11 +189,11 @@ def bits_of(sources: Iterable[File | Image.Image]) -> int:
     sources: image files, or images of Pillow. Files that are no images are passed over.
 
   Returns:
-    One of 8, 10, 12, 14 and 16; 16 where there are none.
+    One of 8, 10, 12, 14 and 16; 0 where there are none.
   """
   needed = 0
   for source in sources:
-    if needed == _BITS[-1]:
+    if needed == BITS[-1]:
       break
     with contextlib.suppress(OSError, ValueError):
       if _has_16_bits(source):
@@ -193,8 +202,8 @@ def bits_of(sources: Iterable[File | Image.Image]) -> int:
           # Opaque images have the highest alpha, and Pillow keeps the high byte of colours.
           values = np.asarray(image if gray else image.convert('RGB'))
           highest = int(values.max()) << (0 if gray else 8)
-        needed = max(needed, next((bits for bits in _BITS if highest < 2**bits), _BITS[-1]))
-  return needed or _BITS[-1]
+        needed = max(needed, next((bits for bits in BITS if highest < 2**bits), BITS[-1]))
+  return needed
 
 
 def _has_16_bits(source: File | Image.Image) -> bool:

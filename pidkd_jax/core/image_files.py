@@ -2,6 +2,7 @@
 
 import collections
 import os
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def is_junk(name: str) -> bool:
     (True, True, False)
   """
   return name.startswith('.') or name in JUNK
+
+
+def named(name: str) -> str:
+  """Return a name as others are compared with it: systems compose accents in two ways.
+
+  Example:
+    >>> named('cafe\\u0301') == named('caf\\u00e9')
+    True
+  """
+  return unicodedata.normalize('NFC', name)
 
 
 def kind(path: Path) -> str:

@@ -76,6 +76,8 @@ def checked(what: str, given: Normalisation, channels: int) -> Normalisation:
   Raises:
     UserError: they are not those of C channels of pixels in [0, 1].
   """
+  if not isinstance(given, Normalisation):
+    raise UserError(f'{what} is a {type(given).__name__}; give a Normalisation(mean, std)')
   try:
     mean, std = _floats(given.mean), _floats(given.std)
   except (TypeError, ValueError) as error:

@@ -98,6 +98,7 @@ class DatasetSpec:
     crop_ratio: the share of a stored image's side that evaluation keeps.
     teacher_size: the side of the images that the teacher sees, where it is larger than that of the
       students; else 0.
+    bits: the bits that the values of its images of 16 bits need; 0 if it has none.
   """
 
   name: str
@@ -114,6 +115,7 @@ class DatasetSpec:
   image_size: int = 0
   crop_ratio: float = 1.0
   teacher_size: int = 0
+  bits: int = 0
 
   @property
   def teacher_shape(self) -> tuple[int, int, int]:

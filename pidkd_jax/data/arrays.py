@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, whole_number
 from pidkd_jax.core.image import LEAST_SIDE, before_crop
 from pidkd_jax.core.normalisation import Normalisation, checked
 from pidkd_jax.core.types import DatasetSpec
@@ -86,8 +86,9 @@ def from_arrays(
   shape = train_split.image_shape
   if normalisation is not None:
     normalisation = checked('normalisation', normalisation, shape[2])
-  if padding is not None and padding < 0:
-    raise UserError(f'padding is {padding}; at least 0 is needed')
+  sides = {'image_size': image_size, 'teacher_size': teacher_size, 'padding': padding or 0}
+  for side, value in sides.items():
+    whole_number(side, value, least=0)
   spec = DatasetSpec(
     name=name,
     format='',

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, whole_number
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.pipeline.split import Split
 
@@ -99,13 +99,14 @@ class Dataset:
       The dataset with the smaller training split, also in the labels of its spec.
 
     Raises:
-      UserError: a class has fewer images.
+      UserError: that is none, or a class has fewer images.
 
     Example:
       >>> from pidkd_jax.data import noise
       >>> np.bincount(noise.dataset(100, 8, num_classes=4).few_shot(5, seed=0).train.labels)
       array([5, 5, 5, 5])
     """
+    whole_number('shots', shots, 1)
     random = np.random.default_rng(seed)
     labels = self.train.labels
     kept = np.zeros(len(labels), bool)

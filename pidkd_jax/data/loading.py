@@ -114,14 +114,14 @@ def load(
   directory = os.path.expanduser(directory or constants.get_default_data_dir())
   if directory.startswith('~'):
     raise UserError(
-      f'{directory}: this user has no home folder; say where data lie with --config.data.dir'
+      f'{directory}: this user has no home folder; say where data lie with `directory`'
     )
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
   if teacher_size and not 0 < image_size < teacher_size:
     raise UserError(
-      f'data.teacher_size is {teacher_size} and data.image_size {image_size}; the students need a'
-      " size of their own, smaller than the teacher's: name it with --config.data.image_size"
+      f'`teacher_size` is {teacher_size} and `image_size` {image_size}; the students need a'
+      " size of their own, smaller than the teacher's: name it with `image_size`"
     )
   seen_size = teacher_size or image_size
   side = _stored_side(seen_size, crop_ratio)
@@ -133,7 +133,9 @@ def load(
     builder, origin = prepare(source, directory, archive, verify, side, in_memory)
   train, test = (_prepared(builder, name, side) for name in ('train', source.test))
   splits = train, test
-  more = unlabelled_images.prepare(unlabelled, directory, train.image_shape)
+  more = unlabelled_images.prepare(
+    unlabelled, directory, train.image_shape, getattr(builder, 'bits', 0)
+  )
   size = sum(split.nbytes for split in (*splits, *more))
   if limit is None or size <= limit:
     train, test, fingerprint, histogram = _read_into_memory(*splits)
@@ -180,6 +182,7 @@ def load(
     image_size=image_size,
     crop_ratio=crop_ratio,
     teacher_size=teacher_size,
+    bits=getattr(builder, 'bits', 0),
   )
   return Dataset(spec, train, test, unlabelled_images.opened(more, train, test))
 
@@ -187,16 +190,16 @@ def load(
 def _stored_side(image_size: int, crop_ratio: float) -> int:
   """Return the side of the stored images; 0 for the dataset's own size."""
   if not 0 < crop_ratio <= 1:
-    raise UserError(f'data.crop_ratio is {crop_ratio}; a share above 0 and up to 1 is needed')
+    raise UserError(f'`crop_ratio` is {crop_ratio}; a share above 0 and up to 1 is needed')
   if image_size and image_size < image_lib.LEAST_SIDE:
     raise UserError(
-      f'data.image_size is {image_size}; it must be at least {image_lib.LEAST_SIDE}, or 0 for the'
+      f'`image_size` is {image_size}; it must be at least {image_lib.LEAST_SIDE}, or 0 for the'
       " dataset's own size"
     )
   if crop_ratio < 1 and not image_size:
     raise UserError(
-      f'data.crop_ratio is {crop_ratio}, and no size was given to crop to; name it with'
-      ' --config.data.image_size, e.g. 224'
+      f'`crop_ratio` is {crop_ratio}, and no size was given to crop to; name it with'
+      ' `image_size`, e.g. 224'
     )
   return image_lib.before_crop(image_size, crop_ratio)
 
@@ -219,7 +222,7 @@ def _open_on_disk(*splits: PreparedSplit) -> _Opened:
       raise UserError(
         f'{split.builder.data_dir} is prepared as {split.file_format.value}, of which'
         ' no single record can be read; delete that folder and run again, or read it into memory'
-        ' with --config.data.streaming=never'
+        ' with `limit=None`'
       )
   train, test = map(ExampleReader, splits)
   computed = dataset_statistics(train, test)

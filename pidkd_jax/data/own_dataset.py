@@ -64,7 +64,7 @@ def prepare(name: str, source: Source, directory: str, archive: str) -> tuple[So
       statistics are not those of such images.
   """
   if archive:
-    raise UserError(f'data.archive is {archive!r}, and {name!r} takes none; leave it out')
+    raise UserError(f'`archive` is {archive!r}, and {name!r} takes none; leave it out')
   with own_code.explain_errors(name):
     try:
       bound = _without_tensorflow(source.builder)
@@ -143,6 +143,8 @@ def _readable(image: Any, shape: tuple[int, int, int]) -> Image.Image | bytes:
     except OSError as error:
       raise ValueError(f'{image}, which cannot be read ({first_line(error)})') from error
   elif not isinstance(image, bytes):
+    if not hasattr(image, 'read'):
+      raise ValueError(f'a {type(image).__name__}; give a uint8 array of numpy, or a file')
     image = image.read()
   image_lib.decode(image, shape)
   return image

@@ -27,13 +27,16 @@ logger = logging.getLogger(__name__)
 _NAMED = 3
 
 
-def prepare(folder: str, directory: str, image_shape: tuple[int, int, int]) -> list[PreparedSplit]:
+def prepare(
+  folder: str, directory: str, image_shape: tuple[int, int, int], bits: int = 0
+) -> list[PreparedSplit]:
   """Prepare a folder of images once, for a dataset whose stored images have a shape (H, W, C).
 
   Args:
     folder: its images may have any size and lie in folders of any depth; '' for none.
     directory: TFDS's data_dir.
     image_shape: (H, W, C).
+    bits: of the dataset's spec.
 
   Returns:
     The prepared images; nothing without a folder.
@@ -45,7 +48,7 @@ def prepare(folder: str, directory: str, image_shape: tuple[int, int, int]) -> l
   if not folder:
     return []
   place = Path(os.path.expanduser(folder)).absolute()
-  builder = unlabelled_folder.bind(place, image_shape)
+  builder = unlabelled_folder.bind(place, image_shape, bits)
   return [PreparedSplit(open_or_prepare(builder, directory), 'train')]
 
 

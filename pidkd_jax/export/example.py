@@ -45,7 +45,11 @@ def preprocess(path):
   """Read an image file as the network's input, [1, {layout}]."""
   dataset = CARD['dataset']
   height, width, channels = dataset['image_shape']
-  image = ImageOps.exif_transpose(Image.open(path)).convert('RGB')
+  image = ImageOps.exif_transpose(Image.open(path))
+  if image.mode.startswith('I'):  # 16 bits; Pillow would clip them at 255.
+    values = np.asarray(image) >> (dataset.get('bits') or 16) - 8
+    image = Image.fromarray(np.minimum(values, 255).astype(np.uint8))
+  image = image.convert('RGB')
   # Scale it until it covers the size before the crop, and keep the middle.
   ratio = dataset.get('crop_ratio', 1)
   scaled = (math.floor(width / ratio), math.floor(height / ratio))

@@ -43,24 +43,24 @@ def check(name: str, folder: pathlib.Path, uint8: bool, layout: str = 'nhwc') ->
   format_ = catalog.find(name)
   if uint8 and not format_.executable:
     raise UserError(
-      f'format {name!r} holds variables and no normalisation; leave out --uint8, its card has mean '
+      f'format {name!r} holds variables and no normalisation; leave out `uint8`, its card has mean '
       'and std'
     )
   if layout not in LAYOUTS:
     raise unknown_name('layout', layout, LAYOUTS)
   if layout != LAYOUTS[0] and not format_.executable:
     raise UserError(
-      f'format {name!r} holds variables and has no input; leave out --layout={layout}'
+      f'format {name!r} holds variables and has no input; leave out `layout={layout}`'
     )
   extras.require(f'format {name!r}', *format_.modules)
   is_export = (folder / atomic_folder.MANIFEST).is_file() and (folder / _EXAMPLE).is_file()
   if folder.exists() and not is_export:
-    raise UserError(f'{str(folder)!r} is there and holds no export; give another --out')
+    raise UserError(f'{str(folder)!r} is there and holds no export; give another `folder`')
   nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
   if not nearest.is_dir() or not os.access(nearest, os.W_OK):
     raise UserError(
       f'{str(folder)!r} cannot be written, because {str(nearest)!r} is no folder or read-only; '
-      'give another --out'
+      'give another `folder`'
     )
   return format_
 
@@ -161,7 +161,7 @@ def export_network(
     The card's entry on the export: format, file, size, input, versions and verification.
 
   Raises:
-    UserError: as `export` does.
+    UserError: as `export` does; or the data have other classes or images than the network is for.
 
   Example:
     >>> student = kd.load('student')  # doctest: +SKIP
@@ -172,11 +172,22 @@ def export_network(
   check(format, place, uint8, layout)  # Before any work.
   bundle = trained.bundle
   check_network(format, bundle)
-  expected = inference.logits(
-    bundle.network, inference.eval_batches(data.test, bundle.normalisation)
-  )
-  deployable = Deployable.create(bundle, data.train, uint8, layout)
-  return export(deployable, format, place, data.test, expected, largest_loss)
+  train, test = data.train, data.test
+  if data.spec.teacher_size and trained.image_shape == data.spec.teacher_shape:
+    train, test = train.larger, test.larger
+  ours, theirs = trained.image_shape, tuple(test.image_shape)
+  if ours != theirs or len(trained.class_names) != data.spec.num_classes:
+    raise UserError(
+      f'the network is for images of {_form(ours, len(trained.class_names))}, and {data.spec.name} '
+      f'has {_form(theirs, data.spec.num_classes)}; give the data that it was trained on'
+    )
+  expected = inference.logits(bundle.network, inference.eval_batches(test, bundle.normalisation))
+  deployable = Deployable.create(bundle, train, uint8, layout)
+  return export(deployable, format, place, test, expected, largest_loss)
+
+
+def _form(shape: tuple[int, ...], num_classes: int) -> str:
+  return f'{"x".join(map(str, shape))} in {num_classes} classes'
 
 
 def _save_image(test: Split, path: pathlib.Path) -> None:

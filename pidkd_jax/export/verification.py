@@ -94,5 +94,5 @@ def require(name: str, agreement: Agreement, largest_loss: float | None) -> None
     raise UserError(
       f'{name} is not kept: it costs {agreement.loss:.2f} points of top-1 '
       f'({100 * agreement.top1:.2f}% against {100 * agreement.bundle_top1:.2f}%) and '
-      f'--largest_loss={largest_loss:g} allows less; allow more, or export it in another format'
+      f'`largest_loss={largest_loss:g}` allows less; allow more, or export it in another format'
     )

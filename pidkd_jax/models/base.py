@@ -117,7 +117,8 @@ class Model(nn.Module):
       UserError: the family's widths are fixed.
     """
     raise UserError(
-      f'{type(self).__name__} cannot be widened by {factor}; CIFAR ResNets (resnet8, ...) can'
+      f'{type(self).__name__} cannot be widened by {factor}; ResNets of CIFAR (resnet8, ...), '
+      'ConvNeXt and ViT can'
     )
 
   def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:

@@ -43,13 +43,18 @@ def create(name: str, *, num_classes: int) -> Model:
   return found(num_classes=num_classes)
 
 
+# A larger factor of a width is no network that a machine holds.
+_WIDEST = 10_000
+
+
 def _width_factor(name: str, text: str) -> float:
   try:
     factor = float(text)
   except ValueError:
     factor = math.nan
-  if not 0 < factor < math.inf:
+  if not 0 < factor <= _WIDEST:
     raise UserError(
-      f"model '{name}*{text}': {text!r} is not a positive number; write e.g. {name}*1.5"
+      f"model '{name}*{text}': {text!r} is no number above 0 and up to {_WIDEST:,}; "
+      f'write e.g. {name}*1.5'
     )
   return factor

@@ -150,8 +150,7 @@ def _build(description: Mapping[str, Any], known: Mapping[str, Family]) -> Model
   if family not in known and ':' in family:
     raise UserError(
       f'it needs the model {family!r}, which is not of this package and is imported only if you '
-      'name it yourself: by --config.student or --config.teacher.model for the main job, '
-      f'elsewhere by --own={family}'
+      f'name it yourself by `own={family}`'
     )
   if family not in known:
     raise unknown_name('model family', family, known)

@@ -70,7 +70,7 @@ class _Encoder(nn.Module):
       wanted, given = ('x'.join(map(str, s)) for s in (function.image_shape, image.shape[1:]))
       raise UserError(
         f'the imported network is for images of {wanted}, and these are {given}; take images of '
-        'that size, or import it anew with --image_size'
+        'that size, or import it anew at this one'
       )
     params, buffers = (function.variables[name] for name in exported_function.COLLECTIONS)
     variables = {

@@ -265,8 +265,14 @@ def _with_probes(found: Card, name: str, probes: pathlib.Path | None) -> Card:
 
 def _walk(top: pathlib.Path) -> Iterator[pathlib.Path]:
   """Yield the folder of each run at or below a folder, finished or not."""
-  for name, children, files in os.walk(top):
+  seen = set()
+  for name, children, files in os.walk(top, followlinks=True):
     folder, passed_over = pathlib.Path(name), ()
+    real = os.path.realpath(name)
+    if real in seen:  # A link that leads back.
+      children.clear()
+      continue
+    seen.add(real)
     if 'metrics.jsonl' in files or _card_paths(folder):
       yield folder
       passed_over = _NOT_SEARCHED

@@ -95,7 +95,8 @@ def to_latex(columns: Sequence[Column]) -> str:
     '\\toprule',
     heading,
     '\\midrule',
-    *rows,
+    # After a rule or a line break, a bracket or a star would be LaTeX's.
+    *(f'{{}}{row}' if row[0] in '[*' else row for row in rows),
     '\\bottomrule',
     '\\end{tabular}',
   ]

@@ -123,6 +123,11 @@ def test_the_front_matter_is_what_the_hub_reads(saved):
     again.count('pidkd pull') == again.count('model-index') == again.count('Plain for toy') == 1
   )
   assert library.ModelCard(hub_card.text(CARD, '# A\n', NAME)).data.license is None
+  # The same results go under the new name, others stay under their own.
+  moved = library.ModelCard(hub_card.text(CARD, page, 'you/copy')).data
+  assert moved.model_name == 'copy' and moved.eval_results == data.eval_results
+  other = {**CARD, 'results': {'top1': 0.5}}
+  assert library.ModelCard(hub_card.text(other, page, 'you/copy')).data.model_name == 'plain'
 
 
 def test_a_pulled_bundle_names_the_repository_that_it_is_pushed_to(server, saved, tmp_path):

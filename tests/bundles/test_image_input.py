@@ -1,5 +1,7 @@
 """Images as a user has them: files, images of Pillow and arrays, of one or many."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,6 +102,16 @@ def test_the_depth_of_16_bits_is_one_for_all_and_said(tmp_path, caplog):
   [batch] = reader.batches(2)
   np.testing.assert_array_equal(batch.pixels[..., 0], levels)
   assert reader.bits == 12 and 'need 12 bits' in caplog.text
+
+
+def test_the_depth_of_the_data_holds_for_each_image(student, caplog):
+  """A dark image of 12 bits is as dark alone as beside a bright one."""
+  dark = Image.fromarray(np.full((8, 8), 999, np.uint16))
+  network = student(GRAY)
+  entries = {**network.card['dataset'], 'bits': 12}
+  deep = dataclasses.replace(network.bundle, card={**network.card, 'dataset': entries})
+  [batch] = kd.TrainedNetwork(deep).reader([dark]).batches(1)
+  assert (batch.pixels == 999 >> 4).all() and not caplog.text
 
 
 def test_all_that_cannot_be_used_is_named_at_once(student, tmp_path):

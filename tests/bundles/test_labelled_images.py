@@ -1,5 +1,6 @@
 """Bundles judged on a user's own images: a folder of classes, or arrays with labels."""
 
+import functools
 import re
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 from PIL import Image
 
 from pidkd_jax.bundles import labelled_images
+from pidkd_jax.bundles.image_reader import ImageReader
 from pidkd_jax.core.errors import UserError
 
 SHAPE = (8, 8, 1)
 CLASSES = ('ant', 'bee')
+read = functools.partial(ImageReader, shape=SHAPE)
 
 
 @pytest.fixture
@@ -24,44 +27,60 @@ def folder(tmp_path):
 
 
 def test_a_folder_gives_images_with_their_classes(folder):
-  split = labelled_images.of_folder(folder, CLASSES, SHAPE)
+  split = labelled_images.of_folder(folder, CLASSES, read)
   assert split.images.shape == (3, *SHAPE)
   assert split.images[:, 0, 0, 0].tolist() == [10, 20, 30]
   assert split.labels.tolist() == [0, 1, 1]
 
 
+def test_what_training_passes_over_is_passed_over_and_counted(folder, caplog):
+  (folder / 'bee' / 'more').mkdir()
+  for name in ('bee/more/d.png', 'loose.png'):
+    Image.new('L', (8, 8)).save(folder / name)
+  split = labelled_images.of_folder(folder, CLASSES, read)
+  assert split.labels.tolist() == [0, 1, 1]
+  assert '1 entries passed over that are no folders of classes' in caplog.text
+  assert 'bee: 1 entries passed over' in caplog.text
+
+
+def test_accents_may_be_composed_in_two_ways(folder):
+  (folder / 'bee').rename(folder / 'abe\u0301')
+  split = labelled_images.of_folder(folder, ('ab\u00e9', 'ant'), read)
+  assert split.labels.tolist() == [0, 0, 1]
+
+
 def test_a_class_may_lack_images(folder):
-  split = labelled_images.of_folder(folder, ('aphid', 'ant', 'bee'), SHAPE)
+  split = labelled_images.of_folder(folder, ('aphid', 'ant', 'bee'), read)
   assert split.labels.tolist() == [1, 2, 2]
 
 
 def test_a_folder_that_is_no_class_is_named(folder):
   with pytest.raises(UserError, match='no class of the bundle: bee; its classes are: ant, wasp'):
-    labelled_images.of_folder(folder, ('ant', 'wasp'), SHAPE)
+    labelled_images.of_folder(folder, ('ant', 'wasp'), read)
 
 
 def test_a_folder_that_may_be_two_classes_is_refused(folder):
   with pytest.raises(UserError, match='name several classes of the bundle have: bee; remove them'):
-    labelled_images.of_folder(folder, ('ant', 'bee', 'wasp', 'bee'), SHAPE)
+    labelled_images.of_folder(folder, ('ant', 'bee', 'wasp', 'bee'), read)
   # A name that no folder has does no harm.
-  split = labelled_images.of_folder(folder, ('wasp', 'ant', 'bee', 'wasp'), SHAPE)
+  split = labelled_images.of_folder(folder, ('wasp', 'ant', 'bee', 'wasp'), read)
   assert split.labels.tolist() == [1, 2, 2]
 
 
 def test_a_folder_without_images_or_with_broken_ones_is_refused(tmp_path):
   with pytest.raises(UserError, match='has no images; put them there as CLASS/IMAGE'):
-    labelled_images.of_folder(tmp_path, CLASSES, SHAPE)
+    labelled_images.of_folder(tmp_path, CLASSES, read)
   with pytest.raises(UserError, match='is no folder'):
-    labelled_images.of_folder(tmp_path / 'absent', CLASSES, SHAPE)
+    labelled_images.of_folder(tmp_path / 'absent', CLASSES, read)
   (tmp_path / 'ant').mkdir()
   (tmp_path / 'ant' / 'broken.png').write_bytes(b'none')
   with pytest.raises(UserError, match='broken.png'):
-    labelled_images.of_folder(tmp_path, CLASSES, SHAPE)
+    labelled_images.of_folder(tmp_path, CLASSES, read)
 
 
 def test_floats_become_levels():
   images = np.stack([np.zeros(SHAPE), np.full(SHAPE, 0.2)])
-  split = labelled_images.of_arrays(images, [0, 1], 2, SHAPE)
+  split = labelled_images.of_arrays(images, [0, 1], 2, SHAPE, read)
   assert split.images.dtype == np.uint8 and split.images.max() == 51
 
 
@@ -72,8 +91,9 @@ def test_floats_become_levels():
     ([0, 2], 'integers from 0 to 1'),
     ([0, -1], 'integers from 0 to 1'),
     ([0.0, 1.0], 'integers from 0 to 1'),
+    ([[0], [1, 1]], 'the labels are no array; give one integer for each image'),
   ],
 )
 def test_labels_that_do_not_fit_are_refused(labels, text):
   with pytest.raises(UserError, match=re.escape(text)):
-    labelled_images.of_arrays(np.zeros((2, *SHAPE), np.uint8), labels, 2, SHAPE)
+    labelled_images.of_arrays(np.zeros((2, *SHAPE), np.uint8), labels, 2, SHAPE, read)

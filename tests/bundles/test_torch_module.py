@@ -313,6 +313,28 @@ def test_checkpoints_that_do_not_fit_are_refused(timm):
     torch_module.with_weights(timm, 'test_resnet', broken, None)
 
 
+@pytest.fixture(scope='module')
+def torchvision():
+  if not importlib.util.find_spec('torchvision'):
+    pytest.skip("pip install '.[timm]'")
+  return torch_libraries.LIBRARIES['torchvision']
+
+
+def test_networks_that_change_their_images_do_so_without_a_download(torchvision):
+  for name in ('googlenet', 'resnet18'):
+    module = torchvision.create(name, 3, None, pretrained=False)
+    assert getattr(module, 'transform_input', None) is (True if name == 'googlenet' else None)
+
+
+def test_torchvisions_own_file_of_a_densenet_is_taken(torchvision):
+  module = torchvision.create('densenet121', None, None, pretrained=False)
+  old = re.compile(r'(denselayer\d+\.(?:norm|conv))([12])\.')
+  state = {old.sub(r'\1.\2.', key): value.numpy() for key, value in module.state_dict().items()}
+  assert state.keys() != module.state_dict().keys()
+  _, [note] = torch_module.with_weights(torchvision, 'densenet121', state, None)
+  assert note == 'torchvision adapted the checkpoint to this network'
+
+
 def test_an_unknown_name_has_the_nearest(timm):
   with pytest.raises(
     UserError, match="unknown network of timm 'resnet19'; did you mean 'resnet18'"

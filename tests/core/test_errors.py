@@ -1,6 +1,8 @@
 """Messages name the value and the remedy."""
 
-from pidkd_jax.core.errors import Stopped, UserError, printable, unknown_name
+import pytest
+
+from pidkd_jax.core.errors import Stopped, UserError, printable, respelled, unknown_name
 
 
 def test_a_misspelt_name_gets_the_nearest_and_all():
@@ -30,3 +32,10 @@ def test_stopped_carries_its_exit_status():
 
 def test_a_name_cannot_steer_a_terminal():
   assert printable('ant\x1b[2J\u202e\r bee é\n') == 'ant\\x1b[2J\\u202e\\r bee é\n'
+
+
+def test_parameters_are_respelled_and_others_stay():
+  names = {'archive': '--archive', 'limit=0': '--stream'}
+  with pytest.raises(UserError) as raised, respelled(names):
+    raise UserError('`archive` is x; `archive=a b`, `limit=0`, `limit=1` or `other`')
+  assert str(raised.value) == '--archive is x; --archive=a b, --stream, `limit=1` or `other`'

@@ -68,7 +68,7 @@ def test_the_values_of_16_bit_images_say_their_depth(tmp_path, highest, bits):
 def test_images_of_8_bits_are_not_looked_at(tmp_path):
   filled('L', 7).save(tmp_path / 'x.png')
   filled('L', 7).save(tmp_path / 'x.bmp')
-  assert image_lib.bits_of(tmp_path.iterdir()) == 16
+  assert image_lib.bits_of(tmp_path.iterdir()) == 0
 
 
 def wide_png(path, colour_type, pixel):
@@ -268,7 +268,14 @@ def test_pillows_limit_is_kept_where_only_the_header_is_read(tmp_path, monkeypat
   monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
   with warnings.catch_warnings():
     warnings.simplefilter('error')
-    assert image_lib.bits_of([tmp_path / 'x.tif']) == 16
+    assert image_lib.bits_of([tmp_path / 'x.tif']) == 0
+
+
+@pytest.mark.parametrize('suffix', ['png', 'webp'])
+def test_exif_that_nobody_can_read_leaves_the_image_as_it_is(tmp_path, suffix):
+  path = tmp_path / f'x.{suffix}'
+  filled('RGB', RED).save(path, exif=b'garbage', lossless=True)
+  assert image_lib.upright(path).getpixel((0, 0)) == RED
 
 
 def test_another_kind_of_image_is_a_value_error(tmp_path):

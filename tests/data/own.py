@@ -63,6 +63,22 @@ class ThreeSplits(Squares):
     return {**splits, 'test': self._generate_examples(4), 'validation': bright}
 
 
+class Secret(Squares):
+  """It keeps the classes of its test split secret, as TFDS does by -1."""
+
+  def _split_generators(self, dl_manager):
+    secret = ((i, {**example, 'label': -1}) for i, example in self._generate_examples(4))
+    return {**super()._split_generators(dl_manager), 'test': secret}
+
+
+class Listed(Squares):
+  """Its images are lists."""
+
+  def _generate_examples(self, count):
+    for i in range(count):
+      yield i, {'image': np.zeros((8, 8, 3), np.uint8).tolist(), 'label': i % 2}
+
+
 def _with(**features):
   class Other(Squares, skip_registration=True):
     def _info(self):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pidkd_jax import data
 from pidkd_jax.bundles import labelled_images
+from pidkd_jax.bundles.image_reader import ImageReader
 from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
@@ -145,7 +146,9 @@ def test_a_folder_is_evaluated_as_its_files_are_predicted(tmp_path, photos, limi
     'scaled and cut to 16x16, of which evaluation sees the middle 14x14'
   )
   [block] = dataset.test.blocks(4)
-  read = labelled_images.of_folder(photos / 'test', 'ab', (14, 14, 3), 0.875)
+  read = labelled_images.of_folder(
+    photos / 'test', 'ab', lambda paths: ImageReader(paths, (14, 14, 3), 0.875)
+  )
   order = np.lexsort((read.labels, read.images.sum((1, 2, 3))))
   ours = np.asarray(block)
   ours_order = np.lexsort((dataset.test.labels, ours.sum((1, 2, 3), dtype=int)))
@@ -199,9 +202,9 @@ def test_pixels_are_scaled_and_cut_as_torchvision_does_it():
 @pytest.mark.parametrize(
   'fields, message',
   [
-    ({'crop_ratio': 0.0}, 'data.crop_ratio is 0.0; a share above 0 and up to 1 is needed'),
+    ({'crop_ratio': 0.0}, '`crop_ratio` is 0.0; a share above 0 and up to 1 is needed'),
     ({'crop_ratio': 0.9}, 'no size was given to crop to; name it with'),
-    ({'image_size': 7}, 'data.image_size is 7; it must be at least 8, or 0 for the'),
+    ({'image_size': 7}, '`image_size` is 7; it must be at least 8, or 0 for the'),
   ],
 )
 def test_a_size_that_nobody_can_mean_is_refused(fields, message, tmp_path):

@@ -104,6 +104,12 @@ def test_more_shots_keep_those_of_fewer(dataset):
   assert all(fewer < more for fewer, more in zip(kept, kept[1:]))
 
 
+@pytest.mark.parametrize('shots', [0, -1, 1.5])
+def test_shots_that_nobody_can_mean_are_refused(dataset, shots):
+  with pytest.raises(UserError, match=f'shots is {shots}; a whole number from 1 up is needed'):
+    dataset.few_shot(shots, seed=3)
+
+
 def test_the_seed_decides_which_are_kept(dataset):
   first, again, other = (dataset.few_shot(1, seed).train.images.ravel() for seed in (3, 3, 4))
   np.testing.assert_array_equal(first, again)

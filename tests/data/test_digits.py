@@ -62,7 +62,7 @@ def test_it_is_opened_again_and_gives_the_same(directory, digits, monkeypatch):
 
 
 def test_it_takes_no_archive(directory):
-  with pytest.raises(UserError, match='digits needs no archive; leave --config.data.archive=x out'):
+  with pytest.raises(UserError, match='digits needs no archive; leave `archive=x` out'):
     data.load('digits', directory=directory, archive='x')
 
 

@@ -98,6 +98,21 @@ def test_a_folder_of_classes_is_split_by_class(tmp_path, whole, caplog):
   assert dataset.spec.source == f"the user's own images: photos, {said}, not scaled"
 
 
+@pytest.mark.parametrize('name', ['train', 'Test', 'val'])
+def test_a_class_may_have_the_name_of_a_split(whole, caplog, name):
+  (whole / 'a').rename(whole / name)
+  found = folders.scan(whole)
+  assert set(found.class_names) == {name, 'b', 'c'}
+  assert f'{whole / name} has images itself, so it is taken as a class' in caplog.text
+
+
+def test_accents_of_classes_may_be_composed_in_two_ways(split):
+  (split / 'train' / 'a').rename(split / 'train' / '\u00e4')
+  (split / 'test' / 'a').rename(split / 'test' / 'a\u0308')
+  found = folders.scan(split)
+  assert set(found.images['test']) == set(found.images['train']) == {'\u00e4', 'b', 'c'}
+
+
 def test_the_split_stays_the_same_and_is_a_random_one(whole):
   first, again = folders.scan(whole), folders.scan(whole)
   assert first.images == again.images

@@ -197,6 +197,8 @@ def test_8_bit_data_in_16_bit_files_are_seen(directory, photos, caplog):
   with caplog.at_level('WARNING', logger='pidkd_jax'):
     dataset = load(directory, photos)
   assert dataset.train.images.max() == 250 and 'need 8 bits' in caplog.text
+  assert dataset.spec.bits == 8
+  assert bundle.dataset_card(dataset.spec, dataset.spec.normalisation)['bits'] == 8
   assert dataset.spec.source.endswith(', not scaled, values of 16-bit images taken as 8 bits')
   # With a brighter one beside it, all have 16 bits, and this one is dark.
   Image.fromarray(wide * 256).save(photos / 'train/cat/1.png')
@@ -311,7 +313,7 @@ def looped(root):
 @pytest.mark.parametrize(
   'spoil, message',
   [
-    (removed(''), 'there is no folder {root}; correct --config.data.archive'),
+    (removed(''), 'there is no folder {root}; correct `archive`'),
     (removed('train'), '{root} has no folder train; {root}/train/CLASS/IMAGE and'),
     (removed('test'), '{root} has no folder test, testing, val, valid or validation; make one'),
     (one_class, 'class folders in {root}/train: 1; at least 2 are needed, in the layout {root}/'),
@@ -328,7 +330,7 @@ def looped(root):
     (
       put('train/cat/1.png', size=(20, 30)),
       '{root}/train/cat/1.png is 20x30 pixels, and {root}/train/10/0.png is 16x16;'
-      ' bring them to one size with --config.data.image_size, e.g. 32',
+      ' bring them to one size with `image_size`, e.g. 32',
     ),
     (
       put('train/10/0.png', size=(20, 7)),
@@ -359,18 +361,18 @@ def test_what_cannot_be_used_is_refused_and_leaves_nothing(directory, photos, sp
 
 @pytest.mark.parametrize('size', [-1, 1, 7])
 def test_a_size_out_of_bounds_is_refused(directory, photos, size):
-  with pytest.raises(UserError, match=f'data.image_size is {size}; it must be at least 8, or 0'):
+  with pytest.raises(UserError, match=f'`image_size` is {size}; it must be at least 8, or 0'):
     load(directory, photos, image_size=size)
 
 
 def test_a_file_is_no_folder(directory, tmp_path):
   (tmp_path / 'x.zip').write_bytes(b'')
-  with pytest.raises(UserError, match='x.zip is a file; --config.data.archive needs a folder with'):
+  with pytest.raises(UserError, match='x.zip is a file; `archive` needs a folder with'):
     load(directory, tmp_path / 'x.zip')
 
 
 def test_a_folder_must_be_named(directory):
-  with pytest.raises(UserError, match='no folder of images was given; name it with --config'):
+  with pytest.raises(UserError, match='no folder of images was given; name it with `archive`'):
     load(directory, '')
 
 

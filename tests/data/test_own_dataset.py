@@ -4,11 +4,15 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import own_dataset
+from pidkd_jax.data.sources.source import Source
+from pidkd_jax.data.tfds.builder import open_or_prepare
+from tests.data import own
 
 
 def test_a_builder_of_tfds_is_a_dataset(tmp_path):
@@ -48,6 +52,11 @@ def test_a_source_says_how_training_uses_the_images(tmp_path):
     ('Unlabelled', "needs the features 'image' .* and 'label'"),
     ('Unnamed', "the 'label' of .* names no classes"),
     ('GRAY', "normalisation of 'tests.data.own:GRAY' has 1 channels; the images have 3"),
+    ('Listed', 'ValueError: the image of 0 is a list; give a uint8 array of numpy, or a file'),
+    (
+      'Secret',
+      r"'test' of secret has images without a class \(label -1\); name another split by S",
+    ),
     ('OneSplit', 'has the splits train; it needs train, and one of test, val, validation'),
   ],
 )
@@ -55,6 +64,22 @@ def test_a_mistake_is_one_line(name, message, tmp_path):
   with pytest.raises(UserError, match=message) as error:
     data.load(f'tests.data.own:{name}', directory=str(tmp_path))
   assert '\n' not in str(error.value)
+
+
+def test_prepared_data_without_a_label_are_refused_as_before(tmp_path):
+  class NoLabel(own.Squares, skip_registration=True):
+    def _info(self):
+      features = tfds.features.FeaturesDict({'target': tfds.features.Text()})
+      return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _generate_examples(self, count):
+      yield 0, {'target': 'x'}
+
+  open_or_prepare(NoLabel, str(tmp_path))
+  with pytest.raises(UserError, match="'mine:NoLabel' needs the features 'image' .* and 'label'"):
+    own_dataset.prepare(
+      'mine:NoLabel', Source(NoLabel, 'made up', True, test=''), str(tmp_path), ''
+    )
 
 
 def test_a_source_says_the_normalisation(tmp_path):
@@ -102,5 +127,5 @@ def test_files_of_images_are_kept_as_they_are(tmp_path):
 
 
 def test_a_field_that_it_does_not_take_is_refused(tmp_path):
-  with pytest.raises(UserError, match="data.archive is 'a.zip', and .* takes none; leave it out"):
+  with pytest.raises(UserError, match="`archive` is 'a.zip', and .* takes none; leave it out"):
     data.load('tests.data.own:Squares', directory=str(tmp_path), archive='a.zip')

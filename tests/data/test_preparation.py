@@ -73,7 +73,7 @@ def test_the_default_directory_is_the_one_of_tfds(
 def test_another_archive_is_refused(directory, manual, cifar_archive, in_manual_folder):
   path = shutil.copy(cifar_archive, manual) if in_manual_folder else cifar_archive
   message = refusal(directory, archive='' if in_manual_folder else str(path))
-  assert str(path) in message and '58a81ae1' in message and '--config.data.verify=False' in message
+  assert str(path) in message and '58a81ae1' in message and '`verify=False`' in message
   assert not (directory / 'cifar100').exists()
 
 
@@ -150,14 +150,14 @@ def test_a_user_without_a_home_is_told_so():
 
 def test_an_archive_of_an_unknown_user_is_not_there(directory):
   message = refusal(directory, archive='~nobody-of-this-name/a.tar.gz')
-  assert '~nobody-of-this-name/a.tar.gz; correct --config.data.archive' in message
+  assert '~nobody-of-this-name/a.tar.gz; correct `archive`' in message
 
 
 def test_without_network_the_remedy_is_named(directory, manual):
   started = time.monotonic()
   message = refusal(directory)
   assert time.monotonic() - started < 5
-  for part in (str(manual.parent), manual.name, '--config.data.archive', 'www.cs.toronto.edu'):
+  for part in (str(manual.parent), manual.name, '`archive`', 'www.cs.toronto.edu'):
     assert part in message
 
 
@@ -240,7 +240,7 @@ def test_a_download_that_breaks_off_is_refused(directory, served, cifar_archive)
   content = cifar_archive.read_bytes()
   served(content, official=True, declared=len(content) + 1000)
   message = refusal(directory)
-  assert 'the download of cifar100 failed' in message and '--config.data.archive' in message
+  assert 'the download of cifar100 failed' in message and '`archive`' in message
 
 
 def test_a_file_that_the_server_does_not_have_is_refused(directory, served):
@@ -265,7 +265,7 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(
     patch.setattr(writer.Writer, 'finalize', fail)
     message = refusal(directory, archive=str(cifar_archive), verify=False)
   assert 'No space left on device' in message and str(directory) in message
-  assert '--config.data.dir' in message
+  assert '`directory`' in message
   assert not [file for file in directory.rglob('*') if file.is_file()]
   assert len(load(directory, archive=str(cifar_archive), verify=False).train) == 12
 

@@ -284,5 +284,5 @@ def test_a_tfrecord_cannot_be_streamed(apart):
   load, path = apart
   info = path.parent / 'dataset_info.json'
   info.write_text(info.read_text().replace('array_record', 'tfrecord'))
-  with pytest.raises(UserError, match=r'is prepared as tfrecord, .* --config.data.streaming=never'):
+  with pytest.raises(UserError, match=r'is prepared as tfrecord, .* with `limit=None`'):
     load()

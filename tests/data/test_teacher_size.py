@@ -81,5 +81,5 @@ def test_streamed_and_resident_views_are_equal(tmp_path):
 
 @pytest.mark.parametrize('image_size', [0, 16, 20])
 def test_students_need_a_smaller_size_of_their_own(tmp_path, image_size):
-  with pytest.raises(UserError, match='data.teacher_size is 16 and data.image_size .*; the stud'):
+  with pytest.raises(UserError, match='`teacher_size` is 16 and `image_size` .*; the stud'):
     data.load('digits', directory=str(tmp_path), image_size=image_size, teacher_size=16)

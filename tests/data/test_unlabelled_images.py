@@ -99,7 +99,7 @@ def test_unusable_folders_are_refused_in_one_line(load, home):
   for name in ('a.png', 'b.jpg'):
     (home / 'spoilt' / name).write_bytes(b'no image')
   for name, message in {
-    'nowhere': 'nowhere is not there; correct --config.data.unlabelled',
+    'nowhere': 'nowhere is not there; correct `unlabelled`',
     'photos/0.png': '0.png is a file and no folder',
     'empty': 'have no images',
     'spoilt': r'2 images cannot be used: .*a\.png is .*b\.jpg is ',

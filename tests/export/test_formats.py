@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import pidkd_jax as kd
 from pidkd_jax import export
@@ -246,6 +247,34 @@ def test_a_trained_network_is_exported_by_one_call(exported, loaded, tmp_path):
   assert {image.tobytes() for image in calibration} <= {image.tobytes() for image in train.images}
 
 
+def test_data_of_another_form_are_refused_before_any_work(loaded, tmp_path):
+  network, labels = kd.TrainedNetwork(loaded), TEST.labels
+  height, width, channels = SHAPE
+  for images, classes in (
+    (TEST.images, 'abcd'),
+    (np.zeros((len(labels), height + 8, width, channels), np.uint8), 'abc'),
+  ):
+    found = np.arange(len(labels)) % len(classes)
+    data = kd.data.from_arrays((images, found), (images, found), class_names=classes)
+    with pytest.raises(
+      UserError, match='the network is for images of .* give the data that it was'
+    ):
+      kd.export.export_network(network, data, 'weights', tmp_path / 'out')
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_teacher_of_larger_images_is_verified_on_these(loaded, tmp_path):
+  entries = {**loaded.card['dataset'], 'image_shape': [16, 16, 3]}
+  large = dataclasses.replace(loaded, card={**loaded.card, 'dataset': entries})
+  images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
+  pair = images, np.arange(12) % 3
+  data = kd.data.from_arrays(pair, pair, image_size=8, teacher_size=16)
+  place = tmp_path / 'out'
+  found = kd.export.export_network(kd.TrainedNetwork(large), data, 'weights', place)
+  assert found['verification']['images'] == 12
+  assert Image.open(place / 'example.png').size == (16, 16)
+
+
 def test_weights_are_verified_in_exact_float32(tmp_path, monkeypatch):
   """On GPUs, JAX's default would differ from the bundle by more than is allowed."""
   safetensors = pytest.importorskip('safetensors.numpy')
@@ -308,7 +337,7 @@ def test_what_asks_for_an_old_orbax_is_installed_alone():
 
 def test_a_layout_is_of_what_computes(tmp_path):
   pytest.importorskip('safetensors')
-  with pytest.raises(UserError, match='has no input; leave out --layout=nchw'):
+  with pytest.raises(UserError, match='has no input; leave out `layout=nchw`'):
     export.check('weights', tmp_path / 'weights', False, 'nchw')
   with pytest.raises(UserError, match="unknown layout 'NCHW'; there are: nchw, nhwc"):
     export.check('weights', tmp_path / 'weights', False, 'NCHW')

@@ -53,6 +53,15 @@ def test_a_run_that_is_named_twice_is_read_once(tmp_path):
   assert compared(tmp_path / 'study', folder, folder) == [{'pidkd': [0, 1]}]
 
 
+def test_runs_behind_links_are_found_once(tmp_path):
+  run = folders.run(tmp_path / 'disk' / 'run', [A])
+  links = tmp_path / 'links'
+  links.mkdir()
+  (links / 'one').symlink_to(run)
+  (links / 'back').symlink_to(links)
+  assert compared(links) == [{'pidkd': [0, 1]}] == compared(links, run)
+
+
 def test_a_recipe_of_an_older_version_is_that_of_this_one_at_its_defaults(tmp_path):
   older, newer, other = (folders.run(tmp_path / name, [A]) for name in ('one', 'two', 'three'))
 

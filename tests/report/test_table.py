@@ -51,6 +51,11 @@ def test_signs_that_markdown_and_latex_read_otherwise_are_escaped():
   assert table.to_markdown(columns).splitlines()[3] == r'| resnet8\*0.5 -> "a\|b" |'
 
 
+def test_no_row_begins_with_what_latex_takes_as_an_argument():
+  lines = table.to_latex([table.text_column('', ['[ours]', '*b', 'c'])]).splitlines()
+  assert lines[5:8] == [r'{}[ours] \\', r'{}*b \\', r'c \\']
+
+
 def test_latex_is_a_booktabs_table_with_escaped_text():
   columns = [
     table.text_column('top_1 (%)', ['a_b & {c}', '~^\\']),

@@ -76,7 +76,8 @@ def scan(root: Path) -> Folder:
   """List the images of a folder: train/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE.
 
   The names of `TRAIN` and `TEST` may be written in capitals. The first of `TEST` that has a class
-  of train is the test split. A folder without any of these is split at random (`partition`).
+  of train is the test split. A folder without any of these is split at random (`partition`). So is
+  one with a single of these that has images itself, and at least two other folders: it is a class.
 
   An image is a file with one of `SUFFIXES`, in either case. Other entries of a split or a class,
   such as hidden files, are skipped. Links are followed. Both are counted, by kind, in the log.
@@ -91,10 +92,13 @@ def scan(root: Path) -> Folder:
   """
   layout = f'{root}/train/CLASS/IMAGE and {root}/test/CLASS/IMAGE'
   if not root.exists():
-    raise UserError(f'there is no folder {root}; correct --config.data.archive')
+    raise UserError(f'there is no folder {root}; correct `archive`')
   if not root.is_dir():
-    raise UserError(f'{root} is a file; --config.data.archive needs a folder with {layout}')
+    raise UserError(f'{root} is a file; `archive` needs a folder with {layout}')
   trains, tests = _splits(root, TRAIN), _splits(root, TEST)
+  if _is_class(root, *trains, *tests):
+    logger.warning('%s has images itself, so it is taken as a class', *trains, *tests)
+    return _whole(root.resolve())
   if not trains and not tests and _names(root):
     return _whole(root.resolve())
   if not trains:
@@ -104,7 +108,7 @@ def scan(root: Path) -> Folder:
   if not tests:
     raise UserError(
       f'{root} has no folder {", ".join(TEST[:-1])} or {TEST[-1]}; make one, or have {trains[0]}'
-      f' split at random with --config.data.archive={trains[0]}'
+      f' split at random with `archive={trains[0]}`'
     )
   root = root.resolve()
   listing = _Listing(root)
@@ -117,7 +121,11 @@ def scan(root: Path) -> Folder:
       '%s holds no class of train; the test images are those of %s', tests[0], test_folder
     )
   listing.require_images()
-  test = listing.classes(test_folder)
+  written = {image_files.named(name): name for name in train}
+  test = {
+    written.get(image_files.named(name), name): images
+    for name, images in listing.classes(test_folder).items()
+  }
   without = [name for name, images in test.items() if not images]
   for name in without:
     logger.warning('%s has no images; nothing is tested on this class', test_folder / name)
@@ -155,6 +163,16 @@ def _require(images: Mapping[str, Sequence[File]], least: int, place: Path, layo
       f'class folders in {place}: {len(images)}; at least {least} {"is" if least == 1 else "are"}'
       f' needed, in the layout {layout}'
     )
+
+
+def _is_class(root: Path, *splits: Path) -> bool:
+  """Return whether the only folder with the name of a split is a class beside others."""
+  if len(splits) != 1 or len(_names(root)) < 3:
+    return False
+  try:
+    return any(path.suffix.lower() in SUFFIXES and path.is_file() for path in splits[0].iterdir())
+  except OSError as error:
+    raise _unreadable(splits[0], error) from error
 
 
 def _splits(root: Path, names: tuple[str, ...]) -> list[Path]:

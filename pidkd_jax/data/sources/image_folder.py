@@ -31,7 +31,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     shape: (H, W, 3) of the prepared images.
     description: one line with the folder's name, its splits, and the size.
     side: the H and W to which images are resized; 0 if they all have `shape`.
-    bits: the bits that the values of images of 16 bits need (`image.bits_of`).
+    bits: the bits that the values of images of 16 bits need (`image.bits_of`); 0 if none has 16.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -97,7 +97,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     if image.size != (width, height):
       raise UserError(
         f'{path} is {image.width}x{image.height} pixels, and {_first(self.folder)[0]} is'
-        f' {width}x{height}; bring them to one size with --config.data.image_size, e.g. 32'
+        f' {width}x{height}; bring them to one size with `image_size`, e.g. 32'
       )
     return image
 
@@ -122,18 +122,18 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
   if min(width, height) < image_lib.LEAST_SIDE:
     raise UserError(
       f'{first} is {width}x{height} pixels, fewer than {image_lib.LEAST_SIDE}; enlarge the'
-      ' images with --config.data.image_size, e.g. 32'
+      ' images with `image_size`, e.g. 32'
     )
   size, memory = len(images.paths) * width * height * 3, _memory()
   if in_memory and size > memory:
     raise UserError(
       f'the {len(images.paths):,} images of {path} at {width}x{height} take {size / 1e9:.1f} GB and'
-      f' this machine has {memory / 1e9:.1f}; give a smaller --config.data.image_size, or'
-      ' --config.data.streaming=always'
+      f' this machine has {memory / 1e9:.1f}; give a smaller `image_size`, or'
+      ' `limit=0`, which leaves them on disk'
     )
   depth = image_lib.bits_of(images.paths)
   identity, notes = f'{images.sha256()} {image_size}', ''
-  if depth < 16:
+  if 0 < depth < 16:
     # A name of its own: without looking at the values, their high byte was taken.
     identity, notes = f'{identity} {depth}', f', values of 16-bit images taken as {depth} bits'
     logger.warning(

@@ -73,19 +73,20 @@ class UnlabelledFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       raise image_lib.unusable(refused)
 
 
-def bind(folder: Path, image_shape: tuple[int, int, int]) -> type[UnlabelledFolder]:
+def bind(folder: Path, image_shape: tuple[int, int, int], bits: int = 0) -> type[UnlabelledFolder]:
   """Return the builder of one folder, under a name made of its images and their size.
 
   Args:
     folder: every image in it and in the folders below it is read, for the name.
     image_shape: (H, W, C) of the prepared images.
+    bits: as those of the dataset that they stand beside; 0 to find them out here.
 
   Raises:
     UserError: there is no such folder, it has no images, or a file cannot be read.
   """
   if not folder.is_dir():
     state = 'a file and no folder' if folder.exists() else 'not there'
-    raise UserError(f'the folder {folder} is {state}; correct --config.data.unlabelled')
+    raise UserError(f'the folder {folder} is {state}; correct `unlabelled`')
   found, others = image_files.find(folder)
   if others:
     kinds = ', '.join(f'{kind}: {count}' for kind, count in sorted(others.items()))
@@ -93,9 +94,10 @@ def bind(folder: Path, image_shape: tuple[int, int, int]) -> type[UnlabelledFold
   if not found:
     raise UserError(
       f'{folder} and the folders below it have no images ({", ".join(image_files.SUFFIXES)}); '
-      'correct --config.data.unlabelled'
+      'correct `unlabelled`'
     )
-  depth = image_lib.bits_of(found)
+  # Where there are none, the name is that of values of 16 bits.
+  depth = bits or image_lib.bits_of(found) or 16
   digest = hashlib.sha256(f'{image_shape} {depth}'.encode())
   for path in found:
     try:

@@ -28,6 +28,13 @@ def features(builder: tfds.core.DatasetBuilder) -> Any:
   return builder.info.features
 
 
+def _names_classes(builder: Builder) -> bool:
+  """Return whether the label has classes; that of another form is for `own_dataset` to refuse."""
+  found = features(builder)
+  label = dict(found.items()).get('label') if hasattr(found, 'items') else None
+  return getattr(label, 'num_classes', True)
+
+
 def official_archive(builder: Builder | type[Builder]) -> tuple[str, UrlInfo]:
   """Return the URL of a builder's official archive, with its size and SHA-256."""
   [(url, info)] = cast(dict[str, UrlInfo], builder.url_infos).items()
@@ -79,9 +86,7 @@ def open_builder(builder: type[Builder], directory: str) -> Builder:
   try:
     with _quiet():
       opened = builder(data_dir=directory)
-    if opened.data_path.exists() and not (
-      opened.info.splits and features(opened)['label'].num_classes
-    ):
+    if opened.data_path.exists() and not (opened.info.splits and _names_classes(opened)):
       raise ValueError('its splits or the names of its classes are missing')
   # TFDS asserts that the version matches. A damaged JSON file is a ParseError.
   except (OSError, ValueError, AssertionError, ParseError) as error:
@@ -123,7 +128,7 @@ def open_or_prepare(builder: type[Builder], directory: str, archive: Path | None
     raise UserError(
       f'what was read as the archive of {opened.name} has another sha256 than expected: the'
       ' download or the file was changed on the way; run again, or give a good one with'
-      ' --config.data.archive'
+      ' `archive`'
     ) from error
   except requests.RequestException:
     raise  # It is an OSError too, but not of the disk.
@@ -133,7 +138,7 @@ def open_or_prepare(builder: type[Builder], directory: str, archive: Path | None
     if not opened.data_path.exists():
       raise UserError(
         f'{opened.name} cannot be prepared in {directory}: {first_line(error)}; make room there, or'
-        ' choose another folder with --config.data.dir'
+        ' choose another folder with `directory`'
       ) from error
   # A builder reads the class names and the counts when it opens.
   return open_builder(builder, directory)

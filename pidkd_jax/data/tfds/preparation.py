@@ -47,7 +47,7 @@ def prepare(
   """
   if source.bind:
     if not archive:
-      raise UserError('no folder of images was given; name it with --config.data.archive')
+      raise UserError('no folder of images was given; name it with `archive`')
     folder = Path(os.path.expanduser(archive)).absolute()
     builder = open_or_prepare(source.bind(folder, side, in_memory), directory)
     return builder, f'{source.origin}: {builder.info.description}'
@@ -55,9 +55,7 @@ def prepare(
   is_prepared = official.data_path.exists()
   if not official.url_infos:
     if archive:
-      raise UserError(
-        f'{official.name} needs no archive; leave --config.data.archive={archive} out'
-      )
+      raise UserError(f'{official.name} needs no archive; leave `archive={archive}` out')
     return open_or_prepare(source.builder, directory), source.origin
   path = _archive_path(official, directory, archive)
   # With `verify`, an archive that has been deleted since must have been the official one.
@@ -66,7 +64,7 @@ def prepare(
   if path.is_file():
     return _from_archive(source, directory, path, verify)
   if archive:
-    raise UserError(f'there is no archive {path}; correct --config.data.archive or leave it out')
+    raise UserError(f'there is no archive {path}; correct `archive` or leave it out')
   return _from_network(source, directory, path)
 
 
@@ -85,7 +83,7 @@ def _from_archive(source: Source, directory: str, path: Path, verify: bool) -> t
     raise UserError(
       f'archive {path} is not the official one of {name}: its sha256 is {actual.checksum[:8]}...,'
       f' not {expected.checksum[:8]}...; get {url} anew, or prepare it under a name of its own'
-      ' with --config.data.verify=False'
+      ' with `verify=False`'
     )
   kind = f'unverified_{name}' if source.derived else 'unverified'
   builder = bind_archive(source.builder, own_name(kind, path, actual.checksum), path, actual)
@@ -108,7 +106,7 @@ def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder
   url, _ = official_archive(source.builder)
   remedy = (
     f'get {url} elsewhere and put it into {manual.parent} as {manual.name}, or say where it is'
-    ' with --config.data.archive'
+    ' with `archive`'
   )
   try:
     check_reachable(url)

@@ -87,8 +87,14 @@ class PreparedSplit:
 
     Raises:
       ValueError, KeyError: the example contradicts the dataset's info.
+      UserError: it has no label.
     """
     label = int(example['label'])
+    if label == -1:  # TFDS's value for a class that is kept secret.
+      raise UserError(
+        f'the split {self.split!r} of {self.builder.name} has images without a class (label -1); '
+        'name another split by Source(test=...), or give them classes'
+      )
     if not 0 <= label < len(self.class_names):
       raise ValueError(f'label {label}, but {len(self.class_names)} classes')
     image = image_lib.decode(example['image'], self._encoded_shape)
