@@ -22,7 +22,7 @@ import tqdm
 from absl import app, flags
 
 from pidkd_jax.cli import help, training_flags
-from pidkd_jax.core.errors import Stopped, UserError, printable
+from pidkd_jax.core.errors import Stopped, UserError, printable, respelled
 from pidkd_jax.training import log, progress
 
 # The ends of some messages of absl and ml_collections, and what we say instead.
@@ -30,6 +30,10 @@ _CLEARER = {
   ' as a ConfigDict': ': it is a group; set its fields, or choose by FILE:NAME',
   "('Non-boolean": 'it is neither True nor False',
 }
+
+
+# {parameter of functions that Python calls as well: the flag that stands for it}.
+_SPELLING = {'own': '--own', 'workdir': '--workdir', 'start': '--config.start'}
 
 
 def define(define_flags: Callable[[], None]) -> list[flags.Flag]:
@@ -112,12 +116,12 @@ def _guarded(main: Callable[[], None], program: str) -> None:
   from pidkd_jax.parallel import determinism, preemption, processes, program_cache
 
   given = flags.FLAGS
-  program_cache.keep()
   preemption.raise_terminated()
   try:
+    if getattr(given.config if 'config' in given else None, 'deterministic', False):
+      determinism.require()  # Before several processes ask JAX which they are.
+    program_cache.keep()
     if 'config' in given:
-      if getattr(given.config, 'deterministic', False):
-        determinism.require()  # Before several processes ask JAX which they are.
       processes.initialize(
         given.distributed, given.coordinator, given.num_processes, given.process_id
       )
@@ -127,13 +131,13 @@ def _guarded(main: Callable[[], None], program: str) -> None:
       verbose='verbose' in given and given.verbose,
       keep='config' in given,
     )
-    with extras.needed(program):
+    with extras.needed(program), respelled(_SPELLING):
       main()
     return
   except KeyboardInterrupt as stopped:
     received = getattr(stopped, 'signal', signal.SIGINT)
-    message = 'stopped; what is saved stays, and the same command resumes from there'
-    status = 128 + received
+    # Python's own end crashes where a program was being traced or compiled.
+    _end('stopped; what is saved stays, and the same command resumes from there', 128 + received)
   except Stopped as stopped:
     message, status = stopped, stopped.status
   except UserError as error:
@@ -156,8 +160,7 @@ def _guarded(main: Callable[[], None], program: str) -> None:
       message = 'this process ends, and the others with it'
   if processes.is_initialized():
     # At its exit Python would wait for the others, which may wait for this one.
-    _print_line(message)
-    os._exit(status)
+    _end(message, status)
   _fail(message, status)
 
 
@@ -174,6 +177,14 @@ def _explain_backend() -> None:
 def _fail(message: object, status: int) -> NoReturn:
   _print_line(message)
   sys.exit(status)
+
+
+def _end(message: object, status: int) -> NoReturn:
+  """End the process at once, without what Python does at its exit."""
+  _print_line(message)
+  with contextlib.suppress(OSError):
+    sys.stdout.flush()
+  os._exit(status)
 
 
 def _print_line(message: object) -> None:

@@ -1,7 +1,6 @@
 """The flags that name a dataset, for commands without a config."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -9,13 +8,13 @@ from absl import flags
 from pidkd_jax import data
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import own_code
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, respelled
 from pidkd_jax.data import Dataset
 from pidkd_jax.training import free_memory
 
-# {field of a config's data: the flag that stands for it here}.
-_FLAGS = {'dir': 'data_dir'} | {
-  name: name for name in ('archive', 'verify', 'image_size', 'crop_ratio')
+# {parameter of `data.load`: what stands for it here}.
+_SPELLING = {'directory': '--data_dir', 'limit=None': 'more free memory'} | {
+  name: f'--{name}' for name in ('archive', 'verify', 'image_size', 'crop_ratio')
 }
 
 
@@ -67,7 +66,7 @@ def load(
     raise UserError(
       f'--crop_ratio={crop_ratio:g} needs a size to crop to; give --image_size, e.g. 224'
     )
-  with _own_flags():
+  with respelled(_SPELLING):
     return data.load(
       name,
       directory=given.data_dir,
@@ -78,19 +77,6 @@ def load(
       crop_ratio=crop_ratio,
       limit=free_memory.image_limit(),
     )
-
-
-@contextlib.contextmanager
-def _own_flags() -> Iterator[None]:
-  """Let messages name the flags of commands without a config."""
-  try:
-    yield
-  except UserError as error:
-    said = str(error)
-    for field, flag in _FLAGS.items():
-      said = said.replace(f'--config.data.{field}', f'--{flag}')
-      said = said.replace(f'data.{field} is', f'--{flag} is')
-    raise UserError(said) from error
 
 
 def load_for(bundle: Bundle) -> Dataset:

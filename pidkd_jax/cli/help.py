@@ -66,6 +66,10 @@ def _name(flag) -> str:
   """Return a flag as it is typed, with its default."""
   if flag.boolean:
     return f'--[no]{flag.name}'
+  from absl.flags import MultiFlag  # Late: the overview needs it not.
+
+  if isinstance(flag, MultiFlag):
+    return ' '.join(f'--{flag.name}={one}' for one in flag.default or []) or f'--{flag.name}'
   default = flag.default_as_str
   return f'--{flag.name}={default.strip(chr(39))}' if flag.default else f'--{flag.name}'
 

@@ -92,12 +92,13 @@ def argument(arguments: Sequence[str]) -> str:
 
 
 def value(arguments: Sequence[str]) -> str:
-  """Return the value of --config, or ''."""
+  """Return the value of --config, or ''; of several the last, as absl takes it."""
+  last = ''
   for given, following in zip(arguments, [*arguments[1:], ''], strict=True):
     flag, equals, found = given.partition('=')
     if flag in ('--config', '-config'):
-      return found if equals else following
-  return ''
+      last = found if equals else following
+  return last
 
 
 def explain(config: str, error: Exception) -> str:

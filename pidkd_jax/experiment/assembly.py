@@ -163,7 +163,10 @@ def _check_mixtures(experiment: Experiment, cohort: Cohort, shapes: Batch) -> No
 
 def _keys(experiment: Experiment) -> tuple[jax.Array, jax.Array]:
   """Return the PRNG keys of the batches and of the members."""
-  batches_key, members_key = jax.random.split(jax.random.key(experiment.seed))
+  batches_key, members_key = jax.random.split(
+    # By name, as a generator that a user sets otherwise may draw others under `vmap`.
+    jax.random.key(experiment.seed, impl='threefry2x32')
+  )
   return batches_key, members_key
 
 

@@ -1,9 +1,11 @@
 """The checks of a configuration that need no data."""
 
 import math
+import operator
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from pidkd_jax import models
@@ -13,6 +15,10 @@ from pidkd_jax.experiment.config import rows
 from pidkd_jax.experiment.fields import Field
 from pidkd_jax.training import writers
 
+_KINDS = {str: 'a text', bool: 'True or False', int: 'a whole number', float: 'a number'}
+_KINDS |= {tuple: 'a list of numbers'}
+# Bytes; the names of folders have at most 255, and numbers follow the label.
+_LONGEST_LABEL = 200
 # What reports call the teachers in their tables.
 _ROWS_OF_REPORTS = ('teacher', 'bundle', 'first teacher')
 
@@ -50,8 +56,15 @@ def check(config: ConfigDict) -> None:
   for field in fields.FIELDS:
     check_value(field, field.name, fields.get(config, field.name))
   writers.check(config.writers)
-  for label, row in rows(config).items():
+  if 'probe' in config:
+    _check_probe(config.probe)
+  every = rows(config)
+  for label, row in every.items():
     check_label(label)
+    if every.get(row['widen'], {}).get('widen'):
+      raise UserError(
+        f'{label} is to be as large as {row["widen"]}, which is widened itself; name another row'
+      )
     if config.start and row['widen']:
       raise UserError(
         f'{label} is to be widened, and the bundle that start names has one width; leave out either'
@@ -60,16 +73,35 @@ def check(config: ConfigDict) -> None:
       check_value(field, f'{field.name} of {label}', row[field.name])
 
 
-def check_label(label: str) -> None:
+def _check_probe(probe: ConfigDict) -> None:
+  lacking = [name for name in ('name', 'archive', 'verify', 'image_size') if name not in probe]
+  if lacking:
+    raise UserError(
+      f'the probe has no {", ".join(lacking)}; give it name, archive, verify and size'
+    )
+
+
+def check_label(label: Any) -> None:
   """Raise UserError where a label cannot name a row and the folders of its members."""
-  if not label or '/' in label or label.startswith('.'):
-    raise UserError(f'the label {label!r} cannot be a folder; give another')
+  if not isinstance(label, str):
+    raise UserError(f'the label {label!r} is a {type(label).__name__}; give a text')
+  folder = label and '/' not in label and not label.startswith('.') and label.isprintable()
+  if not folder or len(label.encode()) > _LONGEST_LABEL:
+    raise UserError(f'the label {label[:80]!r} cannot be a folder; give another')
   if label in _ROWS_OF_REPORTS:
     raise UserError(f'the label {label!r} is what reports call the teacher; give another')
 
 
-def check_value(field: Field, name: str, value: Any) -> None:
-  """Raise UserError, with `name` as its subject, where a field cannot have a value."""
+def check_value(field: Field, name: str, value: Any) -> Any:
+  """Return a value in the type of a field's default; arrays of one number become numbers.
+
+  Raises:
+    UserError: the field cannot have this value; `name` is its subject.
+  """
+  needed = ''
+  if field.requirement and isinstance(field.default, tuple):
+    needed = field.requirement.text
+  value = plain(field.default, name, value, needed)
   if field.choices and value not in field.choices:
     raise unknown_name(name, value, field.choices)
   requirement = field.requirement
@@ -80,6 +112,46 @@ def check_value(field: Field, name: str, value: Any) -> None:
     if not allowed:
       bound = f'{"greater than" if field.exclusive else "at least"} {field.least}'
       raise UserError(f'{name} is {value}; it must be {bound}')
+  return value
+
+
+def plain(like: Any, name: str, value: Any, needed: str = '') -> Any:
+  """Return a value as Python's own in the type of another.
+
+  Args:
+    like: of the type.
+    name: the subject of the message.
+    value: to take.
+    needed: ends the message; '' for the name of the type.
+
+  Raises:
+    UserError: it is of another type, or no finite number.
+
+  Example:
+    >>> plain(0.0, 'rate', np.float32(0.5)), plain((0.0, 1.0), 'drops', [1])
+    (0.5, (1.0,))
+  """
+  kind = type(like)
+  try:
+    if isinstance(value, str | bytes) or kind is str:
+      if not isinstance(value, kind):
+        raise TypeError
+      return value
+    if isinstance(value, bool | np.bool_) or kind is bool:
+      if not isinstance(value, bool | np.bool_) or kind is not bool:
+        raise TypeError
+      return bool(value)
+    if kind is tuple:
+      return tuple(plain(like[0] if like else one, name, one) for one in value)
+    if kind is int:
+      return operator.index(value)
+    number = float(value)
+  except (TypeError, ValueError, OverflowError, UserError) as error:
+    needed = needed or f'{_KINDS[kind]} is needed'
+    raise UserError(f'{name} is {value!r}; {needed}') from error
+  if not math.isfinite(number):
+    raise UserError(f'{name} is {value}; a finite number is needed')
+  return number
 
 
 def _floats(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, float]]:

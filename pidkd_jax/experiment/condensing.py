@@ -12,7 +12,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import local_path, own_code
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, respelled
 from pidkd_jax.experiment import fields, job
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.distilled import Distilled
@@ -41,6 +41,7 @@ def forecast(config: ConfigDict, folder: str, home: str) -> str:
   return job.forecast(_filled(config, folder), home)
 
 
+@respelled(job.OWN)
 def _filled(config: ConfigDict, folder: str) -> ConfigDict:
   """Return the configuration with what is read from the bundle."""
   fields.require(config)
@@ -83,7 +84,7 @@ def _makes(name: str, model: Model) -> bool:
     return False
   try:
     return models.create(name, num_classes=model.num_classes) == model
-  except (UserError, OverflowError):
+  except UserError:
     return False
 
 
@@ -108,6 +109,6 @@ def _fill_data(config: ConfigDict, entries: Mapping[str, Any]) -> None:
     )
   config.archive = config.archive or entries['archive']
   config.verify = config.verify and entries['name'] == entries['format']
-  if not config.image_size:
-    config.image_size = entries.get('image_size', 0)
+  config.image_size = config.image_size or entries.get('image_size', 0)
+  if config.crop_ratio == 1.0:  # The default.
     config.crop_ratio = entries.get('crop_ratio', 1.0)

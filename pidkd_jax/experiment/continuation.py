@@ -116,7 +116,7 @@ def _compare_rows(folder: pathlib.Path, before: _Rows, now: _Rows) -> None:
   holds = f'workdir {str(folder)!r} holds a run with'
   for label, row in before.items():
     if label not in now:
-      raise UserError(f'{holds} {label}; name it beside the others, or give another --workdir')
+      raise UserError(f'{holds} {label}; name it beside the others, or give another `workdir`')
     old, new = (_flat(one) for one in (row, now[label]))
     if old.get('method') == new.get('method'):
       # Fields that are newer than the run have their defaults.
@@ -126,7 +126,7 @@ def _compare_rows(folder: pathlib.Path, before: _Rows, now: _Rows) -> None:
       more = name == 'trials' and row['trials'] < now[label]['trials']
       if ours != theirs and not more:
         raise UserError(
-          f'{holds} {name} of {label} = {ours!r} and not {theirs!r}; give another --workdir'
+          f'{holds} {name} of {label} = {ours!r} and not {theirs!r}; give another `workdir`'
         )
 
 

@@ -45,18 +45,17 @@ class Crops:
       UserError: nobody can mean a value, or more is padded than the images have.
     """
     known = {field.name: field for field in table.FIELDS}
-    for name in ('crop', 'crop_scale', 'crop_aspect'):
-      check.check_value(known[f'data.{name}'], prefix + name, getattr(self, name))
-    most = min(spec.image_shape[:2])
-    if self.padding is not None and not 0 <= self.padding <= most:
-      raise UserError(
-        f'{prefix}padding is {self.padding}; images of {spec.name} allow 0 to {most}, and its own'
-        f' is {spec.padding}'
-      )
-    return {
-      'crop': self.crop,
-      'crop_scale': tuple(self.crop_scale),
-      'crop_aspect': tuple(self.crop_aspect),
-      'padding': spec.padding if self.padding is None else self.padding,
-      'flip': spec.flip if self.flip is None else bool(self.flip),
+    found = {
+      name: check.check_value(known[f'data.{name}'], prefix + name, getattr(self, name))
+      for name in ('crop', 'crop_scale', 'crop_aspect')
     }
+    for name, own in (('padding', spec.padding), ('flip', spec.flip)):
+      value = getattr(self, name)
+      found[name] = own if value is None else check.plain(own, prefix + name, value)
+    most = min(spec.image_shape[:2])
+    if not 0 <= found['padding'] <= most:
+      raise UserError(
+        f'{prefix}padding is {found["padding"]}; images of {spec.name} allow 0 to {most}, and its'
+        f' own is {spec.padding}'
+      )
+    return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork, load
 from pidkd_jax.core import local_path
-from pidkd_jax.core.errors import UserError, at_least_one
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, check, continuation, record, run, workdir
 from pidkd_jax.experiment import fields as table
@@ -34,13 +35,16 @@ if TYPE_CHECKING:
 Folder = str | pathlib.Path | None
 Network = str | type[models.Model]
 Start = TrainedNetwork | str | pathlib.Path | None
+# The fields of an experiment that are fields of a configuration.
+_NUMBERS = {'seed', 'holdout', 'shots', 'eval_every'}
 Choice = str | type[registered.Method] | MethodSpec
 
 
 class Distillation(Mapping[str, TrainedNetwork]):
   """The students of `distill`: {label: the student of the first trial that did not diverge}.
 
-  As text and in a notebook it shows as the table that a run prints.
+  As text and in a notebook it shows as the table that a run prints. Where a label may have
+  diverged whole, loop over `trials`.
 
   Attributes:
     trials: {label: the students of all trials}. A trial that diverged is missing.
@@ -66,6 +70,9 @@ class Distillation(Mapping[str, TrainedNetwork]):
     if not students:
       raise UserError(f'every trial of {label!r} diverged; try a lower learning rate')
     return students[0]
+
+  def __contains__(self, label: object) -> bool:
+    return label in self.trials
 
   def __iter__(self) -> Iterator[str]:
     return iter(self.trials)
@@ -143,7 +150,7 @@ def train(
     0.97
   """
   # Trial -1: no student of the same architecture and seed begins with this network's weights.
-  optimizer = OptimizerHparams(learning_rate, weight_decay)
+  optimizer = _optimizer(learning_rate, weight_decay)
   member = Member('network', _name(model), 'scratch', {}, optimizer, trial=-1)
   experiment = _experiment(
     (member,),
@@ -227,13 +234,12 @@ def distill(
     >>> students['pidkd'].metrics['agreement']  # doctest: +SKIP
     0.97
   """
-  at_least_one(trials=trials, eval_every=eval_every)
+  trials, rest = _checked('trials', trials), check.plain(False, 'rest', rest)
   if rest and not shots:
     raise UserError('rest is True, and shots is 0, so all images have labels; set shots')
-  if not isinstance(teacher, TrainedNetwork):
-    teacher = load(teacher)
+  teacher = _trained('the teacher', teacher)
   teachers.check_fit('the teacher', teacher.bundle, data.spec)
-  optimizer = OptimizerHparams(learning_rate, weight_decay)
+  optimizer = _optimizer(learning_rate, weight_decay)
   members = tuple(
     Member(label, _name(student), spec.name, dict(spec.hyperparameters), optimizer, trial)
     for label, spec in _specs(methods).items()
@@ -269,8 +275,20 @@ def distill(
 def _start(start: Start, data: Dataset) -> Bundle | None:
   if start is None:
     return None
-  taken = start if isinstance(start, TrainedNetwork) else load(start)
-  return starts.fitted('start', taken.bundle, data.spec)
+  return starts.fitted('start', _trained('start', start).bundle, data.spec)
+
+
+def _trained(what: str, given: TrainedNetwork | str | pathlib.Path) -> TrainedNetwork:
+  if isinstance(given, TrainedNetwork):
+    return given
+  if not isinstance(given, str | os.PathLike):
+    raise UserError(
+      f'{what} is given as a {type(given).__name__}; give one trained network, or the folder of a '
+      'bundle'
+    )
+  if given in models.names() and not os.path.exists(given):
+    raise UserError(f'{what} is {given!r}, a network that is not trained; train it by kd.train')
+  return load(given)
 
 
 def _name(model: Network) -> str:
@@ -293,10 +311,14 @@ def _name(model: Network) -> str:
 def _specs(choices: Choice | Sequence[Choice] | Mapping[str, Choice]) -> dict[str, MethodSpec]:
   """Return {label: method}; without labels the methods' names are taken."""
   if isinstance(choices, Mapping):
+    for label in choices:
+      check.check_label(label)
     specs = dict(zip(choices, _chosen(choices.values()), strict=True))
   else:
-    one = isinstance(choices, str | MethodSpec | type)
-    chosen = _chosen([choices] if one else choices)
+    if isinstance(choices, str | MethodSpec | type) or not isinstance(choices, Iterable):
+      chosen = _chosen([choices])
+    else:
+      chosen = _chosen(choices)
     # The class's name is enough of a user's own method.
     specs = {spec.name.rpartition(':')[2]: spec for spec in chosen}
     if len(specs) < len(chosen):
@@ -314,9 +336,14 @@ def _chosen(choices: Iterable[Choice]) -> list[MethodSpec]:
   Raises:
     UserError: a name has come to stand for another class.
   """
-  specs = [
-    choice if isinstance(choice, MethodSpec) else registered.method(choice) for choice in choices
-  ]
+  specs = []
+  for choice in choices:
+    if not isinstance(choice, str | MethodSpec | type):
+      raise UserError(
+        f'a method is given as a {type(choice).__name__}; give its name, its class, or '
+        'kd.method(...)'
+      )
+    specs.append(choice if isinstance(choice, MethodSpec) else registered.method(choice))
   for spec in specs:
     if catalog.class_of(spec.name)[0] is not spec.kind:
       raise UserError(
@@ -329,21 +356,30 @@ def _chosen(choices: Iterable[Choice]) -> list[MethodSpec]:
 def _recipe(recipe: Recipe, epochs: int, batch_size: int | None, precision: str | None) -> Recipe:
   given = {'batch_size': batch_size, 'precision': precision}
   changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-  return dataclasses.replace(recipe, total_epochs=epochs, **changes)
+  changes['total_epochs'] = epochs
+  values = {one.name: changes.get(one.name, getattr(recipe, one.name)) for one in table.RECIPE}
+  return Recipe(**{name: _checked(name, value) for name, value in values.items()})
+
+
+def _optimizer(learning_rate: float, weight_decay: float) -> OptimizerHparams:
+  return OptimizerHparams(
+    _checked('learning_rate', learning_rate), _checked('weight_decay', weight_decay)
+  )
+
+
+def _checked(name: str, value: Any) -> Any:
+  """Return the value of a parameter that is a field of a configuration, too, as that has it."""
+  known = {field.name.removeprefix('data.'): field for field in table.FIELDS}
+  return check.check_value(known[name], name, value)
 
 
 def _experiment(
   members: tuple[Member, ...], data: Dataset, recipe: Recipe, crops: Crops, **fields: Any
 ) -> Experiment:
-  values = {field.name: getattr(recipe, field.name) for field in table.RECIPE}
-  values |= {'seed': fields['seed'], 'data.shots': fields.get('shots', 0)}
   for member in members:
     models.create(member.student, num_classes=data.spec.num_classes)
-    values |= dataclasses.asdict(member.optimizer)
-  known = {field.name: field for field in table.FIELDS}
-  for name, value in values.items():
-    check.check_value(known[name], name.removeprefix('data.'), value)
-  return Experiment(members=members, recipe=recipe, **crops.fields(data.spec), **fields)
+  numbers = {name: _checked(name, fields[name]) for name in _NUMBERS & fields.keys()}
+  return Experiment(members=members, recipe=recipe, **crops.fields(data.spec), **(fields | numbers))
 
 
 @contextlib.contextmanager
@@ -351,6 +387,7 @@ def _running(
   experiment: Experiment, folder: Folder, writers: Sequence[str]
 ) -> Iterator[tuple[pathlib.Path, Execution]]:
   """Enter the devices and a folder; without a folder of the user's, a temporary one."""
+  writers = (writers,) if isinstance(writers, str) else writers
   available.check(writers)
   batch_sizes = {'batch_size': experiment.recipe.batch_size}
   with contextlib.ExitStack() as stack:

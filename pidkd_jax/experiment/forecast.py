@@ -238,7 +238,8 @@ def part(
       for label, seconds in by_label.items()
     },
     shared_seconds=total_steps * observing * len(cohorts),
-    programs=len(assembled.cohort.programs(assembled.cohort.init, assembled.shapes)),
+    programs=len(assembled.cohort.programs(assembled.cohort.init, assembled.shapes))
+    + len(assembled.cohort.initial_programs(assembled.shapes)),
     compile_seconds=compiling,
     timed=label_of[typical],
     total_steps=total_steps,

@@ -13,6 +13,7 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import local_path, own_code, regular_file
+from pidkd_jax.core.errors import respelled
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation.probe import probe
@@ -49,6 +50,8 @@ _HARMLESS = (
 _PATHS = ('data.archive', 'data.unlabelled', *finished.BUNDLES)
 # Of the summary in a run's log.
 _LOG_COLUMNS = 100
+# The fields that stand for the parameter `own` of `bundle.load`.
+OWN = {'own': '--config.student or --config.teacher.model'}
 # Of `workdir.check`: a run of an older version lacks newer fields, and any run may gain members.
 _TOLERANCES = (
   _HARMLESS,
@@ -127,7 +130,7 @@ def _checked(config: ConfigDict, folder: str) -> tuple[pathlib.Path, Dataset, _J
   Whatever can be refused is, and nothing is written or trained.
   """
   home = local_path.resolve('workdir', folder)
-  dataset = _load(config, config.data)
+  dataset = _load(config, 'data')
   _check(config, dataset, home)
   return home, dataset, None if _is_finished(config, home) else _prepare(config, dataset, home)
 
@@ -181,12 +184,15 @@ def _prepare(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
     return _put_together(config, dataset, home)
 
 
+@respelled(OWN)
 def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _Job:
   spec = dataset.spec
   own = models.families(*_networks(config))
   named = None
   if config.teacher.bundle:
     named = teachers.load(local_path.resolve('teacher.bundle', config.teacher.bundle), dataset, own)
+  if 'probe' in config:
+    _load(config, 'probe')  # So that a mistake in it comes before the training.
   begin = starts.load('teacher.start', config.teacher.start, spec, own)
   start = starts.load('start', config.start, spec, own)
   if start:
@@ -262,9 +268,17 @@ def _report(home: pathlib.Path) -> str:
   return str(summary)
 
 
-def _load(config: ConfigDict, group: ConfigDict) -> Dataset:
-  """Load a dataset, in the primary process first, as it may have to be prepared."""
-  with progress.working(f'reading {group.name}', told=True):
+def _load(config: ConfigDict, place: str) -> Dataset:
+  """Load the dataset of a group, in the primary process first, as it may have to be prepared."""
+  group = config[place]
+  # A probe stands within a cohort of a study, whose name is not known here.
+  prefix = '--config.data.' if place == 'data' else f'{place}.'
+  spelling = {name: f'{prefix}{name}' for name in group} | {
+    'directory': '--config.data.dir',
+    'limit=0': '--config.data.streaming=always',
+    'limit=None': '--config.data.streaming=never',
+  }
+  with progress.working(f'reading {group.name}', told=True), respelled(spelling):
     return processes.primary_first(
       'data',
       data.load,
@@ -304,7 +318,7 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
   unprobed = _unprobed(home)
   if not unprobed:
     return
-  other = _load(config, config.probe)
+  other = _load(config, 'probe')
   own = models.families(*_networks(config), teacher.network.model)
   top1 = _probed(home)
   for name, place in unprobed.items():

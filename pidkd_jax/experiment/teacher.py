@@ -235,7 +235,7 @@ def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
     number, theirs_name, ours_name = odd[0]
     raise UserError(
       f'{what} knows other classes than {spec.name}: class {number} is {theirs_name!r} and '
-      f"{ours_name!r}; give another bundle, or import it anew with the data's names (--class_names)"
+      f"{ours_name!r}; give another bundle, or import it anew with the data's names"
     )
   if loaded.crop_ratio != spec.crop_ratio:
     logger.warning(

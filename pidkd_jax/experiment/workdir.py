@@ -139,7 +139,13 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
       raise UserError(
         f'another run is at work in {str(folder)!r}; wait until it is done, or give another folder'
       ) from error
-    yield
+    owner = os.getpid()
+    try:
+      yield
+    finally:
+      # A process that was forked meanwhile holds the file, too, and would keep the lock.
+      if os.getpid() == owner:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def environment() -> dict[str, Any]:
@@ -221,8 +227,8 @@ def _check_same(folder, before, now, harmless, defaults, paths) -> None:
     if name in harmless or old == new or (name in paths and old and new):
       continue
     trained = bundles(folder)
-    longer = f'; --config.start={trained[0]} begins with its weights there' if trained else ''
+    longer = f'; `start={trained[0]}` begins with its weights there' if trained else ''
     raise UserError(
       f'workdir {str(folder)!r} holds a run with {name} = {old!r} and not {new!r}; give another '
-      f'--workdir{longer if name == _DURATION else ""}'
+      f'`workdir`{longer if name.removeprefix("recipe.") == _DURATION else ""}'
     )

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import signal
+import subprocess
 import sys
 import threading
 
@@ -12,6 +13,7 @@ import tqdm
 from pidkd_jax.cli import app
 from pidkd_jax.parallel import processes, program_cache
 from pidkd_jax.training import log
+from tests.small import ROOT
 
 
 def test_bars_take_a_lock_of_this_process(monkeypatch):
@@ -41,6 +43,7 @@ def test_sigterm_ends_a_process_that_has_joined_others(monkeypatch, capsys):
   monkeypatch.setattr(log, 'to_terminal', lambda **_: None)
   names = ('config', 'distributed', 'coordinator', 'num_processes', 'process_id')
   monkeypatch.setattr(app.flags, 'FLAGS', Given.fromkeys(names))
+  monkeypatch.setattr(app.os, '_exit', sys.exit)
   try:
     with pytest.raises(SystemExit) as end:
       app._guarded(lambda: signal.raise_signal(signal.SIGTERM), 'pidkd')
@@ -49,6 +52,27 @@ def test_sigterm_ends_a_process_that_has_joined_others(monkeypatch, capsys):
       signal.signal(number, handler)
   assert end.value.code == 128 + signal.SIGTERM
   assert capsys.readouterr().err.startswith('stopped; what is saved stays')
+
+
+def test_a_signal_while_a_program_compiles_ends_with_its_status():
+  """At Python's own exit the process would crash."""
+  script = """
+import os, signal, threading
+from pidkd_jax.cli import app
+import jax, jax.numpy as jnp
+def program(x):
+  for i in range(200):
+    x = jnp.sin(x @ x) + i
+  return x
+def main():
+  threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+  while True:
+    jax.jit(lambda x: program(x) + 1)(jnp.ones((50, 50)))
+app.run(main)
+"""
+  done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 143, done.stderr
+  assert done.stderr.startswith('stopped; ') and done.stderr.count('\n') == 1
 
 
 def test_the_last_line_may_find_no_terminal(monkeypatch):

@@ -34,6 +34,13 @@ def test_code_that_only_a_file_names_is_refused(tmp_path):
   assert done.stderr.endswith(f'by --own={NAME}\n') and not done.stdout
 
 
+def test_a_config_before_it_hides_nothing(tmp_path):
+  train(tmp_path)
+  arguments = training_flags.resolve(['--config=digits', '--config', f'{tmp_path}/config.json'])
+  assert training_flags.file(arguments).endswith('saved_config.py')
+  assert training_flags.argument(arguments) == f'{tmp_path}/config.json'
+
+
 @pytest.mark.parametrize('named', [f'--own={NAME}', f'--config.student={NAME}'])
 def test_code_that_the_command_line_names_is_taken(named, tmp_path):
   done = train(tmp_path, named)

@@ -147,8 +147,8 @@ def changed(**hyperparameters):
       config('pidkd', trials=2),
       'holds a run with kd_1_1; name it beside the others, or give another',
     ),
-    (config(trials=1), 'with trials of pidkd = 2 and not 1; give another --workdir'),
-    (changed(weight=3.0), 'with weight of kd_1_1 = 1.0 and not 3.0; give another --workdir'),
+    (config(trials=1), 'with trials of pidkd = 2 and not 1; give another `workdir`'),
+    (changed(weight=3.0), 'with weight of kd_1_1 = 1.0 and not 3.0; give another `workdir`'),
   ],
 )
 def test_fewer_members_or_other_settings_are_refused(now, message):

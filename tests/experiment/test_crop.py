@@ -52,6 +52,7 @@ def test_python_takes_the_crops_that_a_configuration_takes():
     (Crops(crop_scale=(0.5, 1.5)), '^crop_scale is .*; two shares are needed'),
     (Crops(padding=9), '^padding is 9; images of noise allow 0 to 8, and its own is 4'),
     (Crops(padding=-1), '^padding is -1'),
+    (Crops(crop_scale=0.5), '^crop_scale is 0.5; two shares are needed'),
   ],
 )
 def test_crops_in_python_that_nobody_can_mean_are_refused(crops, message):

@@ -15,9 +15,10 @@ from flax import linen as nn
 
 import pidkd_jax as kd
 from pidkd_jax.bundles.trained_network import TrainedNetwork
-from pidkd_jax.experiment import run, workdir
+from pidkd_jax.experiment import distillation, run, workdir
 from pidkd_jax.training import metrics, writers
 from pidkd_jax.training.progress import Progress
+from pidkd_jax.training.recipe import OptimizerHparams
 from tests import plain
 from tests.experiment import widenable
 from tests.given import Linear
@@ -316,19 +317,60 @@ def test_few_shots_need_fewer_images(teacher, data):
     ({'precision': 'float16'}, "unknown precision 'float16'"),
     ({'recipe': kd.Recipe(optimizer='adam')}, "unknown optimizer 'adam'; did you mean 'adamw'"),
     ({'recipe': kd.Recipe(warmup=1.0)}, 'warmup is 1.0; a share below 1'),
-    ({'recipe': kd.Recipe(clip_norm=float('nan'))}, 'clip_norm is nan; it must be at least 0'),
+    ({'recipe': kd.Recipe(clip_norm=float('nan'))}, 'clip_norm is nan; a finite number is needed'),
     ({'weight_decay': -0.1}, '^weight_decay is -0.1; it must be at least 0'),
     ({'seed': 2**32}, r'^seed is 4294967296; it must be below 2\*\*32'),
     ({'shots': 33}, 'shots is 33'),
     ({'shots': -1}, '^shots is -1; it must be at least 0'),
-    ({'holdout': 1.5}, 'hold-out fraction 1.5'),
+    ({'holdout': 1.5}, 'holdout is 1.5; a share below 1'),
+    ({'epochs': 2.5}, 'total_epochs is 2.5; a whole number is needed'),
+    ({'epochs': '6'}, "total_epochs is '6'; a whole number is needed"),
+    ({'trials': 2.0}, 'trials is 2.0; a whole number'),
+    ({'seed': None}, 'seed is None; a whole number'),
+    ({'eval_every': 2.5}, 'eval_every is 2.5; a whole number'),
+    ({'learning_rate': float('inf')}, 'learning_rate is inf; a finite number'),
+    ({'rest': 'no'}, "rest is 'no'; True or False is needed"),
+    (
+      {'recipe': kd.Recipe(drops=0.5)},
+      'drops is 0.5; fractions of the training are needed, 0 to 1',
+    ),
+    ({'crops': kd.Crops(flip='no')}, "flip is 'no'; True or False"),
+    ({'crops': kd.Crops(padding=1.5)}, 'padding is 1.5; a whole number'),
+    ({'crops': kd.Crops(crop_aspect=(0.5, float('inf')))}, r'\(0.5, inf\); two numbers above 0'),
+    ({'methods': {1: 'pidkd'}}, 'the label 1 is a int; give a text'),
+    ({'methods': {'a' * 260: 'pidkd'}}, 'cannot be a folder'),
+    ({'methods': {'a\0': 'pidkd'}}, 'cannot be a folder'),
+    ({'methods': {'a': ['pidkd']}}, 'a method is given as a list; give its name'),
+    ({'methods': None}, 'a method is given as a NoneType'),
+    ({'teacher': 'resnet8'}, "the teacher is 'resnet8', a network that is not trained; train it"),
+    ({'teacher': []}, 'the teacher is given as a list; give one trained network, or'),
+    ({'start': [1]}, 'start is given as a list; give one trained network, or'),
+    ({'writers': 'wandbb'}, "unknown writer 'wandbb'"),
   ],
 )
 def test_a_mistake_is_one_line_before_anything_is_written(teacher, data, tmp_path, change, message):
   with pytest.raises(kd.UserError, match=message) as raised:
-    kd.distill(teacher, data, workdir=tmp_path / 'run', **KEYWORDS | change)
+    given = {'teacher': teacher, 'data': data, 'workdir': tmp_path / 'run'}
+    kd.distill(**given | KEYWORDS | change)
   assert '\n' not in str(raised.value)
   assert not (tmp_path / 'run').exists()
+
+
+def test_numbers_of_numpy_are_numbers(data):
+  experiment = distillation._experiment(
+    (),
+    data,
+    distillation._recipe(kd.Recipe(), np.int64(2), np.int32(8), None),
+    kd.Crops(padding=np.int64(1)),
+    seed=np.int64(3),
+  )
+  assert json.loads(json.dumps(dataclasses.asdict(experiment)))['seed'] == 3
+  assert distillation._optimizer(np.float32(0.5), 0) == OptimizerHparams(0.5, 0.0)
+
+
+def test_students_are_there_also_where_one_diverged():
+  students = kd.Distillation({'a': [], 'b': ['network']}, None, None)
+  assert 'a' in students and 'c' not in students and len(students) == 2
 
 
 def test_a_teacher_of_other_classes_is_refused(teacher, data):

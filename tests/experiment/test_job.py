@@ -464,7 +464,7 @@ def test_a_finished_run_gains_a_method_of_ones_own(config, whole, home, monkeypa
   with pytest.raises(UserError, match='holds a run with Cosine; name it beside the others'):
     job.main(config, str(folder))
   more.total_epochs = 3
-  with pytest.raises(UserError, match='not 3; .*--config.start=.*/bundles/pidkd-0 begins with'):
+  with pytest.raises(UserError, match='not 3; .*`start=.*/bundles/pidkd-0` begins with'):
     job.main(more, str(folder))
 
 

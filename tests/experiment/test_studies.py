@@ -170,7 +170,7 @@ def test_a_study_gains_trials_and_rows(config, whole, home):
   kept = variables(folder / 'second' / 'bundles' / 'scratch-0')
   assert all(np.array_equal(value, kept[path]) for path, value in before.items())
   config.cohorts.second.rows.scratch.trials = 1
-  with pytest.raises(UserError, match='trials of scratch = 2 and not 1; give another --workdir'):
+  with pytest.raises(UserError, match='trials of scratch = 2 and not 1; give another `workdir`'):
     study.main(config, str(folder))
 
 
@@ -249,6 +249,8 @@ def test_a_member_larger_than_memory_is_refused(config, whole, home):
     ({'learning_rate': -0.1}, 'learning_rate of widened is -0.1'),
     ({'student': 'vgg8', 'widen': 'pidkd'}, 'VGG cannot be widened'),
     ({'student': 'resnet9'}, "unknown model 'resnet9'"),
+    ({'learning_rate': None}, 'learning_rate of widened is None; a number is needed'),
+    ({'widen': 'widened'}, 'to be as large as widened, which is widened itself; name another row'),
   ],
 )
 def test_a_mistake_in_a_row_is_one_line(config, whole, home, change, message):
@@ -257,6 +259,19 @@ def test_a_mistake_in_a_row_is_one_line(config, whole, home, change, message):
   with pytest.raises(UserError, match=message):
     study.main(config, str(home / 'mistake'))
   assert not (home / 'mistake' / 'first').exists()
+
+
+def test_a_probe_that_cannot_be_is_found_before_the_training(config, whole, home):
+  whole(config)
+  cohort = config.cohorts.second
+  for probe, message in (
+    ({'name': 'digitz', 'archive': '', 'verify': True, 'image_size': 0}, "unknown .*'digitz'"),
+    ({'name': 'digits', 'archive': ''}, 'the probe has no verify, image_size'),
+  ):
+    cohort.probe = probe
+    with pytest.raises(UserError, match=message):
+      study.main(config, str(home / 'unprobed'))
+    assert not (home / 'unprobed' / 'second').exists()
 
 
 def test_a_mistake_in_a_later_cohort_is_found_before_the_first_trains(

@@ -74,7 +74,10 @@ def test_a_first_teacher_for_other_images_is_left_out(dataset, monkeypatch, capl
 @pytest.mark.parametrize(
   'class_names, message',
   [
-    (['a', 'c', 'b'], "knows other classes than toy: class 1 is 'c' and 'b'; .*--class_names"),
+    (
+      ['a', 'c', 'b'],
+      "knows other classes than toy: class 1 is 'c' and 'b'; .* with the data's names",
+    ),
     (['a', 'b'], 'is for the 2 classes of unknown data at .* and not for the 3 of toy'),
   ],
 )

@@ -1,6 +1,8 @@
 """A run's folder knows the run that it holds."""
 
+import fcntl
 import json
+import os
 
 import pytest
 
@@ -32,7 +34,7 @@ def test_a_path_may_be_written_otherwise(folder, archive):
   'changes', [{'start': 'bundle'}, {'data': {'archive': '', 'name': 'x'}}, {'total_epochs': 7}]
 )
 def test_what_was_not_there_is_another_run(folder, changes):
-  with pytest.raises(UserError, match='give another --workdir$'):
+  with pytest.raises(UserError, match='give another `workdir`$'):
     check(folder, **changes)
 
 
@@ -49,9 +51,25 @@ def test_a_longer_training_begins_from_a_bundle_of_the_finished_one(folder):
   with pytest.raises(UserError) as error:
     check(folder, total_epochs=7)
   assert str(error.value).endswith(
-    f'total_epochs = 6 and not 7; give another --workdir; --config.start={folder}/bundles/pidkd-0'
+    f'total_epochs = 6 and not 7; give another `workdir`; `start={folder}/bundles/pidkd-0`'
     ' begins with its weights there'
   )
+
+
+def test_a_lock_ends_with_its_run_though_a_fork_lives_on(tmp_path, monkeypatch):
+  """A fork has the same open file, as a duplicate of its number has."""
+  flock, forks = fcntl.flock, []
+
+  def lock(file, operation):
+    forks.append(os.dup(file.fileno()))
+    flock(file, operation)
+
+  monkeypatch.setattr(fcntl, 'flock', lock)
+  for _ in range(2):
+    with workdir.locked(tmp_path):
+      pass
+  for fork in forks:
+    os.close(fork)
 
 
 def test_another_environment_is_said_and_the_one_before_is_kept(folder, monkeypatch, caplog):

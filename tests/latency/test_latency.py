@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax.bundles import bundle
+from pidkd_jax.cli.commands import latency
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency import export_folder, figure, table, worker_process
 from pidkd_jax.latency.candidate import Candidate, comparable, data_of
@@ -72,6 +73,15 @@ def test_a_candidate_that_fails_is_named(tmp_path, what, says):
       [candidate(tmp_path, 'b', 'slow'), candidate(tmp_path / 'a', 'a', what)], 'cpu', [5], 1, 0.0
     )
   assert str(error.value) == f'{str(tmp_path / "a")!r} cannot be run here: {says}'
+
+
+def test_a_tpu_serves_one_process_and_is_left_out(monkeypatch):
+  monkeypatch.setattr(latency.jax, 'default_backend', lambda: 'tpu')
+  monkeypatch.setattr(latency, 'FLAGS', types.SimpleNamespace(platform=[]))
+  assert latency._platforms() == ['cpu']
+  latency.FLAGS.platform = ['tpu']
+  with pytest.raises(UserError, match='platform tpu cannot be measured: .*; leave it out'):
+    latency._platforms()
 
 
 @pytest.mark.parametrize(('platform', 'asked'), [('gpu', 'cuda'), ('cpu', 'cpu')])

@@ -163,10 +163,10 @@ MISTAKES = {
     _train('no student', 'unknown model', '--config.student='),
     _train(
       'width that is a word',
-      "'wide' is not a positive number; write e.g. resnet8*1.5",
+      "'wide' is no number above 0 and up to 10,000; write e.g. resnet8*1.5",
       '--config.student=resnet8*wide',
     ),
-    _train('width of nothing', "'0' is not a positive number", '--config.student=resnet8*0'),
+    _train('width of nothing', "'0' is no number above 0", '--config.student=resnet8*0'),
     _train(
       'own network without its module',
       "there is no module 'nowhere'",

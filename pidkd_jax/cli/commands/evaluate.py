@@ -79,7 +79,7 @@ def _test(judged):
     raise UserError(f'--images takes a folder as the bundle says, without {given}; leave that out')
   facts = TrainedNetwork(judged)
   folder = local_path.resolve('--images', FLAGS.images)
-  split = labelled_images.of_folder(folder, facts.class_names, facts.image_shape, judged.crop_ratio)
+  split = labelled_images.of_folder(folder, facts.class_names, facts.reader)
   return split, folder, ''
 
 

@@ -13,10 +13,13 @@ from absl import flags
 from pidkd_jax import export
 from pidkd_jax.cli import bundle_flags, data_flags
 from pidkd_jax.core import local_path
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, respelled
 from pidkd_jax.evaluation import inference
 
 FLAGS = flags.FLAGS
+
+# {parameter of `export.export`: the flag that stands for it}.
+_SPELLING = {'folder': '--out'} | {n: f'--{n}' for n in ('uint8', 'layout', 'largest_loss')}
 
 
 def define_flags():
@@ -31,6 +34,7 @@ def define_flags():
   data_flags.define('Dataset; by default as in the card.')
 
 
+@respelled(_SPELLING)
 def main():
   if not FLAGS.format:
     raise UserError(f'no format was given; name some with --format: {", ".join(export.names())}')

@@ -43,7 +43,7 @@ def define_flags():
   flags.DEFINE_multi_integer(
     'batch_size', [1, 64], 'Images in a call; repeatable.', lower_bound=1, upper_bound=4096
   )
-  flags.DEFINE_multi_string('platform', [], 'cpu, gpu or tpu; by default all. Repeatable.')
+  flags.DEFINE_multi_string('platform', [], 'cpu or gpu; by default all. Repeatable.')
   flags.DEFINE_integer('cores', 0, 'Number of cores to use; 0: all.', lower_bound=0)
   flags.DEFINE_integer('rounds', 10, 'Timed rounds, after one to warm up.', lower_bound=1)
   flags.DEFINE_float('seconds', 0.5, 'Time of a network in a round.', 0, 60)
@@ -105,6 +105,13 @@ def _heading(load):
 def _platforms():
   """Return the platforms of --platform, or all; the first device of each answers."""
   known = list(dict.fromkeys(['cpu', jax.default_backend()]))
+  if 'tpu' in known:
+    known.remove('tpu')
+    if 'tpu' in FLAGS.platform:
+      raise UserError(
+        'platform tpu cannot be measured: each network answers in a process of its own, and a TPU '
+        'serves one process; leave it out'
+      )
   for name in FLAGS.platform:
     if name not in known:
       raise unknown_name('platform', name, known)

@@ -16,7 +16,6 @@ from absl import flags
 
 from pidkd_jax import models
 from pidkd_jax.bundles import trained_network
-from pidkd_jax.bundles.image_reader import ImageReader
 from pidkd_jax.cli import bundle_flags, prediction_output
 from pidkd_jax.core import atomic_folder, image, image_files, local_path
 from pidkd_jax.core.errors import UserError
@@ -45,7 +44,7 @@ def main(*names):
   out = local_path.resolve('--out', FLAGS.out or _CSV) if FLAGS.out or searched else None
   prediction_output.check(out)
   student = trained_network.load(bundle, own)
-  reader = ImageReader(paths, student.image_shape, student.bundle.crop_ratio)
+  reader = student.reader(paths)
   for remark in remarks:
     print(remark)
   k = min(FLAGS.top, len(student.class_names))
