@@ -52,6 +52,16 @@ def kind(path: Path) -> str:
   return ascii(path.suffix.lower()).strip("'") or 'without a suffix'
 
 
+def counted(others: Mapping[str, int]) -> str:
+  """Return how many entries of each kind were passed over, for a message.
+
+  Example:
+    >>> counted({'hidden': 2, '.txt': 1})
+    '.txt: 1, hidden: 2'
+  """
+  return ', '.join(f'{kind}: {count}' for kind, count in sorted(others.items()))
+
+
 def find(folder: Path) -> tuple[list[Path], Mapping[str, int]]:
   """Return the image files in a folder and in the folders below it.
 

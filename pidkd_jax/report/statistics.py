@@ -47,9 +47,9 @@ def resample_trials(means: np.ndarray) -> np.ndarray:
   return np.take_along_axis(means, indices, axis=0).mean(axis=0)
 
 
-def percentile_interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-  """Return the two percentiles that enclose the share `level` of the samples [R]."""
-  low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+def percentile_interval(samples: np.ndarray) -> tuple[float, float]:
+  """Return the two percentiles that enclose 95% of the samples [R]."""
+  low, high = np.quantile(samples, [0.025, 0.975])
   return float(low), float(high)
 
 

@@ -91,7 +91,7 @@ class Validation:
       return {}
     return {f'{self.name}_top1': float(np.mean(logits.argmax(axis=1) == self.labels))}
 
-  def logits(self, network: Network, final: bool = True) -> np.ndarray:
+  def logits(self, network: Network, final: bool) -> np.ndarray:
     """Return a network's logits, float32 [N, K].
 
     Args:

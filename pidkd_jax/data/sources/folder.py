@@ -214,7 +214,7 @@ class _Listing:
   def report(self) -> None:
     """Log what was passed over and followed."""
     if self._others:
-      kinds = ', '.join(f'{kind}: {count}' for kind, count in sorted(self._others.items()))
+      kinds = image_files.counted(self._others)
       logger.warning(
         '%s: %d entries passed over that are no images by their suffix (%s)',
         self._root,

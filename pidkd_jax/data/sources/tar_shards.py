@@ -116,7 +116,7 @@ def read(path: Path) -> Folder:
       f'{path} holds no images ({", ".join(image_files.SUFFIXES)}); put some beside their labels'
     )
   if others:
-    kinds = ', '.join(f'{kind}: {count}' for kind, count in sorted(others.items()))
+    kinds = image_files.counted(others)
     logger.warning('%s: %d files passed over (%s)', path, others.total(), kinds)
   if names is not None:
     _check_numbers(path, {label for _, label, _ in rows}, names)

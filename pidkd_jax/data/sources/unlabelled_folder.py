@@ -89,7 +89,7 @@ def bind(folder: Path, image_shape: tuple[int, int, int], bits: int = 0) -> type
     raise UserError(f'the folder {folder} is {state}; correct `unlabelled`')
   found, others = image_files.find(folder)
   if others:
-    kinds = ', '.join(f'{kind}: {count}' for kind, count in sorted(others.items()))
+    kinds = image_files.counted(others)
     logger.warning('%s: passed over what is no image by its suffix (%s)', folder, kinds)
   if not found:
     raise UserError(
