@@ -75,6 +75,7 @@ def test_all_methods():
     ('proof', '## The first block'),
     ('proof/c', '## Classes 41 to 60'),
     ('proof/d', '## Classes 61 to 80'),
+    ('proof/e', '## Classes 81 to 100'),
   ],
 )
 def test_the_proof(folder, heading):
@@ -93,6 +94,7 @@ def test_the_proof(folder, heading):
     ('proof', 'The two primary questions'),
     ('proof/c', 'The two questions there'),
     ('proof/d', 'The two questions on this block'),
+    ('proof/e', 'The two questions on classes 81 to 100'),
   ],
 )
 def test_contrasts_of_the_proof(folder, heading):
@@ -109,6 +111,20 @@ def test_contrasts_of_the_proof(folder, heading):
       assert cell == f'[{low}, {high}]'
     for cell, column in ((p, 'p'), (corrected, 'p (Holm)')):
       assert float(cell) == float(f'{float(row[column]):.2g}')
+
+
+def test_all_blocks_of_the_proof():
+  with (LAB / 'results' / 'proof' / 'pooled.csv').open(newline='') as file:
+    found = {row['contrast']: row for row in csv.DictReader(file)}
+  rows = table('## All four blocks', 'proof.md')
+  assert [cells[0] for cells in rows] == list(found)
+  for name, blocks, mean, interval in rows:
+    row = {**found[name], 'label': name}
+    assert blocks == row['comparisons'] == '4'
+    assert check(mean, row, 'mean top-1 (points)') == 2
+    over = '95% by t over comparisons'
+    low, high = (f'{float(row[f"{over}, {end}"]):+.2f}' for end in ('from', 'to'))
+    assert interval == f'[{low}, {high}]'
 
 
 def test_later_rivals():
