@@ -77,14 +77,14 @@ def _check_probe(probe: ConfigDict) -> None:
   lacking = [name for name in ('name', 'archive', 'verify', 'image_size') if name not in probe]
   if lacking:
     raise UserError(
-      f'the probe has no {", ".join(lacking)}; give it name, archive, verify and size'
+      f'the probe has no {", ".join(lacking)}; give it name, archive, verify and image_size'
     )
 
 
 def check_label(label: Any) -> None:
   """Raise UserError where a label cannot name a row and the folders of its members."""
   if not isinstance(label, str):
-    raise UserError(f'the label {label!r} is a {type(label).__name__}; give a text')
+    raise UserError(f'the label {label!r} is no text; give one')
   folder = label and '/' not in label and not label.startswith('.') and label.isprintable()
   if not folder or len(label.encode()) > _LONGEST_LABEL:
     raise UserError(f'the label {label[:80]!r} cannot be a folder; give another')

@@ -337,7 +337,7 @@ def test_few_shots_need_fewer_images(teacher, data):
     ({'crops': kd.Crops(flip='no')}, "flip is 'no'; True or False"),
     ({'crops': kd.Crops(padding=1.5)}, 'padding is 1.5; a whole number'),
     ({'crops': kd.Crops(crop_aspect=(0.5, float('inf')))}, r'\(0.5, inf\); two numbers above 0'),
-    ({'methods': {1: 'pidkd'}}, 'the label 1 is a int; give a text'),
+    ({'methods': {1: 'pidkd'}}, 'the label 1 is no text; give one'),
     ({'methods': {'a' * 260: 'pidkd'}}, 'cannot be a folder'),
     ({'methods': {'a\0': 'pidkd'}}, 'cannot be a folder'),
     ({'methods': {'a': ['pidkd']}}, 'a method is given as a list; give its name'),
