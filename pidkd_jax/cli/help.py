@@ -75,4 +75,4 @@ def _name(flag) -> str:
 
 
 def _docstring(path: pathlib.Path) -> str:
-  return ast.get_docstring(ast.parse(path.read_text())) or ''
+  return ast.get_docstring(ast.parse(path.read_text('utf-8'))) or ''

@@ -31,7 +31,7 @@ def read(
       of another type or out of its range.
   """
   try:
-    card = json.loads(path.read_text())
+    card = json.loads(path.read_text('utf-8'))
     if not isinstance(card, dict):
       raise ValueError('it holds no JSON object')
   except OSError as error:

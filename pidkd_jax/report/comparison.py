@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,11 +18,13 @@ def resample_top1(trials: Sequence[Trial]) -> dict[Trial, np.ndarray]:
   """Return {trial: float64 [R], its top-1 in R draws of the test images}; all share each draw.
 
   Args:
-    trials: at least one; they kept their outputs.
+    trials: those to take; they kept their outputs.
 
   Raises:
     UserError: Outputs are damaged, or are those of other images.
   """
+  if not trials:
+    return {}
   first = trials[0].require_outputs()
   for trial in trials:
     if not np.array_equal(trial.require_outputs().label, first.label):
@@ -56,20 +59,16 @@ class Comparison:
   def ranked(self) -> list[str]:
     """The labels by mean top-1, the best first; of equal ones the first member's."""
     means = {
-      label: np.mean([trial.value('results', 'top1') for trial in trials.values()])
+      # The exact sum, so that equal trials in another order are a tie.
+      label: math.fsum(trial.value('results', 'top1') for trial in trials.values()) / len(trials)
       for label, trials in self.labels.items()
     }
     return sorted(means, key=lambda label: -means[label])
 
   @functools.cached_property
-  def has_outputs(self) -> bool:
-    """Whether every trial kept its outputs on the test images."""
-    return all(t.outputs for trials in self.labels.values() for t in trials.values())
-
-  @functools.cached_property
   def resampled_top1(self) -> Mapping[Trial, np.ndarray]:
-    """As `resample_top1`, of all trials; each of them kept its outputs."""
-    return resample_top1([trial for own in self.labels.values() for trial in own.values()])
+    """As `resample_top1`, of the trials that kept their outputs on the test images."""
+    return resample_top1([t for own in self.labels.values() for t in own.values() if t.outputs])
 
   @property
   def card(self) -> Card:
@@ -135,14 +134,25 @@ def compare(runs: Sequence[Run]) -> list[Comparison]:
   """Group runs into comparisons, in their order.
 
   The parts of a cohort that was split by memory come together again. A run opens a comparison of
-  its own if it repeats a trial, or if its settings for a label differ.
+  its own if it repeats a trial, or if its settings for a label differ. A run with labels that
+  another comparison on the same batches lacks is part of that one, too: rows that were trained once
+  are compared with each of several settings.
   """
-  comparisons = []
+  groups: list[list[Run]] = []
   for run in runs:
-    for i, comparison in enumerate(comparisons):
-      if comparison.accepts(run):
-        comparisons[i] = Comparison((*comparison.runs, run))
+    for group in groups:
+      if Comparison(tuple(group)).accepts(run):
+        group.append(run)
         break
     else:
-      comparisons.append(Comparison((run,)))
+      groups.append([run])
+  comparisons = []
+  for group in groups:
+    own, comparison = set(group), Comparison(tuple(group))
+    for run in runs:
+      new = {trial.label for trial in run.trials}.isdisjoint(comparison.labels)
+      if run not in own and new and comparison.accepts(run):
+        own.add(run)
+        comparison = Comparison(tuple(one for one in runs if one in own))
+    comparisons.append(comparison)
   return comparisons

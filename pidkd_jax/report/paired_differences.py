@@ -1,6 +1,7 @@
 """Differences in top-1 to a baseline, paired by trial and by test image."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,12 +24,14 @@ class Difference:
     low: lower end of the 95% interval; None if nothing could be resampled.
     high: upper end of the interval, or None.
     gains: the differences by trial, of the trials that both have.
+    by_image: whether test images were resampled, too, as each of these trials kept its outputs.
   """
 
   mean: float
   low: float | None
   high: float | None
   gains: tuple[float, ...]
+  by_image: bool
 
   @property
   def is_decided(self) -> bool:
@@ -71,8 +74,7 @@ def to_baseline(comparison: Comparison, baseline: str) -> dict[str, Difference]:
   Raises:
     UserError: Outputs are damaged, or are those of other images.
   """
-  top1 = comparison.resampled_top1 if comparison.has_outputs else None
-  return _differences(_pairs(comparison, baseline), top1)
+  return _differences(_pairs(comparison, baseline), comparison.resampled_top1)
 
 
 def between(comparison: Comparison, first: str, second: str) -> Difference | None:
@@ -82,8 +84,7 @@ def between(comparison: Comparison, first: str, second: str) -> Difference | Non
     UserError: Outputs are damaged, or are those of other images.
   """
   pairs = {label: own for label, own in _pairs(comparison, second).items() if label == first}
-  top1 = comparison.resampled_top1 if comparison.has_outputs else None
-  return _differences(pairs, top1).get(first)
+  return _differences(pairs, comparison.resampled_top1).get(first)
 
 
 def best(comparison: Comparison) -> set[str]:
@@ -97,7 +98,11 @@ def best(comparison: Comparison) -> set[str]:
   return {first} | {
     label
     for label, difference in differences.items()
-    if (difference.mean == 0 if difference.low is None else not difference.is_decided)
+    if (
+      math.isclose(difference.mean, 0, abs_tol=1e-12)
+      if difference.low is None
+      else not difference.is_decided
+    )
   }
 
 
@@ -114,38 +119,41 @@ def to_teacher(comparison: Comparison) -> dict[str, Difference]:
     label: [(trial, teacher) for trial in trials.values()]
     for label, trials in comparison.labels.items()
   }
-  if not teacher.outputs or not comparison.has_outputs:
-    return _differences(pairs, None)
-  trials = [trial for own in pairs.values() for trial, _ in own]
-  return _differences(pairs, resample_top1([*trials, teacher]))
+  if not teacher.outputs:
+    return _differences(pairs, {})
+  return _differences(pairs, resample_top1([*comparison.resampled_top1, teacher]))
 
 
 def _differences(
-  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], top1: Mapping[Trial, np.ndarray] | None
+  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], top1: Mapping[Trial, np.ndarray]
 ) -> dict[str, Difference]:
+  """Return {label: difference}; `top1` has the trials whose images can be resampled."""
   differences = {}
   for label, label_pairs in pairs.items():
     gains = np.array(
       [a.value('results', 'top1') - b.value('results', 'top1') for a, b in label_pairs]
     )
-    if top1:
+    by_image = all(trial in top1 for pair in label_pairs for trial in pair)
+    if by_image:
       means = np.stack([top1[a] - top1[b] for a, b in label_pairs])
     else:
       means = np.tile(gains[:, None], statistics.RESAMPLES)
     low, high = None, None
-    if top1 or len(label_pairs) > 1:
+    if by_image or len(label_pairs) > 1:
       low, high = statistics.percentile_interval(statistics.resample_trials(means))
-    differences[label] = Difference(float(gains.mean()), low, high, tuple(gains.tolist()))
+    differences[label] = Difference(float(gains.mean()), low, high, tuple(gains.tolist()), by_image)
   return differences
 
 
 def explain(comparison: Comparison, baseline: str) -> str:
   """Return, for the reader of the table, how the differences were computed."""
-  counts = {label: len(pairs) for label, pairs in _pairs(comparison, baseline).items()}
+  differences = to_baseline(comparison, baseline)
+  counts = {label: len(difference.gains) for label, difference in differences.items()}
   if not counts:
     return f'No label shares a trial with {baseline}, so there are no differences to it.'
+  by_trial = [label for label, difference in differences.items() if not difference.by_image]
   resampled = ['trials'] if max(counts.values()) > 1 else []
-  resampled += ['test images'] if comparison.has_outputs else []
+  resampled += ['test images'] if len(by_trial) < len(counts) else []
   text = (
     f'The difference to {baseline} is the mean over the trials that both have, each against the '
     'same trial'
@@ -166,6 +174,11 @@ def explain(comparison: Comparison, baseline: str) -> str:
     )
   if 'test images' not in resampled:
     text += ' The runs kept no outputs, so the test images were not resampled.'
+  elif by_trial:
+    text += (
+      f' Outputs that belong to the difference of {", ".join(by_trial)} are missing, so the test '
+      'images were not resampled there.'
+    )
   if 'trials' in resampled:
     text += ' With a handful of trials, such an interval is too narrow rather than too wide.'
   return text

@@ -37,13 +37,22 @@ def sentences(comparison: Comparison) -> list[str]:
     f'flips {training["flip"]}.',
     *_further(recipe),
     f'Selection: {training["selection"]}'
-    + (f' ({training["holdout"]} of the training images)' if training['holdout'] else '')
+    + _choice(training)
     + f'; epoch {", ".join(map(str, sorted(epochs)))}.',
     f'Teacher: {_teacher(comparison)}.',
     *_times(comparison),
     *diverged(comparison),
     *(f'Made with {versions}.' for versions in _environments(comparison)),
   ]
+
+
+def _choice(training: Card) -> str:
+  """Return how a hold-out chose the epoch; '' without one."""
+  if not training['holdout']:
+    return ''
+  every = training.get('eval_every', 1)
+  among = 'every epoch' if every == 1 else f'every {every} epochs'
+  return f' ({training["holdout"]} of the training images, evaluated {among})'
 
 
 # The fields of the recipe that a sentence of their own tells.

@@ -96,8 +96,16 @@ class Run:
     return examples.read(path) if path else None
 
   @property
+  def data_and_teacher(self) -> str:
+    """A key that is equal for runs on the same images under the same teacher."""
+    training = self.card['training']
+    return json.dumps(
+      [self.card['dataset']['fingerprint'], (training['teacher'] or {}).get('digest')]
+    )
+
+  @property
   def pairing_key(self) -> str:
-    """A key that is equal for runs with the same batches and the same teacher."""
+    """A key that is equal for runs with the same batches, the same teacher and the same choice."""
     training = self.card['training']
     return json.dumps(
       [
@@ -106,6 +114,8 @@ class Run:
         # Older cards lack what their version did not have.
         dataclasses.asdict(Recipe()) | training['recipe'],
         *(training[name] for name in _BATCHES),
+        # A hold-out picks among the epochs that were evaluated.
+        training.get('eval_every', 1) if training['holdout'] else None,
         # Older cards lack it, as all images were the only choice.
         training.get('shots') or 0,
         training.get('unlabelled'),
@@ -284,8 +294,10 @@ def _walk(top: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _natural_order(name: str) -> list[tuple[bool, int, str]]:
   """Return a sort key that puts part-10 after part-9."""
+  # A raised 2 is a digit, and no decimal.
   return [
-    (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r'(\d+)', name)
+    (part.isdecimal(), int(part) if part.isdecimal() else 0, part)
+    for part in re.split(r'(\d+)', name)
   ]
 
 

@@ -49,7 +49,7 @@ def run(folder: pathlib.Path) -> Summary:
     *shown,
     '\n'.join(f'- {sentence}' for sentence in [*sentences, trials.note('trials.csv')]),
   ]
-  (folder / 'report.md').write_text('\n\n'.join(parts) + '\n')
+  (folder / 'report.md').write_text('\n\n'.join(parts) + '\n', 'utf-8')
   said = brief.summary(comparison)
   return dataclasses.replace(
     said,

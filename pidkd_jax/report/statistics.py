@@ -29,8 +29,9 @@ def resample_images(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarra
     rows = min(_CHUNK, resamples - start)
     indices = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
     counts = np.bincount(indices.ravel(), minlength=rows * size).reshape(rows, size)
-    means.append((counts.astype(np.float32) @ columns).T / size)
-  return np.concatenate(means, axis=1, dtype=np.float64)
+    means.append((counts.astype(np.float32) @ columns).T)
+  # Sums of hits are whole numbers, exact in float32; their quotients are not.
+  return np.concatenate(means, axis=1, dtype=np.float64) / size
 
 
 def resample_trials(means: np.ndarray) -> np.ndarray:
@@ -48,9 +49,13 @@ def resample_trials(means: np.ndarray) -> np.ndarray:
 
 
 def percentile_interval(samples: np.ndarray) -> tuple[float, float]:
-  """Return the two percentiles that enclose 95% of the samples [R]."""
-  low, high = np.quantile(samples, [0.025, 0.975])
-  return float(low), float(high)
+  """Return the two percentiles that enclose 95% of the samples [R].
+
+  They are rounded to twelve digits. So an end that is 0 but for the rounding of sums is 0, and
+  decides nothing.
+  """
+  low, high = np.round(np.quantile(samples, [0.025, 0.975]), 12).tolist()
+  return low, high
 
 
 def t_test(gains: Sequence[float]) -> tuple[float, float, float] | None:
@@ -73,6 +78,37 @@ def t_test(gains: Sequence[float]) -> tuple[float, float, float] | None:
   error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
   reach = error * float(stats.t.ppf(0.975, degrees))
   return mean - reach, mean + reach, 2 * float(stats.t.sf(abs(mean) / error, degrees))
+
+
+def t_interval_of_means(groups: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+  """Return the 95% interval of the mean of groups' means, by the spread within the groups.
+
+  Each group counts once. The degrees of freedom are Satterthwaite's.
+
+  Args:
+    groups: [K] groups of independent values.
+
+  Returns:
+    (low, high); None where a group has one value, or none has any spread.
+
+  Source: Satterthwaite 1946, Biometrics Bulletin 2(6), 110-114.
+
+  Example:
+    >>> low, high = t_interval_of_means([[1.0, 3.0], [2.0, 4.0]])
+    >>> round(low, 2), round(high, 2)
+    (-0.54, 5.54)
+  """
+  if any(len(group) < 2 for group in groups):
+    return None
+  squares = [float(np.var(group, ddof=1)) / len(group) for group in groups]
+  if math.isclose(sum(squares), 0, abs_tol=1e-24):
+    return None
+  degrees = sum(squares) ** 2 / sum(
+    square**2 / (len(group) - 1) for square, group in zip(squares, groups, strict=True)
+  )
+  mean = math.fsum(float(np.mean(group)) for group in groups) / len(groups)
+  reach = math.sqrt(sum(squares)) / len(groups) * float(stats.t.ppf(0.975, degrees))
+  return mean - reach, mean + reach
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

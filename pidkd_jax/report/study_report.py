@@ -24,6 +24,11 @@ from pidkd_jax.report.table import Column
 from pidkd_jax.report.tables import accuracy, condensed, cost, overview, settings, trials
 from pidkd_jax.report.tables import contrasts as contrasts_table
 
+_TITLE = '# Report'
+# The files beside a report.
+_TABLES = r'main|contrasts|condensed|sizes(-\d+)?|cost|settings|overview|pooled'
+_FILES = re.compile(rf'trials\.csv|({_TABLES})\.(csv|tex)|({"|".join(FIGURES)})\.png')
+
 _OVERVIEW = (
   'Each column is one comparison: its entries were trained on the same batches under one teacher. '
   'Columns are not paired with each other.'
@@ -58,7 +63,8 @@ def study(
   """Write report.md, each table as CSV and LaTeX, and PNG figures, from run folders alone.
 
   Runs are compared in one table if they have the same batches and the same teacher. Several
-  comparisons get a section of the report and a folder below `out` each.
+  comparisons get a section of the report and a folder below `out` each. Files of an earlier report
+  in `out` are removed.
 
   Args:
     folders: folders of runs, or of studies that contain runs.
@@ -88,10 +94,11 @@ def study(
   items = [f'- Made by `{_command(folders, out, baseline, published, asked)}`.']
   if unfinished:
     items.append(f'- Left out, as they are not finished: {_format_paths(unfinished)}.')
-  parts = ['# Report', '\n'.join(items)]
+  parts = [_TITLE, '\n'.join(items)]
   _read_files(comparisons)
   try:
     out.mkdir(parents=True, exist_ok=True)
+    _clear(out)
     if len(comparisons) > 1:
       parts += _overview(comparisons, families, out)
     for comparison, heading, name in zip(
@@ -100,7 +107,7 @@ def study(
       section = _Section(comparison, baseline, literature, families, out, out / name)
       parts += [f'## {table.escape(heading)}', *section.write()]
     text = '\n\n'.join(parts) + '\n'
-    (out / 'report.md').write_text(text)
+    (out / 'report.md').write_text(text, 'utf-8')
   except OSError as error:
     raise UserError(
       f'--out {str(out)!r} cannot be written: {error.strerror or error}; name another folder'
@@ -223,10 +230,24 @@ def _read_files(comparisons: Iterable[Comparison]) -> None:
     parameters(diagram.choose(comparison))
 
 
+def _clear(out: pathlib.Path) -> None:
+  """Remove tables and figures of an earlier report, which this one might not write again."""
+  report = out / 'report.md'
+  if not report.is_file() or report.read_text('utf-8', 'replace').split('\n', 1)[0] != _TITLE:
+    return
+  sections = [path for path in out.glob('[0-9]*-*') if path.is_dir() and not path.is_symlink()]
+  for folder in (out, *sections):
+    for path in list(folder.iterdir()):
+      if _FILES.fullmatch(path.name):
+        path.unlink()
+    if folder != out and not any(folder.iterdir()):
+      folder.rmdir()
+
+
 def _write(columns: Sequence[Column], path: pathlib.Path) -> str:
   """Write a table as CSV and LaTeX, at a path without its suffix, and return it as Markdown."""
   table.write_csv(columns, path.with_name(f'{path.name}.csv'))
-  path.with_name(f'{path.name}.tex').write_text(table.to_latex(columns))
+  path.with_name(f'{path.name}.tex').write_text(table.to_latex(columns), 'utf-8')
   return table.to_markdown(columns)
 
 
@@ -235,8 +256,9 @@ def _overview(
 ) -> list[str]:
   columns = overview.columns(dict(zip(_headings(comparisons), comparisons, strict=True)))
   parts = ['## Overview', _write(columns, out / 'overview'), _OVERVIEW]
-  if pooled := contrasts_table.pooled(comparisons, families):
-    parts += [_write(pooled, out / 'pooled'), contrasts_table.POOLED]
+  pooled, note = contrasts_table.pooled(comparisons, families)
+  if pooled:
+    parts += [_write(pooled, out / 'pooled'), note]
   return parts
 
 

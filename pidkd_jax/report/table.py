@@ -161,7 +161,7 @@ def write_csv(columns: Sequence[Column], path: pathlib.Path) -> None:
     for heading, values in column.values.items()
     if any(value is not None for value in values)
   }
-  with path.open('w', newline='') as file:
+  with path.open('w', newline='', encoding='utf-8') as file:
     writer = csv.writer(file, lineterminator='\n')
     writer.writerow(table)
     for row in zip(*table.values(), strict=True):

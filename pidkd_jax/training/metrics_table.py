@@ -38,7 +38,7 @@ class MetricsTable:
     if any(name not in self._columns for line in lines for name in line):
       self._write()
     else:
-      with self._path.open('a', newline='') as file:
+      with self._path.open('a', newline='', encoding='utf-8') as file:
         self._writer(file).writerows(lines)
 
   def _timed(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class MetricsTable:
     found = dict.fromkeys(name for line in self._lines for name in line)
     self._columns = [*_FIRST, *(name for name in found if name not in _FIRST)]
     part = self._path.with_suffix('.partial-csv')
-    with part.open('w', newline='') as file:
+    with part.open('w', newline='', encoding='utf-8') as file:
       writer = self._writer(file)
       writer.writeheader()
       writer.writerows(self._lines)

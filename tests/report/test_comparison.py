@@ -82,6 +82,43 @@ def test_the_same_label_with_other_settings_or_the_same_trial_is_not_mixed(tmp_p
   ]
 
 
+@pytest.mark.parametrize('order', ['30 100 simkd', 'simkd 30 100', '100 simkd 30'])
+def test_a_row_that_was_trained_once_is_compared_with_each_setting(tmp_path, order):
+  for weight in (30, 100):
+    settings = {'weight': float(weight)}
+    folders.run(tmp_path / str(weight), [folders.Label('pidkd', hyperparameters=settings)])
+  folders.run(tmp_path / 'simkd', [B])
+  comparisons = compared(*(tmp_path / name for name in order.split()))
+  assert [sorted(one) for one in comparisons] == [['pidkd', 'simkd']] * 2
+
+
+def test_a_holdout_picks_among_the_epochs_that_were_evaluated(tmp_path):
+  for every in (1, 5):
+    for holdout in (0.0, 0.1):
+      folder = tmp_path / str(holdout) / str(every)
+      folders.run(folder, [folders.Label('pidkd', trials=(every,))])
+      changed = {'eval_every': every, 'holdout': holdout}
+      folders.change(
+        folder, f'pidkd-{every}', lambda card, own=changed: card['training'].update(own)
+      )
+  assert compared(tmp_path / '0.0') == [{'pidkd': [1, 5]}]
+  first, second = compare(run_folder.find([tmp_path / '0.1'])[0])
+  assert ' evaluated every 5 epochs)' in ' '.join(protocol.sentences(second))
+  assert ' evaluated every epoch)' in ' '.join(protocol.sentences(first))
+
+
+def test_equal_trials_in_another_order_are_a_tie(tmp_path):
+  labels = [folders.Label('a', trials=(0, 1, 2)), folders.Label('b', trials=(0, 1, 2))]
+  folder = folders.run(tmp_path, labels)
+  for label, numbers in (('a', (0.3, 0.2, 0.1)), ('b', (0.1, 0.2, 0.3))):
+    for trial, top1 in enumerate(numbers):
+      folders.change(
+        folder, f'{label}-{trial}', lambda card, top1=top1: card['results'].update(top1=top1)
+      )
+  [comparison] = compare(run_folder.find([tmp_path])[0])
+  assert comparison.ranked == ['a', 'b']
+
+
 def test_older_cards_call_the_optimizers_settings_numbers(tmp_path):
   folders.run(tmp_path / 'old', [folders.Label('pidkd', trials=(0,))])
   new = folders.run(tmp_path / 'new', [folders.Label('pidkd', trials=(1,))])

@@ -94,9 +94,9 @@ def test_one_trial_allows_no_test(tmp_path):
 
 def test_each_comparison_counts_once_in_the_mean(found, tmp_path):
   other = comparison(tmp_path / 'other', {**TOP1, 'pidkd': TOP1['simkd']}, seed=1)
-  [pooled, *_] = [cells(tables.pooled([found, other], ((('pidkd', 'simkd'),),)))]
+  [pooled, *_] = [cells(tables.pooled([found, other], ((('pidkd', 'simkd'),),))[0])]
   assert pooled['comparisons'] == ['2'] and pooled['mean top-1 (points)'] == ['+35.00 ± 49.50']
-  assert tables.pooled([found], ((('pidkd', 'simkd'),),)) == []
+  assert tables.pooled([found], ((('pidkd', 'simkd'),),)) == ([], '')
 
 
 def test_of_comparisons_that_repeat_trials_the_one_with_most_counts(found, tmp_path):
@@ -105,9 +105,10 @@ def test_of_comparisons_that_repeat_trials_the_one_with_most_counts(found, tmp_p
   other = comparison(tmp_path / 'other', {**TOP1, 'pidkd': TOP1['simkd']}, seed=1)
   families = ((('pidkd', 'simkd'),),)
   for repeated in ([again, found], [found, again]):
-    assert tables.pooled(repeated, families) == []
-    pooled = cells(tables.pooled([*repeated, other], families))
-    assert pooled == cells(tables.pooled([found, other], families))
+    assert tables.pooled(repeated, families) == ([], '')
+    assert cells(tables.pooled([*repeated, other], families)[0]) == cells(
+      tables.pooled([found, other], families)[0]
+    )
 
 
 def test_other_students_under_one_teacher_are_comparisons_of_their_own(tmp_path):
@@ -119,8 +120,26 @@ def test_other_students_under_one_teacher_are_comparisons_of_their_own(tmp_path)
     for student in ('resnet8', 'vgg8')
   ]
   found, _ = run_folder.find(runs)
-  [count] = cells(tables.pooled(compare(found), ((('pidkd', 'simkd'),),)))['comparisons']
-  assert count == '2'
+  columns, note = tables.pooled(compare(found), ((('pidkd', 'simkd'),),))
+  assert cells(columns)['comparisons'] == ['2'] and 'they are not independent' in note
+
+
+def test_a_choice_of_settings_is_no_second_comparison(tmp_path):
+  runs = [
+    folders.run(
+      tmp_path / f'{weight}-{seed}',
+      [folders.Label('simkd'), folders.Label('pidkd', hyperparameters={'weight': weight})],
+      seed=seed,
+    )
+    for weight, seed in ((30.0, 0), (100.0, 0), (100.0, 1))
+  ]
+  found, _ = run_folder.find(runs)
+  families = ((('pidkd', 'simkd'),),)
+  first, second, third = compare(found)
+  assert tables.pooled([first, second], families) == ([], '')
+  columns, note = tables.pooled([first, second, third], families)
+  assert cells(columns)['comparisons'] == ['2']
+  assert note.endswith('Settings differ between comparisons: those of pidkd.')
 
 
 def test_the_best_are_those_that_cannot_be_told_apart(found):

@@ -107,6 +107,20 @@ def test_without_outputs_only_trials_are_resampled_and_it_says_so(tmp_path):
   assert 'kept no outputs' in paired_differences.explain(kept, 'a')
 
 
+def test_outputs_that_are_missing_cost_no_other_row_its_images(tmp_path):
+  hits = {'a': {0: [1, 0, 1], 1: [1, 0, 0]}, 'b': {0: [1, 1, 1], 1: [1, 0, 1]}}
+  whole = comparison(tmp_path / 'whole', hits | {'c': hits['b']})
+  damaged = comparison(tmp_path / 'damaged', hits | {'c': hits['b']})
+  (tmp_path / 'damaged' / 'outputs' / 'c-1.npz').unlink()
+  found, expected = (paired_differences.to_baseline(one, 'a') for one in (damaged, whole))
+  assert found['b'] == expected['b'] and found['b'].by_image
+  assert not found['c'].by_image and (found['c'].low, found['c'].high) == pytest.approx(
+    (1 / 3,) * 2
+  )
+  text = paired_differences.explain(damaged, 'a')
+  assert 'trials and test images' in text and 'the difference of c are missing' in text
+
+
 def test_one_trial_without_outputs_has_no_interval(tmp_path):
   kept = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1]}}, outputs=False)
   found = paired_differences.to_baseline(kept, 'a')['b']

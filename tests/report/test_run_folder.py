@@ -163,7 +163,7 @@ def test_only_a_part_has_files_in_the_folder_above(tmp_path):
 
 def test_the_runs_below_a_run_are_not_its_own(tmp_path):
   folder = folders.run(tmp_path / 'run', [A])
-  folders.run(folder / 'longer', [A], epochs=40)
+  folders.run(folder / 'lr10²', [A], epochs=40)  # A raised 2 is a digit, and no decimal.
   for number in (10, 2):
     folders.run(folder / f'part-{number}', [folders.Label(f'kd{number}')])
   whole = run_folder.read_whole(folder)

@@ -51,6 +51,30 @@ def test_one_trial_adds_no_spread():
   np.testing.assert_array_equal(statistics.resample_trials(means), means[0])
 
 
+def test_the_end_of_an_interval_that_is_zero_but_for_rounding_decides_nothing():
+  rng = np.random.default_rng(36)
+  hits = rng.integers(0, 2, size=(6, 30))
+  means = statistics.resample_images(hits, 3000)
+  assert np.all(means * 30 == np.round(means * 30, 9))
+  tenths = np.array([0.1, 0.2, -0.3])
+  samples = np.array([tenths[order].sum() / 3 for order in ([0, 1, 2], [1, 2, 0])])
+  assert np.any(samples != 0)
+  assert statistics.percentile_interval(samples) == (0, 0)
+
+
+def test_an_interval_over_groups_has_the_spread_within_them():
+  rng = np.random.default_rng(0)
+  covered = 0
+  for _ in range(400):
+    # Means of groups far apart, which the interval does not count.
+    groups = [rng.normal(mean, deviation, 5) for mean, deviation in ((0, 1), (10, 2), (-4, 1))]
+    low, high = statistics.t_interval_of_means(groups)
+    covered += low <= 2 <= high
+  assert covered / 400 == pytest.approx(0.95, abs=0.03)
+  assert statistics.t_interval_of_means([[1.0, 2.0], [3.0]]) is None
+  assert statistics.t_interval_of_means([[1.0, 1.0], [3.0, 3.0]]) is None
+
+
 def test_the_interval_holds_its_share():
   assert statistics.percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
 

@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +14,7 @@ from pidkd_jax import report
 from pidkd_jax.core.errors import UserError
 from tests.report import folders
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 LABELS = [
   folders.Label('pidkd', 0.7, aligned=True, size=(3, 2), parameters=200_000),
   folders.Label('simkd', 0.65, aligned=True, size=(1, 2), parameters=120_000),
@@ -199,6 +204,36 @@ def test_an_early_run_is_reported_without_what_it_lacks(tmp_path):
   names = {path.name for path in (tmp_path / 'out').iterdir()}
   assert 'calibration.png' in names and 'features.png' not in names
   assert 'memory' not in text and 'probe' not in text
+
+
+def test_a_locale_without_arrows_and_accents_alters_no_file(tmp_path):
+  folders.run(tmp_path / 'run', [folders.Label('é'), folders.Label('simkd')])
+  code = (
+    'import pathlib, sys\n'
+    'from pidkd_jax.report import study_report\n'
+    'study_report.FIGURES.clear()\n'
+    'study_report.study([pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]))\n'
+  )
+  plain = os.environ | {'LC_ALL': 'C', 'PYTHONCOERCECLOCALE': '0', 'PYTHONUTF8': '0'}
+  command = [sys.executable, '-X', 'utf8=0', '-c', code, tmp_path / 'run', tmp_path / 'out']
+  subprocess.run(command, env=plain, check=True, timeout=120, cwd=ROOT)
+  assert '→' in (tmp_path / 'out' / 'report.md').read_text('utf-8')
+  assert 'é' in (tmp_path / 'out' / 'main.csv').read_text('utf-8')
+
+
+@pytest.mark.usefixtures('without_figures')
+def test_nothing_of_an_earlier_report_is_left(tmp_path):
+  one, two = (folders.run(tmp_path / name, LABELS, seed=int(name)) for name in '12')
+  out = tmp_path / 'out'
+  report.study([one, two], out, asked='pidkd:simkd')
+  assert (out / 'pooled.csv').exists() and len(list(out.glob('[12]-*'))) == 2
+  (out / 'notes.csv').write_text('mine')
+  report.study([one], out, asked='pidkd:simkd')
+  assert {path.name for path in out.iterdir()} == {
+    *('report.md', 'trials.csv', 'notes.csv'),
+    *(f'{n}.{kind}' for n in ('main', 'contrasts', 'cost', 'settings') for kind in ('csv', 'tex')),
+    *(f'sizes.{kind}' for kind in ('csv', 'tex') if (out / f'sizes.{kind}').exists()),
+  }
 
 
 @pytest.mark.usefixtures('undrawn')

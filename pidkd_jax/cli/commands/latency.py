@@ -67,7 +67,7 @@ def main():
   text = f'{_heading(load)}\n\n{to_markdown(columns)}\n'
   drawn = figure.draw(measurements, teacher)
   with _writing(out):
-    (out / 'latency.md').write_text(text)
+    (out / 'latency.md').write_text(text, 'utf-8')
     write_csv(columns, out / 'latency.csv')
     if drawn:
       canvas.save(drawn, out / 'latency.png')

@@ -158,17 +158,29 @@ def _ends(curves: _Curves) -> dict[str, tuple[float, float]]:
 
 
 def _curves(comparison: Comparison, measure: str, factor: float) -> _Curves:
-  """Return the values of a measure in metrics.jsonl, times a factor, by label and epoch."""
-  curves = {}
+  """Return the values of a measure in metrics.jsonl, times a factor, by label and epoch.
+
+  An epoch counts where each trial of the label that has the measure has it.
+  """
+  curves, trials = {}, {}
   for run in comparison.runs:
     labels = {trial.name: trial.label for trial in run.trials}
     for row in run.rows:
       if measure in row and row['member'] in labels:
-        curve = curves.setdefault(labels[row['member']], {})
+        label = labels[row['member']]
+        curve = curves.setdefault(label, {})
         curve.setdefault(row['epoch'], []).append(factor * row[measure])
-  return {
-    label: dict(sorted(curves[label].items())) for label in comparison.labels if label in curves
+        trials.setdefault(label, set()).add((run.folder, row['member']))
+  shared = {
+    label: {
+      epoch: curves[label][epoch]
+      for epoch in sorted(curves[label])
+      if len(curves[label][epoch]) == len(trials[label])
+    }
+    for label in comparison.labels
+    if label in curves
   }
+  return {label: curve for label, curve in shared.items() if curve}
 
 
 def _plot(axes: Axes, curves: _Curves, styles: Mapping[str, Style], name: str) -> None:

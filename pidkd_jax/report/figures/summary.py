@@ -48,7 +48,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   teacher = comparison.teacher
   target = scatter.top1([teacher])[0] if teacher else None
   caption = 'Top-1 on the test images. Dots are trials, and diamonds their means.'
-  if comparison.has_outputs:
+  if _intervals(comparison):
     caption += ' Bars are 95% intervals over trials and test images.'
   if has_grown := len({epoch for own in growth.values() for t in own.values() for epoch in t}) > 1:
     caption = (
@@ -64,8 +64,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   if baseline and len(comparison.labels) > 1:
     caption += f' Differences to {baseline} are paired by trial'
     caption += (
-      ' and by image, so their intervals are narrower than the bars.'
-      if comparison.has_outputs
+      ' and by image, so their intervals are not those of the bars.'
+      if comparison.resampled_top1
       else '.'
     )
   return figure, caption
@@ -248,13 +248,12 @@ def _format(difference: Difference) -> str:
 
 
 def _intervals(comparison: Comparison) -> dict[str, tuple[float, float]]:
-  """Return {label: 95% interval of its mean top-1 in percent}; {} if a trial lacks its outputs."""
-  if not comparison.has_outputs:
-    return {}
+  """Return {label: 95% interval of its mean top-1 in percent} where each trial has its outputs."""
   top1 = comparison.resampled_top1
   return {
     label: statistics.percentile_interval(
       100 * statistics.resample_trials(np.stack([top1[trial] for trial in trials.values()]))
     )
     for label, trials in comparison.labels.items()
+    if all(trial in top1 for trial in trials.values())
   }

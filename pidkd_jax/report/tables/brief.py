@@ -5,6 +5,7 @@ import statistics
 from pidkd_jax.core.screen import Summary
 from pidkd_jax.report import paired_differences, protocol, table
 from pidkd_jax.report.comparison import Comparison
+from pidkd_jax.report.paired_differences import Difference
 from pidkd_jax.report.table import Column
 from pidkd_jax.report.tables import rows
 
@@ -24,14 +25,10 @@ def columns(comparison: Comparison, requested: str | None = None) -> list[Column
     comparison: the runs. A column that no card fills is left out.
     requested: the label that others are compared with; None for the natural one.
   """
-  baseline = paired_differences.choose_baseline(comparison, requested)
-  teachers, differences, reference = {}, {}, baseline or ''
-  if comparison.condensed:
-    if comparison.origin:
-      teachers['first teacher'] = [comparison.origin]
-    differences, reference = paired_differences.to_teacher(comparison), 'the bundle'
-  elif baseline and len(comparison.labels) > 1:
-    differences = paired_differences.to_baseline(comparison, baseline)
+  differences, reference = _differences(comparison, requested)
+  teachers = {}
+  if comparison.condensed and comparison.origin:
+    teachers['first teacher'] = [comparison.origin]
   if comparison.teacher:
     teachers['bundle' if comparison.condensed else 'teacher'] = [comparison.teacher]
   students = rows.student_rows(comparison)
@@ -53,6 +50,18 @@ def columns(comparison: Comparison, requested: str | None = None) -> list[Column
   return result
 
 
+def _differences(
+  comparison: Comparison, requested: str | None
+) -> tuple[dict[str, Difference], str]:
+  """Return the differences that the table has, and to what."""
+  if comparison.condensed:
+    return paired_differences.to_teacher(comparison), 'the bundle'
+  baseline = paired_differences.choose_baseline(comparison, requested)
+  if baseline and len(comparison.labels) > 1:
+    return paired_differences.to_baseline(comparison, baseline), baseline
+  return {}, ''
+
+
 def notes(comparison: Comparison) -> list[str]:
   """Return sentences on the marks in the table, and on what it leaves out; [] where it has none."""
   counts = sorted({len(trials) for trials in comparison.labels.values()})
@@ -60,8 +69,8 @@ def notes(comparison: Comparison) -> list[str]:
   if counts[-1] > 1:
     span = f'{counts[0]} to {counts[-1]}' if len(counts) > 1 else str(counts[0])
     marks.append(f'±: standard deviation over {span} trials')
-  if counts[-1] > 1 or comparison.has_outputs:
-    if len(comparison.labels) > 1 or comparison.condensed:
-      marks.append('[ ]: 95% interval')
+  differences, _ = _differences(comparison, None)
+  if any(difference.low is not None for difference in differences.values()):
+    marks.append('[ ]: 95% interval')
   sentences = [f'{"; ".join(marks)}.'] if marks else []
   return sentences + protocol.diverged(comparison)

@@ -53,7 +53,8 @@ def sentences(comparison: Comparison) -> list[str]:
   if bundle is None or not comparison.condensed:
     return []
   texts = []
-  for label, difference in paired_differences.to_teacher(comparison).items():
+  differences = paired_differences.to_teacher(comparison)
+  for label, difference in differences.items():
     trial = next(iter(comparison.labels[label].values()))
     student_size, bundle_size = (t.value('cost', 'parameters') for t in (trial, bundle))
     text = (
@@ -67,7 +68,7 @@ def sentences(comparison: Comparison) -> list[str]:
     'All trials started from one bundle, so the intervals do not include the variation between '
     'bundles.'
   )
-  if bundle.outputs and comparison.has_outputs:
+  if all(difference.by_image for difference in differences.values()):
     text = (
       f'Differences to the bundle have 95% intervals from {statistics.RESAMPLES:,} resamples of '
       f'trials and test images. {text}'

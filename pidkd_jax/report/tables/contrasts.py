@@ -1,7 +1,7 @@
 """The table of contrasts: paired differences in top-1, two intervals, corrected p-values."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,9 +17,12 @@ NOTE = (
   'of the t-test against no difference, and p (Holm) is corrected for the number of tests in a '
   'family. Fewer than two trials, or equal differences, allow no test.'
 )
-POOLED = (
-  'Here each comparison counts once. Its interval is over comparisons, and not over trials. Of '
-  'comparisons with the same batches, teacher and settings, the one with most common trials counts.'
+_POOLED = (
+  'Here each comparison counts once. Of those with the same batches, teacher and student, the one '
+  "with most common trials counts. One interval is Student's t over comparisons, which takes their "
+  'differences as normally distributed. The other is by the spread of the trials within each '
+  "comparison, with Satterthwaite's degrees of freedom. With few comparisons the first may be the "
+  'narrower one by chance.'
 )
 
 _Interval = tuple[float, float]
@@ -69,45 +72,79 @@ def left_out(comparison: Comparison, families: Sequence[Family]) -> str:
   return f'Not shown here: {"; ".join(named)}. p (Holm) does not count them.'
 
 
-def pooled(comparisons: Sequence[Comparison], families: Sequence[Family]) -> list[Column]:
-  """Return the mean of each contrast over comparisons; [] where no two comparisons have one.
+def pooled(
+  comparisons: Sequence[Comparison], families: Sequence[Family]
+) -> tuple[list[Column], str]:
+  """Return the mean of each contrast over comparisons, and how to read it.
 
-  Each comparison counts once. Of those with the same batches, teacher and settings, the one with
-  most common trials counts, as the others may repeat them. The interval is Student's t over
-  comparisons.
+  Each comparison counts once. Of those with the same batches, teacher and students, the one with
+  most common trials counts, as the others repeat trials, or are a choice of settings.
+
+  Returns:
+    (columns, note); ([], '') where no two comparisons have a contrast.
   """
-  names, means = [], []
-  for contrast in dict.fromkeys(contrast for family in families for contrast in family):
-    found: dict[str, Difference] = {}
-    for comparison in comparisons:
-      if contrasts.obstacle(contrast, comparison):
-        continue
-      difference = paired_differences.between(comparison, *contrast)
-      settings = [next(iter(comparison.labels[label].values())).settings for label in contrast]
-      key = json.dumps([comparison.runs[0].pairing_key, settings], sort_keys=True)
-      if difference and (key not in found or len(difference.gains) > len(found[key].gains)):
-        found[key] = difference
-    own = [100 * difference.mean for difference in found.values()]
-    if len(own) > 1:
-      names.append(_name(contrast))
-      means.append(own)
-  if not names:
-    return []
-  tests = [statistics.t_test(own) for own in means]
-  return [
-    table.text_column('contrast', names),
-    Column('comparisons', [str(len(own)) for own in means], {'comparisons': list(map(len, means))}),
-    table.mean_column('mean top-1 (points)', means, 2, '+'),
-    _intervals('95% by t over comparisons', [test and _shares(test[:2]) for test in tests]),
+  found = {
+    contrast: differences
+    for contrast in dict.fromkeys(contrast for family in families for contrast in family)
+    if len(differences := _independent(comparisons, contrast)) > 1
+  }
+  if not found:
+    return [], ''
+  gains = [[difference.gains for _, difference in own] for own in found.values()]
+  means = [[difference.mean for _, difference in own] for own in found.values()]
+  counts = list(map(len, means))
+  over_comparisons = [statistics.t_test(own) for own in means]
+  changed = dict.fromkeys(
+    label
+    for contrast, own in found.items()
+    for label in contrast
+    if len({_choices(comparison, label) for comparison, _ in own}) > 1
+  )
+  columns = [
+    table.text_column('contrast', [_name(contrast) for contrast in found]),
+    Column('comparisons', list(map(str, counts)), {'comparisons': counts}),
+    table.mean_column('mean top-1 (points)', [[100 * one for one in own] for own in means], 2, '+'),
+    _intervals('95% by t over comparisons', [test and test[:2] for test in over_comparisons]),
+    _intervals('95% by t over trials', list(map(statistics.t_interval_of_means, gains))),
   ]
+  note = _POOLED
+  if any(_share_images(comparison for comparison, _ in own) for own in found.values()):
+    note += ' Some of them share test images and teacher, so they are not independent.'
+  if changed:
+    note += f' Settings differ between comparisons: those of {", ".join(changed)}.'
+  return columns, note
+
+
+def _independent(
+  comparisons: Sequence[Comparison], contrast: Contrast
+) -> list[tuple[Comparison, Difference]]:
+  """Return the contrast's differences, one for each choice of batches, teacher and students."""
+  found: dict[str, tuple[Comparison, Difference]] = {}
+  for comparison in comparisons:
+    if contrasts.obstacle(contrast, comparison):
+      continue
+    difference = paired_differences.between(comparison, *contrast)
+    students = [next(iter(comparison.labels[label].values())).network for label in contrast]
+    key = json.dumps([comparison.runs[0].pairing_key, students])
+    if difference and (key not in found or len(difference.gains) > len(found[key][1].gains)):
+      found[key] = comparison, difference
+  return list(found.values())
+
+
+def _share_images(comparisons: Iterable[Comparison]) -> bool:
+  keys = [comparison.runs[0].data_and_teacher for comparison in comparisons]
+  return len(set(keys)) < len(keys)
+
+
+def _choices(comparison: Comparison, label: str) -> str:
+  """Return, for comparison, what was chosen for a label: its method, numbers and optimizer."""
+  settings = next(iter(comparison.labels[label].values())).settings
+  chosen = {name: settings[name] for name in ('method', 'hyperparameters', 'optimizer')}
+  return json.dumps(chosen, sort_keys=True)
 
 
 def _name(contrast: Contrast) -> str:
   return ' minus '.join(contrast)
-
-
-def _shares(points: _Interval) -> _Interval:
-  return points[0] / 100, points[1] / 100
 
 
 def _resampled(difference: Difference) -> _Interval | None:
