@@ -27,6 +27,7 @@ class Ours:
     steps_per_call: the most steps in a compiled call; 0 for what `pidkd train` chooses.
     trials: equal members of the cohort.
     side_by_side: whether they take the steps of a call in one program.
+    look_ahead: the most batches of a pass of the teacher; 0 for what `pidkd train` chooses.
   """
 
   def __init__(
@@ -37,6 +38,7 @@ class Ours:
     steps_per_call: int = 0,
     trials: int = 1,
     side_by_side: bool = False,
+    look_ahead: int = 0,
   ):
     shape = (setting.batch_size, *data.spec.image_shape)
     self._side_by_side = side_by_side
@@ -70,7 +72,7 @@ class Ours:
     )
     self.batch: Batch = self._stream.batch(self._stream.order(0), 0)
     # As in an epoch of a round's steps. Steps to spare cost their time there, too.
-    self._calls = calls.plan(steps_per_call, 0, setting.steps, self.cohort, self.batch)
+    self.calls = calls.plan(steps_per_call, look_ahead, setting.steps, self.cohort, self.batch)
     self._lanes = lanes.Lanes(lanes.number())
     self._step = itertools.count()
     self.states: dict[str, State] = {
@@ -103,7 +105,7 @@ class Ours:
   def train(self) -> None:
     """Train a round on random crops and flips, and wait for its end."""
     order = self._stream.order(jnp.int32(0))
-    count = self._calls.steps
+    count = self.calls.steps
     if count == 1:
       for step in range(self._setting.steps):
         self._advance(self._stream.batch(order, jnp.int32(step)))
@@ -116,7 +118,7 @@ class Ours:
           order,
           jnp.int32(first),
           count,
-          self._calls.look_ahead,
+          self.calls.look_ahead,
           self._side_by_side,
         )
     jax.block_until_ready(self.states)

@@ -7,16 +7,14 @@ STARTED = time.monotonic()
 from pidkd_jax.cli import app  # Before JAX: it sets the process up.
 
 import argparse
-import json
 import os
 import pathlib
 
 import jax
 
-from benchmarks.gpu import runner
+from benchmarks.gpu import environment, runner
 from benchmarks.gpu.part import take
 from benchmarks.gpu.parts import PARTS
-from pidkd_jax.experiment import workdir
 
 del app
 
@@ -32,14 +30,11 @@ def main() -> None:
   runner.end_with_parent()
   deadline = STARTED + given.seconds - runner.GRACE_SECONDS
   [part] = (part for part in PARTS if part.name == given.part)
-  place = runner.place(part, given.folder, given.short)
   # The card's memory is also for PyTorch and for the jobs that a part starts.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  place = runner.place(part, given.folder, given.short, environment.current())
   # Parts share programs, and a part that is resumed finds its own.
   jax.config.update('jax_compilation_cache_dir', str(place.programs))
-  environment = given.folder / 'environment.json'
-  if not environment.exists():  # First, as a part may be ended by its time limit.
-    environment.write_text(json.dumps(workdir.environment()))
   take(part, place, given.folder / f'{part.name}.json', deadline)
 
 

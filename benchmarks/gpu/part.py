@@ -23,11 +23,13 @@ class Place:
     folder: the part's own, for runs and traces; it survives a kill.
     shared: of all parts, for data and bundles that several of them need.
     short: whether toys stand for the networks and the data.
+    environment: the versions and the hardware at work.
   """
 
   folder: pathlib.Path
   shared: pathlib.Path
   short: bool = False
+  environment: Row = dataclasses.field(default_factory=dict)
 
   @property
   def caches(self) -> pathlib.Path:
@@ -67,11 +69,26 @@ class Record:
     planned: names of all measurements; () if the part never began.
     rows: {name: row} of those that were taken. A failed one has only FAILED, its error.
     note: why the part ended early; '' if it did not.
+    environments: in which rows were taken, each once.
+    taken_in: {row: index of its environment}.
   """
 
   planned: list[str] = dataclasses.field(default_factory=list)
   rows: dict[str, Row] = dataclasses.field(default_factory=dict)
   note: str = ''
+  environments: list[Row] = dataclasses.field(default_factory=list)
+  taken_in: dict[str, int] = dataclasses.field(default_factory=dict)
+
+  def add(self, name: str, row: Row, environment: Row) -> None:
+    """Keep a row, and the environment in which it was taken."""
+    if environment not in self.environments:
+      self.environments.append(environment)
+    self.rows[name] = row
+    self.taken_in[name] = self.environments.index(environment)
+
+  def environment(self, name: str) -> Row:
+    """Return the environment in which a row was taken; {} where it was not kept."""
+    return self.environments[self.taken_in[name]] if name in self.taken_in else {}
 
   @property
   def good(self) -> dict[str, Row]:
@@ -91,7 +108,7 @@ class Record:
   @classmethod
   def read(cls, path: pathlib.Path) -> 'Record':
     """Read a part's file; a missing one is an empty record."""
-    return cls(**json.loads(path.read_text())) if path.exists() else cls()
+    return cls(**json.loads(path.read_text(encoding='utf-8'))) if path.exists() else cls()
 
   def write(self, path: pathlib.Path) -> None:
     """Replace a part's file, atomically."""
@@ -120,10 +137,11 @@ def take(part: Part, place: Place, path: pathlib.Path, deadline: float = float('
       record.note = 'out of time'
       break
     try:
-      record.rows[name] = dict(measure())
+      row = dict(measure())
     except Exception as error:  # The others may still succeed.
       text = ' '.join(str(error).split())[:200]
-      record.rows[name] = {FAILED: f'{type(error).__name__}: {text}'}
+      row = {FAILED: f'{type(error).__name__}: {text}'}
+    record.add(name, row, place.environment)
     record.write(path)
   record.write(path)
   return record

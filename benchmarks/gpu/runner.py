@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.gpu.part import Part, Place, Record
+from benchmarks.gpu.part import Part, Place, Record, Row
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A part needs this much to start and to take anything at all.
@@ -21,12 +21,12 @@ GRACE_SECONDS = 5.0
 Start = Callable[[Part, pathlib.Path, bool, float], str]
 
 
-def place(part: Part, folder: pathlib.Path, short: bool) -> Place:
+def place(part: Part, folder: pathlib.Path, short: bool, environment: Row | None = None) -> Place:
   """Return where a part works; makes the folders."""
   own, shared = folder / 'work' / part.name, folder / 'work' / 'shared'
   own.mkdir(parents=True, exist_ok=True)
   shared.mkdir(parents=True, exist_ok=True)
-  return Place(own.absolute(), shared.absolute(), short)
+  return Place(own.absolute(), shared.absolute(), short, environment or {})
 
 
 def run(
@@ -56,7 +56,8 @@ def run(
       said(f'{part.name}: no time left')
       continue
     started = time.monotonic()
-    note = start(part, folder, short, min(part.seconds, left))
+    # The parts' times are those of a GPU. Toys on a busy CPU may take longer.
+    note = start(part, folder, short, left if short else min(part.seconds, left))
     record = Record.read(path)
     if note:
       record.note = note

@@ -28,14 +28,21 @@ class Training:
     steps_per_call: int = 0,
     trials: int = 1,
     side_by_side: bool = False,
+    look_ahead: int = 0,
   ):
     self.short, self.setting = short, setting(short, precision)
     self.data = self.setting.data()
     with self.setting.formats.scope():
       self._ours = Ours(
-        self.setting, pair.begin(self.setting), self.data, steps_per_call, trials, side_by_side
+        self.setting,
+        pair.begin(self.setting),
+        self.data,
+        steps_per_call,
+        trials,
+        side_by_side,
+        look_ahead,
       )
-    self.cohort, self.batch = self._ours.cohort, self._ours.batch
+    self.cohort, self.batch, self.calls = self._ours.cohort, self._ours.batch, self._ours.calls
     self.rounds = 1 if short else ROUNDS
 
   @property

@@ -7,6 +7,7 @@ import numpy as np
 
 from pidkd_jax.bundles.image_reader import Source
 from pidkd_jax.core.errors import UserError, first_line
+from pidkd_jax.core.value import array
 
 
 def take(images: Any, shape: tuple[int, int, int]) -> tuple[list[Source] | np.ndarray, bool]:
@@ -58,8 +59,8 @@ def _sources(images: Any) -> list[Source]:
 def _array(images: Any, shape: Sequence[int]) -> np.ndarray:
   """Return arrays as one, gray ones with an axis for their channel."""
   try:
-    found = np.asarray(images)
-  except (ValueError, TypeError) as error:
+    found = array(images)
+  except (ValueError, TypeError, RuntimeError) as error:
     raise UserError(
       f'the images make no array ({first_line(error)}); give arrays of one shape, or files'
     ) from error

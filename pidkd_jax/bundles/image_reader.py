@@ -85,6 +85,11 @@ class ImageReader:
   def __len__(self) -> int:
     return len(self._sources)
 
+  @property
+  def shape(self) -> tuple[int, int, int]:
+    """(H, W, C) of the images as they are read."""
+    return self._shape
+
   def batches(self, size: int) -> Iterator[Batch]:
     """Yield the images, at most so many at a time."""
     for start in range(0, len(self), size):

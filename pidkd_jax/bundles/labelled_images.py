@@ -1,6 +1,8 @@
 """Images with their classes, as a user has them, in the form that evaluation takes."""
 
 import logging
+import math
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,13 +11,15 @@ import numpy as np
 
 from pidkd_jax.bundles import image_input
 from pidkd_jax.bundles.image_reader import ImageReader, Source
-from pidkd_jax.core import image, image_files
+from pidkd_jax.core import host_memory, image, image_files
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
 logger = logging.getLogger(__name__)
 
 _BATCH_SIZE = 256
+# Evaluation pads the images and puts them onto the device, which may be the host's memory.
+_COPIES = 3
 
 # Images to a reader, as `TrainedNetwork.reader` makes it.
 Read = Callable[[Sequence[Source]], ImageReader]
@@ -31,9 +35,10 @@ def of_folder(folder: pathlib.Path, class_names: Sequence[str], read: Read) -> R
 
   Raises:
     UserError: there is no such folder, one of its folders is no class or several, there are no
-      images, or some cannot be used.
+      images, some cannot be used, or they do not fit into memory.
   """
-  if not folder.is_dir():
+  # A path of pathlib raises where a name is too long.
+  if not os.path.isdir(folder):
     raise UserError(f'{str(folder)!r} is no folder; name one with CLASS/IMAGE')
   try:
     entries = sorted(path for path in folder.iterdir() if not image_files.is_junk(path.name))
@@ -108,7 +113,21 @@ def of_arrays(
 
 
 def _pixels(reader: ImageReader) -> np.ndarray:
-  batches = list(reader.batches(_BATCH_SIZE))
-  if refused := [one for batch in batches for one in batch.refused]:
+  """Return all images, uint8 [N, H, W, C]; raise UserError where they do not fit into memory."""
+  height, width, _ = reader.shape
+  size, free = len(reader) * math.prod(reader.shape), host_memory.free()
+  if _COPIES * size > free:
+    raise UserError(
+      f'the {len(reader):,} images at {width}x{height} take {_COPIES} x {size / 1e9:.1f} GB of'
+      f' memory, and {free / 1e9:.1f} GB are free; have them read from disk, by `pidkd evaluate'
+      ' --data image_folder --archive FOLDER`, where FOLDER has train/CLASS/IMAGE and'
+      ' test/CLASS/IMAGE'
+    )
+  pixels, count, refused = np.empty((len(reader), *reader.shape), np.uint8), 0, []
+  for batch in reader.batches(_BATCH_SIZE):
+    pixels[count : count + len(batch.pixels)] = batch.pixels
+    count += len(batch.pixels)
+    refused += batch.refused
+  if refused:
     raise image.unusable(refused)
-  return np.concatenate([batch.pixels for batch in batches]) if batches else np.empty(0, np.uint8)
+  return pixels

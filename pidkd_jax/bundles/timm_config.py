@@ -25,6 +25,8 @@ class TimmConfig:
     crop_ratio: side of the crop over the shorter side of the resized image.
     class_names: None where the file does not list them.
     num_classes: None where it does not tell their number.
+    interpolation: by which timm scaled the images.
+    crop_mode: how it cut them: 'center', 'squash' or 'border'.
   """
 
   architecture: str
@@ -34,6 +36,8 @@ class TimmConfig:
   crop_ratio: float
   class_names: tuple[str, ...] | None
   num_classes: int | None
+  interpolation: str = 'bicubic'
+  crop_mode: str = 'center'
 
 
 def read(checkpoint: pathlib.Path) -> TimmConfig | None:
@@ -85,6 +89,9 @@ def _config(content: Mapping[str, Any], entries: Mapping[str, Any]) -> TimmConfi
     crop_ratio=min(crop_ratio, 1.0),
     class_names=names,
     num_classes=None if number is None else int(number),
+    # timm's own defaults.
+    interpolation=str(entries.get('interpolation') or 'bicubic'),
+    crop_mode=str(entries.get('crop_mode') or 'center'),
   )
 
 

@@ -1,10 +1,12 @@
 """Read the state dicts of a PyTorch or safetensors file; no code in it runs."""
 
 import argparse
+import collections
 import dataclasses
 import math
 import pathlib
 import pickle
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -40,6 +42,9 @@ _ENTRIES = (
 )
 # Such an entry may hold another one.
 _DEPTH = 3
+# One file of several, and the list of them.
+_PART = re.compile(r'.*-\d+-of-0*(\d+)\.safetensors')
+_INDEX = '.safetensors.index.json'
 _FLAGS = '--key names the entry that holds the state dict, and --prefix the beginning of its keys'
 
 
@@ -63,7 +68,8 @@ def read(path: pathlib.Path, key: str = '', prefix: str = '') -> Checkpoint:
 
   The state dict is the file itself, or lies under one of the usual names. A prefix that all its
   keys share, such as DataParallel's, is left out. Entries of the file beside it, such as the
-  optimizer's state or the best accuracy, are ignored.
+  optimizer's state or the best accuracy, are ignored. So are numbers beside the network, such as
+  AveragedModel's counter.
 
   Args:
     path: of the PyTorch or safetensors file.
@@ -71,9 +77,10 @@ def read(path: pathlib.Path, key: str = '', prefix: str = '') -> Checkpoint:
     prefix: with which the keys of the network begin; other keys are passed over.
 
   Raises:
-    UserError: PyTorch is not installed. Or the file is missing or damaged, holds no state dict, or
-      holds objects beyond tensors and numbers.
+    UserError: PyTorch is not installed. Or the file is missing or damaged, is a part of a
+      checkpoint, holds no state dict, or holds objects beyond tensors and numbers.
   """
+  _check_whole(path)
   content = _safetensors(path) if _is_safetensors(path) else _pickled(path)
   if not isinstance(content, Mapping):
     raise UserError(f'{str(path)!r} holds a {type(content).__name__} and no state dict; save that')
@@ -83,6 +90,10 @@ def read(path: pathlib.Path, key: str = '', prefix: str = '') -> Checkpoint:
   arrays, passed = _arrays(path, state)
   if passed:
     notes.append(f'passed over, as they are no tensors: {listed(passed, 10)}')
+  numbers = [key for key, value in arrays.items() if is_number_beside(key, value)]
+  if numbers and len(numbers) < len(arrays):
+    notes.append(f'passed over, as they are single numbers: {listed(numbers, 10)}')
+    arrays = {key: value for key, value in arrays.items() if key not in numbers}
   arrays, note = _without_prefix(path, arrays, prefix)
   projector = content.get('proj')
   return Checkpoint(
@@ -107,6 +118,45 @@ def unwrapped(state: StateDict) -> tuple[str, StateDict]:
     return '', state
   [part] = parts
   return f'{part}.', {key.removeprefix(f'{part}.'): value for key, value in state.items()}
+
+
+def largest_part(state: StateDict) -> tuple[str, StateDict]:
+  """Return the first part of most keys, where other keys lack it, and these keys without it.
+
+  A training that keeps a whole module, such as Lightning's, has its loss or metrics beside the
+  network.
+
+  Returns:
+    ('', {}) where no part is that of most keys.
+
+  Example:
+    >>> largest_part({'model.fc.weight': 0, 'model.fc.bias': 1, 'criterion.weight': 2})
+    ('model.', {'fc.weight': 0, 'fc.bias': 1})
+  """
+  parts = collections.Counter(key.partition('.')[0] for key in state if '.' in key)
+  for part, count in parts.most_common(1):
+    if len(state) / 2 < count < len(state):
+      start = f'{part}.'
+      return start, {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+  return '', {}
+
+
+def is_number_beside(key: str, value: np.ndarray) -> bool:
+  """Whether an entry is a single number of no module, such as AveragedModel's n_averaged."""
+  return np.ndim(value) == 0 and '.' not in key
+
+
+def _check_whole(path: pathlib.Path) -> None:
+  """Raise UserError for one of several files of a checkpoint, and for the list of them."""
+  part = _PART.fullmatch(path.name)
+  if not path.is_file() or not (path.name.endswith(_INDEX) or (part and part[1] != '1')):
+    return
+  what = f'is one of {part[1]} parts of a checkpoint' if part else 'lists the parts of a checkpoint'
+  raise UserError(
+    f'{str(path)!r} {what}; join them into one file: from safetensors.torch import load_file, '
+    'save_file; save_file({k: v for part in PARTS for k, v in load_file(part).items()}, '
+    "'model.safetensors')"
+  )
 
 
 def _is_safetensors(path: pathlib.Path) -> bool:
@@ -159,7 +209,8 @@ def _pickled(path: pathlib.Path) -> Any:
       f'checkpoint {str(path)!r} is not loaded: it '
       + (f'names code ({name[0]})' if name else 'is none or holds more than tensors')
       + ', which could do anything; where you trust it, save its tensors alone: '
-      "torch.save(torch.load(FILE, weights_only=False)['model'], NEW)"
+      "torch.save(torch.load(FILE, weights_only=False)[ENTRY], NEW), where ENTRY is 'model', "
+      "'state_dict' or another"
     ) from error
   except Exception as error:  # Other files fail in many ways.
     reason = ' '.join(f'{type(error).__name__} {error}'.split())[:100]

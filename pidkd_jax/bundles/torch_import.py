@@ -28,7 +28,7 @@ def convert(state_dict: StateDict, model: str) -> Variables:
 
   Args:
     state_dict: numpy arrays under PyTorch's keys; convolutions OIHW, linear layers [out, in].
-      `num_batches_tracked` is ignored.
+      `num_batches_tracked` is ignored, as are single numbers without a dot in their name.
     model: a name of `models.names()`. The number of classes is the state dict's own.
 
   Returns:
@@ -165,7 +165,7 @@ def _prefixed(module: str, variables: Variables) -> dict[torch_likeness.Path, An
 
 
 def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
-  """Return a state dict's arrays without BatchNorm's counters.
+  """Return a state dict's arrays without counters: BatchNorm's, and numbers beside the network.
 
   Raises:
     UserError: an array is not of floats. Quantised weights have scales beside them, and the real
@@ -174,7 +174,7 @@ def _weights(state_dict: StateDict) -> dict[str, np.ndarray]:
   weights = {
     key: np.asarray(value)
     for key, value in state_dict.items()
-    if not key.endswith('num_batches_tracked')
+    if not key.endswith('num_batches_tracked') and not torch_file.is_number_beside(key, value)
   }
   odd = [
     f'{key} ({value.dtype})'

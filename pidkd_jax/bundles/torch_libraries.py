@@ -6,11 +6,14 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import pathlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from pidkd_jax.bundles import timm_config
+from pidkd_jax.bundles.timm_config import TimmConfig
 from pidkd_jax.core import extras
 from pidkd_jax.core.errors import UserError, first_line, unknown_name
 from pidkd_jax.core.normalisation import Normalisation
@@ -38,11 +41,15 @@ class Preprocessing:
     image_shape: (H, W, C).
     normalisation: of pixels in [0, 1].
     crop_ratio: side of the crop over the shorter side of the resized image, for evaluation.
+    interpolation: by which the library scales them.
+    crop_mode: how it cuts them: 'center', or timm's 'squash' and 'border'.
   """
 
   image_shape: tuple[int, int, int]
   normalisation: Normalisation
   crop_ratio: float
+  interpolation: str = 'bilinear'
+  crop_mode: str = 'center'
 
 
 class Library(abc.ABC):
@@ -83,6 +90,15 @@ class Library(abc.ABC):
   @abc.abstractmethod
   def class_names(self, name: str, module: Any, num_classes: int) -> tuple[str, ...] | None:
     """Return the classes of the library's weights, None where they are not known."""
+
+  def config(self, name: str, checkpoint: pathlib.Path) -> TimmConfig | None:
+    """Return what timm's hub says beside a checkpoint; None where it says nothing of this library.
+
+    Raises:
+      UserError: as `timm_config.read`.
+    """
+    del name, checkpoint
+    return None
 
   def create(
     self, name: str, num_classes: int | None, image_size: int | None, pretrained: bool
@@ -143,6 +159,10 @@ class _Timm(Library):
     if tag and tag not in tags:
       raise unknown_name(f'weights of timm/{architecture}', tag, tags)
 
+  def config(self, name, checkpoint):
+    config = timm_config.read(checkpoint)
+    return config if config and config.architecture == name.partition('.')[0] else None
+
   def make(self, name, **arguments):
     from huggingface_hub.utils import logging
 
@@ -163,6 +183,8 @@ class _Timm(Library):
       (height, width, channels),
       Normalisation(tuple(config['mean']), tuple(config['std'])),
       float(config['crop_pct']),
+      config['interpolation'],
+      config['crop_mode'],
     )
 
   def class_names(self, name, module, num_classes):
@@ -226,6 +248,7 @@ class _Torchvision(Library):
       (side, side, 3),
       Normalisation(tuple(used.mean), tuple(used.std)),
       side / resized,
+      used.interpolation.value,
     )
 
   def class_names(self, name, module, num_classes):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 
 from pidkd_jax import models
-from pidkd_jax.bundles import torch_layouts, torch_names
+from pidkd_jax.bundles import torch_file, torch_layouts, torch_names
 from pidkd_jax.bundles.torch_file import StateDict
 from pidkd_jax.models.base import Model
 
@@ -76,7 +76,7 @@ def explain(weights: StateDict, wanted: str, mismatch: str) -> str:
     )
   if shares[best] <= _ALIKE:
     unlike = f'the checkpoint is of no network that is built in; for {wanted!r} it has {mismatch}'
-    return foreign(weights) or _large(weights) or unlike
+    return foreign(weights) or _within(weights) or _large(weights) or unlike
   alike = f'{shares[best]:.0%} of the entries'
   if best == wanted:
     return f'the checkpoint has {alike} of {wanted!r}: {mismatch}{_source(weights)}'
@@ -92,13 +92,28 @@ def suggestion(weights: StateDict) -> str:
   best = max(shares, key=lambda name: shares[name], default='')
   if not best or shares[best] <= _ALIKE:
     unlike = f'the checkpoint is of no network that is built in: {_REMEDY}'
-    return foreign(weights) or _large(weights) or unlike
+    return foreign(weights) or _within(weights) or _large(weights) or unlike
   exact = _exact(shares)
   return (
     f'its entries are those of --model {" or ".join(exact)}'
     if exact
     else f'nearest is --model {best}{_source(weights)}'
   )
+
+
+def _within(weights: StateDict) -> str:
+  """Return which network most keys of a state dict are, where others lie beside it, or ''."""
+  part, inner = torch_file.largest_part(weights)
+  text = foreign(inner)
+  if not text:
+    shares = _shares(inner, '')
+    best = max(shares, key=lambda name: shares[name], default='')
+    if not best or shares[best] <= _ALIKE:
+      return ''
+    text = f'then the checkpoint is {"that of" if _exact(shares) else "nearest to"} ' + _either(
+      _exact(shares) or [best]
+    )
+  return f'most keys begin with {part!r}, and others do not; try --prefix {part[:-1]}: {text}'
 
 
 def _exact(shares: Mapping[str, float]) -> list[str]:

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import traceback
+import types
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -51,6 +52,9 @@ def names_config(arguments: Sequence[str]) -> bool:
 def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
   """Parse the flags and run `main`; a user's mistake ends in one line and a non-zero status.
 
+  Asked for help, a program without a config prints the docstring and the flags of `main`'s module.
+  One with a config has printed them itself, and the config's fields follow.
+
   Exit status: 0; 1 for what the user can mend; 2 for the command line; 143, 129 or 130 for a run
   stopped by SIGTERM, SIGHUP or Ctrl-C, which the same command resumes.
 
@@ -59,6 +63,10 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
       may stand there.
     argv: the program's name and its arguments; by default `sys.argv`.
   """
+  argv = list(sys.argv if argv is None else argv)
+  if help.is_asked_for(argv[1:]) and 'config' not in flags.FLAGS:
+    print(_help(sys.modules[main.__module__]), flush=True)
+    sys.exit()
   # A user's own networks are found in the folder where the program starts.
   sys.path.append(os.getcwd())
   # tqdm's own lock is for several processes. From Python 3.14 on, making it starts a process, which
@@ -68,9 +76,14 @@ def run(main: Callable[..., None], argv: Sequence[str] | None = None) -> None:
   flags.FLAGS.set_gnu_getopt(operands)  # Flags may follow operands.
   app.run(
     lambda rest: _guarded(functools.partial(main, *rest[1:]), rest[0]),
-    argv=list(sys.argv if argv is None else argv),
+    argv=argv,
     flags_parser=functools.partial(_parse, operands=operands),
   )
+
+
+def _help(module: types.ModuleType) -> str:
+  docstring, own = module.__doc__ or '', flags.FLAGS.get_key_flags_for_module(module)
+  return help.of_command(docstring, own) if own else docstring.strip()
 
 
 def _parse(args: Sequence[str], operands: bool) -> list[str]:

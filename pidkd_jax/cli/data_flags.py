@@ -1,6 +1,6 @@
 """The flags that name a dataset, for commands without a config."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -8,6 +8,7 @@ from absl import flags
 from pidkd_jax import data
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import own_code
+from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError, respelled
 from pidkd_jax.data import Dataset
 from pidkd_jax.training import free_memory
@@ -129,19 +130,3 @@ def given_flags(*names: str) -> str:
   """Return those of some flags that the user gave, as '--image_size and --verify', or ''."""
   values = {name: getattr(flags.FLAGS, name) for name in names}
   return ' and '.join(f'--{name}' for name, value in values.items() if value not in (None, ''))
-
-
-def class_difference(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> str:
-  """Return where the classes of two networks or data sets differ, or ''; None stands for any.
-
-  Example:
-    >>> class_difference(['ant', 'bee'], ['bee', 'ant'])
-    "they have another order (class 0 is 'ant' and 'bee')"
-  """
-  if ours is None or theirs is None or list(ours) == list(theirs):
-    return ''
-  if len(ours) != len(theirs):
-    return f'there are {len(ours)} and {len(theirs)}'
-  number = next(i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
-  how = 'another order' if sorted(ours) == sorted(theirs) else 'other names'
-  return f'they have {how} (class {number} is {ours[number]!r} and {theirs[number]!r})'

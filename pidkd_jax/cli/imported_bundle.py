@@ -4,15 +4,18 @@ import dataclasses
 import hashlib
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from pidkd_jax.bundles import bundle
+from pidkd_jax.bundles import bundle, timm_config, torch_file
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.bundles.timm_config import TimmConfig
+from pidkd_jax.bundles.torch_file import Checkpoint, StateDict
+from pidkd_jax.cli import data_flags
 from pidkd_jax.core import local_path
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, listed, printable
 from pidkd_jax.core.normalisation import LEAST_STD, Normalisation
 from pidkd_jax.data import Dataset
 from pidkd_jax.evaluation.cost import cost
@@ -20,6 +23,11 @@ from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.models.network import Network
 
 FLAGS = flags.FLAGS
+
+# Where timm's file lies, for messages.
+BESIDE = f'{timm_config.FILE} beside the file'
+# {timm's way of cutting: what it does to an image that is no square}.
+_CROPS = {'squash': 'squashed whole images to a square', 'border': 'filled images up to a square'}
 
 
 def place() -> pathlib.Path:
@@ -52,6 +60,94 @@ def check(network: Network, dataset: Dataset) -> None:
       f'classes, and {spec.name} has {spec.num_classes} classes and {spec.image_shape[-1]} '
       'channels; give the data that it was trained for'
     )
+
+
+def check_config(config: TimmConfig | None, network: Network) -> None:
+  """Raise UserError where timm's file is of a network with other classes than the checkpoint's."""
+  if config and config.num_classes not in (None, network.model.num_classes):
+    raise UserError(
+      f'{timm_config.FILE} beside {FLAGS.checkpoint!r} is of {config.num_classes} classes, and the '
+      f'weights are of {network.model.num_classes}; put the right file there, or remove it and '
+      'give --mean, --std and --image_size'
+    )
+
+
+def check_names(names: Sequence[str] | None, source: str, dataset: Dataset) -> None:
+  """Raise UserError where a network's classes have other names, or another order, than the data's.
+
+  Args:
+    names: of the network's classes, in its order; None where nobody says them.
+    source: who says them, for the message.
+    dataset: on which the network is to be evaluated.
+  """
+  spec = dataset.spec
+  if difference := data_flags.class_difference(names, spec.class_names):
+    raise UserError(
+      f'{source} and {spec.name} do not have the same classes: {difference}; give data of these '
+      'classes in this order, correct the names, or leave out --data'
+    )
+
+
+def fitted(checkpoint: Checkpoint, make: Callable[[StateDict], Any]) -> tuple[Any, tuple[str, ...]]:
+  """Return what is made of a checkpoint, and notes.
+
+  Where the whole does not fit, its largest part is tried: Lightning's files hold the loss and the
+  metrics beside the network.
+
+  Args:
+    checkpoint: as it was read.
+    make: a function of a state dict that raises UserError where it does not fit.
+
+  Raises:
+    UserError: neither fits; the message is on the whole.
+  """
+  try:
+    return make(checkpoint.model), ()
+  except UserError as error:
+    part, inner = torch_file.largest_part(checkpoint.model)
+    if not part:
+      raise
+    try:
+      made = make(inner)
+    except UserError:
+      raise error from None
+  others = [key for key in checkpoint.model if not key.startswith(part)]
+  return made, (f'the network is {part!r}; passed over: {listed(others, 5)}',)
+
+
+def image_notes(
+  entries: Mapping[str, Any],
+  source: str,
+  interpolation: str = 'bilinear',
+  crop_mode: str = 'center',
+) -> tuple[str, ...]:
+  """Return what images a network sees, who says so, and how they differ from the library's own.
+
+  Args:
+    entries: of its card on the data.
+    source: who says what the flags do not.
+    interpolation: by which the network's library scaled its images.
+    crop_mode: timm's way of cutting them.
+  """
+  size = 'x'.join(map(str, entries['image_shape'][:2]))
+  given = data_flags.given_flags('image_size', 'crop_ratio', 'mean', 'std')
+  said = f'{given}, else of {source}' if given else source
+  notes = [
+    f'images of {size}, cut from {entries.get("crop_ratio", 1.0):.3g} of their shorter side',
+    f'size, crop, mean and std are those of {said}',
+  ]
+  if interpolation != 'bilinear':
+    notes.append(
+      f'it was evaluated with {printable(interpolation[:40])} interpolation, and images here are '
+      'scaled bilinearly; accuracies may differ a little'
+    )
+  if crop_mode != 'center':
+    how = _CROPS.get(crop_mode, f'cut images by {crop_mode[:40]!r}')
+    notes.append(
+      f'WARNING: its evaluation {how}, and here their centre is cut out, so it does not see the '
+      'edges; accuracies may differ'
+    )
+  return tuple(notes)
 
 
 def numbers(flag: str, values: Sequence[str], count: int) -> tuple[float, ...]:

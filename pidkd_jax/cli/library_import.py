@@ -5,7 +5,8 @@ import collections
 from absl import flags
 
 from pidkd_jax.bundles import bundle, torch_file, torch_module
-from pidkd_jax.bundles.torch_libraries import Library
+from pidkd_jax.bundles.timm_config import TimmConfig
+from pidkd_jax.bundles.torch_libraries import Library, Preprocessing
 from pidkd_jax.cli import data_flags, imported_bundle
 from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError
@@ -36,16 +37,20 @@ def main(library: Library, name: str) -> None:
     raise UserError('--key and --prefix are of a --checkpoint; leave them out with --pretrained')
   library.check(name)
   out = imported_bundle.place()
-  size = FLAGS.image_size
+  size, config = FLAGS.image_size, None
   if FLAGS.pretrained:
     module, notes = library.create(name, None, size, pretrained=True), ()
     imported = {'weights': library.pretrained(name)[1]}
   else:
     path = local_path.resolve('--checkpoint', FLAGS.checkpoint)
     checkpoint = torch_file.read(path, FLAGS.key, FLAGS.prefix)
-    module, done = torch_module.with_weights(library, name, checkpoint.model, size)
-    imported, notes = imported_bundle.origin(path), (*checkpoint.notes, *done)
-  known = library.preprocessing(name, module)
+    config = library.config(name, path)
+    made_for = size or _side(config)
+    (module, done), passed = imported_bundle.fitted(
+      checkpoint, lambda state: torch_module.with_weights(library, name, state, made_for)
+    )
+    imported, notes = imported_bundle.origin(path), (*checkpoint.notes, *passed, *done)
+  known = _preprocessing(config) if config else library.preprocessing(name, module)
   height, width, channels = known.image_shape
   image_shape = (size or height, size or width, channels)
   crop_ratio = FLAGS.crop_ratio or known.crop_ratio
@@ -55,7 +60,12 @@ def main(library: Library, name: str) -> None:
   converted = torch_module.convert(module, title, image_shape)
   network = converted.network
   count = network.model.num_classes
-  own = _class_names(count) if FLAGS.class_names else library.class_names(name, module, count)
+  imported_bundle.check_config(config, network)
+  own, said_by = library.class_names(name, module, count), ''
+  if config and config.class_names:
+    own, said_by = config.class_names, imported_bundle.BESIDE
+  if FLAGS.class_names:
+    own, said_by = _class_names(count), f'--class_names {FLAGS.class_names!r}'
   mean, std = (
     given and imported_bundle.numbers(flag, given, channels)
     for flag, given in (('--mean', FLAGS.mean), ('--std', FLAGS.std))
@@ -76,17 +86,42 @@ def main(library: Library, name: str) -> None:
         f'{title} takes images of {list(image_shape)}, and {dataset.spec.name} has '
         f'{list(dataset.spec.image_shape)}; give --image_size'
       )
+    if said_by:
+      imported_bundle.check_names(own, said_by, dataset)
+    elif difference := data_flags.class_difference(own, dataset.spec.class_names):
+      its = f"{dataset.spec.name}'s names of the classes, in its order,"
+      notes = (*notes, f"{its} took the place of {title}'s: {difference}")
     entries |= bundle.dataset_card(dataset.spec, normalisation)
   target = converted.places[-1]
   shape = 'x'.join(map(str, converted.target_shape))
   where = f'the input of {target.module}' if target.before else f'the output of {target.module}'
   notes = (
     *notes,
-    f'images of {image_shape[0]}x{image_shape[1]}, cut from {crop_ratio:.3g} of their shorter side',
+    *imported_bundle.image_notes(
+      entries,
+      imported_bundle.BESIDE if config else title,
+      known.interpolation,
+      known.crop_mode,
+    ),
     f'the target map is {where}, {shape}',
     f'outputs differ from those of PyTorch by {converted.difference:.1e} of the largest',
   )
   imported_bundle.write(out, network, entries, imported, notes, dataset)
+
+
+def _side(config: TimmConfig | None) -> int | None:
+  """Return the side of the images of timm's file, where they are square."""
+  return config.image_shape[0] if config and len({*config.image_shape[:2]}) == 1 else None
+
+
+def _preprocessing(config: TimmConfig) -> Preprocessing:
+  return Preprocessing(
+    config.image_shape,
+    Normalisation(config.mean, config.std),
+    config.crop_ratio,
+    config.interpolation,
+    config.crop_mode,
+  )
 
 
 def _class_names(count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +19,20 @@ _HEADER = ('file', 'class', 'probability')
 _FEW = 10
 # So many lines are printed where a CSV file has them all.
 _LINES = 20
+# Bytes; names of files have at most 255, and that of the unfinished file is longer.
+_LONGEST_NAME = 240
 
 
 def check(out: pathlib.Path | None) -> None:
   """Check that a CSV file may be written.
 
   Raises:
-    UserError: something else is there, or its folder is not.
+    UserError: something else is there, or its folder is not, or its name is too long.
   """
   if not out:
     return
+  if len(os.fsencode(out.name)) > _LONGEST_NAME:
+    raise UserError(f'--out {str(out)!r} has too long a name; give a shorter one')
   if not out.parent.is_dir():
     raise UserError(f'--out {str(out)!r}: there is no folder {str(out.parent)!r}; make it')
   if out.exists() and not _is_ours(out):

@@ -2,6 +2,7 @@
 
 - `types` and `normalisation`: the records that rooms exchange.
 - `errors`: `UserError`, whose message is one line with the remedy.
+- `value`: a user's value, checked and in Python's own type.
 - `registry`: finds methods, networks and datasets by the files that define them.
 - `atomic_folder` and `atomic_file`: folders and files that are complete or absent.
 - `npz`: arrays from untrusted files.

@@ -76,4 +76,4 @@ def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
   Raises:
     ValueError: a number is not finite.
   """
-  path.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')
+  path.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n', encoding='utf-8')

@@ -126,6 +126,9 @@ class Stopped(Exception):
     super().__init__(message)
     self.status = status
 
+  def __reduce__(self):
+    return type(self), (str(self), self.status), self.__dict__
+
 
 def whole_number(name: str, value: Any, least: int) -> None:
   """Raise UserError unless a value is a whole number of at least so much.

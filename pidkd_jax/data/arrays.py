@@ -3,18 +3,19 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from pidkd_jax.core.errors import UserError, whole_number
+from pidkd_jax.core.errors import UserError, first_line, listed, whole_number
 from pidkd_jax.core.image import LEAST_SIDE, before_crop
 from pidkd_jax.core.normalisation import Normalisation, checked
 from pidkd_jax.core.types import DatasetSpec
-from pidkd_jax.data import sizes
+from pidkd_jax.core.value import array, plain
+from pidkd_jax.data import equal_images, sizes
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
@@ -22,6 +23,9 @@ from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 logger = logging.getLogger(__name__)
 
 _LAYOUT = '[N, H, W, C], or [N, H, W] for gray images'
+
+# Rows of images in a line on the screen.
+_NAMED = 5
 
 Arrays = tuple[ArrayLike | Sequence, ArrayLike | Sequence]
 
@@ -42,12 +46,13 @@ def from_arrays(
 ) -> Dataset:
   """Make a dataset of images and labels in memory.
 
-  A split is a pair (images, labels) of numpy arrays, JAX arrays or lists. Images have shape
-  [N, H, W, C], or [N, H, W] for C = 1, and a side of at least 8 pixels. They hold integers from 0
-  to 255, or floats in [0, 1], which are rounded to 256 levels. Labels are integers [N] from 0 to
-  K - 1. The training split has images of every class.
+  A split is a pair (images, labels) of numpy arrays, JAX arrays, PyTorch tensors or lists. Images
+  have shape [N, H, W, C], or [N, H, W] for C = 1, and a side of at least 8 pixels. They hold
+  integers from 0 to 255, or floats in [0, 1], which are rounded to 256 levels. Labels are integers
+  [N] from 0 to K - 1. The training split has images of every class.
 
-  uint8 images are not copied, so do not alter them afterwards.
+  uint8 images are not copied, so do not alter them afterwards. Test images that are training images
+  too, pixel by pixel, are counted in the log.
 
   Args:
     train: the images and labels to train on.
@@ -71,8 +76,8 @@ def from_arrays(
     Both splits and their description.
 
   Raises:
-    UserError: in one line, if images or labels have another shape, type or range, or if a class has
-      too few images.
+    UserError: in one line, if images, labels or another argument have another shape, type or
+      range, or if a class has too few images.
 
   Example:
     >>> images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
@@ -89,6 +94,9 @@ def from_arrays(
   sides = {'image_size': image_size, 'teacher_size': teacher_size, 'padding': padding or 0}
   for side, value in sides.items():
     whole_number(side, value, least=0)
+  name, flip = plain('', 'name', name), plain(True, 'flip', flip)
+  test_fraction, seed = plain(0.0, 'test_fraction', test_fraction), plain(0, 'seed', seed)
+  whole_number('seed', seed, least=0)
   spec = DatasetSpec(
     name=name,
     format='',
@@ -110,6 +118,7 @@ def from_arrays(
   else:
     test_split = _split('test', test)
     _check_test(test_split, spec)
+  _warn_of_training_images(train_split.images, cast(ResidentSplit, test_split).images)
   if normalisation is None:
     normalisation = statistics.normalisation(statistics.histogram(train_split.images))
   train_split, test_split, fingerprint = sizes.seen(
@@ -176,9 +185,11 @@ def _split(name: str, arrays: Arrays) -> ResidentSplit:
 
 def _array(name: str, values: ArrayLike | Sequence) -> np.ndarray:
   try:
-    return np.asarray(values)
-  except (TypeError, ValueError):  # Lists of different lengths.
-    raise UserError(f'{name} are no array; all elements must have one shape') from None
+    return array(values)
+  except (TypeError, ValueError, RuntimeError) as error:  # Such as lists of different lengths.
+    raise UserError(
+      f'{name} are no array ({first_line(error)}); all elements must be numbers and have one shape'
+    ) from error
 
 
 def _pixels(name: str, images: np.ndarray) -> np.ndarray:
@@ -217,6 +228,9 @@ def _check_range(name: str, images: np.ndarray, highest: int, kind: str) -> None
 
 def _class_names(labels: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:
   """Return the K class names, after checking that the training labels are 0 to K - 1."""
+  if isinstance(names, Mapping | Set) or not (names is None or np.iterable(names)):
+    raise UserError(f"class_names is {names!r}; a list of names is needed, in the labels' order")
+  names = None if names is None else [*map(str, names)]
   highest = int(labels.max())
   present = np.unique(labels)
   count = highest + 1 if names is None else len(names)
@@ -231,7 +245,7 @@ def _class_names(labels: np.ndarray, names: Sequence[str] | None) -> tuple[str, 
     )
   if count < 2:
     raise UserError('the training images have 1 class; at least 2 are needed')
-  return tuple(map(str, range(count) if names is None else names))
+  return tuple(map(str, range(count)) if names is None else names)
 
 
 def _check_test(split: ResidentSplit, spec: DatasetSpec) -> None:
@@ -243,6 +257,17 @@ def _check_test(split: ResidentSplit, spec: DatasetSpec) -> None:
     )
   if (highest := split.labels.max()) >= spec.num_classes:
     raise UserError(f'a test label is {highest}; the training split has {spec.num_classes} classes')
+
+
+def _warn_of_training_images(train: np.ndarray, test: np.ndarray) -> None:
+  if same := equal_images.rows(test, train):
+    logger.warning(
+      '%d of the %d test images are training images, pixel by pixel (rows %s of the test split);'
+      ' networks that train on them look better than they are, so remove one of each',
+      len(same),
+      len(test),
+      listed(same, _NAMED),
+    )
 
 
 def _size(shape: tuple[int, ...]) -> str:

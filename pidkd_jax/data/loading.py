@@ -76,8 +76,9 @@ def load(
   Args:
     name: one of `names()`, or 'module:Class' for a TFDS builder that the user wrote. Such a name
       imports the module, so it must come from the user.
-    directory: TFDS's data_dir; '' for TFDS's default ($TFDS_DATA_DIR or ~/tensorflow_datasets). A
-      dataset that is prepared there needs neither archive nor network.
+    directory: TFDS's data_dir; '' for TFDS's default ($TFDS_DATA_DIR or ~/tensorflow_datasets). An
+      official dataset that is prepared there needs neither archive nor network. `image_folder`
+      needs its folder at each start.
     archive: the path of the user's own archive; '' to look in TFDS's manual folder
       (<directory>/downloads/manual) and then to download. For `image_folder`, the folder of images.
     verify: whether to refuse an archive whose SHA-256 is not the official one. Otherwise its

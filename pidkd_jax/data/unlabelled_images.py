@@ -1,6 +1,5 @@
 """Images without labels that stand beside a dataset: prepared once, then in memory or on disk."""
 
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import cast
 import numpy as np
 
 from pidkd_jax.core.errors import listed
+from pidkd_jax.data import equal_images
 from pidkd_jax.data.dataset import Unlabelled
 from pidkd_jax.data.pipeline.example_reader import ExampleReader
 from pidkd_jax.data.pipeline.resident_reader import read_split
@@ -84,9 +84,7 @@ def opened(found: list[PreparedSplit], beside: Split, test: Split) -> Unlabelled
 
 def _warn_of_test_images(prepared: PreparedSplit, images: np.ndarray, test: Split) -> None:
   assert isinstance(test, ResidentSplit)
-  known = {_digest(image) for image in test.images}
-  same = [row for row, image in enumerate(images) if _digest(image) in known]
-  if same:
+  if same := equal_images.rows(images, test.images):
     names = _names(prepared)
     logger.warning(
       '%d of the %d unlabelled images are test images, pixel by pixel (%s); students that train on '
@@ -95,10 +93,6 @@ def _warn_of_test_images(prepared: PreparedSplit, images: np.ndarray, test: Spli
       len(images),
       listed([names[row] for row in same], _NAMED),
     )
-
-
-def _digest(image: np.ndarray) -> bytes:
-  return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def _names(prepared: PreparedSplit) -> list[str]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.models import norm_fusion
@@ -191,6 +192,9 @@ def alignment_errors(
 
   Returns:
     {name: error}; nothing where the teacher's map is zero everywhere, as no ratio is defined then.
+
+  Raises:
+    UserError: a network's map has other channels than the teacher's.
   """
   theirs = batches if teacher_batches is None else teacher_batches
   teacher = _fused(teacher, theirs)
@@ -223,7 +227,13 @@ def _squares(
   network: Network, target: jax.Array, image: jax.Array, real: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
   """Return ||z - z_t||^2 and ||z_t||^2 over the real images of a batch, two scalars."""
-  z, target = resize.match_resolution(network.encode(image).target, target)
+  z = network.encode(image).target
+  if z.shape[-1] != target.shape[-1]:
+    raise UserError(
+      f'the network imitates a map of {z.shape[-1]} channels, and that of the teacher has '
+      f'{target.shape[-1]}; give the `teacher` that it learned from'
+    )
+  z, target = resize.match_resolution(z, target)
   difference = jnp.sum(jnp.square(z - target), axis=(1, 2, 3))
   size = jnp.sum(jnp.square(target), axis=(1, 2, 3))
   return devices.replicate((jnp.sum(difference, where=real), jnp.sum(size, where=real)))

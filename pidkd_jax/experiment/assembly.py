@@ -17,6 +17,7 @@ from pidkd_jax.data.pipeline.schedule import batch_shapes
 from pidkd_jax.data.pipeline.soft_labels import SoftLabels
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
+from pidkd_jax.experiment import own_network
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.methods import catalog
 from pidkd_jax.models.network import Network
@@ -72,6 +73,19 @@ class Assembly:
   def unlabelled(self) -> int:
     """The number of training images without a label."""
     return int((self.dataset.train.labels < 0).sum())
+
+  def check_own_networks(self, teacher: Network | None = None) -> None:
+    """Check the students and the teacher as far as the user wrote them (`own_network.check`)."""
+    of = self.dataset.spec
+    learners = zip(self.experiment.members, self.cohort.learners, strict=True)
+    networks = {
+      member.student: (learner.method.student, of.image_shape) for member, learner in learners
+    }
+    if teacher is not None:
+      networks['the teacher'] = teacher.model, of.teacher_shape
+    for name, (model, shape) in networks.items():
+      image = jax.ShapeDtypeStruct((1, *shape), self.shapes.image.dtype)
+      own_network.check(name, model, image, of.num_classes)
 
   def deployed(self) -> dict[str, Network]:
     """Return {label: the network that it would deploy, as shapes}."""
@@ -223,16 +237,19 @@ def check_network(experiment: Experiment, dataset: Dataset, start: Network | Non
   """Put a training without a teacher together, to see whether it can begin and be saved.
 
   Raises:
-    UserError: it does not fit its start, or a bundle cannot hold the network.
+    UserError: it does not fit its start, a bundle cannot hold the network, or its logits are not
+      one for each class.
   """
-  for network in assemble(experiment, dataset, None, start).deployed().values():
+  assembled = assemble(experiment, dataset, None, start)
+  assembled.check_own_networks()
+  for network in assembled.deployed().values():
     bundle.check(network)
 
 
 @in_precision
 def dry_run(
   experiment: Experiment, dataset: Dataset, teacher: Network, start: Network | None = None
-) -> dict[str, Cost]:
+) -> None:
   """Put an experiment together without training, and log what it would deploy at what cost.
 
   No image goes to a device. A network that a bundle cannot hold is not worth training.
@@ -243,14 +260,12 @@ def dry_run(
     teacher: arrays, or shapes before it is trained.
     start: a student with whose variables the students begin.
 
-  Returns:
-    {label: cost}.
-
   Raises:
     UserError: something in the experiment cannot be trained.
   """
   bundle.check(teacher)
   assembled = assemble(experiment, dataset, teacher, start)
+  assembled.check_own_networks(teacher)
   if unlabelled := assembled.unlabelled:
     total = len(assembled.dataset.train)
     logger.info(
@@ -286,4 +301,3 @@ def dry_run(
         f'{spent[label].parameters:,}',
         f'{budget.parameters:,}',
       )
-  return spent

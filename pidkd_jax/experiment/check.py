@@ -1,22 +1,19 @@
 """The checks of a configuration that need no data."""
 
 import math
-import operator
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.core.value import plain
 from pidkd_jax.experiment import fields
 from pidkd_jax.experiment.config import rows
 from pidkd_jax.experiment.fields import Field
 from pidkd_jax.training import writers
 
-_KINDS = {str: 'a text', bool: 'True or False', int: 'a whole number', float: 'a number'}
-_KINDS |= {tuple: 'a list of numbers'}
 # Bytes; the names of folders have at most 255, and numbers follow the label.
 _LONGEST_LABEL = 200
 # What reports call the teachers in their tables.
@@ -113,45 +110,6 @@ def check_value(field: Field, name: str, value: Any) -> Any:
       bound = f'{"greater than" if field.exclusive else "at least"} {field.least}'
       raise UserError(f'{name} is {value}; it must be {bound}')
   return value
-
-
-def plain(like: Any, name: str, value: Any, needed: str = '') -> Any:
-  """Return a value as Python's own in the type of another.
-
-  Args:
-    like: of the type.
-    name: the subject of the message.
-    value: to take.
-    needed: ends the message; '' for the name of the type.
-
-  Raises:
-    UserError: it is of another type, or no finite number.
-
-  Example:
-    >>> plain(0.0, 'rate', np.float32(0.5)), plain((0.0, 1.0), 'drops', [1])
-    (0.5, (1.0,))
-  """
-  kind = type(like)
-  try:
-    if isinstance(value, str | bytes) or kind is str:
-      if not isinstance(value, kind):
-        raise TypeError
-      return value
-    if isinstance(value, bool | np.bool_) or kind is bool:
-      if not isinstance(value, bool | np.bool_) or kind is not bool:
-        raise TypeError
-      return bool(value)
-    if kind is tuple:
-      return tuple(plain(like[0] if like else one, name, one) for one in value)
-    if kind is int:
-      return operator.index(value)
-    number = float(value)
-  except (TypeError, ValueError, OverflowError, UserError) as error:
-    needed = needed or f'{_KINDS[kind]} is needed'
-    raise UserError(f'{name} is {value!r}; {needed}') from error
-  if not math.isfinite(number):
-    raise UserError(f'{name} is {value}; a finite number is needed')
-  return number
 
 
 def _floats(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, float]]:

@@ -16,6 +16,7 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import fields, workdir
 from pidkd_jax.experiment.experiment import Experiment
+from pidkd_jax.experiment.saved_config import OWN_PARTS
 
 _Saved = dict[str, Any]
 # {label: its fields, with the number of its trials}.
@@ -35,20 +36,20 @@ def compare_configs(folder: pathlib.Path, before: _Saved, now: _Saved) -> tuple[
 
   Returns:
     Both configurations without the fields that say which members there are, and without the
-    networks of added rows.
+    user's own networks and methods of added rows.
 
   Raises:
     UserError: a member is missing or has other settings.
     ValueError: `before` is no configuration.
   """
   _compare_rows(folder, _rows_of_config(before), _rows_of_config(now))
-  return _without(before, _MEMBERS), _with_known_networks(before, _without(now, _MEMBERS))
+  return _without(before, _MEMBERS), _with_known_parts(before, _without(now, _MEMBERS))
 
 
 def compare_experiments(folder: pathlib.Path, before: _Saved, now: _Saved) -> tuple[_Saved, _Saved]:
   """Check as `compare_configs` does, with an experiment's fields for a configuration."""
   _compare_rows(folder, _rows_of_experiment(before), _rows_of_experiment(now))
-  return _without(before, ('members',)), _with_known_networks(before, _without(now, ('members',)))
+  return _without(before, ('members',)), _with_known_parts(before, _without(now, ('members',)))
 
 
 def members_of_config(folder: pathlib.Path) -> list[str]:
@@ -71,7 +72,7 @@ def members_of_experiment(folder: pathlib.Path) -> list[str]:
   if not path.exists():
     return []
   with workdir.writing(folder, path.name):
-    saved = _without(regular_file.read_json(path), ('networks',))
+    saved = _without(regular_file.read_json(path), OWN_PARTS)
     return [member.name for member in Experiment.from_json(saved).members]
 
 
@@ -101,15 +102,18 @@ def _without(saved: _Saved, names: tuple[str, ...]) -> _Saved:
   return {name: value for name, value in saved.items() if name not in names}
 
 
-def _with_known_networks(before: _Saved, now: _Saved) -> _Saved:
-  """Return a job without the descriptions of networks that the folder does not describe.
+def _with_known_parts(before: _Saved, now: _Saved) -> _Saved:
+  """Return a job without the descriptions of networks and methods that the folder lacks.
 
-  They are of added rows. A run of an older version describes no network of a row.
+  They are of added rows. A run of an older version describes no network of a row, and no method.
   """
-  described = before.get('networks')
-  known = described if isinstance(described, dict) else {}
-  networks = {name: one for name, one in now.get('networks', {}).items() if name in known}
-  return {**now, 'networks': networks} if networks else _without(now, ('networks',))
+  kept = _without(now, OWN_PARTS)
+  for entry in OWN_PARTS:
+    described = before.get(entry)
+    known = described if isinstance(described, dict) else {}
+    if parts := {name: one for name, one in now.get(entry, {}).items() if name in known}:
+      kept[entry] = parts
+  return kept
 
 
 def _compare_rows(folder: pathlib.Path, before: _Rows, now: _Rows) -> None:

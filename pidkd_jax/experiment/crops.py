@@ -6,6 +6,7 @@ from typing import Any
 
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.core.value import plain
 from pidkd_jax.data.pipeline import augment
 from pidkd_jax.experiment import check
 from pidkd_jax.experiment import fields as table
@@ -51,7 +52,7 @@ class Crops:
     }
     for name, own in (('padding', spec.padding), ('flip', spec.flip)):
       value = getattr(self, name)
-      found[name] = own if value is None else check.plain(own, prefix + name, value)
+      found[name] = own if value is None else plain(own, prefix + name, value)
     most = min(spec.image_shape[:2])
     if not 0 <= found['padding'] <= most:
       raise UserError(

@@ -2,42 +2,40 @@
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pidkd_jax import methods as registered
 from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork, load
 from pidkd_jax.core import local_path
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, listed
+from pidkd_jax.core.value import plain
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.experiment import assembly, check, continuation, record, run, workdir
-from pidkd_jax.experiment import fields as table
+from pidkd_jax.experiment import (
+  arguments,
+  assembly,
+  continuation,
+  own_parts,
+  record,
+  run,
+  workdir,
+)
 from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.crops import Crops
 from pidkd_jax.experiment.experiment import Execution, Experiment
-from pidkd_jax.methods import MethodSpec, catalog
-from pidkd_jax.models import description
-from pidkd_jax.parallel import devices
+from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training import free_memory
-from pidkd_jax.training import writers as available
 from pidkd_jax.training.member import Member
-from pidkd_jax.training.recipe import OptimizerHparams, Recipe
+from pidkd_jax.training.recipe import Recipe
 
 if TYPE_CHECKING:
   from pidkd_jax.report.comparison import Comparison
 
 Folder = str | pathlib.Path | None
-Network = str | type[models.Model]
-Start = TrainedNetwork | str | pathlib.Path | None
-# The fields of an experiment that are fields of a configuration.
-_NUMBERS = {'seed', 'holdout', 'shots', 'eval_every'}
-Choice = str | type[registered.Method] | MethodSpec
 
 
 class Distillation(Mapping[str, TrainedNetwork]):
@@ -94,7 +92,7 @@ class Distillation(Mapping[str, TrainedNetwork]):
 
 
 def train(
-  model: Network,
+  model: arguments.Network,
   data: Dataset,
   *,
   epochs: int,
@@ -105,7 +103,7 @@ def train(
   recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
   crops: Crops = Crops(),  # noqa: B008 (frozen)
   holdout: float = 0.0,
-  start: Start = None,
+  start: arguments.Trained | None = None,
   seed: int = 0,
   workdir: Folder = None,
   writers: Sequence[str] = (),
@@ -150,12 +148,13 @@ def train(
     0.97
   """
   # Trial -1: no student of the same architecture and seed begins with this network's weights.
-  optimizer = _optimizer(learning_rate, weight_decay)
-  member = Member('network', _name(model), 'scratch', {}, optimizer, trial=-1)
-  experiment = _experiment(
+  data = arguments.dataset(data)
+  optimizer = arguments.optimizer(learning_rate, weight_decay)
+  member = Member('network', arguments.network(model), 'scratch', {}, optimizer, trial=-1)
+  experiment = arguments.experiment(
     (member,),
     data,
-    _recipe(recipe, epochs, batch_size, precision),
+    arguments.recipe(recipe, epochs, batch_size, precision),
     crops,
     seed=seed,
     holdout=holdout,
@@ -163,7 +162,7 @@ def train(
   assembly.check(experiment, data.labelled)
   own = models.families(member.student)
   with _running(experiment, workdir, writers) as (folder, execution):
-    begin = _start(start, data)
+    begin = arguments.start(start, data, own)
     assembly.check_network(experiment, data.labelled, begin and begin.network)
     with _claimed(folder, experiment, data.labelled, None, begin):
       run.execute(experiment, data.labelled, None, folder, member.student, execution, begin)
@@ -171,12 +170,12 @@ def train(
 
 
 def distill(
-  teacher: TrainedNetwork | str | pathlib.Path,
+  teacher: arguments.Trained,
   data: Dataset,
   *,
-  student: Network,
+  student: arguments.Network,
   epochs: int,
-  methods: Choice | Sequence[Choice] | Mapping[str, Choice] = 'pidkd',
+  methods: arguments.Choice | Sequence[arguments.Choice] | Mapping[str, arguments.Choice] = 'pidkd',
   trials: int = 1,
   batch_size: int | None = None,
   learning_rate: float = 0.05,
@@ -187,7 +186,7 @@ def distill(
   holdout: float = 0.0,
   shots: int = 0,
   rest: bool = False,
-  start: Start = None,
+  start: arguments.Trained | None = None,
   eval_every: int = 1,
   seed: int = 0,
   workdir: Folder = None,
@@ -234,21 +233,23 @@ def distill(
     >>> students['pidkd'].metrics['agreement']  # doctest: +SKIP
     0.97
   """
-  trials, rest = _checked('trials', trials), check.plain(False, 'rest', rest)
+  data = arguments.dataset(data)
+  trials, rest = arguments.checked('trials', trials), plain(False, 'rest', rest)
   if rest and not shots:
     raise UserError('rest is True, and shots is 0, so all images have labels; set shots')
-  teacher = _trained('the teacher', teacher)
+  name = arguments.network(student)
+  teacher = arguments.trained('the teacher', teacher, models.families(name))
   teachers.check_fit('the teacher', teacher.bundle, data.spec)
-  optimizer = _optimizer(learning_rate, weight_decay)
+  optimizer = arguments.optimizer(learning_rate, weight_decay)
   members = tuple(
-    Member(label, _name(student), spec.name, dict(spec.hyperparameters), optimizer, trial)
-    for label, spec in _specs(methods).items()
+    Member(label, name, spec.name, dict(spec.hyperparameters), optimizer, trial)
+    for label, spec in arguments.methods(methods).items()
     for trial in range(trials)
   )
-  experiment = _experiment(
+  experiment = arguments.experiment(
     members,
     data,
-    _recipe(recipe, epochs, batch_size, precision),
+    arguments.recipe(recipe, epochs, batch_size, precision),
     crops,
     seed=seed,
     holdout=holdout,
@@ -260,7 +261,7 @@ def distill(
   own = models.families(*(one.student for one in members), teacher.bundle.network.model)
   with _running(experiment, workdir, writers) as (folder, execution):
     frozen = teachers.frozen(teacher.bundle)
-    begin = _start(start, data)
+    begin = arguments.start(start, data, own)
     if begin:
       starts.check_normalisation('start', begin, frozen.normalisation)
     assembly.dry_run(experiment, data, frozen.network, begin and begin.network)
@@ -272,123 +273,22 @@ def distill(
       return Distillation(trained, teacher, _comparison(folder, teacher))
 
 
-def _start(start: Start, data: Dataset) -> Bundle | None:
-  if start is None:
-    return None
-  return starts.fitted('start', _trained('start', start).bundle, data.spec)
-
-
-def _trained(what: str, given: TrainedNetwork | str | pathlib.Path) -> TrainedNetwork:
-  if isinstance(given, TrainedNetwork):
-    return given
-  if not isinstance(given, str | os.PathLike):
-    raise UserError(
-      f'{what} is given as a {type(given).__name__}; give one trained network, or the folder of a '
-      'bundle'
-    )
-  if given in models.names() and not os.path.exists(given):
-    raise UserError(f'{what} is {given!r}, a network that is not trained; train it by kd.train')
-  return load(given)
-
-
-def _name(model: Network) -> str:
-  if not isinstance(model, str | type):
-    raise UserError(
-      f'the network to train is given as a {type(model).__name__} object; give its name, such as '
-      "'resnet8', or its class"
-    )
-  if isinstance(model, str):
-    return model
-  name = f'{model.__module__}:{model.__qualname__}'
-  if models.families(name) != {model}:
-    raise UserError(
-      f'two classes are named {name!r}, and only the later one would train; give them different '
-      'names'
-    )
-  return name
-
-
-def _specs(choices: Choice | Sequence[Choice] | Mapping[str, Choice]) -> dict[str, MethodSpec]:
-  """Return {label: method}; without labels the methods' names are taken."""
-  if isinstance(choices, Mapping):
-    for label in choices:
-      check.check_label(label)
-    specs = dict(zip(choices, _chosen(choices.values()), strict=True))
-  else:
-    if isinstance(choices, str | MethodSpec | type) or not isinstance(choices, Iterable):
-      chosen = _chosen([choices])
-    else:
-      chosen = _chosen(choices)
-    # The class's name is enough of a user's own method.
-    specs = {spec.name.rpartition(':')[2]: spec for spec in chosen}
-    if len(specs) < len(chosen):
-      raise UserError('a method is named twice; give labels, e.g. {"a": ..., "b": ...}')
-  if not specs:
-    raise UserError("no method was given; name one, e.g. methods='pidkd'")
-  for label in specs:
-    check.check_label(label)
-  return specs
-
-
-def _chosen(choices: Iterable[Choice]) -> list[MethodSpec]:
-  """Return the choices as specs.
-
-  Raises:
-    UserError: a name has come to stand for another class.
-  """
-  specs = []
-  for choice in choices:
-    if not isinstance(choice, str | MethodSpec | type):
-      raise UserError(
-        f'a method is given as a {type(choice).__name__}; give its name, its class, or '
-        'kd.method(...)'
-      )
-    specs.append(choice if isinstance(choice, MethodSpec) else registered.method(choice))
-  for spec in specs:
-    if catalog.class_of(spec.name)[0] is not spec.kind:
-      raise UserError(
-        f'two classes are named {spec.name!r}, and only the later one would train; give them '
-        'different names, or call kd.method anew after a class was defined anew'
-      )
-  return specs
-
-
-def _recipe(recipe: Recipe, epochs: int, batch_size: int | None, precision: str | None) -> Recipe:
-  given = {'batch_size': batch_size, 'precision': precision}
-  changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-  changes['total_epochs'] = epochs
-  values = {one.name: changes.get(one.name, getattr(recipe, one.name)) for one in table.RECIPE}
-  return Recipe(**{name: _checked(name, value) for name, value in values.items()})
-
-
-def _optimizer(learning_rate: float, weight_decay: float) -> OptimizerHparams:
-  return OptimizerHparams(
-    _checked('learning_rate', learning_rate), _checked('weight_decay', weight_decay)
-  )
-
-
-def _checked(name: str, value: Any) -> Any:
-  """Return the value of a parameter that is a field of a configuration, too, as that has it."""
-  known = {field.name.removeprefix('data.'): field for field in table.FIELDS}
-  return check.check_value(known[name], name, value)
-
-
-def _experiment(
-  members: tuple[Member, ...], data: Dataset, recipe: Recipe, crops: Crops, **fields: Any
-) -> Experiment:
-  for member in members:
-    models.create(member.student, num_classes=data.spec.num_classes)
-  numbers = {name: _checked(name, fields[name]) for name in _NUMBERS & fields.keys()}
-  return Experiment(members=members, recipe=recipe, **crops.fields(data.spec), **(fields | numbers))
-
-
 @contextlib.contextmanager
 def _running(
   experiment: Experiment, folder: Folder, writers: Sequence[str]
 ) -> Iterator[tuple[pathlib.Path, Execution]]:
   """Enter the devices and a folder; without a folder of the user's, a temporary one."""
-  writers = (writers,) if isinstance(writers, str) else writers
-  available.check(writers)
+  chosen = arguments.writers(writers)
+  if folder is None and chosen:
+    raise UserError(
+      f'`writers` are {listed(chosen)}, and there is no `workdir`; give one, as what they keep on '
+      'disk lies there'
+    )
+  if folder is None and processes.is_multiprocess():
+    raise UserError(
+      'several processes train as one, and there is no `workdir`; give all of them one, in a file '
+      'system that they share'
+    )
   batch_sizes = {'batch_size': experiment.recipe.batch_size}
   with contextlib.ExitStack() as stack:
     groups = stack.enter_context(devices.use_devices(None, batch_sizes))
@@ -399,9 +299,7 @@ def _running(
     # Without a folder there is nothing to resume, so Ctrl-C ends the training as it ends a cell.
     yield (
       place,
-      Execution(
-        free_memory.available(), groups, signals=folder is not None, writers=tuple(writers)
-      ),
+      Execution(free_memory.available(), groups, signals=folder is not None, writers=chosen),
     )
 
 
@@ -415,10 +313,10 @@ def _claimed(
 ) -> Iterator[None]:
   """Lock a folder and write down what it is for, if it may be; nothing is written before."""
   check_part = continuation.compare_experiments
-  networks = description.describe_own(
-    dict.fromkeys(member.student for member in experiment.members), data.spec.num_classes
-  )
-  content = dataclasses.asdict(experiment) | ({'networks': networks} if networks else {})
+  members = experiment.members
+  methods = {one.label: (one.method, one.hyperparameters) for one in members}
+  own = own_parts.describe([one.student for one in members], methods, data.spec.num_classes)
+  content = dataclasses.asdict(experiment) | own
   # A folder of an older version lacks newer fields.
   defaults: dict[str, Any] = {
     f'{group}{field.name}': field.default
@@ -426,7 +324,9 @@ def _claimed(
     for field in dataclasses.fields(kind)
     if field.default is not dataclasses.MISSING
   }
-  rules = {'eval_every'}, defaults, (), check_part
+  # With a hold-out the evaluations select the epoch.
+  harmless = () if experiment.holdout else ('eval_every',)
+  rules = harmless, defaults, (), check_part
   workdir.check(folder, 'config.json', content, *rules)
   run.check_data(folder, data)
   run.check_inputs(folder, teacher, start)

@@ -65,6 +65,11 @@ def _rise(pair: Any, most: float) -> bool:
 _SEED = Requirement('it must be below 2**32', lambda seed: seed < 2**32)
 _TRIAL = Requirement('it must be below 2**31', lambda trial: trial < 2**31)
 _SHARE = Requirement('a share below 1 is needed', lambda share: share < 1)
+# A step computes with its value in float32.
+_DECAY = Requirement(
+  'a share below 1 is needed, from 1e-7 to 1 - 1e-7, or 0 for none',
+  lambda decay: decay == 0 or 1e-7 <= decay <= 1 - 1e-7,
+)
 _PART = Requirement('a share up to 1 is needed', lambda share: share <= 1)
 _SCALE = Requirement(
   'two shares are needed, the smaller first, above 0 and up to 1', lambda pair: _rise(pair, 1)
@@ -112,7 +117,7 @@ _OPTIMIZER = (
     Recipe.ema,
     'decay of the average that is evaluated, e.g. 0.999; 0: none',
     least=0,
-    requirement=_SHARE,
+    requirement=_DECAY,
   ),
 )
 _IMAGES = (

@@ -18,13 +18,21 @@ from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation.probe import probe
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment import continuation, fields, finished, planning, record, run, workdir
+from pidkd_jax.experiment import (
+  continuation,
+  fields,
+  finished,
+  own_parts,
+  planning,
+  record,
+  run,
+  workdir,
+)
 from pidkd_jax.experiment import forecast as forecasts
 from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.experiment import Execution, Experiment
-from pidkd_jax.models import description
 from pidkd_jax.parallel import determinism, devices, processes
 from pidkd_jax.training import free_memory, log, progress
 
@@ -302,9 +310,9 @@ def _budget(config: ConfigDict) -> int:
 
 
 def _identity(config: ConfigDict, spec: DatasetSpec) -> dict[str, Any]:
-  """Return what a run is: its configuration, and descriptions of the user's own networks."""
-  descriptions = description.describe_own(_networks(config), spec.num_classes)
-  return config.to_dict() | ({'networks': descriptions} if descriptions else {})
+  """Return what a run is: its configuration, and the user's own networks and methods."""
+  methods = {label: (row['method'], {}) for label, row in configuration.rows(config).items()}
+  return config.to_dict() | own_parts.describe(_networks(config), methods, spec.num_classes)
 
 
 def _networks(config: ConfigDict) -> list[str]:

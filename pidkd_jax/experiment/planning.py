@@ -43,10 +43,24 @@ def students_experiment(
   )
   rest = config.data.unlabelled == 'rest'
   experiment = dataclasses.replace(experiment, shots=config.data.shots, rest=rest)
-  costs = assembly.dry_run(experiment, dataset, teacher, start and start.network)
+  experiment = _widened(experiment, rows, dataset, teacher)
+  assembly.dry_run(experiment, dataset, teacher, start and start.network)
   if config.memory_gib:
     budget = free_memory.per_group(int(config.memory_gib * 2**30), config.device_groups)
     assembly.check_memory(experiment, dataset, teacher, budget)
+  return experiment
+
+
+def _widened(
+  experiment: Experiment,
+  rows: Mapping[str, Mapping[str, Any]],
+  dataset: Dataset,
+  teacher: Network,
+) -> Experiment:
+  """Return the experiment with the students that are to be as large as another row's widened."""
+  if not any(row['widen'] for row in rows.values()):
+    return experiment
+  costs = assembly.costs(experiment, dataset, teacher)
   for label, row in rows.items():
     if not row['widen']:
       continue

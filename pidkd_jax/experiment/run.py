@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import logging
 import pathlib
 import shlex
@@ -17,7 +18,7 @@ from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.experiment import assembly, result, workdir
+from pidkd_jax.experiment import assembly, own_parts, result, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.parallel import device_groups, devices, processes
 from pidkd_jax.parallel.preemption import Preemption
@@ -35,6 +36,10 @@ _DIVERGED = 'diverged.json'
 
 # Digests of the data, of the teacher and of the start.
 _INPUTS = 'inputs.json'
+_OF_DATA = ('dataset', 'fingerprint', 'class_names', 'normalisation', 'unlabelled')
+# Runs of older versions lack these.
+_NEWER = ('class_names', 'normalisation')
+_LONGEST_NAMES = 160
 
 # {'parts': the names of the members that train in lock step, part by part, as the run began;
 # 'added': as much of members that it gained later}.
@@ -105,7 +110,7 @@ def check_data(folder: pathlib.Path, dataset: Dataset) -> None:
   """Raise UserError where a folder holds a run that began on other data."""
   for part in _begun(folder):
     content = _inputs(dataset, None, None)
-    workdir.check(part, _INPUTS, content, harmless=('teacher', 'start'))
+    workdir.check(part, _INPUTS, content, ('teacher', 'start'), check_part=_same_data)
 
 
 def check_inputs(
@@ -131,7 +136,7 @@ def check_inputs(
         'workdir'
       )
     content = {'teacher': teacher and teacher.digest, 'start': start and start.digest}
-    workdir.check(part, _INPUTS, content, harmless=('dataset', 'fingerprint', 'unlabelled'))
+    workdir.check(part, _INPUTS, content, _OF_DATA)
 
 
 def is_complete(folder: pathlib.Path, members: Iterable[Member]) -> bool:
@@ -161,13 +166,50 @@ def _diverged(folder: pathlib.Path) -> dict[str, int]:
 def _inputs(dataset: Dataset, teacher: Bundle | None, start: Bundle | None) -> dict[str, Any]:
   # A run of an older version has no such entry.
   added = {'unlabelled': dataset.unlabelled.fingerprint} if dataset.unlabelled else {}
+  if teacher is None and start is None:  # Else theirs is taken.
+    added['normalisation'] = _numbers(dataset.spec.normalisation)
   return {
     'dataset': dataset.spec.name,
     'fingerprint': dataset.spec.fingerprint,
+    'class_names': _few(dataset.spec.class_names),
     **added,
     'teacher': teacher and teacher.digest,
     'start': start and start.digest,
   }
+
+
+def _same_data(
+  folder: pathlib.Path, before: dict[str, Any], now: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Return the inputs of a run before and now, without what the fingerprint makes needless.
+
+  Equal images may have another name, as that of a folder is part of it. Runs of older versions
+  lack newer entries.
+  """
+  del folder
+  passed_over = {name for name in _NEWER if name not in before}
+  if 'fingerprint' in now:
+    same = before.get('fingerprint') == now['fingerprint']
+    passed_over |= {'dataset'} if same else {'class_names', 'normalisation'}
+  before, now = (
+    {name: value for name, value in one.items() if name not in passed_over} for one in (before, now)
+  )
+  return before, now
+
+
+def _numbers(normalisation: Normalisation) -> str:
+  """Return mean and deviation to the digits that every machine computes alike."""
+  numbers = normalisation.numbers()
+  return ', '.join(f'{value:.4g}' for value in (*numbers.mean, *numbers.std))
+
+
+def _few(names: Collection[str]) -> str:
+  """Return names as a line that is not too long, and differs where they differ."""
+  text = ', '.join(names)
+  if len(text) <= _LONGEST_NAMES:
+    return text
+  digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+  return f'{text[:_LONGEST_NAMES]}... ({len(names)} names, digest {digest})'
 
 
 def execute(
@@ -325,13 +367,22 @@ def _divided(members: tuple[Member, ...], run: _Run) -> _Parts:
 
 def _complete(run: _Run, preemption: Preemption | None) -> None:
   """Train a part unless its bundles are there already."""
-  workdir.claim(run.folder, _INPUTS, _inputs(run.dataset, run.teacher, run.start))
+  inputs = _inputs(run.dataset, run.teacher, run.start)
+  workdir.claim(run.folder, _INPUTS, inputs, check_part=_same_data)
   expected = {member.name for member in run.experiment.members}
   diverged = _diverged(run.folder)
   expected -= diverged.keys()
   if not expected:
     raise Diverged(diverged)
-  if not all((run.folder / 'bundles' / name).exists() for name in expected):
+  if all((run.folder / 'bundles' / name).exists() for name in expected):
+    for name in workdir.changed_code(run.folder, own_parts.digests(run.experiment.members)):
+      logger.warning(
+        'the source of %s was changed since %s was trained, and nothing is trained again; give '
+        'another workdir to train it anew',
+        name,
+        run.folder,
+      )
+  else:
     with _writers(run, expected) as chosen:
       moved = run.moved(devices.put_replicated)
       in_precision(_train)(run.experiment, moved, preemption, chosen)
@@ -351,19 +402,30 @@ def _writers(run: _Run, names: Collection[str]) -> writers.ChosenWriters:
     return writers.ChosenWriters(run.execution.writers, training)
 
 
+def _may_have_seen(source: Bundle, experiment: Experiment, dataset: Dataset) -> bool:
+  """Return whether a bundle's network may have trained on the images of the hold-out."""
+  theirs = source.card['dataset'].get('fingerprint')
+  if theirs not in (None, dataset.spec.fingerprint):
+    return False
+  return source.card.get('training', {}).get('holdout') != experiment.holdout
+
+
 def _train(
   experiment: Experiment,
   run: _Run,
   preemption: Preemption | None,
   chosen: writers.ChosenWriters,
 ) -> None:
-  workdir.record_environment(run.folder, shlex.join(sys.argv))
-  taught = run.teacher.card.get('training', {}) if run.teacher else {}
-  if run.teacher and experiment.holdout and taught.get('holdout') != experiment.holdout:
-    logger.warning(
-      'the teacher was trained with another hold-out or none: it may have seen the images that '
-      'select its students'
-    )
+  workdir.record_environment(
+    run.folder, shlex.join(sys.argv), own_parts.digests(experiment.members)
+  )
+  for what, source in (('teacher', run.teacher), ('start', run.start)):
+    if experiment.holdout and source and _may_have_seen(source, experiment, run.dataset):
+      logger.warning(
+        'the %s was trained with another hold-out or none: it may have seen the images that '
+        'select its students',
+        what,
+      )
   assembled = run.assemble()
   held_out = assembled.held_out
   if held_out is not None and run.execution.eval_precision != Execution.eval_precision:

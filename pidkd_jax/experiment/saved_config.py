@@ -12,6 +12,9 @@ from pidkd_jax.experiment import fields
 # Groups whose fields differ between runs: methods, rows, the data set of a probe.
 _GROUPS = ('method', 'compare', 'rows', 'probe')
 
+# The entries beside the fields: descriptions of the user's own networks and methods.
+OWN_PARTS = ('networks', 'methods')
+
 
 def get_config(path: str) -> ConfigDict:
   """Return the configuration that a run of this or an older version wrote.
@@ -25,8 +28,8 @@ def get_config(path: str) -> ConfigDict:
     UserError: the file is not a run's configuration, or has a field that this version lacks.
   """
   saved = _read(path)
-  # Descriptions of the user's own networks; a new run describes them anew.
-  saved.pop('networks', None)
+  for entry in OWN_PARTS:  # A new run describes them anew.
+    saved.pop(entry, None)
   groups = {name: saved.pop(name) for name in _GROUPS if name in saved}
   loaded = ConfigDict(fields.defaults(fields.FIELDS)).lock()
   try:

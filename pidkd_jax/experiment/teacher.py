@@ -84,13 +84,13 @@ def _is_of(training: Training, dataset: Dataset) -> bool:
     inputs = regular_file.read_json(folder / 'inputs.json')
     model = config.pop('model', None) or _model_of_card(_bundle(folder, experiment))
     saved = Experiment.from_json(config)
-    data = (inputs['dataset'], inputs['fingerprint'], inputs.get('start'))
+    data = (inputs['fingerprint'], inputs.get('start'))
   except (OSError, ValueError, TypeError, KeyError, AttributeError):
     return False
   wanted = json.loads(json.dumps(_config(experiment, dataset)['model']))
   return (
     saved.decisive() == experiment.decisive()
-    and data == (dataset.spec.name, dataset.spec.fingerprint, _digest(training.start))
+    and data == (dataset.spec.fingerprint, _digest(training.start))
     # An unfinished training of version 0.1.0 does not describe its network.
     and model in (wanted, None)
   )
@@ -208,21 +208,12 @@ def frozen(teacher: Bundle) -> Bundle:
   return dataclasses.replace(teacher, network=network)
 
 
-def _is_of_data(theirs: Mapping[str, Any], spec: DatasetSpec) -> bool:
-  """Whether a card's data set and classes are those of a data set."""
-  return (tuple(theirs['class_names']), theirs['name']) == (spec.class_names, spec.name)
-
-
 def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
   """Raise UserError, with `what` as its subject, where a bundle does not fit the data."""
   theirs = loaded.card['dataset']
   named = theirs['class_names'] is not None
   num_classes = len(theirs['class_names']) if named else loaded.network.model.num_classes
-  if (
-    num_classes != spec.num_classes
-    or tuple(theirs['image_shape']) != spec.teacher_shape
-    or (theirs['name'] is not None and named and not _is_of_data(theirs, spec))
-  ):
+  if num_classes != spec.num_classes or tuple(theirs['image_shape']) != spec.teacher_shape:
     raise UserError(
       f'{what} is for the {num_classes} classes of '
       f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
@@ -236,6 +227,13 @@ def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
     raise UserError(
       f'{what} knows other classes than {spec.name}: class {number} is {theirs_name!r} and '
       f"{ours_name!r}; give another bundle, or import it anew with the data's names"
+    )
+  if named and theirs['name'] not in (None, spec.name):
+    logger.warning(
+      '%s comes from %s, and the data are %s; their classes have the same names in the same order',
+      what,
+      theirs['name'],
+      spec.name,
     )
   if loaded.crop_ratio != spec.crop_ratio:
     logger.warning(

@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import platform
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,11 @@ _PACKAGES = (
 CheckPart = Callable[
   [pathlib.Path, dict[str, Any], dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]
 ]
+
+# How long a file of another process may take to be seen.
+_PATIENCE_SECONDS = 30
+# What `flock` says on file systems that have no locks, as some over a network have none.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 # The field that says how long a run trains.
 _DURATION = 'total_epochs'
@@ -73,6 +79,22 @@ def claim(
   with writing(folder, file):
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / file, content)
+  [missing] = processes.any_process(not _arrives(folder / file))
+  if missing:
+    raise UserError(
+      f'what the first process wrote into workdir {str(folder)!r} does not reach all of them; give '
+      'all of them one workdir, in a file system that they share'
+    )
+
+
+def _arrives(path: pathlib.Path) -> bool:
+  """Return whether this process sees a file that another one wrote, perhaps after a while."""
+  for _ in range(_PATIENCE_SECONDS if processes.is_multiprocess() else 1):
+    # A file system over a network reads a folder anew, and may remember that a file was missing.
+    if path.parent.is_dir() and path.name in os.listdir(path.parent):
+      return True
+    time.sleep(1)
+  return False
 
 
 def check(
@@ -139,13 +161,20 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
       raise UserError(
         f'another run is at work in {str(folder)!r}; wait until it is done, or give another folder'
       ) from error
+    except OSError as error:
+      if error.errno not in _NO_LOCKS:
+        raise
+      logger.warning(
+        '%s has no locks (%s): nothing keeps a second run out of it', folder, error.strerror
+      )
     owner = os.getpid()
     try:
       yield
     finally:
       # A process that was forked meanwhile holds the file, too, and would keep the lock.
       if os.getpid() == owner:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        with contextlib.suppress(OSError):
+          fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def environment() -> dict[str, Any]:
@@ -161,22 +190,40 @@ def environment() -> dict[str, Any]:
   }
 
 
-def record_environment(folder: pathlib.Path, command: str) -> None:
+def changed_code(folder: pathlib.Path, code: Mapping[str, str]) -> list[str]:
+  """Return the names of own networks and methods whose source a run's versions.json has otherwise.
+
+  Args:
+    folder: of the run.
+    code: {name: digest} (`own_parts.digests`).
+  """
+  try:
+    before = dict(regular_file.read_json(folder / 'versions.json')['code'])
+  except (OSError, ValueError, TypeError, KeyError):
+    return []  # Runs of older versions lack it.
+  return [name for name, digest in code.items() if before.get(name, digest) != digest]
+
+
+def record_environment(folder: pathlib.Path, command: str, code: Mapping[str, str]) -> None:
   """Write versions.json: what trains the run or goes on with it, and under 'before' what did.
 
-  Another environment is said, as it may alter results by rounding.
+  Another environment is said, as it may alter results by rounding, and so is other code of the
+  user's own.
 
   Args:
     folder: of the run.
     command: the command line.
+    code: {name: digest} of the user's own networks and methods.
   """
+  for name in changed_code(folder, code):
+    logger.warning('the source of %s was changed since the run began, and the run goes on', name)
   path, now = folder / 'versions.json', environment()
   try:
     before = dict(regular_file.read_json(path))
   except (OSError, ValueError, TypeError):
     before = {}  # Nothing depends on the file.
   earlier = before.pop('before', [])
-  known = {name: value for name, value in before.items() if name != 'command'}
+  known = {name: value for name, value in before.items() if name not in ('command', 'code')}
   changes = [
     f'{name} {known.get(name)} -> {now.get(name)}'
     for name in sorted(known.keys() | now.keys())
@@ -186,7 +233,8 @@ def record_environment(folder: pathlib.Path, command: str) -> None:
     logger.warning('the run goes on in another environment: %s', ', '.join(changes))
     earlier = [*earlier, before]
   processes.barrier('environment')  # All processes have read it.
-  write_json(path, now | {'command': command} | ({'before': earlier} if earlier else {}))
+  told = now | {'command': command} | ({'code': dict(code)} if code else {})
+  write_json(path, told | ({'before': earlier} if earlier else {}))
 
 
 def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:

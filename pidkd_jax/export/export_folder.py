@@ -12,6 +12,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.core import atomic_folder, extras, local_path, versions
+from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError, unknown_name
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.data.pipeline.split import Split
@@ -21,7 +22,7 @@ from pidkd_jax.export.deployable import LAYOUTS, Deployable
 from pidkd_jax.export.format import Format
 from pidkd_jax.models.exported import Exported
 
-_CARD, _EXAMPLE, _IMAGE = 'card.json', 'example.py', 'example.png'
+_CARD, _EXAMPLE = 'card.json', 'example.py'
 
 
 def check(name: str, folder: pathlib.Path, uint8: bool, layout: str = 'nhwc') -> Format:
@@ -131,8 +132,10 @@ def export(
     }
     atomic_folder.write_json(part / _CARD, {**deployable.bundle.card, 'export': entry})
     own = models.families(deployable.bundle.network.model)
-    (part / _EXAMPLE).write_text(example.script(format_, deployable.layout, own))
-    _save_image(test, part / _IMAGE)
+    channels = deployable.image_shape[-1]
+    script = example.script(format_, deployable.layout, own, channels=channels)
+    (part / _EXAMPLE).write_text(script, 'utf-8')
+    _save_image(test, part / example.image_name(channels))
   return entry
 
 
@@ -161,7 +164,8 @@ def export_network(
     The card's entry on the export: format, file, size, input, versions and verification.
 
   Raises:
-    UserError: as `export` does; or the data have other classes or images than the network is for.
+    UserError: as `export` does; or the data have other classes or images than the network is for,
+      or are of its own kind and differ from them by their fingerprint.
 
   Example:
     >>> student = kd.load('student')  # doctest: +SKIP
@@ -181,9 +185,31 @@ def export_network(
       f'the network is for images of {_form(ours, len(trained.class_names))}, and {data.spec.name} '
       f'has {_form(theirs, data.spec.num_classes)}; give the data that it was trained on'
     )
+  _check_data(bundle, data)
   expected = inference.logits(bundle.network, inference.eval_batches(test, bundle.normalisation))
   deployable = Deployable.create(bundle, train, uint8, layout)
   return export(deployable, format, place, test, expected, largest_loss)
+
+
+def _check_data(bundle: Bundle, data: Dataset) -> None:
+  """Raise UserError for data of other classes, or with other images than the bundle's own had."""
+  known, spec = bundle.card['dataset'], data.spec
+  if difference := class_difference(known['class_names'], spec.class_names):
+    raise UserError(
+      f'the network and {spec.name} do not have the same classes: {difference}; give the data that '
+      'it was trained on'
+    )
+  # A teacher's larger images belong to the fingerprint of the data.
+  same_kind = (known.get('format'), known.get('teacher_size', 0)) == (
+    spec.format,
+    spec.teacher_size,
+  )
+  fingerprint = known.get('fingerprint')
+  if same_kind and fingerprint and fingerprint != spec.fingerprint:
+    raise UserError(
+      f'{spec.name} has other images than the network was evaluated on (fingerprint '
+      f'{spec.fingerprint[:8]}..., not {fingerprint[:8]}...); give the data that it was trained on'
+    )
 
 
 def _form(shape: tuple[int, ...], num_classes: int) -> str:
@@ -191,9 +217,16 @@ def _form(shape: tuple[int, ...], num_classes: int) -> str:
 
 
 def _save_image(test: Split, path: pathlib.Path) -> None:
-  """Save the first test image, whole where evaluation sees its middle: the example cuts it."""
+  """Save the first test image, whole where evaluation sees its middle: the example cuts it.
+
+  An array is saved as the network sees it, which the example does not cut.
+  """
   first: Any = test.take(np.arange(1))
-  if first.side:
+  is_array = path.suffix == '.npy'
+  if first.side and not is_array:
     first = dataclasses.replace(first, side=0, size=0)
   pixels = np.asarray(next(iter(first.blocks(1))))[0]
+  if is_array:
+    np.save(path, pixels)
+    return
   Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)

@@ -66,7 +66,9 @@ def _peak_bytes() -> int:
   status = pathlib.Path('/proc/self/status')
   if status.exists():
     # ru_maxrss is at least the memory of the process that started this one.
-    [line] = (line for line in status.read_text().splitlines() if line.startswith('VmHWM:'))
+    [line] = (
+      line for line in status.read_text(encoding='utf-8').splitlines() if line.startswith('VmHWM:')
+    )
     return 1024 * int(line.split()[1])
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Bytes on macOS.
 

@@ -50,7 +50,7 @@ def start(candidate: Candidate, platform: str) -> Iterator[WorkerProcess]:
   # The worker must find what this process finds: the package, and models of the user's own.
   path = os.pathsep.join(filter(None, sys.path))
   with (
-    tempfile.TemporaryFile('w+') as stderr,
+    tempfile.TemporaryFile('w+', encoding='utf-8') as stderr,
     subprocess.Popen(
       [sys.executable, '-m', *candidate.command],
       env=os.environ | {'JAX_PLATFORMS': _own_name(platform), 'PYTHONPATH': path},

@@ -8,6 +8,7 @@ from typing import Any
 
 from pidkd_jax.core import own_code, registry
 from pidkd_jax.core.errors import UserError, unknown_name
+from pidkd_jax.core.value import plain
 from pidkd_jax.methods import base, own_method
 
 PACKAGE, TABLE = 'pidkd_jax.methods', 'METHODS'
@@ -22,12 +23,12 @@ class MethodSpec:
 
   Attributes:
     name: one of `names()`, or 'module:Class' of a user's own method.
-    hyperparameters: those that differ from the method's defaults, by name.
+    hyperparameters: those that differ from the method's defaults, by name; Python's own values.
     kind: the class that had this name when the choice was made.
 
   Raises:
-    UserError: no such method or hyper-parameter, or a value of another type. The message names
-      the nearest name.
+    UserError: no such method or hyper-parameter, or a value of another type or not finite. The
+      message names the nearest name.
   """
 
   name: str
@@ -36,13 +37,13 @@ class MethodSpec:
 
   def __post_init__(self):
     object.__setattr__(self, 'kind', class_of(self.name)[0])
-    known = defaults(self.name)
+    known, chosen = defaults(self.name), {}
     for key, value in self.hyperparameters.items():
       if key not in known:
         raise unknown_name(f'hyper-parameter of {self.name}', key, known)
-      kind = type(known[key])
-      if not isinstance(value, (int, float) if kind is float else kind):
-        raise UserError(f'{key} of {self.name} is {value!r}; {kind.__name__} is needed')
+      needed = f'{type(known[key]).__name__} is needed'
+      chosen[key] = plain(known[key], f'{key} of {self.name}', value, needed)
+    object.__setattr__(self, 'hyperparameters', chosen)
 
 
 def names() -> list[str]:
@@ -78,8 +79,8 @@ def method(choice: str | type[base.Method], **hyperparameters: Any) -> MethodSpe
     **hyperparameters: those that shall differ from the method's defaults.
 
   Raises:
-    UserError: no such method or hyper-parameter, or a value of another type. The message names
-      the nearest name.
+    UserError: no such method or hyper-parameter, or a value of another type or not finite. The
+      message names the nearest name.
 
   Example:
     >>> kd.method('pidkd', num_projectors=4)

@@ -30,7 +30,10 @@ class CRD(Harness):
   """Contrastive representation distillation.
 
   The memory of all N examples has 2 N D numbers, on the device and in checkpoints: 51 MB for
-  CIFAR-100. The defaults are those of SimKD, RepDistiller and mdistiller.
+  CIFAR-100. A step also holds several float32 arrays [B, N]: counts, similarities and what their
+  gradient needs, 13 MB each for CIFAR-100 at B = 64. They grow with the batch.
+
+  The defaults are those of SimKD, RepDistiller and mdistiller.
 
   Attributes:
     weight: of both sides' losses.

@@ -4,6 +4,8 @@ Loss: CE + T^2 (weight * (1 - r of an image's probabilities) + class_weight * (1
 probabilities over the batch)), where r is Pearson's correlation and probabilities are softened by
 T. The first is averaged over images, the second over classes.
 
+Of two classes the first correlation is 1 or -1, so its term has no gradient. The other terms train.
+
 Source: Huang et al. 2022, "Knowledge distillation from a stronger teacher", arXiv:2205.10536.
 """
 

@@ -32,7 +32,8 @@ class DKD(Method):
     temperature: T, divides both logits.
     warmup: the share of the training in which alpha and beta rise linearly from 0; 20 of 240
       epochs.
-    standardize: whether both logits are standardised first (`losses.standardize`).
+    standardize: whether both logits are standardised first (`losses.standardize`). It needs three
+      classes.
   """
 
   alpha: float = 1.0

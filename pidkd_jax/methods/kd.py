@@ -20,7 +20,8 @@ class KD(Method):
     weight: of the KL divergence.
     label_weight: of the cross-entropy.
     temperature: T, divides both logits; 4 in all public CIFAR-100 recipes.
-    standardize: whether both logits are standardised first (`losses.standardize`).
+    standardize: whether both logits are standardised first (`losses.standardize`). It needs three
+      classes.
   """
 
   weight: float = 1.0

@@ -120,7 +120,7 @@ def _teacher_classifier(teacher: Network, pooled: jax.Array) -> dict[str, jax.Ar
 
 def _linear_layer(variables: Variables, channels: int, model: Model) -> dict[_Path, jax.Array]:
   """Return the parameters of a classifier by path; raise if it is not one linear layer."""
-  params: dict[_Path, Any] = traverse_util.flatten_dict(variables['params'])
+  params: dict[_Path, Any] = traverse_util.flatten_dict(variables.get('params', {}))
   shapes = {path[-1]: leaf.shape for path, leaf in params.items()}
   expected = {'kernel': (channels, model.num_classes), 'bias': (model.num_classes,)}
   if len(shapes) < len(params) or shapes not in (expected, {'kernel': expected['kernel']}):

@@ -46,6 +46,7 @@ class MLKD(Method):
     label_weight: of the cross-entropy, which adds up over both views.
     temperature: the first of five; the others are 2, 3, 5 and 6.
     standardize: whether KD sees standardised logits (`losses.standardize`); the products never do.
+      It needs three classes.
   """
 
   weight: float = 0.9

@@ -6,7 +6,7 @@ are folded into the student's classifier afterwards.
 
 Loss: label_weight * CE + divergence_weight * KD + weight * u * sum over n of mean (E_n - F_t)^2,
 where u is 0.1, 0.5, 1, 0.5 and 0.1 as the training proceeds (`share`). CE and KD see logits of
-mean 0 and standard deviation `scale` over the classes.
+mean 0 and standard deviation `scale` over the classes, of which there must be three or more.
 
 Source: Liu et al. 2023, "NORM: knowledge distillation via N-to-one representation matching", ICLR,
 and the authors' code for CIFAR-100.
@@ -64,6 +64,7 @@ class NORM(Method):
   @nn.compact
   def loss(self, batch, teacher, *, progress):
     at_least_one(num_groups=self.num_groups)
+    losses.check_standardized(teacher.logits)
     x = self.student.encode(batch.image, train=True).target
     # This raises, before the training, where `deployed` could not fold.
     student_classifier(self.student, x.shape[-1])

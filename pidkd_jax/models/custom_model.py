@@ -16,7 +16,7 @@ def create(name: str, *, num_classes: int) -> Model:
 
   Raises:
     UserError: it cannot be imported or called, its result is not a `Model`, or that model lacks a
-      method that the contract demands.
+      method that the contract demands or has another number of classes.
   """
   constructor = load(name)
   try:
@@ -32,6 +32,11 @@ def create(name: str, *, num_classes: int) -> Model:
     )
   if missing := missing_method(type(model)):
     raise UserError(f'{name!r} lacks {missing}, which a model must define')
+  if model.num_classes != num_classes:
+    raise UserError(
+      f'{name!r} makes a network with num_classes={model.num_classes} where it is given '
+      f'{num_classes}; pass on the number that it is given'
+    )
   return model
 
 
@@ -39,8 +44,13 @@ def load(name: str) -> Callable[..., object]:
   """Import the class or function that 'module:attribute' names.
 
   Raises:
-    UserError: as `own_code.load`; or it is neither.
+    UserError: as `own_code.load`; or it is neither, or lies within a function or a class.
   """
+  if '.' in name.partition(':')[2]:
+    raise UserError(
+      f'model {name!r} lies within a function or a class, where no name finds it; define it at the '
+      'top level of its module'
+    )
   constructor = own_code.load('model', name, Model)
   if not callable(constructor):
     raise UserError(f'{name!r} is a {type(constructor).__name__}; a class or a function is needed')

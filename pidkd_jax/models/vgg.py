@@ -41,8 +41,8 @@ class VGG(Model):
     )
 
   def trunk(self, image, train):
-    # From 64x64 on, the last block is behind a pooling too.
-    pooled_blocks = 4 if image.shape[1] >= 64 else 3
+    # From a shorter side of 64 on, the last block is behind a pooling too.
+    pooled_blocks = 4 if min(image.shape[1:3]) >= 64 else 3
     x, maps, preactivations = image, [], []
     for index, block in enumerate(self.blocks):
       if 1 <= index <= pooled_blocks:

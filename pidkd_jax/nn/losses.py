@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.nn.precision import to_float32
 
 
@@ -65,6 +66,9 @@ def standardize(logits: jax.Array) -> jax.Array:
   Returns:
     [B, K]. Equal logits become zeros.
 
+  Raises:
+    UserError: as `check_standardized` does.
+
   Source: Sun et al. 2024, arXiv:2403.01427, Alg. 1, with K - 1 in the variance as in the authors'
   code.
 
@@ -72,10 +76,31 @@ def standardize(logits: jax.Array) -> jax.Array:
     >>> standardize(jnp.array([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])).tolist()
     [[-1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
   """
+  check_standardized(logits)
   centred = logits - jnp.mean(logits, axis=-1, keepdims=True)
   variance = jnp.sum(jnp.square(centred), axis=-1, keepdims=True) / (logits.shape[-1] - 1)
   # Equal logits have variance zero, by which nothing divides and where a root has no gradient.
   return centred * jax.lax.rsqrt(variance + 1e-12)
+
+
+def check_standardized(logits: jax.Array) -> None:
+  """Check that standardised logits, [..., K], can teach.
+
+  Those of two classes are (c, -c) or (-c, c) whatever the logits are. So they have no gradient.
+
+  Raises:
+    UserError: there are fewer than three classes.
+
+  Example:
+    >>> check_standardized(jnp.zeros((8, 2)))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    pidkd_jax.core.errors.UserError: there are 2 classes, whose standardised logits are ...
+  """
+  if logits.shape[-1] < 3:
+    raise UserError(
+      f'there are {logits.shape[-1]} classes, whose standardised logits are constants and teach '
+      'nothing; take a method that does not standardise them, such as kd_01_09'
+    )
 
 
 def warm_up(progress: jax.Array, duration: float) -> jax.Array:

@@ -19,7 +19,8 @@ class Precision:
   """The formats that training steps compute in.
 
   Attributes:
-    dtype: the type of images and maps; a layer computes in the type of its input.
+    dtype: the type of images and maps; the layers of this package compute in the type of their
+      input, and Flax's own in that of their parameters, unless `promote_dtype` says otherwise.
     matmul: how float32 products are multiplied, a name of `jax.default_matmul_precision`. It has no
       effect on CPUs.
   """

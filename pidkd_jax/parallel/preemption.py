@@ -16,6 +16,9 @@ class Terminated(KeyboardInterrupt):
     super().__init__()
     self.signal = signal.Signals(number)
 
+  def __reduce__(self):
+    return type(self), (self.signal,), self.__dict__
+
 
 def raise_terminated() -> None:
   """Make SIGTERM, SIGHUP and Ctrl-C raise `Terminated`, so that unfinished files are removed."""

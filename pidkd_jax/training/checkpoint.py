@@ -41,8 +41,11 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 _SYSTEM_ERROR = re.compile(r'\[OS error \d+: (?!ENOENT|ENOTDIR|EISDIR)(.+?)\]')
 
 # Orbax numbers all saves of a process by one variable. Two saves at once would wait for each
-# other's signals.
+# other's signals, or lose each other's folders.
 _SAVING = threading.Lock()
+# Those of all threads that are at work.
+_OPEN: set['Checkpoints'] = set()
+_POLL_SECONDS = 0.02
 
 
 def check_path(folder: pathlib.Path) -> None:
@@ -109,20 +112,13 @@ class Checkpoints:
   save: 240 saves of 300 arrays grew a process by 160 to 200 KiB each, and by 11 KiB as one array.
   """
 
-  def __init__(self, folder: pathlib.Path, alone: bool = True):
-    """Open the checkpoints in a folder.
-
-    Args:
-      folder: made if it is missing.
-      alone: whether no other thread saves. If others do, a save waits for its turn, and until it is
-        on disk.
+  def __init__(self, folder: pathlib.Path):
+    """Open the checkpoints in a folder, which is made if it is missing.
 
     Raises:
       UserError: no checkpoint can be kept in a folder of this name.
     """
     check_path(folder)
-    self._turn = contextlib.nullcontext() if alone else _SAVING
-    self._alone = alone
     self._folder = folder.resolve()  # With a relative path Orbax's thread fails without an error.
     self._manager = ocp.CheckpointManager(
       _LiteralPath(self._folder),
@@ -131,9 +127,12 @@ class Checkpoints:
         enable_async_checkpointing=True,
       ),
     )
+    _OPEN.add(self)
 
   def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
-    """Save a state, in the background unless several threads save.
+    """Save a state, in the background unless another thread has checkpoints open.
+
+    Then the save waits for its turn, and until it is on disk.
 
     Args:
       step: steps done. An existing checkpoint of this step is left as it is.
@@ -149,10 +148,18 @@ class Checkpoints:
     args = ocp.args.Composite(
       state=ocp.args.StandardSave(packing.pack(host)), notes=ocp.args.JsonSave(notes)
     )
-    with self._full_disk_in_one_line(), self._turn:
+    with self._full_disk_in_one_line(), _SAVING:
+      # A save in the background may have begun before the others were opened.
+      while any(other.is_saving for other in tuple(_OPEN) if other is not self):
+        time.sleep(_POLL_SECONDS)
       self._manager.save(step, args=args)
-      if not self._alone:
+      if len(_OPEN) > 1:
         self._manager.wait_until_finished()
+
+  @property
+  def is_saving(self) -> bool:
+    """Whether a save has begun and is not on disk."""
+    return self._manager.is_saving_in_progress()
 
   def restore(self, like: Any) -> tuple[int, Any, dict[str, Any]] | None:
     """Return the newest intact checkpoint as (step, state, notes), or None if there is none at all.
@@ -254,8 +261,11 @@ class Checkpoints:
       self._manager.wait_until_finished()
 
   def close(self) -> None:
-    with self._full_disk_in_one_line():
-      self._manager.close()
+    try:
+      with self._full_disk_in_one_line():
+        self._manager.close()
+    finally:
+      _OPEN.discard(self)
 
   @contextlib.contextmanager
   def _full_disk_in_one_line(self) -> Iterator[None]:

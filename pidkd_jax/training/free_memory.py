@@ -1,11 +1,11 @@
 """The memory that is free for a training, and the share of it that a dataset's images may take."""
 
 import os
-import pathlib
 from collections.abc import Callable, Mapping
 
 import jax
 
+from pidkd_jax.core import host_memory
 from pidkd_jax.parallel import processes
 
 MIB = 2**20
@@ -27,7 +27,7 @@ def available() -> int:
   stats = jax.local_devices()[0].memory_stats() or {}
   if 'bytes_limit' in stats:
     return int(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)))
-  return int(SHARE * _free_host())
+  return int(SHARE * host_memory.free())
 
 
 def capacity() -> int:
@@ -59,7 +59,7 @@ def image_limit(budget: int | None = None) -> int:
   """
   budget = available() if budget is None else budget
   # The host holds the images before they are put onto another device.
-  limit = IMAGE_SHARE * min(budget, SHARE * _free_host())
+  limit = IMAGE_SHARE * min(budget, SHARE * host_memory.free())
   return processes.minimum(int(limit / MIB)) * MIB
 
 
@@ -70,33 +70,3 @@ STREAMING: Mapping[str, Callable[[int], int | None]] = {
   'always': lambda budget: 0,
   'never': lambda budget: None,
 }
-
-
-def _free_host(root: pathlib.Path = pathlib.Path('/')) -> int:
-  """Return the bytes that the host can give without swapping, within a container's limit."""
-  try:
-    lines = (root / 'proc' / 'meminfo').read_text().splitlines()
-    [kib] = (line.split()[1] for line in lines if line.startswith('MemAvailable:'))
-    free = 1024 * int(kib)
-  except (OSError, ValueError):
-    # Not Linux: the installed memory can be asked for in a portable way, the free memory cannot.
-    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-  try:
-    group = root / 'sys' / 'fs' / 'cgroup'
-    limit, used = (int((group / name).read_text()) for name in ('memory.max', 'memory.current'))
-  except (OSError, ValueError):  # No container, or one without a limit.
-    return free
-  return min(free, limit - used + _file_cache(group))
-
-
-def _file_cache(group: pathlib.Path) -> int:
-  """Return the bytes of files that a container keeps in memory, and gives up when asked for more.
-
-  Args:
-    group: the folder of the container's control group.
-  """
-  try:
-    values = dict(line.split() for line in (group / 'memory.stat').read_text().splitlines())
-    return int(values['active_file']) + int(values['inactive_file'])
-  except (OSError, ValueError, KeyError):  # Not told.
-    return 0

@@ -70,7 +70,7 @@ def train(
     Diverged: no member is finite any more.
     UserError: the data cannot be read. The last good checkpoint is kept.
   """
-  checkpoints = Checkpoints(workdir / 'checkpoints', alone=preemption is None)
+  checkpoints = Checkpoints(workdir / 'checkpoints')
   try:
     training = _Training(cohort, batches, validation, workdir, settings, checkpoints, chosen)
     with contextlib.nullcontext(preemption) if preemption else Preemption() as listening:

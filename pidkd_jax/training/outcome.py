@@ -41,3 +41,6 @@ class Diverged(UserError):
       'workdir'
     )
     self.steps = dict(steps)
+
+  def __reduce__(self):
+    return type(self), (self.steps,), self.__dict__

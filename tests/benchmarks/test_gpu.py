@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import time
 
@@ -11,7 +12,7 @@ import pytest
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import job, report, runner
 from benchmarks.gpu.part import Part, Record, take
-from benchmarks.gpu.parts import PARTS, determinism, profile, steps
+from benchmarks.gpu.parts import PARTS, calls, determinism, profile, start, steps
 from benchmarks.gpu.trace import summarize
 
 
@@ -26,9 +27,9 @@ def start_here(given, folder, short, seconds):
   return ''
 
 
-def run(parts, folder, seconds=600.0, start=start_here):
+def run(parts, folder, seconds=600.0, start=start_here, short=True):
   said = []
-  runner.run(parts, folder, seconds, True, start, said.append)
+  runner.run(parts, folder, seconds, short, start, said.append)
   return said
 
 
@@ -71,10 +72,12 @@ def test_a_part_gets_its_own_time_and_never_more_than_is_left(tmp_path):
     given.append(seconds)
     return 'out of time'
 
-  said = run([part('a', 50.0), part('b', 5000.0)], tmp_path, 100.0, start)
+  said = run([part('a', 50.0), part('b', 5000.0)], tmp_path, 100.0, start, short=False)
   assert given[0] == 50.0 and 99 < given[1] <= 100.0
   assert said[0].startswith('a: 0 of 0 rows') and 'out of time' in said[0]
   assert run([part('c')], tmp_path, 1.0, start) == ['c: no time left'] and len(given) == 2
+  run([part('toy', 50.0)], tmp_path, 100.0, start)
+  assert 99 < given[2] <= 100.0
 
 
 def is_running(process):
@@ -138,13 +141,25 @@ def test_a_part_that_hangs_is_killed_with_all_that_it_started(tmp_path, monkeypa
   assert wait_for(lambda: not is_running(child))
 
 
+def keep(path, planned, **rows):
+  """Write a part's file of rows {name: (row, environment)}."""
+  record = Record(planned)
+  for name, (row, environment) in rows.items():
+    record.add(name, row, environment)
+  record.write(path)
+
+
 def test_the_report_has_tables_failures_and_what_was_not_reached(tmp_path):
   a, b, c = part('a'), part('b'), part('c')
-  Record(['x', 'y', 'z'], {'x': {'ms': 1.23456, 'equal': True}, 'y': {'failed': 'E: no'}}).write(
-    tmp_path / 'a.json'
+  here = {'device': 'toy'}
+  keep(
+    tmp_path / 'a.json',
+    ['x', 'y', 'z'],
+    x=({'ms': 1.23456, 'equal': True}, here),
+    y=({'failed': 'E: no'}, here),
   )
-  Record(['u'], {'u': {'ms': 2}}).write(tmp_path / 'b.json')
-  report.write(tmp_path, [a, b, c], {'device': 'toy'})
+  keep(tmp_path / 'b.json', ['u'], u=({'ms': 2}, here))
+  report.write(tmp_path, [a, b, c])
   assert (tmp_path / 'report.md').read_text() == (
     '# Measured by `python -m benchmarks.gpu`\n\ndevice toy\n\n'
     '## The a\n\n| | ms | equal |\n|--|--|--|\n| x | 1.235 | yes |\n\n**y** failed: E: no\n\n'
@@ -154,6 +169,109 @@ def test_the_report_has_tables_failures_and_what_was_not_reached(tmp_path):
   content = json.loads((tmp_path / 'report.json').read_text())
   assert content['parts']['a']['missing'] == ['z']
   assert content['parts']['b']['rows'] == {'u': {'ms': 2}}
+
+
+def test_the_report_tells_rows_of_another_machine_apart(tmp_path):
+  a, b, c = part('a'), part('b'), part('c')
+  here, there = {'device': 'H100', 'torch': '2.11'}, {'device': 'H200', 'torch': '2.11'}
+  keep(tmp_path / 'a.json', ['x', 'y'], x=({'ms': 1}, here), y=({'ms': 2}, there))
+  keep(tmp_path / 'b.json', ['u'], u=({'ms': 3}, there))
+  (tmp_path / 'c.json').write_text('{"planned": ["w"], "rows": {"w": {"ms": 4}}}')  # Before.
+  report.write(tmp_path, [a, b, c])
+  text = (tmp_path / 'report.md').read_text()
+  assert 'Compare only rows of one.' in text
+  assert '\n1. device H100, torch 2.11\n2. device H200\n3. device unknown, torch unknown\n' in text
+  assert '| y | 2 |\n\nEnvironment 1: x. Environment 2: y.\n' in text
+  assert '| u | 3 |\n\nEnvironment 2.\n' in text
+  content = json.loads((tmp_path / 'report.json').read_text())
+  assert content['environments'] == [here, there, {}]
+  assert content['parts']['a']['environment'] == {'x': 0, 'y': 1}
+
+
+def test_a_row_is_kept_with_its_environment(tmp_path):
+  toy = part(first=lambda: {'ms': 1.0}, second=lambda: {'ms': 2.0})
+  path = tmp_path / 'toy.json'
+  keep(path, ['first'], first=({'ms': 3.0}, {'device': 'a'}))
+  record = take(toy, runner.place(toy, tmp_path, True, {'device': 'b'}), path)
+  assert record.rows['first'] == {'ms': 3.0}
+  assert [record.environment(name)['device'] for name in ('first', 'second')] == ['a', 'b']
+  assert Record.read(path) == record
+
+
+def test_the_environment_has_both_sides_and_the_device():
+  from benchmarks.gpu import environment  # Here and below: tests of processes import this file.
+
+  found = environment.current()
+  assert {'jax', 'torch', 'device', 'cores'} <= found.keys()
+  assert 'unknown' not in (found['jax'], found['torch'])
+  assert json.loads(json.dumps(found)) == found
+
+
+def test_a_warm_start_has_caches(tmp_path, monkeypatch):
+  """The first start of a copy without `work` is no warm one, though the folder has the cold row."""
+  from benchmarks.gpu import bundles
+
+  began = []
+
+  def kill_after(line, command, env):
+    caches = pathlib.Path(env['XDG_CACHE_HOME'])
+    began.append('warm' if (caches / 'programs').exists() else 'cold')
+    (caches / 'programs').mkdir(parents=True, exist_ok=True)
+    return float(len(began))
+
+  monkeypatch.setattr(job, 'kill_after', kill_after)
+  monkeypatch.setattr(job, 'archive', lambda place: place.shared / 'noise.tar.gz')
+  monkeypatch.setattr(bundles, 'teacher', lambda place: place.shared / 'bundle')
+
+  def measure(folder, name, device='a'):
+    place = runner.place(start.PART, folder, True, {'device': device})
+    return start.measurements(place)[name]()['first step after (s)']
+
+  assert measure(tmp_path / 'one', 'empty caches') == 1.0
+  assert measure(tmp_path / 'one', 'full caches') == 2.0
+  assert began == ['cold', 'warm']
+  assert measure(tmp_path / 'copy', 'full caches') == 4.0
+  assert began[2:] == ['cold', 'warm']
+  assert measure(tmp_path / 'copy', 'full caches', device='b') == 6.0
+
+
+def test_rows_of_calls_differ_in_one_thing(tmp_path, monkeypatch):
+  from benchmarks.gpu import training
+  from pidkd_jax.training.calls import Calls
+
+  class Toy:
+    def __init__(self, short, precision, steps_per_call, look_ahead):
+      self.calls = Calls(steps_per_call, look_ahead)
+
+    def milliseconds(self):
+      return 1.0
+
+  monkeypatch.setattr(training, 'Training', Toy)
+  rows = calls.measurements(runner.place(calls.PART, tmp_path, False))
+  found = [measure() for measure in rows.values()]
+  divisions = [(row['steps a call'], row['look_ahead']) for row in found]
+  assert [ahead for _, ahead in divisions].count(1) == len(divisions) - 1
+  [(steps, ahead)] = [one for one in divisions if one[1] != 1]
+  assert (steps, 1) in divisions and ahead == 5
+
+
+def documented():
+  """Return {part: seconds} of the table in docs/lab/performance.md."""
+  text = (runner.ROOT / 'docs/lab/performance.md').read_text()
+  section = text.partition('\n## On a GPU\n')[2].partition('\n## ')[0]
+  return {
+    name: int(seconds) for name, seconds in re.findall(r'^\| `(\w+)` \| (\d+) \|', section, re.M)
+  }
+
+
+def test_the_documentation_has_the_parts_in_their_order():
+  assert list(documented().items()) == [(part.name, part.seconds) for part in PARTS]
+
+
+def test_what_matters_most_is_reached_by_default():
+  names = [part.name for part in PARTS[:6]]
+  assert names == ['steps', 'start', 'epochs', 'profile', 'determinism', 'main_job']
+  assert sum(part.seconds for part in PARTS[:6]) <= 60 * command.MINUTES
 
 
 def test_the_command_refuses_a_folder_of_the_other_size(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from pidkd_jax.bundles import labelled_images
 from pidkd_jax.bundles.image_reader import ImageReader
+from pidkd_jax.core import host_memory
 from pidkd_jax.core.errors import UserError
 
 SHAPE = (8, 8, 1)
@@ -72,10 +74,31 @@ def test_a_folder_without_images_or_with_broken_ones_is_refused(tmp_path):
     labelled_images.of_folder(tmp_path, CLASSES, read)
   with pytest.raises(UserError, match='is no folder'):
     labelled_images.of_folder(tmp_path / 'absent', CLASSES, read)
+  with pytest.raises(UserError, match='is no folder'):
+    labelled_images.of_folder(tmp_path / ('a' * 300), CLASSES, read)
   (tmp_path / 'ant').mkdir()
   (tmp_path / 'ant' / 'broken.png').write_bytes(b'none')
   with pytest.raises(UserError, match='broken.png'):
     labelled_images.of_folder(tmp_path, CLASSES, read)
+
+
+def test_images_lie_in_memory_once(monkeypatch):
+  monkeypatch.setattr(labelled_images, '_BATCH_SIZE', 8)
+  images, shape = [Image.new('RGB', (64, 64))] * 64, (64, 64, 3)
+  everything = functools.partial(ImageReader, shape=shape)
+  tracemalloc.start()
+  split = labelled_images.of_arrays(images, [0] * 64, 2, shape, everything)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 1.5 * split.images.nbytes
+
+
+def test_images_that_do_not_fit_into_memory_are_refused(folder, monkeypatch):
+  monkeypatch.setattr(host_memory, 'free', lambda: 3 * 3 * 64 - 1)
+  with pytest.raises(UserError, match='the 3 images at 8x8 take 3 x 0.0 GB .*--data image_folder'):
+    labelled_images.of_folder(folder, CLASSES, read)
+  monkeypatch.setattr(host_memory, 'free', lambda: 3 * 3 * 64)
+  assert len(labelled_images.of_folder(folder, CLASSES, read)) == 3
 
 
 def test_floats_become_levels():

@@ -42,6 +42,8 @@ def test_tells_the_images_and_the_classes(read):
   )
   assert read({**CONTENT, 'label_names': {'n01': 'ant'}}).class_names is None
   assert read({**CONTENT, 'num_classes': 7, 'label_names': None}).num_classes == 7
+  squashed = read(altered(interpolation='lanczos', crop_mode='squash'))
+  assert (squashed.interpolation, squashed.crop_mode) == ('lanczos', 'squash')
 
 
 @pytest.mark.parametrize('content', ['{', '[]', {'model': 'vit'}, {'architecture': 'resnet18'}])

@@ -47,6 +47,9 @@ LAYOUTS = {
   'an average': lambda w: {'epoch': 3, 'ema': w},
   'beside a tensor': lambda w: {'model': w, 'mean': w['bn1.running_var']},
   'with a number beside it': lambda w: w | {'epoch': 3},
+  "AveragedModel's": lambda w: (
+    {'n_averaged': w['bn1.num_batches_tracked']} | {f'module.{k}': v for k, v in w.items()}
+  ),
   'with the best accuracy of numpy': lambda w: {'model': w, 'best_acc': np.float64(71.5)},
   'of single precision': lambda w: {'model': w, 'best_acc': np.float32(71.5)},
   'counted': lambda w: {'model': w, 'epoch': np.int64(240), 'best_acc': 71.5},
@@ -126,6 +129,27 @@ def test_key_and_prefix_name_any_part(saved, weights):
       torch_file.read(path, key)
 
 
+def test_numbers_beside_the_network_are_named(saved, weights):
+  state = weights | {'n_averaged': weights['bn1.num_batches_tracked']}
+  checkpoint = torch_file.read(saved(state))
+  assert_holds(checkpoint.model, weights)
+  assert checkpoint.notes == ('passed over, as they are single numbers: n_averaged',)
+
+
+@pytest.mark.parametrize(
+  ('name', 'what'),
+  [
+    ('model-00001-of-00002.safetensors', 'is one of 2 parts of a checkpoint; join them'),
+    ('model.safetensors.index.json', 'lists the parts of a checkpoint; join them'),
+    ('model-00001-of-00001.safetensors', 'is damaged'),
+  ],
+)
+def test_parts_of_a_checkpoint_are_to_be_joined(name, what, tmp_path):
+  pytest.importorskip('safetensors')
+  (tmp_path / name).write_text('{}')
+  assert what in refusal(tmp_path / name)
+
+
 def test_a_tensor_that_claims_more_than_it_has_is_refused(torch, saved, weights):
   for huge in (
     torch.zeros(1).expand(10**6, 10**6),
@@ -195,6 +219,7 @@ def test_code_in_a_file_never_runs(kind, saved, weights, tmp_path):
     path = saved(content, _use_new_zipfile_serialization=kind == 'zip')
   text = refusal(path)
   assert f'names code ({os.mkdir.__module__}.mkdir)' in text and 'where you trust it' in text
+  assert "[ENTRY], NEW), where ENTRY is 'model', 'state_dict' or another" in text
   assert not made.exists()
   # It would have run elsewhere.
   pickle.loads(pickle.dumps(Malicious(made)))

@@ -443,6 +443,34 @@ def test_a_user_who_names_no_network_learns_which_it_is(few):
   assert find(other).startswith('the checkpoint is of no network that is')
 
 
+def test_the_network_among_other_entries_is_told_with_its_prefix(few):
+  state = {f'model.{key}': value for key, value in random_state(resnet8_shapes()).items()}
+  state['criterion.weight'] = np.ones(10, np.float32)
+  says = (
+    "most keys begin with 'model.', and others do not; try --prefix model: then the checkpoint is "
+    "that of 'resnet8'"
+  )
+  assert torch_import.suggestion(torch_import.Checkpoint(state, None)) == says
+  assert message(state, 'vgg8') == says
+  # A network for large images is not said to be none that is built in.
+  large = {key: np.zeros((4, 4), np.float32) for key in ('layer4.0.conv2.weight', 'fc.weight')}
+  large |= {'conv1.weight': np.zeros((4, 3, 7, 7), np.float32)}
+  large |= {'layer2.0.downsample.0.weight': large['fc.weight']}
+  state = {f'model.{key}': value for key, value in large.items()} | {'loss.weight': np.ones(4)}
+  found = torch_import.suggestion(torch_import.Checkpoint(state, None))
+  assert 'try --prefix model: the checkpoint is torchvision' in found
+
+
+def test_a_number_beside_the_network_is_no_part_of_it():
+  state = random_state(resnet8_shapes())
+  averaged = {f'module.{key}': value for key, value in state.items()} | {'n_averaged': np.array(3)}
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    torch_import.convert(averaged, 'resnet8'),
+    torch_import.convert(state, 'resnet8'),
+  )
+
+
 def test_only_networks_that_may_be_alike_are_traced(monkeypatch):
   traced = []
   expected = torch_likeness.expected

@@ -1,5 +1,6 @@
 """Networks of timm and torchvision become teachers that need no PyTorch."""
 
+import dataclasses
 import http.client
 import importlib.util
 import json
@@ -13,7 +14,14 @@ import pytest
 from jax import export as jax_export
 
 from pidkd_jax import models
-from pidkd_jax.bundles import bundle, torch_libraries, torch_maps, torch_module
+from pidkd_jax.bundles import (
+  bundle,
+  timm_config,
+  torch_file,
+  torch_libraries,
+  torch_maps,
+  torch_module,
+)
 from pidkd_jax.cli import library_import
 from pidkd_jax.core import atomic_folder
 from pidkd_jax.core.errors import UserError
@@ -403,6 +411,123 @@ def test_data_are_scaled_and_cut_as_the_card_says(flags, monkeypatch, tmp_path, 
   with pytest.raises(UserError, match='enough'):
     library_import.main(library, 'any')
   assert loaded == {'image_size': 16, 'crop_ratio': ratio}
+
+
+HALF = (0.5,) * 3
+
+
+@pytest.fixture
+def imported(flags, monkeypatch, tmp_path):
+  """Return a function that imports 'timm/any' for data of three classes; all else is faked.
+
+  It returns the card's entries on the data, and the notes.
+  """
+  own = torch_libraries.Preprocessing((32, 32, 3), Normalisation(HALF, HALF), 0.875, 'bicubic')
+  model = types.SimpleNamespace(num_classes=3)
+  place = types.SimpleNamespace(module='fc', before=False)
+  spec = types.SimpleNamespace(name='mine', image_shape=(32, 32, 3), num_classes=3)
+  spec.class_names = ('ant', 'cat', 'zebra')
+  written = []
+
+  def run(config=None, names=None, **given):
+    spec.image_shape = config.image_shape if config else own.image_shape
+    usual = {'checkpoint': 'x.pth', 'key': '', 'prefix': '', 'pretrained': False, 'teacher': ''}
+    absent = {'image_size': None, 'crop_ratio': None, 'mean': None, 'std': None, 'class_names': ''}
+    flags(**{**usual, **absent, 'data': 'mine', **given})
+    library = types.SimpleNamespace(
+      title='timm',
+      check=lambda name: None,
+      config=lambda name, path: config,
+      preprocessing=lambda name, module: own,
+      class_names=lambda name, module, count: names,
+    )
+    library_import.main(library, 'any')
+    _, _, entries, _, notes, _ = written.pop()
+    return entries, notes
+
+  converted = torch_module.Converted(types.SimpleNamespace(model=model), 0.0, (place,), (1, 1, 3))
+  checkpoint = torch_file.Checkpoint({}, None)
+  for module, fakes in {
+    torch_file: {'read': lambda *given: checkpoint},
+    torch_module: {
+      'with_weights': lambda *given: (None, []),
+      'convert': lambda *given: converted,
+    },
+    bundle: {'dataset_card': lambda spec, normalisation: {'class_names': spec.class_names}},
+    library_import.data_flags: {
+      'load': lambda **given: types.SimpleNamespace(spec=spec),
+      'given_flags': lambda *names: '',
+    },
+    library_import.imported_bundle: {
+      'place': lambda: tmp_path / 'out',
+      'origin': lambda path: {},
+      'write': lambda *given: written.append(given),
+    },
+  }.items():
+    for name, fake in fakes.items():
+      monkeypatch.setattr(module, name, fake)
+  return run
+
+
+TUNED = timm_config.TimmConfig('any', (64, 64, 3), HALF, (0.25,) * 3, 1.0, None, 3)
+
+
+def test_timms_file_goes_before_the_library(imported):
+  entries, notes = imported(TUNED, data='')
+  assert (entries['image_shape'], entries['crop_ratio']) == ((64, 64, 3), 1.0)
+  assert entries['std'] == (0.25,) * 3
+  assert 'size, crop, mean and std are those of config.json beside the file' in notes
+  named = dataclasses.replace(TUNED, class_names=('zebra', 'ant', 'cat'))
+  assert imported(named, data='')[0]['class_names'] == named.class_names
+  entries, notes = imported(data='')
+  assert (entries['image_shape'], entries['crop_ratio']) == ((32, 32, 3), 0.875)
+  assert 'size, crop, mean and std are those of timm/any' in notes
+
+
+def test_class_names_that_contradict_the_data_are_refused(imported, tmp_path):
+  (tmp_path / 'names').write_text('zebra\nant\ncat\n')
+  says = (
+    r"mine do not have the same classes: they have another order \(class 0 is 'zebra' and 'ant'"
+  )
+  with pytest.raises(UserError, match=f'^--class_names .*names. and {says}'):
+    imported(class_names=str(tmp_path / 'names'))
+  named = dataclasses.replace(TUNED, class_names=('zebra', 'ant', 'cat'))
+  with pytest.raises(UserError, match=f'^config.json beside the file and {says}'):
+    imported(named)
+  # The user's go before those of the file.
+  (tmp_path / 'names').write_text('ant\ncat\nzebra\n')
+  assert imported(named, class_names=str(tmp_path / 'names'))[0]['class_names'][0] == 'ant'
+
+
+def test_names_of_the_library_give_way_to_those_of_the_data(imported):
+  entries, notes = imported(names=('goldfish', 'tench', 'cock'))
+  assert entries['class_names'] == ('ant', 'cat', 'zebra')
+  assert any("took the place of timm/any's: they have other names" in note for note in notes)
+  _, notes = imported(names=('ant', 'cat', 'zebra'))
+  assert not any('took the place' in note for note in notes)
+
+
+def test_other_pixels_than_those_of_the_library_are_said(imported):
+  _, notes = imported()
+  assert any(note.startswith('it was evaluated with bicubic interpolation') for note in notes)
+  assert not any('WARNING' in note for note in notes)
+  for crop_mode, how in ('squash', 'squashed whole images'), ('border', 'filled images up'):
+    _, notes = imported(dataclasses.replace(TUNED, interpolation='bilinear', crop_mode=crop_mode))
+    assert any(note.startswith(f'WARNING: its evaluation {how}') for note in notes)
+    assert not any('interpolation' in note for note in notes)
+
+
+def test_timms_own_settings_and_its_file_are_read(timm, tmp_path):
+  module = types.SimpleNamespace(pretrained_cfg={'crop_mode': 'squash'})
+  known = timm.preprocessing('test_resnet', module)
+  assert (known.interpolation, known.crop_mode) == ('bicubic', 'squash')
+  images = {'input_size': [3, 64, 64], 'mean': HALF, 'std': HALF}
+  content = {'architecture': 'test_resnet', 'pretrained_cfg': images}
+  (tmp_path / 'config.json').write_text(json.dumps(content))
+  path = tmp_path / 'model.safetensors'
+  assert timm.config('test_resnet.r160_in1k', path).image_shape == (64, 64, 3)
+  assert timm.config('test_vit', path) is None
+  assert torch_libraries.LIBRARIES['torchvision'].config('test_resnet', path) is None
 
 
 def test_random_weights_are_refused(timm, flags):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 import tqdm
@@ -73,6 +74,25 @@ app.run(main)
   done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 143, done.stderr
   assert done.stderr.startswith('stopped; ') and done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('option', ['--help', '-h', '--helpfull'])
+def test_a_program_of_its_own_prints_its_help_and_does_not_run(monkeypatch, capsys, option):
+  module = types.ModuleType('measurement', 'Measure it.')
+  exec('def main():\n  raise AssertionError', vars(module))
+  monkeypatch.setitem(sys.modules, 'measurement', module)
+  monkeypatch.setattr(sys, 'argv', ['measurement.py', '--rounds=3', option])
+  for defined, shown in ((False, ''), (True, '\n\n  --rounds=7  Timed calls.')):
+    values = app.flags.FlagValues()
+    monkeypatch.setattr(app.flags, 'FLAGS', values)
+    if defined:
+      app.flags.DEFINE_integer(
+        'rounds', 7, 'Timed calls.', flag_values=values, module_name='measurement'
+      )
+    with pytest.raises(SystemExit) as end:
+      app.run(module.main)
+    assert not end.value.code
+    assert capsys.readouterr().out == f'Measure it.{shown}\n'
 
 
 def test_the_last_line_may_find_no_terminal(monkeypatch):

@@ -4,13 +4,19 @@ import argparse
 import itertools
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from pidkd_jax import models
 from pidkd_jax.bundles import torch_likeness, torch_names
+from pidkd_jax.bundles.torch_file import Checkpoint
+from pidkd_jax.cli import imported_bundle
+from pidkd_jax.cli.commands import import_torch
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import job
 from tests.data import archives
@@ -182,6 +188,54 @@ def test_without_data_the_statistics_are_given(run, imported, home, archive):
   assert named.returncode == 0, named.stderr
 
 
+@pytest.fixture
+def given(monkeypatch):
+  """Return a function that sets flags of the import of a network."""
+
+  def given(model, **values):
+    absent = dict.fromkeys(('image_size', 'mean', 'std', 'crop_ratio'))
+    monkeypatch.setattr(
+      import_torch, 'FLAGS', types.SimpleNamespace(**{**absent, 'model': model, **values})
+    )
+    return types.SimpleNamespace(model=models.create(model, num_classes=100))
+
+  return given
+
+
+@pytest.mark.parametrize(
+  'model',
+  ['resnet18_imagenet', 'vit_tiny_patch16_224', 'convnext_atto', 'mobilenetv3_small_050']
+  + ['tf_efficientnet_b0', 'efficientnet_lite0', 'MobileNetV2_TinyImageNet'],
+)
+def test_only_networks_of_cifar_have_its_images_by_default(model, given):
+  import_torch._check_images(given('resnet8x4*0.5'))
+  says = f"which images '{model}' was trained on; give"
+  with pytest.raises(UserError, match=f'{says} --image_size and --mean and --std; or give --data'):
+    import_torch._check_images(given(model))
+  with pytest.raises(UserError, match=f'{says} --std; or'):
+    import_torch._check_images(given(model, image_size=224, mean=['0.5']))
+  import_torch._check_images(given(model, image_size=224, mean=['0.5'], std=['0.5']))
+
+
+def test_what_does_not_fit_whole_is_tried_by_its_largest_part():
+  weights = {f'model.{name}': np.zeros(1) for name in 'abc'}
+  checkpoint = Checkpoint({**weights, 'criterion.weight': np.ones(1)}, None)
+
+  def make(state):
+    if state.keys() != wanted:
+      raise UserError(f'it has {len(state)} entries')
+    return 'a network'
+
+  wanted = {*'abc'}
+  made, [note] = imported_bundle.fitted(checkpoint, make)
+  assert (made, note) == ('a network', "the network is 'model.'; passed over: criterion.weight")
+  wanted = checkpoint.model.keys()
+  assert imported_bundle.fitted(checkpoint, make) == ('a network', ())
+  wanted = {'d'}
+  with pytest.raises(UserError, match='it has 4 entries'):
+    imported_bundle.fitted(checkpoint, make)
+
+
 def test_timms_file_beside_the_weights_tells_the_images(run, home):
   name, folder = 'mobilenetv3_small_050', home / 'timm'
   folder.mkdir()
@@ -201,7 +255,8 @@ def test_timms_file_beside_the_weights_tells_the_images(run, home):
   assert other.returncode == 1 and f'give --model {name}' in other.stderr
   done = run(*command, f'--model={name}')
   assert done.returncode == 0, done.stderr
-  assert 'images of 64x64, cut from 0.75 of their shorter side; by config.json' in done.stdout
+  assert 'images of 64x64, cut from 0.75 of their shorter side\n' in done.stdout
+  assert 'those of config.json beside the file\n' in done.stdout
   found = card(folder / 'bundle')['dataset']
   assert (found['image_shape'], found['crop_ratio']) == ([64, 64, 3], 0.75)
   assert (found['mean'], found['std'], found['class_names']) == (
@@ -209,7 +264,7 @@ def test_timms_file_beside_the_weights_tells_the_images(run, home):
     [0.25] * 3,
     list('abcd'),
   )
-  # So it does of data on which the network is evaluated.
+  # So it does of data on which the network is evaluated, unless they have other classes.
   for split, label, number in itertools.product(('train', 'test'), 'abcd', range(2)):
     path = folder / 'photos' / split / label / f'{number}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,3 +277,8 @@ def test_timms_file_beside_the_weights_tells_the_images(run, home):
   assert again['format'] == 'image_folder' and again['image_size'] == 64
   for entry in ('image_shape', 'crop_ratio', 'mean', 'std', 'class_names'):
     assert again[entry] == found[entry]
+  content['label_names'] = list('dcba')
+  (folder / 'config.json').write_text(json.dumps(content))
+  shutil.rmtree(folder / 'bundle')
+  done = run(*command, f'--model={name}', '--data=image_folder', '--archive=timm/photos')
+  assert done.returncode == 1 and "another order (class 0 is 'd' and 'a')" in done.stderr

@@ -118,6 +118,16 @@ def test_images_alone_are_printed(predict, folder, photos, tmp_path, capsys):
   assert answer == f'  {100 * probability:6.2f}%  {name}'
 
 
+def test_a_name_that_is_too_long_is_not_there(predict, folder, photos):
+  name = 'a' * 300
+  with pytest.raises(
+    UserError, match=f"^'{name}' is not there; name JPEG, PNG, .* folders of them"
+  ):
+    predict(str(folder), 'photos', name)
+  with pytest.raises(UserError, match='no --bundle was given, and .* is none; name the folder of'):
+    predict(name, 'photos')
+
+
 def test_an_error_leaves_the_predictions_that_were_there(tmp_path):
   path = tmp_path / 'predictions.csv'
   path.write_text('file,class,probability,image\nkept,ant,1,8x8\n')
@@ -145,5 +155,7 @@ def test_a_file_that_is_no_csv_of_predictions_stays(tmp_path):
   (tmp_path / 'thesis.csv').write_text('years')
   with pytest.raises(UserError, match='is there and holds no predictions'):
     prediction_output.check(tmp_path / 'thesis.csv')
+  with pytest.raises(UserError, match='aaa.csv. has too long a name; give a shorter one'):
+    prediction_output.check(tmp_path / f'{"a" * 240}.csv')
   with pytest.raises(UserError, match='there is no folder'):
     prediction_output.check(tmp_path / 'nope' / 'x.csv')

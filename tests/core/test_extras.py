@@ -1,11 +1,11 @@
 """Optional packages: which extra brings each, and what is said where one is missing."""
 
 import ast
-import re
 import sys
 import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
 from pidkd_jax.core import extras, lazy
 from pidkd_jax.core.errors import UserError
@@ -27,8 +27,13 @@ def distribution(module):
   return CALLED.get(module, module).replace('_', '-')
 
 
-def distributions(requirements):
-  return {re.split(r'[\[<>=; ]', one)[0].replace('_', '-') for one in requirements}
+def distributions(requirements, system='Linux'):
+  """Return what requirements install on a system, without those that their markers leave out."""
+  return {
+    one.name.replace('_', '-')
+    for one in map(Requirement, requirements)
+    if one.marker is None or one.marker.evaluate({'platform_system': system})
+  }
 
 
 def third_party(path):
@@ -42,9 +47,10 @@ def third_party(path):
   return found - sys.stdlib_module_names - {'pidkd_jax'}
 
 
+@pytest.mark.parametrize('system', ['Linux', 'Darwin'])
 @pytest.mark.parametrize('extra', extras.EXTRAS)
-def test_an_extra_brings_what_it_says(extra):
-  listed = distributions(PROJECT['optional-dependencies'][extra])
+def test_an_extra_brings_what_it_says(extra, system):
+  listed = distributions(PROJECT['optional-dependencies'][extra], system)
   # What these import in turn may be listed beside them.
   assert {distribution(module) for module in extras.EXTRAS[extra]} <= listed
 
@@ -56,6 +62,12 @@ def test_every_import_is_of_the_core_or_has_an_extra():
     for module in third_party(path):
       known = distribution(module) in core or module in optional or module in extras.BARE
       assert known, f'{path}: {module} has neither a dependency nor a row in core/extras.py'
+
+
+def test_a_marker_leaves_a_distribution_out_on_other_systems():
+  listed = ["grain>=0.2; platform_system == 'Linux'", 'array_record>=0.5']
+  assert distributions(listed) == {'grain', 'array-record'}
+  assert distributions(listed, 'Darwin') == {'array-record'}
 
 
 def test_a_missing_package_is_said_with_its_command(monkeypatch):
@@ -97,4 +109,6 @@ def test_a_public_name_says_what_it_needs(monkeypatch, tmp_path):
   with pytest.raises(
     UserError, match=r"^kd.draw needs matplotlib: pip install 'pidkd_jax\[train\]'"
   ):
+    get('draw')
+  with pytest.raises(AttributeError):  # As PEP 562 asks for.
     get('draw')

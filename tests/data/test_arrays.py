@@ -53,6 +53,12 @@ def test_every_option(images):
   assert spec.normalisation == normalisation
 
 
+def test_names_of_classes_may_come_one_by_one(images):
+  for names in (iter('abc'), np.array(['a', 'b', 'c'])):
+    spec = data.from_arrays((images, LABELS), class_names=names).spec
+    assert spec.class_names == ('a', 'b', 'c') and type(spec.class_names[0]) is str
+
+
 def test_a_normalisation_of_arrays_can_stand_on_a_card(images):
   given = Normalisation(np.float32([0.5, 0.25, 0.125]), jnp.full(3, 0.25))
   spec = data.from_arrays((images, LABELS), normalisation=given).spec
@@ -97,12 +103,47 @@ def test_arrays_of_any_kind(images, convert):
   assert dataset.spec.fingerprint == expected.spec.fingerprint
 
 
+class Tensor:
+  """A tensor of PyTorch on some device, as far as numpy asks it."""
+
+  def __init__(self, values, detached=False):
+    self.values, self.detached = values, detached
+
+  def detach(self):
+    return Tensor(self.values, detached=True)
+
+  def cpu(self):
+    return self
+
+  def __array__(self, dtype=None, copy=None):
+    if not self.detached:
+      raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+    return np.asarray(self.values, dtype)
+
+
+def test_a_tensor_that_requires_a_gradient_is_taken(images):
+  dataset = data.from_arrays((Tensor(images), Tensor(LABELS)))
+  assert dataset.spec.fingerprint == data.from_arrays((images, LABELS)).spec.fingerprint
+  tensors = [Tensor(image) for image in images]
+  with pytest.raises(UserError, match='train images are no array .*requires grad.*; all elements'):
+    data.from_arrays((tensors, LABELS))
+
+
+def test_test_images_that_are_training_images_are_counted(images, caplog):
+  data.from_arrays((images[:20], LABELS[:20]), (images[20:], LABELS[20:]))
+  assert not caplog.messages
+  data.from_arrays((images[:20], LABELS[:20]), (images[15:], LABELS[15:]))
+  assert '5 of the 15 test images are training images, pixel by pixel (rows 0, 1, 2, 3, 4 of' in (
+    caplog.text
+  )
+
+
 def test_rounding_of_floats_is_logged(images, caplog):
   with caplog.at_level('INFO', logger='pidkd_jax'):
     data.from_arrays((images, LABELS))
     assert not caplog.messages
     floats = np.full((4, 8, 8), 0.503)  # 128.265 / 255.
-    floats[0] = 1
+    floats[range(4), range(4)] = 1
     dataset = data.from_arrays((floats.astype(jnp.bfloat16), [0, 0, 1, 1]), test_fraction=0.5)
   assert caplog.messages == [
     'train images are rounded from floats in [0, 1] to the 256 levels of uint8'
@@ -160,6 +201,13 @@ NAN = np.where(np.indices(GRAY.shape)[0] == 3, np.nan, 0.5)
     (PAIR, {'image_size': 8.0}, 'image_size is 8.0; a whole number from 0 up is needed'),
     (PAIR, {'normalisation': ((0.5,), (0.2,))}, 'normalisation is a tuple; give a Normalisation'),
     (PAIR, {'padding': -1}, 'padding is -1; a whole number from 0 up is needed'),
+    (PAIR, {'class_names': 2}, 'class_names is 2; a list of names is needed, in the labels'),
+    (PAIR, {'class_names': {0: 'a', 1: 'b', 2: 'c'}}, 'class_names is {0: .*; a list of names'),
+    (PAIR, {'test_fraction': '0.2'}, "test_fraction is '0.2'; a number is needed"),
+    (PAIR, {'seed': 'a'}, "seed is 'a'; a whole number is needed"),
+    (PAIR, {'seed': -1}, 'seed is -1; a whole number from 0 up is needed'),
+    (PAIR, {'flip': 'no'}, "flip is 'no'; True or False is needed"),
+    (PAIR, {'name': None}, 'name is None; a text is needed'),
     (PAIR, {'test_fraction': 1.5}, 'hold-out fraction 1.5 must lie between 0 and 1'),
     ((GRAY, [0, 1, 2, 0, 1, 1]), {}, "class '2' of arrays has 1 training image"),
     (PAIR, {'test': (GRAY, [0, 1, 2])}, 'test has 6 images and 3 labels'),

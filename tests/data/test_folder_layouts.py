@@ -1,5 +1,6 @@
 """Folders and tables of images as people have them."""
 
+import re
 import shutil
 
 import numpy as np
@@ -111,6 +112,31 @@ def test_accents_of_classes_may_be_composed_in_two_ways(split):
   (split / 'test' / 'a').rename(split / 'test' / 'a\u0308')
   found = folders.scan(split)
   assert set(found.images['test']) == set(found.images['train']) == {'\u00e4', 'b', 'c'}
+
+
+def test_folders_of_one_class_are_joined_however_their_accents_are_composed(split, caplog):
+  """On Linux both spellings can stand side by side, as after a copy from macOS."""
+  for part in 'train', 'test':
+    (split / part / 'a').rename(split / part / '\u00e4')
+  save(split / 'test' / 'a\u0308' / 'more.png')
+  found = folders.scan(split)
+  assert counts(found)['test'] == {'\u00e4': 2, 'b': 1, 'c': 1}
+  assert 'test/\u00e4' in caplog.text and '1 folders joined with others' in caplog.text
+  save(split / 'train' / 'a\u0308' / 'more.png')
+  found = folders.scan(split)
+  assert sorted(counts(found)['train'].values()) == [1, 1, 2] and len(found.paths) == 8
+  # So it has another name than what an earlier version prepared of the same paths.
+  assert not found.told
+
+
+def test_the_test_split_is_known_by_its_classes_however_accents_are_composed(split):
+  for part, name in ('train', '\u00e4'), ('test', 'a\u0308'):
+    for other in 'bc':
+      shutil.rmtree(split / part / other)
+    (split / part / 'a').rename(split / part / name)
+  shutil.copytree(split / 'train', split / 'val')
+  save(split / 'train/b/0.png')
+  assert folders.scan(split).origin == 'train and test'
 
 
 def test_the_split_stays_the_same_and_is_a_random_one(whole):
@@ -237,6 +263,27 @@ def test_a_file_is_known_by_any_spelling_of_its_path(tmp_path, whole, spelling):
   table = write(whole, lines).read_text().format(spelling.format(root=tmp_path / 'by_link'))
   with pytest.raises(UserError, match='names files twice: a/0.png; leave one row of each'):
     label_table.read(write(whole, table.splitlines()))
+
+
+def test_labels_of_one_class_are_joined_however_their_accents_are_composed(tmp_path, whole):
+  labels = ['\u00e4', 'a\u0308'] * 3 + ['b'] * 4
+  found = label_table.read(write(whole, [f'a/{i}.png,{label}' for i, label in enumerate(labels)]))
+  assert counts(found) == {'train': {'a\u0308': 5, 'b': 3}, 'test': {'a\u0308': 1, 'b': 1}}
+  rows = [(tmp_path / f'{i}', label, '') for i, label in enumerate(labels[:6])]
+  with pytest.raises(UserError, match='has 1 classes; at least 2 are needed'):
+    labelled_files.arranged(tmp_path, tmp_path, rows)
+
+
+def test_a_table_may_be_made_on_windows(whole):
+  (whole / r'a\9.png').write_bytes((whole / 'a/9.png').read_bytes())
+  found = label_table.read(write(whole, [line.replace('/', '\\') for line in rows(whole)]))
+  names = {found.name(path) for path in found.paths}
+  # A file whose name has a backslash is that file.
+  assert names == {*(f'{p.parent.name}/{p.name}' for p in whole.glob('*/*.png'))} - {'a/9.png'} | {
+    r'a\9.png'
+  }
+  with pytest.raises(UserError, match='names 1 files that are not there: ' + re.escape(r'a\n.png')):
+    label_table.read(write(whole, [r'a\n.png,a', r'b\0.png,b']))
 
 
 def test_a_table_that_is_no_text_is_refused(whole):

@@ -13,7 +13,7 @@ from PIL import Image
 from pidkd_jax import data
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.data.sources import image_folder
+from pidkd_jax.data.sources import image_folder, unlabelled_folder
 
 # Out of order, as a file system may list them.
 CLASSES = ('zebra', 'Ant', 'cat', '10')
@@ -209,6 +209,30 @@ def test_8_bit_data_in_16_bit_files_are_seen(directory, photos, caplog):
   ]
 
 
+def test_equal_files_in_both_splits_or_two_classes_are_named(photos, caplog):
+  def said():
+    caplog.clear()
+    image_folder.bind(photos, 0, True)
+    return caplog.messages
+
+  assert said() == []
+  for index in range(4):
+    shutil.copy(photos / 'train/cat/1.png', photos / f'test/cat/copy_{index}.png')
+  assert said() == [
+    f'{photos}: 4 of the 12 test images are training images, byte by byte (test/cat/copy_0.png is'
+    ' train/cat/1.png, test/cat/copy_1.png is train/cat/1.png, test/cat/copy_2.png is'
+    ' train/cat/1.png and 1 more); networks that train on them look better than they are, so'
+    ' remove one of each'
+  ]
+  for path in photos.glob('test/cat/copy_*'):
+    path.unlink()
+  shutil.copy(photos / 'train/cat/1.png', photos / 'train/10/copy.png')
+  assert said() == [
+    f'{photos}: 1 images are in another class too, byte by byte (train/cat/1.png is'
+    ' train/10/copy.png); leave the right one of each'
+  ]
+
+
 def test_suffixes_may_be_in_capitals(directory, photos):
   (photos / 'train/cat/0.png').rename(photos / 'train/cat/0.PNG')
   assert len(load(directory, photos).train) == 12
@@ -369,6 +393,13 @@ def test_a_file_is_no_folder(directory, tmp_path):
   (tmp_path / 'x.zip').write_bytes(b'')
   with pytest.raises(UserError, match='x.zip is a file; `archive` needs a folder with'):
     load(directory, tmp_path / 'x.zip')
+
+
+def test_a_name_that_is_too_long_is_not_there(tmp_path):
+  with pytest.raises(UserError, match='there is no folder .*aaa; correct `archive`'):
+    image_folder.bind(tmp_path / ('a' * 300), 0, True)
+  with pytest.raises(UserError, match='aaa is not there; correct `unlabelled`'):
+    unlabelled_folder.bind(tmp_path / ('a' * 300), (8, 8, 3))
 
 
 def test_a_folder_must_be_named(directory):

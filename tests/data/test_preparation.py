@@ -4,6 +4,7 @@ import errno
 import http.server
 import inspect
 import shutil
+import sys
 import threading
 import time
 
@@ -138,6 +139,16 @@ def test_an_unverified_archive_is_prepared_once(directory, cifar_archive, monkey
 def test_a_missing_archive_is_named(directory, tmp_path):
   message = refusal(directory, archive=str(tmp_path / 'none.tar.gz'))
   assert f'there is no archive {tmp_path}/none.tar.gz' in message
+
+
+def test_without_array_record_preparing_names_the_package(directory, monkeypatch):
+  hidden = [name for name in sys.modules if name.partition('.')[0] == 'array_record']
+  for name in ('array_record', *hidden):
+    monkeypatch.setitem(sys.modules, name, None)
+  with pytest.raises(UserError) as error:
+    data.load('digits', directory=str(directory))
+  assert str(error.value) == "preparing digits needs array_record: pip install 'pidkd_jax[train]'"
+  assert not directory.exists()
 
 
 def test_a_remote_folder_is_refused():

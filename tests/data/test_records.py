@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -95,6 +96,21 @@ def test_a_dataset_prepared_as_tfrecord_is_the_same(prepared, tmp_path):
   np.testing.assert_array_equal(tfrecord.train.images, array_record.train.images)
   np.testing.assert_array_equal(tfrecord.test.labels, array_record.test.labels)
   assert tfrecord.spec.fingerprint == array_record.spec.fingerprint
+
+
+def test_without_array_record_tfrecord_is_read_and_the_other_names_the_package(
+  prepared, tmp_path, monkeypatch
+):
+  del prepared
+  hidden = [name for name in sys.modules if name.partition('.')[0] == 'array_record']
+  for name in ('array_record', *hidden):
+    monkeypatch.setitem(sys.modules, name, None)
+  assert len(data.load('digits', directory=str(tmp_path / 't')).test)
+  with pytest.raises(
+    UserError,
+    match=r"^reading array_record files needs array_record: pip install 'pidkd_jax\[train",
+  ):
+    data.load('digits', directory=str(tmp_path / 'a'))
 
 
 def cut(file):

@@ -1,5 +1,6 @@
 """What the documents name exists: links, anchors, commands, flags, fields, files."""
 
+import importlib
 import importlib.util
 import pathlib
 import re
@@ -8,6 +9,7 @@ import unicodedata
 
 import pytest
 
+import pidkd_jax as kd
 from pidkd_jax import data, methods, models
 from pidkd_jax.cli import main as program
 from pidkd_jax.experiment import config, fields, pairs
@@ -161,6 +163,38 @@ def test_named_files_exist(page):
   text = page.read_text()
   for path in re.findall(r'`' + pattern, text) + re.findall(r'--config[ =]' + pattern, text):
     assert (ROOT / path).is_file() or pathlib.Path(path).stem.isupper(), path
+
+
+def _resolve(name: str):
+  """Return what a dotted name finds after `import pidkd_jax as kd` and no other import."""
+  found = kd
+  for part in name.split('.')[1:]:
+    if hasattr(found, '__path__'):  # Other tests have imported more of a package.
+      assert part in found.__all__, name
+    found = getattr(found, part)
+  return found
+
+
+def _is_module(name: str) -> bool:
+  try:
+    return importlib.util.find_spec(name) is not None
+  except ModuleNotFoundError:  # What stands before the last dot is none.
+    return False
+
+
+@pages(ROOT / 'README.md')
+def test_names_of_the_package_exist(page):
+  if page == MISTAKES:
+    return  # Its messages are tested where they are raised.
+  text, imports = page.read_text(), r'^ *from (pidkd_jax[\w.]*) import ([\w, ]+)$'
+  for module, names in re.findall(imports, text, re.MULTILINE):
+    for each in names.split(', '):
+      assert _is_module(f'{module}.{each}') or hasattr(importlib.import_module(module), each), each
+  text = re.sub(imports, '', text, flags=re.MULTILINE)
+  for each, call in re.findall(r'(?<![\w./-])((?:kd|pidkd_jax)(?:\.[a-zA-Z_]\w*)+)(\(?)', text):
+    # A module may be named as such, with the package's own name.
+    if each.startswith('kd.') or call or not _is_module(each):
+      assert callable(_resolve(each)) or not call, each
 
 
 @pytest.mark.parametrize(

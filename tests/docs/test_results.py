@@ -118,13 +118,13 @@ def test_all_blocks_of_the_proof():
     found = {row['contrast']: row for row in csv.DictReader(file)}
   rows = table('## All four blocks', 'proof.md')
   assert [cells[0] for cells in rows] == list(found)
-  for name, blocks, mean, interval in rows:
+  for name, blocks, mean, *intervals in rows:
     row = {**found[name], 'label': name}
     assert blocks == row['comparisons'] == '4'
     assert check(mean, row, 'mean top-1 (points)') == 2
-    over = '95% by t over comparisons'
-    low, high = (f'{float(row[f"{over}, {end}"]):+.2f}' for end in ('from', 'to'))
-    assert interval == f'[{low}, {high}]'
+    for over, interval in zip(('comparisons', 'trials'), intervals, strict=True):
+      low, high = (f'{float(row[f"95% by t over {over}, {end}"]):+.2f}' for end in ('from', 'to'))
+      assert interval == f'[{low}, {high}]'
 
 
 def test_later_rivals():

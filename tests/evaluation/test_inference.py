@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
@@ -105,6 +106,12 @@ def test_padding_changes_no_alignment(teacher, fill, arrays, monkeypatch):
     monkeypatch.setattr(inference, 'BATCH_SIZE', batch_size)
     errors.append(alignment_error(other, teacher, arrays))
   np.testing.assert_allclose(*errors, rtol=1e-5)
+
+
+def test_a_teacher_of_other_channels_is_refused(teacher):
+  target, images = (jax.ShapeDtypeStruct((4, side, side, 3), jnp.float32) for side in (2, 8))
+  with pytest.raises(UserError, match=r'map of \d+ channels, .* has 3; give the `teacher` that'):
+    jax.eval_shape(inference._squares, teacher, target, images, jnp.ones(4, bool))
 
 
 def test_several_networks_are_each_compared_with_the_teacher(teacher, arrays):

@@ -8,7 +8,7 @@ import pytest
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
 from pidkd_jax.data.pipeline import augment
-from pidkd_jax.experiment import distillation, planning
+from pidkd_jax.experiment import arguments, planning
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.config import default
 from pidkd_jax.experiment.crops import Crops
@@ -39,9 +39,9 @@ def test_a_crop_goes_from_the_configuration_to_the_batches():
 def test_python_takes_the_crops_that_a_configuration_takes():
   made = config(crop='resized', crop_scale=(0.25, 0.5), padding=3, flip=0, holdout=0.1)
   crops = Crops('resized', crop_scale=(0.25, 0.5), padding=3, flip=False)
-  ours = distillation._experiment((), DATA, Recipe(), crops, seed=4, holdout=0.1)
+  ours = arguments.experiment((), DATA, Recipe(), crops, seed=4, holdout=0.1)
   assert ours == planning._experiment(made, (), Recipe(), 4, DATA.spec)
-  own = distillation._experiment((), DATA, Recipe(), Crops(), seed=0)
+  own = arguments.experiment((), DATA, Recipe(), Crops(), seed=0)
   assert (own.padding, own.flip) == (DATA.spec.padding, DATA.spec.flip)
 
 
@@ -57,7 +57,7 @@ def test_python_takes_the_crops_that_a_configuration_takes():
 )
 def test_crops_in_python_that_nobody_can_mean_are_refused(crops, message):
   with pytest.raises(UserError, match=message):
-    distillation._experiment((), DATA, Recipe(), crops, seed=0)
+    arguments.experiment((), DATA, Recipe(), crops, seed=0)
 
 
 def test_a_crop_is_written_and_read_again():

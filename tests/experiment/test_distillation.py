@@ -15,7 +15,8 @@ from flax import linen as nn
 
 import pidkd_jax as kd
 from pidkd_jax.bundles.trained_network import TrainedNetwork
-from pidkd_jax.experiment import distillation, run, workdir
+from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.experiment import arguments, run, workdir
 from pidkd_jax.training import metrics, writers
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams
@@ -250,6 +251,89 @@ def test_a_network_whose_fields_have_changed_is_another_run(data, tmp_path, monk
   assert train()['widths'] == [4, 5, 6]
 
 
+class Numbered(kd.methods.Method):
+  """A method whose number is a default."""
+
+  weight: float = 1.0
+
+  def loss(self, batch, teacher, *, progress):
+    logits = self.student(batch.image, train=True)
+    return {'logits': self.weight * (logits - teacher.logits) ** 2}
+
+
+def test_a_method_whose_numbers_have_changed_is_another_run(teacher, data, tmp_path, monkeypatch):
+  def stop(*_):
+    raise kd.Stopped('stopped', 143)
+
+  def distil(**changes):
+    with pytest.raises(kd.Stopped):
+      kd.distill(teacher, data, methods=Numbered, workdir=tmp_path, **KEYWORDS | changes)
+
+  monkeypatch.setattr(run, '_train', stop)
+  distil()
+  config = json.loads((tmp_path / 'config.json').read_text())
+  assert config['methods'] == {'Numbered': {'weight': 1.0}}
+  distil(trials=2)
+  fields = Numbered.__dataclass_fields__
+  monkeypatch.setattr(fields['weight'], 'default', 1000.0)
+  with pytest.raises(kd.UserError, match='methods.Numbered.weight = 1.0 and not 1000.0; give'):
+    distil(trials=2)
+
+
+def test_with_a_holdout_the_evaluations_are_part_of_the_run(teacher, data, tmp_path, monkeypatch):
+  def stop(*_):
+    raise kd.Stopped('stopped', 143)
+
+  def distil(**changes):
+    with pytest.raises(kd.Stopped):
+      kd.distill(teacher, data, methods='kd_1_1', **KEYWORDS | changes)
+
+  monkeypatch.setattr(run, '_train', stop)
+  for every in (1, 2):
+    distil(workdir=tmp_path / 'last', eval_every=every)
+  distil(workdir=tmp_path / 'chosen', holdout=0.25)
+  with pytest.raises(kd.UserError, match='eval_every = 1 and not 2'):
+    distil(workdir=tmp_path / 'chosen', holdout=0.25, eval_every=2)
+
+
+def test_other_names_of_the_classes_and_other_numbers_of_the_pixels_are_other_data(
+  data, tmp_path, monkeypatch
+):
+  def stop(*_):
+    raise kd.Stopped('stopped', 143)
+
+  def train(**changes):
+    images = (data.train.images, data.train.labels), (data.test.images, data.test.labels)
+    given = kd.data.from_arrays(*images, **{'class_names': ('a', 'b')} | changes)
+    with pytest.raises(kd.Stopped):
+      kd.train(Plain, given, epochs=1, batch_size=32, workdir=tmp_path)
+
+  monkeypatch.setattr(run, '_train', stop)
+  train()
+  train(name='renamed')
+  with pytest.raises(kd.UserError, match="class_names = 'a, b' and not 'b, a'; give another"):
+    train(class_names=('b', 'a'))
+  with pytest.raises(kd.UserError, match="normalisation = '.*' and not '0, 0, 0, 1, 1, 1'; give"):
+    train(normalisation=Normalisation((0.0,) * 3, (1.0,) * 3))
+
+
+def test_a_bundle_of_ones_own_network_is_named_by_class_or_name(data, tmp_path, monkeypatch):
+  def stop(*_):
+    raise kd.Stopped('stopped', 143)
+
+  name = 'tests.experiment.widenable:Widenable'
+  kd.train(name, data, epochs=1, batch_size=32).save(tmp_path / 'own')
+  for own in (widenable.Widenable, name, [name]):
+    assert type(kd.load(tmp_path / 'own', own).network.model) is widenable.Widenable
+  with pytest.raises(kd.UserError, match='`own` is 3; give a subclass of kd.models.Model'):
+    kd.load(tmp_path / 'own', [3])
+  with pytest.raises(kd.UserError, match=f'by kd.load\\(FOLDER, own\\), with own={name}'):
+    kd.distill(tmp_path / 'own', data, **KEYWORDS)
+  monkeypatch.setattr(run, '_train', stop)
+  with pytest.raises(kd.Stopped):
+    kd.distill(tmp_path / 'own', data, **KEYWORDS | {'student': name})
+
+
 def test_a_teacher_of_ones_own_class_shares_its_classifier(teacher, data):
   [student] = kd.distill(teacher, data, methods=kd.method('simkd', factor=2), **KEYWORDS).values()
   assert type(student.network.model.teacher) is Plain
@@ -346,6 +430,11 @@ def test_few_shots_need_fewer_images(teacher, data):
     ({'teacher': []}, 'the teacher is given as a list; give one trained network, or'),
     ({'start': [1]}, 'start is given as a list; give one trained network, or'),
     ({'writers': 'wandbb'}, "unknown writer 'wandbb'"),
+    ({'data': 'digits'}, r"^data is given as str; give kd.data.load\('digits'\) or"),
+    ({'crops': 'resized'}, r"^`crops` is given as str; give kd.Crops\('resized'\)"),
+    ({'recipe': {'warmup': 0.1}}, '^`recipe` is given as dict; give kd.Recipe'),
+    ({'recipe': kd.Recipe(ema=1 - 1e-9)}, 'ema is 0.999999999; a share below 1 is needed'),
+    ({'recipe': kd.Recipe(ema=1e-50)}, 'ema is 1e-50; a share below 1 is needed, from 1e-7'),
   ],
 )
 def test_a_mistake_is_one_line_before_anything_is_written(teacher, data, tmp_path, change, message):
@@ -357,15 +446,21 @@ def test_a_mistake_is_one_line_before_anything_is_written(teacher, data, tmp_pat
 
 
 def test_numbers_of_numpy_are_numbers(data):
-  experiment = distillation._experiment(
+  experiment = arguments.experiment(
     (),
     data,
-    distillation._recipe(kd.Recipe(), np.int64(2), np.int32(8), None),
+    arguments.recipe(kd.Recipe(), np.int64(2), np.int32(8), None),
     kd.Crops(padding=np.int64(1)),
     seed=np.int64(3),
   )
   assert json.loads(json.dumps(dataclasses.asdict(experiment)))['seed'] == 3
-  assert distillation._optimizer(np.float32(0.5), 0) == OptimizerHparams(0.5, 0.0)
+  assert arguments.optimizer(np.float32(0.5), 0) == OptimizerHparams(0.5, 0.0)
+
+
+def test_writers_need_a_folder_that_stays(data, monkeypatch):
+  monkeypatch.setitem(writers.catalog.writers(), 'toy', Toy)
+  with pytest.raises(kd.UserError, match='`writers` are toy, and there is no `workdir`; give one'):
+    kd.train(Plain, data, epochs=1, batch_size=32, writers='toy')
 
 
 def test_students_are_there_also_where_one_diverged():

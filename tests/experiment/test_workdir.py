@@ -1,5 +1,6 @@
 """A run's folder knows the run that it holds."""
 
+import errno
 import fcntl
 import json
 import os
@@ -72,10 +73,36 @@ def test_a_lock_ends_with_its_run_though_a_fork_lives_on(tmp_path, monkeypatch):
     os.close(fork)
 
 
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, caplog):
+  def flock(file, operation):
+    raise OSError(errno.ENOSYS, 'Function not implemented')
+
+  monkeypatch.setattr(fcntl, 'flock', flock)
+  with workdir.locked(tmp_path):
+    assert 'has no locks (Function not implemented)' in caplog.text
+
+
+def test_a_folder_that_processes_do_not_share_is_refused(folder, monkeypatch):
+  """Each of them would train to the end, and all but the first would find no metrics."""
+  monkeypatch.setattr(workdir.processes, 'is_primary', lambda: False)
+  monkeypatch.setattr(workdir.processes, 'any_process', lambda *flags: list(flags))
+  with pytest.raises(UserError, match='does not reach all of them; give all of them one workdir'):
+    workdir.claim(folder / 'own', 'config.json', CONTENT)
+  workdir.claim(folder, 'config.json', CONTENT)
+
+
+def test_changed_source_is_said(folder, caplog):
+  for digest in ('a', 'a', 'b'):
+    assert not caplog.text
+    workdir.record_environment(folder, 'pidkd train', {'own:Mine': digest})
+  assert 'the source of own:Mine was changed since the run began' in caplog.text
+  assert workdir.changed_code(folder, {'own:Mine': 'b', 'own:Other': 'c'}) == []
+
+
 def test_another_environment_is_said_and_the_one_before_is_kept(folder, monkeypatch, caplog):
   def record(version):
     monkeypatch.setattr(workdir, 'environment', lambda: {'jax': version})
-    workdir.record_environment(folder, 'pidkd train')
+    workdir.record_environment(folder, 'pidkd train', {})
     return json.loads((folder / 'versions.json').read_text())
 
   assert record('1') == record('1') == {'jax': '1', 'command': 'pidkd train'}

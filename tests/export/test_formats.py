@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -25,7 +26,7 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.evaluation import inference
-from pidkd_jax.export import verification
+from pidkd_jax.export import example, export_folder, verification
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.exported import Exported
 from pidkd_jax.models.network import Network
@@ -263,12 +264,48 @@ def test_data_of_another_form_are_refused_before_any_work(loaded, tmp_path):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+  ('names', 'facts', 'says'),
+  [
+    (['bee', 'ant', 'cat'], {}, "they have another order (class 0 is 'ant' and 'bee')"),
+    (['ant', 'bee', 'dog'], {}, "they have other names (class 2 is 'cat' and 'dog')"),
+    (['ant', 'bee', 'cat'], {'format': '', 'fingerprint': 'f' * 64}, 'not ffffffff...)'),
+  ],
+)
+def test_other_classes_and_other_images_are_refused(loaded, tmp_path, names, facts, says):
+  entries = {**loaded.card['dataset'], **facts}
+  known = dataclasses.replace(loaded, card={**loaded.card, 'dataset': entries})
+  pair = TEST.images, TEST.labels
+  data = kd.data.from_arrays(pair, pair, class_names=names)
+  with pytest.raises(UserError, match=re.escape(says)) as error:
+    kd.export.export_network(kd.TrainedNetwork(known), data, 'weights', tmp_path / 'out')
+  assert str(error.value).endswith('give the data that it was trained on')
+
+
+@pytest.mark.parametrize('channels', [2, 4, 5])
+def test_images_that_pillow_does_not_know_are_an_array(tmp_path, channels):
+  images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, channels), np.uint8)
+  path = tmp_path / example.image_name(channels)
+  export_folder._save_image(ResidentSplit(images, np.zeros(2, np.int32)), path)
+  script = example.script(export.formats()['weights'], 'nchw', channels=channels)
+  assert 'PIL' not in script and f"HERE / '{path.name}'" in script
+  (tmp_path / 'example.py').write_text(script)
+  facts = {
+    'dataset': {'image_shape': [8, 8, channels]},
+    'export': {'input': {'dtype': 'uint8'}},
+  }
+  (tmp_path / 'card.json').write_text(json.dumps(facts))
+  preprocess = runpy.run_path(str(tmp_path / 'example.py'), run_name='example')['preprocess']
+  np.testing.assert_array_equal(preprocess(path), images[:1].transpose(0, 3, 1, 2))
+
+
 def test_a_teacher_of_larger_images_is_verified_on_these(loaded, tmp_path):
   entries = {**loaded.card['dataset'], 'image_shape': [16, 16, 3]}
   large = dataclasses.replace(loaded, card={**loaded.card, 'dataset': entries})
   images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
   pair = images, np.arange(12) % 3
-  data = kd.data.from_arrays(pair, pair, image_size=8, teacher_size=16)
+  names = CARD['dataset']['class_names']
+  data = kd.data.from_arrays(pair, pair, class_names=names, image_size=8, teacher_size=16)
   place = tmp_path / 'out'
   found = kd.export.export_network(kd.TrainedNetwork(large), data, 'weights', place)
   assert found['verification']['images'] == 12

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from pidkd_jax import methods
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.methods import linear
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn.layers import Classifier
 from pidkd_jax.training.step import observe
@@ -38,6 +39,13 @@ class Biasless(Plain):
 
   def classify(self, pooled):
     return self.kernel(pooled)
+
+
+class Bare(Plain):
+  """Its classifier has no parameters."""
+
+  def classify(self, pooled):
+    return pooled[..., : self.num_classes]
 
 
 @pytest.fixture(scope='module')
@@ -146,6 +154,14 @@ def test_a_classifier_of_two_layers_is_refused(make, teacher, batches, fill, rol
       batches[0],
       seen,
     )
+
+
+def test_a_classifier_without_parameters_is_refused():
+  with pytest.raises(UserError, match='classifier of Bare is not one linear layer'):
+    linear.student_classifier(Bare(num_classes=3), 7)
+  pooled = jax.ShapeDtypeStruct((1, 7), jnp.float32)
+  with pytest.raises(UserError, match='classifier of Bare is not one linear layer'):
+    linear._teacher_classifier(Network({}, Bare(num_classes=3)), pooled)
 
 
 def test_a_student_without_a_bias_cannot_take_the_teachers(make, teacher, batches):

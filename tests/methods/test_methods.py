@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -362,6 +363,15 @@ def test_a_spec_holds_the_choice():
     spec.name = 'simkd'
 
 
+@pytest.mark.parametrize('number', [np.int64(4), jnp.int32(4)])
+def test_a_spec_holds_numbers_that_a_card_can_hold(number):
+  whole = methods.method('pidkd', num_projectors=number)
+  assert whole == methods.method('pidkd', num_projectors=4)
+  assert json.dumps(whole.hyperparameters) == '{"num_projectors": 4}'
+  broken = methods.method('kd_1_1', temperature=number, standardize=np.bool_(True))
+  assert json.dumps(broken.hyperparameters) == '{"temperature": 4.0, "standardize": true}'
+
+
 @pytest.mark.parametrize('choose', [methods.create, methods.method])
 @pytest.mark.parametrize(
   ('name', 'hyperparameters', 'message'),
@@ -371,6 +381,9 @@ def test_a_spec_holds_the_choice():
     # SimKD has one projector by definition.
     ('simkd', {'num_projectors': 2}, "unknown hyper-parameter of simkd 'num_projectors'"),
     ('pidkd', {'num_projectors': 2.5}, 'num_projectors of pidkd is 2.5; int is needed'),
+    ('pidkd', {'num_projectors': True}, 'num_projectors of pidkd is True; int is needed'),
+    ('kd_1_1', {'temperature': float('nan')}, 'temperature of kd_1_1 is nan; a finite number is'),
+    ('kd_1_1', {'temperature': float('inf')}, 'temperature of kd_1_1 is inf; a finite number is'),
   ],
 )
 def test_a_mistake_is_answered_at_once(choose, name, hyperparameters, message):

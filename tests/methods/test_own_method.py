@@ -14,7 +14,7 @@ from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import own_code
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
-from pidkd_jax.experiment import assembly, distillation, run
+from pidkd_jax.experiment import arguments, assembly, run
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.methods import catalog
@@ -44,9 +44,9 @@ def test_its_hyper_parameters_are_fields_of_its_row():
 
 
 def test_a_name_chooses_it_in_python_too():
-  specs = distillation._specs({'mine': NAME, 'heavy': methods.method(NAME, weight=2.0)})
+  specs = arguments.methods({'mine': NAME, 'heavy': methods.method(NAME, weight=2.0)})
   assert [spec.name for spec in specs.values()] == [NAME, NAME]
-  assert list(distillation._specs([NAME, 'kd_1_1'])) == ['Cosine', 'kd_1_1']
+  assert list(arguments.methods([NAME, 'kd_1_1'])) == ['Cosine', 'kd_1_1']
 
 
 def test_two_classes_of_one_name_are_refused():
@@ -60,13 +60,13 @@ def test_two_classes_of_one_name_are_refused():
   first, second = make(1.0), make(2.0)
   for both in ({'a': first, 'b': second}, [first, second]):
     with pytest.raises(UserError, match=r"named '.*<locals>.Own'.*give them different names"):
-      distillation._specs(both)
+      arguments.methods(both)
   # So is a choice whose class has been defined anew since.
   chosen = methods.method(first)
-  assert distillation._specs({'a': chosen, 'b': first})
+  assert arguments.methods({'a': chosen, 'b': first})
   methods.method(second)
   with pytest.raises(UserError, match='call kd.method anew'):
-    distillation._specs({'a': chosen})
+    arguments.methods({'a': chosen})
 
 
 def test_a_name_means_the_class_that_its_module_holds_now(monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pidkd_jax import methods
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import Batch, Features
 from pidkd_jax.methods import mlkd, norm, vkd
 from pidkd_jax.models.network import TeacherOutputs
@@ -15,6 +16,8 @@ from pidkd_jax.nn import losses
 from pidkd_jax.nn.image_policies import RandAugment
 from tests.given import Given, Linear
 
+# All methods that standardise logits.
+TWO_REFUSED = ['norm', *(name for name in methods.names() if name.endswith('_standardized'))]
 RNG = np.random.default_rng(0)
 STUDENT, TEACHER = 3 * RNG.normal(size=(2, 6, 5))
 LABEL = np.array([0, 1, 2, 3, 4, 0])
@@ -50,6 +53,14 @@ def of_logits(name, student, teacher, progress=1.0, **chosen):
 def softmax(logits):
   e = np.exp(logits)
   return e / e.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize('name', TWO_REFUSED)
+@pytest.mark.usefixtures('mirrored')
+def test_two_standardised_logits_are_refused_as_constants(name):
+  logits = jax.ShapeDtypeStruct((6, 2), jnp.float32)
+  with pytest.raises(UserError, match='there are 2 classes, whose standardised logits'):
+    jax.eval_shape(lambda logits: of_logits(name, logits, logits), logits)
 
 
 def test_dist_by_hand():

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import pidkd_jax as kd
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.core.errors import UserError
@@ -102,6 +103,10 @@ noisy = functools.partial(Noisy, bound=1.0)
 wide = functools.partial(Tiny, width=16)
 plain = nn.Dense
 number = 3
+
+
+def fixed(num_classes):
+  return Tiny(num_classes=1000)
 
 
 def something(num_classes):
@@ -221,14 +226,25 @@ def test_a_function_that_makes_one_will_do():
     ('my_package.my_models:something', 'makes a str; a model is a subclass of'),
     ('my_package.my_models:Bare', 'lacks stages, which a model must define'),
     ('my_package.my_models:Unclassified', 'lacks classify, which a model must define'),
+    ('my_package.my_models:fixed', 'num_classes=1000 where it is given 2; pass on the number'),
     ('my_package.my_models:Required', 'give its other fields defaults'),
     ('my_package/my_models.py:Tiny', 'package.module:Class'),
+    ('my_package.my_models:main.<locals>.Tiny', 'define it at the top level of its module'),
+    ('my_package.my_models:Group.Tiny*2', 'define it at the top level of its module'),
   ],
 )
 def test_a_name_that_leads_nowhere_is_one_line(name, message):
   with pytest.raises(UserError, match=message) as error:
     models.create(name, num_classes=2)
   assert '\n' not in str(error.value)
+
+
+def test_a_class_within_a_function_is_one_line():
+  class Local(models.Model):
+    pass
+
+  with pytest.raises(UserError, match=r'<locals>.Local.*; define it at the top level of its mod'):
+    kd.train(Local, kd.data.load('digits'), epochs=1)
 
 
 @pytest.mark.parametrize(('name', 'field'), [('Callback', 'activation'), ('Noisy', 'bound')])

@@ -255,6 +255,13 @@ def test_vgg_pools_once_more_from_64_on(name):
     assert sides(features.stages) == [(side, side) for side in expected]
 
 
+def test_vgg_pools_by_the_shorter_side():
+  model, image = models.create('vgg8', num_classes=4), jnp.zeros((1, 64, 12, 3))
+  shapes = jax.eval_shape(model.init, jax.random.key(0), image)
+  features = jax.eval_shape(Network.encode, Network(shapes, model), image)
+  assert sides(features.stages)[-1] == (8, 1)
+
+
 @pytest.mark.parametrize('family', SMALL)
 def test_creates_only_what_the_called_method_needs(family):
   model = models.create(SMALL[family], num_classes=5)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.nn import losses
 
 
@@ -49,6 +50,12 @@ def test_the_public_signature_of_soft_targets():
   loss = losses.soft_targets(student_logits=student, teacher_logits=teacher)
   assert loss.shape == (3,)
   np.testing.assert_array_equal(loss, losses.soft_targets(student, teacher, temperature=4.0))
+
+
+@pytest.mark.parametrize('num_classes', [1, 2])
+def test_logits_of_fewer_than_three_classes_are_not_standardized(num_classes):
+  with pytest.raises(UserError, match=f'there are {num_classes} classes, whose .* kd_01_09'):
+    losses.standardize(jnp.zeros((4, num_classes)))
 
 
 @pytest.mark.parametrize('size', [1e2, 1e4, 1e30])

@@ -21,7 +21,7 @@ from pidkd_jax.models.network import Network
 from tests.small import ROOT
 
 _SCRIPT = """
-import contextlib, json, os, sys, traceback
+import contextlib, inspect, json, os, pydoc, sys, traceback
 modules, commands = json.loads(sys.argv[1])
 for name in modules:
   sys.modules[name] = None  # An import raises ModuleNotFoundError.
@@ -58,8 +58,15 @@ try:
   report.study
 except kd.UserError as error:
   public.append(str(error))
+try:
+  from pidkd_jax import train
+except kd.UserError as error:
+  public.append(str(error))
 kd.data.from_arrays, kd.load, kd.models.names(), kd.methods.names(), kd.evaluation.evaluate
-print(json.dumps([said, public]))
+members = [name for name, _ in inspect.getmembers(kd)]
+helped = pydoc.render_doc(kd, renderer=pydoc.plaintext)
+there = [hasattr(kd, 'train'), getattr(kd, 'train', 'none'), hasattr(kd, 'load')]
+print(json.dumps([said, public, members, helped, there]))
 """
 
 WORKS = {
@@ -82,7 +89,7 @@ ALL = WORKS | NEEDS | USES
 
 @pytest.fixture(scope='module')
 def answers(fill, tmp_path_factory):
-  """Return {label: (status, stdout, stderr)} of the commands, and what public names say."""
+  """Return {label: (status, stdout, stderr)} of the commands, and what public names answer."""
   folder = tmp_path_factory.mktemp('light')
   model = models.create('resnet8*0.25', num_classes=2)
   shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
@@ -101,8 +108,8 @@ def answers(fill, tmp_path_factory):
     check=False,
   )
   assert done.returncode == 0, done.stderr
-  said, public = json.loads(done.stdout.splitlines()[-1])
-  return dict(zip(ALL, said, strict=True)), public
+  said, *public = json.loads(done.stdout.splitlines()[-1])
+  return dict(zip(ALL, said, strict=True)), *public
 
 
 @pytest.mark.parametrize('label', WORKS)
@@ -120,5 +127,13 @@ def test_what_needs_them_says_how_in_one_line(answers, label):
 
 
 def test_public_names_say_so_too(answers):
-  [said] = answers[1]
-  assert re.fullmatch(r"pidkd_jax.report.study needs \w+: pip install 'pidkd_jax\[train\]'", said)
+  names = ('pidkd_jax.report.study', 'pidkd_jax.train')
+  for name, said in zip(names, answers[1], strict=True):
+    assert re.fullmatch(rf"{name} needs \w+: pip install 'pidkd_jax\[train\]'", said), said
+
+
+def test_a_name_that_is_missing_stops_no_inspection(answers):
+  _, _, members, helped, there = answers
+  assert {'load', 'methods', 'models'} <= {*members} and 'train' not in members
+  assert 'train(' not in helped.partition('FUNCTIONS')[2] and '    load(' in helped
+  assert there == [False, 'none', True]

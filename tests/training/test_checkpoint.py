@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import shutil
+import threading
 import types
 
 import jax
@@ -303,20 +304,44 @@ def test_a_file_that_cannot_be_read_damages_nothing(folder, opened, monkeypatch)
 
 
 def test_threads_that_save_at_once_do_not_wait_for_each_other(tmp_path):
-  """Groups of devices save so. Orbax alone mixes up their signals, and waits for minutes."""
+  """Groups of devices save so, and trainings in threads of the user's own.
+
+  Orbax alone mixes up their signals, waits for minutes, and loses folders.
+  """
+  together, before = threading.Barrier(3, timeout=60), set(checkpoint._OPEN)
 
   def save(number):
-    checkpoints = Checkpoints(tmp_path / str(number), alone=False)
-    for step in range(3):
+    if number:
+      together.wait()  # The first one is alone until it has begun to save.
+    checkpoints = Checkpoints(tmp_path / str(number))
+    for step in range(8):
       checkpoints.save(step, state(10 * number + step), {})
+      if not number and not step:
+        together.wait()
+    checkpoints.wait()
     restored = checkpoints.restore(state(0))
     checkpoints.close()
     return restored
 
   with concurrent.futures.ThreadPoolExecutor(3) as pool:
     for number, (step, restored, _) in enumerate(pool.map(save, range(3))):
-      assert step == 2
-      assert_same(restored, state(10 * number + 2))
+      assert step == 7
+      assert_same(restored, state(10 * number + 7))
+  assert before == checkpoint._OPEN
+
+
+def test_one_alone_saves_in_the_background(tmp_path, monkeypatch):
+  checkpoints = Checkpoints(tmp_path)
+  waited = []
+  monkeypatch.setattr(checkpoints._manager, 'wait_until_finished', lambda: waited.append(1))
+  checkpoints.save(1, state(0), {})
+  own = len(waited)  # Orbax waits for the save before.
+  other = Checkpoints(tmp_path / 'other')
+  checkpoints.save(2, state(0), {})
+  assert len(waited) == 2 * own + 1
+  monkeypatch.undo()
+  other.close()
+  checkpoints.close()
 
 
 def test_processes_that_see_different_checkpoints_are_refused(folder, opened, monkeypatch):

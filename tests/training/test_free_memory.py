@@ -5,6 +5,7 @@ import types
 import jax
 import pytest
 
+from pidkd_jax.core import host_memory
 from pidkd_jax.training import free_memory
 from pidkd_jax.training.free_memory import MIB
 
@@ -21,7 +22,7 @@ from pidkd_jax.training.free_memory import MIB
 def test_the_devices_memory_counts_where_it_is_counted(monkeypatch, stats, expected):
   device = types.SimpleNamespace(memory_stats=lambda: stats)
   monkeypatch.setattr(jax, 'local_devices', lambda: [device])
-  monkeypatch.setattr(free_memory, '_free_host', lambda: 500)
+  monkeypatch.setattr(free_memory.host_memory, 'free', lambda: 500)
   assert free_memory.available() == expected
 
 
@@ -32,7 +33,7 @@ def test_groups_share_only_the_hosts_memory(monkeypatch):
 
 
 def test_images_may_take_a_quarter(monkeypatch):
-  monkeypatch.setattr(free_memory, '_free_host', lambda: 40 * 1024 * MIB)
+  monkeypatch.setattr(free_memory.host_memory, 'free', lambda: 40 * 1024 * MIB)
   assert free_memory.STREAMING['auto'](1024 * MIB) == 256 * MIB
   assert free_memory.STREAMING['auto'](1030 * MIB) == 257 * MIB  # Of 257.5.
   # The device has more memory than the host, which holds the images too: 0.25 * 0.8 * 40 GiB.
@@ -42,16 +43,16 @@ def test_images_may_take_a_quarter(monkeypatch):
 
 
 def test_free_memory_of_the_host(tmp_path):
-  assert free_memory._free_host(tmp_path) > MIB  # As on a system other than Linux.
+  assert host_memory.free(tmp_path) > MIB  # As on a system other than Linux.
   meminfo, group = tmp_path / 'proc' / 'meminfo', tmp_path / 'sys' / 'fs' / 'cgroup'
   for path in (meminfo.parent, group):
     path.mkdir(parents=True)
   meminfo.write_text('MemTotal: 9000 kB\nMemFree: 50 kB\nMemAvailable:   4000 kB\n')
-  assert free_memory._free_host(tmp_path) == 4_096_000
+  assert host_memory.free(tmp_path) == 4_096_000
   (group / 'memory.current').write_text('1000\n')
   for limit, expected in (('max', 4_096_000), ('3001000', 3_000_000), ('9000000', 4_096_000)):
     (group / 'memory.max').write_text(f'{limit}\n')
-    assert free_memory._free_host(tmp_path) == expected
+    assert host_memory.free(tmp_path) == expected
 
 
 def test_the_files_that_a_container_caches_count_as_free(tmp_path):
@@ -62,4 +63,4 @@ def test_the_files_that_a_container_caches_count_as_free(tmp_path):
   (group / 'memory.max').write_text('3000\n')
   (group / 'memory.current').write_text('2900\n')
   (group / 'memory.stat').write_text('anon 900\nfile 2000\ninactive_file 1500\nactive_file 400\n')
-  assert free_memory._free_host(tmp_path) == 2000
+  assert host_memory.free(tmp_path) == 2000

@@ -72,4 +72,4 @@ def _evaluation(training, images: int) -> float:
   return floor.median(lambda: inference.logits(network, batches), training.rounds)
 
 
-PART = Part('epochs', 'Whole trainings', 120, measurements)
+PART = Part('epochs', 'Whole trainings', 100, measurements)

@@ -99,4 +99,4 @@ def _row(logits, exported, run_by: str) -> Row:
   }
 
 
-PART = Part('export', 'Exports', 120, measurements)
+PART = Part('export', 'Exports', 100, measurements)

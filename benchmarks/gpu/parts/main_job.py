@@ -1,6 +1,7 @@
 """A whole run of the main job, on random images in the numbers of CIFAR-100.
 
-The caches are those that the part `start` left, which has no program of the teacher's training.
+The caches are those that the part `start` left, which has no program of the teacher's training. The
+row says where they were not there, as after a copy without the folder `work`.
 """
 
 import json
@@ -15,8 +16,9 @@ def measurements(place: Place) -> Measurements:
   """Return the one run."""
 
   def run() -> Row:
-    from benchmarks.gpu import job
+    from benchmarks.gpu import caches, job
 
+    were_full = caches.are_full(place)
     home = place.folder / 'home'
     shutil.rmtree(home, ignore_errors=True)
     command = job.command(
@@ -33,6 +35,7 @@ def measurements(place: Place) -> Measurements:
     rows = [json.loads(line) for line in (home / 'run' / 'metrics.jsonl').read_text().splitlines()]
     return {
       **{f'epochs, {who}': count for who, count in EPOCHS.items()},
+      'caches of a start': were_full,
       'seconds in all': seconds,
       'compilation, students (s)': sum(row.get('compile_seconds', 0.0) for row in rows),
       'last epoch (s)': rows[-1]['wall_seconds'],
@@ -42,4 +45,4 @@ def measurements(place: Place) -> Measurements:
   return {'cifar100': run}
 
 
-PART = Part('main_job', 'A whole run of the main job', 180, measurements)
+PART = Part('main_job', 'A whole run of the main job', 120, measurements)

@@ -75,4 +75,4 @@ def summary(rows: Mapping[str, Row]) -> list[str]:
   ]
 
 
-PART = Part('profile', 'Where a step goes', 60, measurements, summary)
+PART = Part('profile', 'Where a step goes', 40, measurements, summary)

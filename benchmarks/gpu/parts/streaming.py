@@ -36,4 +36,4 @@ def measurements(place: Place) -> Measurements:
   return {title: functools.partial(run, kind) for title, kind in kinds.items()}
 
 
-PART = Part('streaming', 'Streaming', 120, measurements)
+PART = Part('streaming', 'Streaming', 100, measurements)

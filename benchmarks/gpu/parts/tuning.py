@@ -35,5 +35,5 @@ def measurements(place: Place) -> Measurements:
 
 
 PART = Part(
-  'tuning', "XLA's tuning and graphs: a start with empty caches, and a step", 240, measurements
+  'tuning', "XLA's tuning and graphs: a start with empty caches, and a step", 300, measurements
 )

@@ -15,7 +15,8 @@ from pidkd_jax.bundles import labelled_images
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.cli import bundle_flags, data_flags
 from pidkd_jax.core import local_path, screen
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.class_names import class_difference
+from pidkd_jax.core.errors import UserError, respelled
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.models.distilled import Distilled, split_projectors
 
@@ -33,6 +34,7 @@ def define_flags():
   data_flags.define('Dataset; by default as in the card.')
 
 
+@respelled({'teacher': '--teacher'})
 def main():
   judged = bundle_flags.load(FLAGS.bundle)
   card = judged.card
@@ -107,7 +109,7 @@ def _teacher(judged):
     print('agreement and alignment are left out: the teacher sees images of another size')
     return None
   theirs = teacher.card['dataset']['class_names'] if teacher else None
-  if difference := data_flags.class_difference(card['dataset']['class_names'], theirs):
+  if difference := class_difference(card['dataset']['class_names'], theirs):
     raise UserError(
       f'{FLAGS.bundle!r} and its teacher do not have the same classes: {difference}; --teacher '
       'says another'

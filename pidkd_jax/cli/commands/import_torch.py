@@ -16,6 +16,18 @@ from pidkd_jax.core.normalisation import Normalisation
 
 FLAGS = flags.FLAGS
 
+# The families that the literature trains on CIFAR. Of others only --data or timm's file may tell
+# the images.
+_OF_CIFAR = (
+  'ResNet',
+  'ImageNetResNet',
+  'WRN',
+  'VGG',
+  'MobileNetV2',
+  'ShuffleNetV1',
+  'ShuffleNetV2',
+)
+
 
 def define_flags():
   flags.DEFINE_string('checkpoint', '', 'PyTorch file.')
@@ -53,22 +65,26 @@ def main():
   config = None if teacher else _timm_config(path)
   dataset = data_flags.load(**_cut(config)) if FLAGS.data else None
   facts = _facts(dataset, teacher, config)
-  network = _network(checkpoint, teacher, tuple(facts['image_shape']))
-  if dataset is None:
-    _check_classes(config, network, path)
-  else:
+  network, passed = _network(checkpoint, teacher, tuple(facts['image_shape']))
+  imported_bundle.check_config(config, network)
+  if not (config or teacher or dataset):
+    _check_images(network)
+  if dataset:
     imported_bundle.check(network, dataset)
+    imported_bundle.check_names(config and config.class_names, imported_bundle.BESIDE, dataset)
   normalisation = _normalisation(facts, network)
   facts |= {'mean': normalisation.mean, 'std': normalisation.std}
   imported = imported_bundle.origin(path)
-  notes = checkpoint.notes
-  if config and (tuple(facts['image_shape']), facts['crop_ratio']) == (
-    tuple(config.image_shape),
-    config.crop_ratio,
-  ):
-    size = 'x'.join(map(str, facts['image_shape'][:2]))
-    share = f'{facts["crop_ratio"]:.3g} of their shorter side'
-    notes += (f'images of {size}, cut from {share}; by {timm_config.FILE} beside the file',)
+  sources = (config and imported_bundle.BESIDE, dataset and dataset.spec.name)
+  source = ', else of '.join(filter(None, sources))
+  if not source:
+    source = 'its teacher' if teacher else 'CIFAR' if _is_of_cifar(network) else 'the defaults'
+  evaluated = (config.interpolation, config.crop_mode) if config else ()
+  notes = (
+    *checkpoint.notes,
+    *passed,
+    *imported_bundle.image_notes(facts, source, *evaluated),
+  )
   imported_bundle.write(out, network, facts, imported, notes, dataset, teacher)
 
 
@@ -116,14 +132,19 @@ def _cut(config):
   return {'image_size': config.image_shape[0], 'crop_ratio': config.crop_ratio}
 
 
-def _check_classes(config, network, path):
-  """Raise UserError where timm's file is of a network with other classes than the checkpoint's."""
-  if config and config.num_classes not in (None, network.model.num_classes):
+def _check_images(network):
+  """Raise UserError where only the flags can say what a network's images are, and they do not."""
+  given = {f'--{name}': getattr(FLAGS, name) for name in ('image_size', 'mean', 'std')}
+  missing = [flag for flag, value in given.items() if value is None]
+  if missing and not _is_of_cifar(network):
     raise UserError(
-      f'{timm_config.FILE} beside {str(path)!r} is of {config.num_classes} classes, and the '
-      f'weights are of {network.model.num_classes}; put the right file there, or remove it and '
-      'give --mean, --std and --image_size'
+      f'nothing says which images {FLAGS.model!r} was trained on; give {" and ".join(missing)}; or '
+      f"give --data, or put timm's {timm_config.FILE} beside the file"
     )
+
+
+def _is_of_cifar(network):
+  return type(network.model).__name__ in _OF_CIFAR
 
 
 def _facts(dataset, teacher, config):
@@ -158,18 +179,21 @@ def _facts(dataset, teacher, config):
 
 
 def _network(checkpoint, teacher, image_shape):
+  """Return the network, and notes on what was passed over."""
   if checkpoint.projector is None:
     if teacher:
       raise UserError(
         f"--teacher is for SimKD's students, and {FLAGS.checkpoint!r} has no 'proj'; leave it out"
       )
-    return torch_import.network(checkpoint.model, FLAGS.model)
+    return imported_bundle.fitted(
+      checkpoint, lambda state: torch_import.network(state, FLAGS.model)
+    )
   if not teacher:
     raise UserError(
       f"{FLAGS.checkpoint!r} is a student of SimKD (it has 'proj'): import its teacher first, and "
       "give that one's bundle with --teacher"
     )
-  return torch_import.distilled(checkpoint, FLAGS.model, teacher.network, image_shape)
+  return torch_import.distilled(checkpoint, FLAGS.model, teacher.network, image_shape), ()
 
 
 def _normalisation(facts, network):

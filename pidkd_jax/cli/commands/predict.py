@@ -40,7 +40,7 @@ def main(*names):
   own = models.families(*FLAGS.own)
   bundle = local_path.resolve('--bundle', folder)
   paths, remarks = _paths(names)
-  searched = any(pathlib.Path(os.path.expanduser(name)).is_dir() for name in names)
+  searched = any(os.path.isdir(os.path.expanduser(name)) for name in names)
   out = local_path.resolve('--out', FLAGS.out or _CSV) if FLAGS.out or searched else None
   prediction_output.check(out)
   student = trained_network.load(bundle, own)
@@ -70,7 +70,7 @@ def _bundle(names):
   if not names:
     raise UserError('no --bundle was given; name its folder, then images')
   first, *others = names
-  if not (pathlib.Path(os.path.expanduser(first)) / atomic_folder.MANIFEST).is_file():
+  if not os.path.isfile(pathlib.Path(os.path.expanduser(first)) / atomic_folder.MANIFEST):
     raise UserError(
       f'no --bundle was given, and {first!r} is none; name the folder of a bundle, then images'
     )
@@ -82,7 +82,8 @@ def _paths(names):
   paths, remarks, refused = [], [], []
   for name in names:
     path = pathlib.Path(os.path.expanduser(name))
-    if path.is_dir():
+    # Paths of pathlib raise where a name is too long.
+    if os.path.isdir(path):
       found, others = image_files.find(path)
       if not found:
         refused.append(f'{name!r} is a folder without images ({", ".join(image_files.SUFFIXES)})')
@@ -90,7 +91,7 @@ def _paths(names):
       passed = f'; passed over by their suffix: {kinds}' if others else ''
       remarks.append(f'{name}: {len(found):,} images{passed}')
       paths += found
-    elif path.exists():
+    elif os.path.exists(path):
       paths.append(path)
     else:
       refused.append(f'{name!r} is not there')

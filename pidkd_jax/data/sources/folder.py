@@ -50,25 +50,35 @@ class Folder:
     """Return an image's path within the folder."""
     return Path(os.path.relpath(path, self.root)).as_posix()
 
-  def sha256(self) -> str:
+  def contents(self) -> dict[File, str]:
+    """Return {path: SHA-256 (hex) of its bytes} of all images.
+
+    Raises:
+      UserError: a file cannot be read.
+    """
+    found = {}
+    for path in self.paths:
+      try:
+        with path.open('rb') as file:
+          found[path] = hashlib.file_digest(file, 'sha256').hexdigest()
+      except OSError as error:
+        raise _unreadable(path, error) from error
+    return found
+
+  def sha256(self, contents: Mapping[File, str]) -> str:
     """Return the SHA-256 (hex) over all images' paths within the folder and their bytes.
 
     Splits and classes belong to it, too.
 
-    Raises:
-      UserError: a file cannot be read.
+    Args:
+      contents: what `contents` returns.
     """
     digest = hashlib.sha256()
     for split, classes in {} if self.told else self.images.items():
       for name, paths in classes.items():
         digest.update(f'{split}\n{name}\n{len(paths)}\n'.encode())
     for path in self.paths:
-      try:
-        with path.open('rb') as file:
-          content = hashlib.file_digest(file, 'sha256').hexdigest()
-      except OSError as error:
-        raise _unreadable(path, error) from error
-      digest.update(f'{self.name(path)}\n{content}\n'.encode())
+      digest.update(f'{self.name(path)}\n{contents[path]}\n'.encode())
     return digest.hexdigest()
 
 
@@ -91,7 +101,7 @@ def scan(root: Path) -> Folder:
       A folder cannot be read, or a name cannot be stored.
   """
   layout = f'{root}/train/CLASS/IMAGE and {root}/test/CLASS/IMAGE'
-  if not root.exists():
+  if not os.path.exists(root):
     raise UserError(f'there is no folder {root}; correct `archive`')
   if not root.is_dir():
     raise UserError(f'{root} is a file; `archive` needs a folder with {layout}')
@@ -115,13 +125,15 @@ def scan(root: Path) -> Folder:
   [train_folder] = _splits(root, TRAIN)
   tests = _splits(root, TEST)
   train = listing.classes(train_folder)
-  test_folder = next((path for path in tests if _names(path) & train.keys()), tests[0])
+  written = {image_files.named(name): name for name in train}
+  test_folder = next(
+    (path for path in tests if {*map(image_files.named, _names(path))} & written.keys()), tests[0]
+  )
   if test_folder != tests[0]:
     logger.warning(
       '%s holds no class of train; the test images are those of %s', tests[0], test_folder
     )
   listing.require_images()
-  written = {image_files.named(name): name for name in train}
   test = {
     written.get(image_files.named(name), name): images
     for name, images in listing.classes(test_folder).items()
@@ -141,7 +153,7 @@ def scan(root: Path) -> Folder:
     logger.warning('%s has no images of %s; they are not tested', test_folder, listed(untested))
   listing.report()
   names = f'{train_folder.name} and {test_folder.name}'
-  return Folder(root, names, {'train': train, 'test': test})
+  return Folder(root, names, {'train': train, 'test': test}, told=not listing.joined)
 
 
 def _whole(root: Path) -> Folder:
@@ -192,16 +204,27 @@ def _names(folder: Path) -> set[str]:
 
 
 class _Listing:
-  """Lists the splits of a folder, and counts what it passes over and which links it follows."""
+  """Lists the splits of a folder, and counts what it passes over and which links it follows.
+
+  Attributes:
+    joined: folders of a class that has another folder, whose name composes accents in another way.
+  """
 
   def __init__(self, root: Path):
     self._root = root
     self._others = collections.Counter[str]()
     self._links, self._empty = dict[Path, Path](), list[Path]()
+    self.joined = list[Path]()
 
   def classes(self, split: Path) -> dict[str, list[Path]]:
     """Return {name: paths of its images} of a split's folder, both sorted."""
-    return {folder.name: self._images(folder) for folder in self._entries(split, Path.is_dir)}
+    images, written = dict[str, list[Path]](), dict[str, str]()
+    for folder in self._entries(split, Path.is_dir):
+      name = written.setdefault(image_files.named(folder.name), folder.name)
+      if name in images:
+        self.joined.append(folder)
+      images.setdefault(name, []).extend(self._images(folder))
+    return images
 
   def require_images(self) -> None:
     """Raise UserError where classes have no images."""
@@ -227,6 +250,14 @@ class _Listing:
         self._root,
         len(self._links),
         *next(iter(self._links.items())),
+      )
+    if self.joined:
+      logger.warning(
+        '%s: %d folders joined with others of their class, whose accents are composed in another'
+        ' way (%s)',
+        self._root,
+        len(self.joined),
+        listed(self.joined, 3),
       )
 
   def _images(self, folder: Path) -> list[Path]:

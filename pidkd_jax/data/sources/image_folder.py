@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.image import File
-from pidkd_jax.data.sources import label_table, tar_shards
+from pidkd_jax.data.sources import equal_files, label_table, tar_shards
 from pidkd_jax.data.sources.folder import Folder, scan
 from pidkd_jax.data.sources.source import Source
 from pidkd_jax.data.tfds.builder import own_name
@@ -132,7 +132,9 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
       ' `limit=0`, which leaves them on disk'
     )
   depth = image_lib.bits_of(images.paths)
-  identity, notes = f'{images.sha256()} {image_size}', ''
+  contents = images.contents()
+  equal_files.warn(path, images, contents)
+  identity, notes = f'{images.sha256(contents)} {image_size}', ''
   if 0 < depth < 16:
     # A name of its own: without looking at the values, their high byte was taken.
     identity, notes = f'{identity} {depth}', f', values of 16-bit images taken as {depth} bits'

@@ -25,16 +25,17 @@ _LIMIT = 2**28
 
 def is_table(path: Path) -> bool:
   """Whether a file has the suffix of a table."""
-  return path.is_file() and path.suffix.lower() in SUFFIXES
+  # Paths of pathlib raise where a name is too long.
+  return os.path.isfile(path) and path.suffix.lower() in SUFFIXES
 
 
 def read(table: Path) -> Folder:
   """Read a table of images.
 
   A row has an image's path, from the table's folder on, its class, and perhaps its split: one of
-  the names of `folder.TRAIN` and `folder.TEST`. Commas, semicolons or tabs separate the columns. A
-  header may name them, in any order, and others beside them. Without a column of splits, the images
-  are split at random (`labelled_files.arranged`).
+  the names of `folder.TRAIN` and `folder.TEST`. A path may be written as on Windows. Commas,
+  semicolons or tabs separate the columns. A header may name them, in any order, and others beside
+  them. Without a column of splits, the images are split at random (`labelled_files.arranged`).
 
   Args:
     table: the file.
@@ -43,8 +44,8 @@ def read(table: Path) -> Folder:
     UserError: the file is no such table, files that it names are missing or named twice, or they
       make no data set.
   """
-  rows = list(_rows(table))
   root = table.parent.resolve()
+  rows = [(_found(root, path), label, split) for path, label, split in _rows(table)]
   _check(table, root, rows)
   return arranged(table, root, [(root / path, label, split) for path, label, split in rows])
 
@@ -97,6 +98,13 @@ def _columns(cells: Sequence[str]) -> dict[str, int] | None:
     if {*names} & {*small}
   }
   return found if {'path', 'label'} <= found.keys() else None
+
+
+def _found(root: Path, path: str) -> str:
+  """Return a path as it stands here; a table that was made on Windows has backslashes in it."""
+  ours = path.replace('\\', '/')
+  alone = ours != path and not os.path.isfile(root / path)
+  return ours if alone and os.path.isfile(root / ours) else path
 
 
 def _check(table: Path, root: Path, rows: Sequence[tuple[str, str, str]]) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pidkd_jax.core import image_files
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.image import File
 from pidkd_jax.data.sources import partition
@@ -40,11 +41,16 @@ def arranged(
   labels = sorted({label for _, label, _ in rows})
   if all(label.isdecimal() and len(label) < _MANY_DIGITS for label in labels):
     labels.sort(key=int)  # It is stable: 01 stays before 1.
-  if len(labels) < 2:
-    raise UserError(f'{source} has {len(labels)} classes; at least 2 are needed')
   if names:
     rows = [(file, names[label], split) for file, label, split in rows]
     labels = [names[label] for label in labels]
+  # Systems compose accents in two ways; the first label's is kept.
+  written = {image_files.named(label): label for label in reversed(labels)}
+  written = {label: written[image_files.named(label)] for label in labels}
+  rows = [(file, written[label], split) for file, label, split in rows]
+  labels = [label for label in labels if written[label] == label]
+  if len(labels) < 2:
+    raise UserError(f'{source} has {len(labels)} classes; at least 2 are needed')
   if any(split for _, _, split in rows):
     return _split(source, root, rows, labels)
   images = _by_class(rows, labels)

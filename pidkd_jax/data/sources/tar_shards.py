@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import logging
+import os
 import posixpath
 import re
 import tarfile
@@ -71,7 +72,7 @@ class Member:
 
 def are_shards(path: Path) -> bool:
   """Whether a path is a tar file, or a folder of tar files and no folders of images (`read`)."""
-  if path.is_file():
+  if os.path.isfile(path):
     return path.name.lower().endswith((_SUFFIX, *_PACKED))
   places = {shard.parent for shard in _listed(path, (_SUFFIX, *_PACKED))}
   return bool(places) and not any(entry.is_dir() for place in places for entry in _entries(place))
@@ -125,7 +126,7 @@ def read(path: Path) -> Folder:
 
 def _listed(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
   """Return the files with some suffixes in a folder and in its splits' folders, sorted."""
-  if not folder.is_dir():
+  if not os.path.isdir(folder):
     return []
   entries = _entries(folder)
   for split in [one for one in entries if one.name.lower() in (*TRAIN, *TEST) and one.is_dir()]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -84,8 +85,8 @@ def bind(folder: Path, image_shape: tuple[int, int, int], bits: int = 0) -> type
   Raises:
     UserError: there is no such folder, it has no images, or a file cannot be read.
   """
-  if not folder.is_dir():
-    state = 'a file and no folder' if folder.exists() else 'not there'
+  if not os.path.isdir(folder):
+    state = 'a file and no folder' if os.path.exists(folder) else 'not there'
     raise UserError(f'the folder {folder} is {state}; correct `unlabelled`')
   found, others = image_files.find(folder)
   if others:

@@ -16,6 +16,7 @@ from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
+from pidkd_jax.core import extras
 from pidkd_jax.core.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
@@ -107,12 +108,15 @@ def open_or_prepare(builder: type[Builder], directory: str, archive: Path | None
     archive: the archive that the builder is bound to; None to download it, or if there is none.
 
   Raises:
-    UserError: the archive has another SHA-256, the disk is full, or prepared files are damaged.
+    UserError: the archive has another SHA-256, the disk is full, prepared files are damaged, or a
+      package is missing.
     requests.RequestException, tfds.download.DownloadError: the download failed.
   """
   opened = open_builder(builder, directory)
   if opened.data_path.exists():
     return opened
+  # Checked here: TFDS imports it late, and its own error does not name the module.
+  extras.require(f'preparing {opened.name}', 'array_record')
   logger.info('preparing %s in %s', opened.name, opened.data_dir)
   try:
     with _quiet(), _removing_empty_folders(opened, Path(directory)):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import google_crc32c
 import tensorflow_datasets as tfds
 
+from pidkd_jax.core import extras
+
 # Records read at once. One call a record is ten times slower, and one call a file holds all of it.
 _BLOCK = 1024
 
@@ -17,6 +19,7 @@ def array_record(path: str) -> Iterator[bytes]:
 
   Raises:
     RuntimeError: a block of the file is damaged.
+    UserError: the package array_record is missing.
   """
   with _opened(path) as reader:
     count = reader.num_records()
@@ -31,8 +34,9 @@ def array_record_count(path: str) -> int:
 
 
 def _opened(path: str):
-  # Imported here: array_record does not exist on every platform, and tfrecord does without it.
-  from array_record.python.array_record_module import ArrayRecordReader
+  # Imported here: tfrecord files are read without it.
+  with extras.needed('reading array_record files'):
+    from array_record.python.array_record_module import ArrayRecordReader
 
   return contextlib.closing(ArrayRecordReader(path))
 
