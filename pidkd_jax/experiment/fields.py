@@ -68,7 +68,7 @@ _SHARE = Requirement('a share below 1 is needed', lambda share: share < 1)
 # A step computes with its value in float32.
 _DECAY = Requirement(
   'a share below 1 is needed, from 1e-7 to 1 - 1e-7, or 0 for none',
-  lambda decay: decay == 0 or 1e-7 <= decay <= 1 - 1e-7,
+  lambda decay: decay <= 0 or 1e-7 <= decay <= 1 - 1e-7,
 )
 _PART = Requirement('a share up to 1 is needed', lambda share: share <= 1)
 _SCALE = Requirement(

@@ -1,5 +1,6 @@
 """README: its size, its picture, its numbers; tests/examples runs its lines of Python."""
 
+import csv
 import pathlib
 import re
 import tomllib
@@ -38,22 +39,40 @@ def test_the_picture_stands_alone_and_is_described():
 
 
 def test_the_numbers_are_those_of_the_lab():
-  lab = (ROOT / 'docs/lab/results.md').read_text()
-  lab = lab.partition('### The later rivals\n')[2].partition('\n###')[0]
-  measured = {row[0]: row[1:6] for row in rows(lab)}
-  header, _, *shown = rows(README)
-  assert header[1:] == [
-    'n', 'deployed parameters (M)', 'top-1 (%)', 'minus SimKD [95%]',
-    'agreement with the teacher (%)',
-  ]  # fmt: skip
-  others = {'student alone': 'scratch', 'kd': 'kd_1_1', 'pidkd': 'pidkd_q3_f2'}
-  for name, n, *values in shown:
-    label = name.partition(',')[0].lower()
-    count, *expected = measured[others.get(label, label)]
-    assert n == (count or '1'), name
-    assert [value.removesuffix('.0') for value in values] == [
-      value.removesuffix('.0') for value in expected
-    ], name
+  folder = ROOT / 'docs/lab/results/proof'
+
+  def read(name, key):
+    with (folder / name).open(newline='') as file:
+      return {row[key]: row for row in csv.DictReader(file)}
+
+  found = read('arms/main.csv', 'label')
+  # The primary questions stand in the tables of the first block.
+  differences = read('arms/contrasts.csv', 'contrast') | read('contrasts.csv', 'contrast')
+
+  def difference(one, other):
+    row = differences.get(f'{one} minus {other}')
+    if row is None:
+      return ''
+    low, high = (f'{float(row[f"95% by t, {end}"]):+.2f}' for end in ('from', 'to'))
+    return f'{float(row["top-1 (points)"]):+.2f} [{low}, {high}]'
+
+  labels = {'student alone': 'scratch', 'SimKD (1,2)': 'simkd'}
+  _, _, *shown = rows(README)
+  assert len(shown) == len(found)
+  for name, n, costs, top1, to_simkd, to_wide, agreement in shown:
+    method, q, f = re.fullmatch(r'(\w+)(?: .*(\d),(\d)\))?.*', name).groups()
+    label = labels.get(name) or (f'{method}_q{q}_f{f}' if q else method).lower()
+    row = found[label]
+    assert n == (row['trials'] or '1')
+    numbers = [float(row[f'{cost} (M)']) for cost in ('parameters', 'multiply-adds')]
+    assert costs == f'{numbers[0]:.3f}, {numbers[1]:.1f}'
+    deviation = row['top-1 (%), standard deviation']
+    expected = f'{float(row["top-1 (%)"]):.2f}' + (
+      f' ± {float(deviation):.2f}' if deviation else ''
+    )
+    assert (top1, to_simkd) == (expected, difference(label, 'simkd')), name
+    assert to_wide == difference(label, label.replace('pidkd', 'wide')), name
+    assert agreement == f'{float(row["agreement (%)"]):.0f}'
 
 
 def test_counts_extras_and_targets_are_real():

@@ -76,6 +76,7 @@ def test_all_methods():
     ('proof/c', '## Classes 41 to 60'),
     ('proof/d', '## Classes 61 to 80'),
     ('proof/e', '## Classes 81 to 100'),
+    ('proof/arms', '## All eight arms'),
   ],
 )
 def test_the_proof(folder, heading):
@@ -85,7 +86,8 @@ def test_the_proof(folder, heading):
   assert [cells[1] for cells in rows] == [found[label]['trials'] for label in labels]
   columns = [(2, PARAMETERS, False), (3, 'multiply-adds (M)', False), (4, TOP1, False)]
   columns += [(5, AGREEMENT, False), (6, ALIGNMENT, False)]
-  assert check_rows(rows, labels, found, columns) == 4 * 3 + 3 * 3 + 4
+  aligned = sum(bool(found[label][ALIGNMENT]) for label in labels)
+  assert check_rows(rows, labels, found, columns) == 5 * len(rows) - 1 + 2 * aligned
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,7 @@ def test_the_proof(folder, heading):
     ('proof/c', 'The two questions there'),
     ('proof/d', 'The two questions on this block'),
     ('proof/e', 'The two questions on classes 81 to 100'),
+    ('proof/arms', 'The secondary comparisons'),
   ],
 )
 def test_contrasts_of_the_proof(folder, heading):
