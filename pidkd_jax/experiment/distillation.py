@@ -18,6 +18,7 @@ from pidkd_jax.experiment import (
   arguments,
   assembly,
   continuation,
+  inputs,
   own_parts,
   record,
   run,
@@ -328,8 +329,8 @@ def _claimed(
   harmless = () if experiment.holdout else ('eval_every',)
   rules = harmless, defaults, (), check_part
   workdir.check(folder, 'config.json', content, *rules)
-  run.check_data(folder, data)
-  run.check_inputs(folder, teacher, start)
+  inputs.check_data(folder, data)
+  inputs.check_sources(folder, teacher, start)
   with workdir.locked(folder):
     run.keep_parts(folder, continuation.members_of_experiment(folder))
     workdir.claim(folder, 'config.json', content, *rules)

@@ -22,6 +22,7 @@ from pidkd_jax.experiment import (
   continuation,
   fields,
   finished,
+  inputs,
   own_parts,
   planning,
   record,
@@ -169,7 +170,7 @@ def _check(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> None:
     spec.source,
   )
   workdir.check(home, 'config.json', _identity(config, spec), *_TOLERANCES)
-  run.check_data(home, dataset)
+  inputs.check_data(home, dataset)
 
 
 def _is_finished(config: ConfigDict, home: pathlib.Path) -> bool:
@@ -211,7 +212,7 @@ def _put_together(config: ConfigDict, dataset: Dataset, home: pathlib.Path) -> _
   if teacher is None:
     training = _teacher_training(config, dataset.labelled, home, begin)
     teacher = teachers.kept(training, dataset) or training
-  run.check_inputs(home, teacher if isinstance(teacher, Bundle) else teacher.folder, start)
+  inputs.check_sources(home, teacher if isinstance(teacher, Bundle) else teacher.folder, start)
   rows = configuration.rows(config)
   chosen = [row[name] for row in rows.values() for name in ('method', 'student')]
   with own_code.explain_errors(config.student, config.teacher.model, *chosen):

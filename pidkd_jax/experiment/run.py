@@ -2,13 +2,11 @@
 
 import dataclasses
 import functools
-import hashlib
 import logging
 import pathlib
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +16,7 @@ from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.dataset import Dataset
-from pidkd_jax.experiment import assembly, own_parts, result, workdir
+from pidkd_jax.experiment import assembly, inputs, own_parts, result, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
 from pidkd_jax.parallel import device_groups, devices, processes
 from pidkd_jax.parallel.preemption import Preemption
@@ -33,13 +31,6 @@ logger = logging.getLogger(__name__)
 
 # {member: the step at which it diverged}; these members have no bundles.
 _DIVERGED = 'diverged.json'
-
-# Digests of the data, of the teacher and of the start.
-_INPUTS = 'inputs.json'
-_OF_DATA = ('dataset', 'fingerprint', 'class_names', 'normalisation', 'unlabelled')
-# Runs of older versions lack these.
-_NEWER = ('class_names', 'normalisation')
-_LONGEST_NAMES = 160
 
 # {'parts': the names of the members that train in lock step, part by part, as the run began;
 # 'added': as much of members that it gained later}.
@@ -106,110 +97,19 @@ def _moved(loaded: Bundle | None, move: Callable) -> Bundle | None:
   return dataclasses.replace(loaded, network=network)
 
 
-def check_data(folder: pathlib.Path, dataset: Dataset) -> None:
-  """Raise UserError where a folder holds a run that began on other data."""
-  for part in _begun(folder):
-    content = _inputs(dataset, None, None)
-    workdir.check(part, _INPUTS, content, ('teacher', 'start'), check_part=_same_data)
-
-
-def check_inputs(
-  folder: pathlib.Path, teacher: Bundle | pathlib.Path | None, start: Bundle | None
-) -> None:
-  """Check the inputs of a run that has begun.
-
-  Args:
-    folder: of the run.
-    teacher: the bundle, or where it will be kept when it is trained; None where no member needs
-      one.
-    start: with whose variables the students begin, or None.
-
-  Raises:
-    UserError: the run began with another teacher or start; or with a teacher that is not where it
-      was kept. Another training need not give the same bits.
-  """
-  for part in _begun(folder):
-    if isinstance(teacher, pathlib.Path):
-      raise UserError(
-        f'the run in {str(folder)!r} began with a teacher that is not in {str(teacher)!r} any '
-        'more; move it back, say with --config.teacher.dir which folder holds it, or give another '
-        'workdir'
-      )
-    content = {'teacher': teacher and teacher.digest, 'start': start and start.digest}
-    workdir.check(part, _INPUTS, content, _OF_DATA)
-
-
 def is_complete(folder: pathlib.Path, members: Iterable[Member]) -> bool:
   """Return whether every member has its bundle or diverged, and at least one has."""
   bundles, diverged = set(), set()
-  for part in _begun(folder):
+  for part in inputs.begun(folder):
     bundles |= {path.name for path in (part / 'bundles').glob('*')}
     diverged |= _diverged(part).keys()
   return bool(bundles) and {member.name for member in members} <= bundles | diverged
-
-
-def _begun(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Return the folders of a run's parts, or of the whole run, in which training has begun."""
-  return [
-    path.parent
-    for path in (folder / _INPUTS, *sorted(folder.glob(f'part-*/{_INPUTS}')))
-    if path.exists()
-  ]
 
 
 def _diverged(folder: pathlib.Path) -> dict[str, int]:
   path = folder / _DIVERGED
   with workdir.writing(folder, _DIVERGED):
     return regular_file.read_json(path) if path.exists() else {}
-
-
-def _inputs(dataset: Dataset, teacher: Bundle | None, start: Bundle | None) -> dict[str, Any]:
-  # A run of an older version has no such entry.
-  added = {'unlabelled': dataset.unlabelled.fingerprint} if dataset.unlabelled else {}
-  if teacher is None and start is None:  # Else theirs is taken.
-    added['normalisation'] = _numbers(dataset.spec.normalisation)
-  return {
-    'dataset': dataset.spec.name,
-    'fingerprint': dataset.spec.fingerprint,
-    'class_names': _few(dataset.spec.class_names),
-    **added,
-    'teacher': teacher and teacher.digest,
-    'start': start and start.digest,
-  }
-
-
-def _same_data(
-  folder: pathlib.Path, before: dict[str, Any], now: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-  """Return the inputs of a run before and now, without what the fingerprint makes needless.
-
-  Equal images may have another name, as that of a folder is part of it. Runs of older versions
-  lack newer entries.
-  """
-  del folder
-  passed_over = {name for name in _NEWER if name not in before}
-  if 'fingerprint' in now:
-    same = before.get('fingerprint') == now['fingerprint']
-    passed_over |= {'dataset'} if same else {'class_names', 'normalisation'}
-  before, now = (
-    {name: value for name, value in one.items() if name not in passed_over} for one in (before, now)
-  )
-  return before, now
-
-
-def _numbers(normalisation: Normalisation) -> str:
-  """Return mean and deviation to the digits that every machine computes alike."""
-  numbers = normalisation.numbers()
-  return ', '.join(f'{value:.4g}' for value in (*numbers.mean, *numbers.std))
-
-
-def _few(names: Collection[str]) -> str:
-  """Return names as a line that is not too long, and differs where they differ."""
-  text = ', '.join(names)
-  if len(text) <= _LONGEST_NAMES:
-    return text
-  digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-  return f'{text[:_LONGEST_NAMES]}... ({len(names)} names, digest {digest})'
 
 
 def execute(
@@ -288,7 +188,7 @@ def keep_parts(folder: pathlib.Path, names: list[str]) -> None:
     folder: of the run. Where no training has begun, or where the parts are known, nothing is done.
     names: of the members, as the run's configuration has them.
   """
-  unsaid = (folder / _INPUTS).exists() and not (folder / _PARTS).exists()
+  unsaid = folder in inputs.begun(folder) and not (folder / _PARTS).exists()
   if processes.any_process(unsaid)[0]:
     _write_parts(folder, [names], [])
 
@@ -367,8 +267,7 @@ def _divided(members: tuple[Member, ...], run: _Run) -> _Parts:
 
 def _complete(run: _Run, preemption: Preemption | None) -> None:
   """Train a part unless its bundles are there already."""
-  inputs = _inputs(run.dataset, run.teacher, run.start)
-  workdir.claim(run.folder, _INPUTS, inputs, check_part=_same_data)
+  inputs.claim(run.folder, run.dataset, run.teacher, run.start)
   expected = {member.name for member in run.experiment.members}
   diverged = _diverged(run.folder)
   expected -= diverged.keys()
