@@ -24,7 +24,7 @@ from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
 from pidkd_jax.training.recipe import OptimizerHparams
 
-BATCH, STEPS, SIZE, CLASSES = 16, 6, 8, 5
+BATCH, STEPS, SIZE, CLASSES = 16, 10, 8, 5
 # Some have memory banks, or compare the examples of a batch with each other. Several processes
 # train the first: what differs there is how batches, states and logits come and go.
 METHODS = ('crd', 'pidkd', 'rkd')
@@ -50,7 +50,7 @@ def main(count: int, methods: tuple[str, ...]) -> dict[str, np.ndarray]:
     teacher=teacher,
     dataset=data.spec,
     image=image,
-    optimizer=Optimizer(STEPS, (3, 5), 0.1, 0.9),
+    optimizer=Optimizer(STEPS, (6, 9), 0.1, 0.9),
     key=jax.random.key(2),
   )
   order = stream.order(jnp.int32(0))

@@ -15,6 +15,7 @@ from pidkd_jax.bundles.timm_config import TimmConfig
 from pidkd_jax.bundles.torch_file import Checkpoint, StateDict
 from pidkd_jax.cli import data_flags
 from pidkd_jax.core import local_path
+from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError, listed, printable
 from pidkd_jax.core.normalisation import LEAST_STD, Normalisation
 from pidkd_jax.data import Dataset
@@ -81,7 +82,7 @@ def check_names(names: Sequence[str] | None, source: str, dataset: Dataset) -> N
     dataset: on which the network is to be evaluated.
   """
   spec = dataset.spec
-  if difference := data_flags.class_difference(names, spec.class_names):
+  if difference := class_difference(names, spec.class_names):
     raise UserError(
       f'{source} and {spec.name} do not have the same classes: {difference}; give data of these '
       'classes in this order, correct the names, or leave out --data'

@@ -9,6 +9,7 @@ from pidkd_jax.bundles.timm_config import TimmConfig
 from pidkd_jax.bundles.torch_libraries import Library, Preprocessing
 from pidkd_jax.cli import data_flags, imported_bundle
 from pidkd_jax.core import local_path
+from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 
@@ -88,7 +89,7 @@ def main(library: Library, name: str) -> None:
       )
     if said_by:
       imported_bundle.check_names(own, said_by, dataset)
-    elif difference := data_flags.class_difference(own, dataset.spec.class_names):
+    elif difference := class_difference(own, dataset.spec.class_names):
       its = f"{dataset.spec.name}'s names of the classes, in its order,"
       notes = (*notes, f"{its} took the place of {title}'s: {difference}")
     entries |= bundle.dataset_card(dataset.spec, normalisation)

@@ -32,7 +32,7 @@ class Format(abc.ABC):
     example: Python source for example.py: imports, two empty lines, and a function `run(images)`
       that returns logits. '{file}' stands for the file's name, and '{own}' for a second argument
       of `models.build`: the network's classes of the user's own. Literal braces are doubled.
-    exact: whether logits are the bundle's within `verification.tolerance`. Those of another format
+    exact: whether logits are the bundle's within `verification.TOLERANCE`. Those of another format
       may cost top-1, up to a limit that the caller sets.
     executable: whether the file holds the computation, which may then include normalisation.
     imported: whether it can hold a network that was imported as StableHLO (`models.exported`).

@@ -14,24 +14,8 @@ from pidkd_jax.evaluation.inference import BATCH_SIZE
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Runner
 
-# Largest difference between logits of an exact format and of the bundle, in units of the bundle's
-# largest logit or of 1, whichever is more (`tolerance`).
+# Largest absolute difference between logits of an exact format and of the bundle.
 TOLERANCE = 1e-4
-
-
-def tolerance(largest: float) -> float:
-  """Return the difference that a logit of an exact format may have.
-
-  Rounding grows with the logits, so the bound does, too.
-
-  Args:
-    largest: the bundle's largest absolute logit.
-
-  Example:
-    >>> tolerance(0.5), tolerance(20.0)
-    (0.0001, 0.002)
-  """
-  return TOLERANCE * max(1.0, largest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +28,6 @@ class Agreement:
     other_predictions: number of images for which the file predicts another class.
     top1: accuracy of the file, in [0, 1].
     bundle_top1: accuracy of the bundle, in [0, 1].
-    largest_logit: largest absolute logit of the bundle.
   """
 
   images: int
@@ -52,7 +35,6 @@ class Agreement:
   other_predictions: int
   top1: float
   bundle_top1: float
-  largest_logit: float
 
   @property
   def loss(self) -> float:
@@ -80,7 +62,6 @@ def compare(run: Runner, deployable: Deployable, test: Split, expected: np.ndarr
     other_predictions=int(np.sum(logits.argmax(axis=1) != expected.argmax(axis=1))),
     top1=classification.top_k(logits, test.labels, 1),
     bundle_top1=classification.top_k(expected, test.labels, 1),
-    largest_logit=float(np.max(np.abs(expected))),
   )
 
 
@@ -98,16 +79,15 @@ def require(name: str, agreement: Agreement, largest_loss: float | None) -> None
     name: the file's name in the message.
     agreement: the file's agreement.
     largest_loss: points of top-1 that the file may cost. None requires equal top-1, and logits
-      within `tolerance`.
+      within `TOLERANCE`.
   """
   difference = agreement.largest_difference
   if largest_loss is None:
-    allowed = tolerance(agreement.largest_logit)
     # The negated comparison also refuses NaN.
-    if not difference <= allowed or agreement.top1 != agreement.bundle_top1:
+    if not difference <= TOLERANCE or agreement.top1 != agreement.bundle_top1:
       raise UserError(
         f"{name} is not kept: its logits differ by {difference:.2g} from the bundle's "
-        f'({allowed:.2g} is allowed) and its top-1 is {100 * agreement.top1:.2f}% against '
+        f'({TOLERANCE:.0e} is allowed) and its top-1 is {100 * agreement.top1:.2f}% against '
         f'{100 * agreement.bundle_top1:.2f}%; export it in another format'
       )
   elif not math.isfinite(difference) or agreement.loss > largest_loss:

@@ -138,21 +138,19 @@ def compare(runs: Sequence[Run]) -> list[Comparison]:
   another comparison on the same batches lacks is part of that one, too: rows that were trained once
   are compared with each of several settings.
   """
-  groups: list[list[Run]] = []
+  comparisons: list[Comparison] = []
   for run in runs:
-    for group in groups:
-      if Comparison(tuple(group)).accepts(run):
-        group.append(run)
+    for i, comparison in enumerate(comparisons):
+      if comparison.accepts(run):
+        comparisons[i] = Comparison((*comparison.runs, run))
         break
     else:
-      groups.append([run])
-  comparisons = []
-  for group in groups:
-    own, comparison = set(group), Comparison(tuple(group))
+      comparisons.append(Comparison((run,)))
+  for i, comparison in enumerate(comparisons):
     for run in runs:
       new = {trial.label for trial in run.trials}.isdisjoint(comparison.labels)
-      if run not in own and new and comparison.accepts(run):
-        own.add(run)
+      if new and comparison.accepts(run):
+        own = {*comparison.runs, run}
         comparison = Comparison(tuple(one for one in runs if one in own))
-    comparisons.append(comparison)
+    comparisons[i] = comparison
   return comparisons

@@ -4,7 +4,6 @@ import jax
 import pytest
 from packaging.version import Version
 
-from pidkd_jax.export import verification
 from pidkd_jax.models import convnext, vit
 from tests.export import families
 
@@ -19,8 +18,7 @@ def test_norms_that_no_convolution_precedes(tmp_path):
   pytest.importorskip('jax2onnx')
   pytest.importorskip('onnxruntime')
   found, largest = families.exported('wrn_16_1', ['onnx'], tmp_path)
-  difference = found['onnx']['verification']['largest_difference']
-  assert difference < verification.tolerance(largest)
+  assert found['onnx']['verification']['largest_difference'] < 1e-4 * max(largest, 1)
 
 
 @pytest.mark.parametrize('name', ['convnext_atto', 'vit_tiny_patch4_32'])
@@ -34,6 +32,5 @@ def test_networks_without_batch_norm(name, tmp_path, monkeypatch):
       monkeypatch.setitem(entries[name].keywords, field, value)
   found, largest = families.exported(name, ['stablehlo', 'onnx', 'onnx_int8'], tmp_path)
   for one in ('stablehlo', 'onnx'):
-    difference = found[one]['verification']['largest_difference']
-    assert difference < verification.tolerance(largest)
+    assert found[one]['verification']['largest_difference'] < 1e-4 * max(largest, 1)
   assert found['onnx_int8']['verification']['largest_difference'] < 0.5 * largest

@@ -48,7 +48,8 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   teacher = comparison.teacher
   target = scatter.top1([teacher])[0] if teacher else None
   caption = 'Top-1 on the test images. Dots are trials, and diamonds their means.'
-  if _intervals(comparison):
+  intervals = _intervals(comparison)
+  if intervals:
     caption += ' Bars are 95% intervals over trials and test images.'
   if has_grown := len({epoch for own in growth.values() for t in own.values() for epoch in t}) > 1:
     caption = (
@@ -58,7 +59,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   figure, *left, right = _panels(comparison, 2 if has_grown else 1)
   for axes in left:
     _draw_growth(axes, split, growth, styles, target if split == 'test' else None)
-  _draw_results(right, comparison, styles, baseline, target)
+  _draw_results(right, comparison, styles, baseline, target, intervals)
   for axes in (*left, right):
     axes.spines[['top', 'right']].set_visible(False)
   if baseline and len(comparison.labels) > 1:
@@ -172,10 +173,10 @@ def _draw_results(
   styles: Mapping[str, Style],
   baseline: str | None,
   target: float | None,
+  intervals: Mapping[str, tuple[float, float]],
 ) -> None:
   labels = comparison.ranked
   differences = paired_differences.to_baseline(comparison, baseline) if baseline else {}
-  intervals = _intervals(comparison)
   for row, label in enumerate(labels):
     style, values = styles[label], scatter.top1(comparison.labels[label].values())
     mean = float(np.mean(values))
