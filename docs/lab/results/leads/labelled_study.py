@@ -1,0 +1,30 @@
+"""KD's two terms beside PIDKD's loss, at the length of the proof."""
+
+from pidkd_jax.experiment import config, pairs
+
+LABELLED, WIDE = 'labelled:Labelled', 'labelled:WideLabelled'
+STACK = {'num_projectors': 3, 'factor': 2}
+# KD's terms at the weights of the proof's arm `kd`.
+TERMS = {'label_weight': 1.0, 'divergence_weight': 3.0}
+
+
+def get_config(arg=''):
+  c = config.study(arg or 'resnet14x2-resnet8', pairs.CIFAR100)
+  c.data.name = 'cifar100'
+  c.total_epochs, c.teacher.total_epochs = 30, 20
+  c.eval_every = 30
+  c.trials = 2
+  rows = {
+    'kd': config.row('kd_1_1', weight=3.0),
+    'pidkd': config.row('pidkd', **STACK),
+    'labels_1': config.row(LABELLED, **STACK, label_weight=1.0),
+    'labels_3': config.row(LABELLED, **STACK, label_weight=3.0),
+    'labels_10': config.row(LABELLED, **STACK, label_weight=10.0),
+    'terms': config.row(LABELLED, **STACK, **TERMS),
+    # The terms alone: KD of a network as large as PIDKD's, with the teacher's classifier.
+    'terms_alone': config.row(LABELLED, **STACK, **TERMS, weight=0.0),
+    'wide_terms': config.row(WIDE, **STACK, **TERMS),
+    'simkd_terms': config.row(LABELLED, num_projectors=1, **TERMS),
+  }
+  c.cohorts = {'all': {'rows': rows}}
+  return c
