@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import jax
@@ -156,16 +156,19 @@ def _save(folder: pathlib.Path, network: Network, card: Mapping[str, Any]) -> No
       (part / ENCODER).write_bytes(exported_function.find(network.model.function).content)
 
 
-def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
+def load(folder: pathlib.Path, own: models.Own = ()) -> Bundle:
   """Read a bundle and check every byte of it; nothing in it can name code to import.
 
   Args:
     folder: of the bundle.
-    own: the user's own network classes that the bundle may hold, from `models.families`.
+    own: a class of networks of your own that the bundle may hold, its 'module:Class', or several of
+      these.
 
   Raises:
-    UserError: the folder is missing, incomplete or altered, or its network is of an unknown class.
+    UserError: the folder is missing, incomplete or altered, or its network is of an unknown class;
+      or `own` is no class of networks.
   """
+  families = models.own_families(own)
   manifest_path = folder / atomic_folder.MANIFEST
   if not manifest_path.is_file():
     state = 'is half-written or no bundle' if folder.is_dir() else 'does not exist'
@@ -175,7 +178,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
   manifest = _read_json(manifest_path)
   for name in (VARIABLES, CARD, *({ENCODER} & manifest.keys())):
     path = folder / name
-    if not path.is_file() or manifest.get(name) != atomic_folder.sha256(path):
+    if not path.is_file() or manifest.get(name) != regular_file.sha256(path):
       state = 'altered' if path.is_file() else 'missing'
       raise UserError(
         f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again, or '
@@ -185,7 +188,7 @@ def load(folder: pathlib.Path, own: Iterable[models.Family] = ()) -> Bundle:
   try:
     # Each layer has an array of its own. A card of some bytes can name a million layers.
     models.check_layers(card['model'], npz.count(folder / VARIABLES))
-    model = models.build(card['model'], own)
+    model = models.build(card['model'], families)
     dataset = {name: card['dataset'][name] for name in _DATASET}
     _check(card, model.num_classes)
     if isinstance(model, Exported):

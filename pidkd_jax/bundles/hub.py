@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def push(
   private: bool = False,
   revision: str = '',
   license: str = '',
-  own: Iterable[models.Family] = (),
+  own: models.Own = (),
 ) -> str:
   """Publish a bundle, in one commit.
 
@@ -67,7 +67,7 @@ def push(
     private: whether nobody else may see it.
     revision: a branch, which is made if it is missing; '' for the main one.
     license: the hub's name of a license, such as 'mit'; '' says nothing of it.
-    own: classes of networks of your own that the bundle may hold.
+    own: as `bundle.load` takes it.
 
   Returns:
     The address of the commit.
@@ -124,7 +124,7 @@ def pull(
   folder: str | pathlib.Path,
   *,
   revision: str = '',
-  own: Iterable[models.Family] = (),
+  own: models.Own = (),
 ) -> Pulled:
   """Fetch a bundle from the hub and check it; nothing is kept of one that does not load.
 
@@ -132,7 +132,7 @@ def pull(
     repository: 'user/name'.
     folder: of the bundle; it must not exist.
     revision: a branch, tag or commit; '' for the main branch.
-    own: classes of networks of your own that the bundle may hold.
+    own: as `bundle.load` takes it.
 
   Raises:
     UserError: the folder exists, huggingface_hub is missing, the hub cannot be reached, or the

@@ -1,13 +1,12 @@
 """What timm's hub says of a checkpoint, in the file config.json beside it."""
 
 import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any, cast
 
-from pidkd_jax.core import normalisation
+from pidkd_jax.core import normalisation, regular_file
 from pidkd_jax.core.errors import UserError
 
 FILE = 'config.json'
@@ -53,8 +52,8 @@ def read(checkpoint: pathlib.Path) -> TimmConfig | None:
   """
   path = checkpoint.with_name(FILE)
   try:
-    content = json.loads(path.read_text('utf-8'))
-  except (OSError, ValueError, RecursionError):
+    content = regular_file.read_json(path)
+  except (OSError, ValueError):
     return None
   entries = content.get('pretrained_cfg') if isinstance(content, dict) else None
   if not isinstance(entries, dict) or not isinstance(content.get('architecture'), str):

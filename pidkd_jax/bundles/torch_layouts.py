@@ -14,6 +14,13 @@ _State = Mapping[str, np.ndarray]
 
 _TORCHVISION, _TIMM = "torchvision's", "timm's"
 _HUGGING_FACE = "Hugging Face transformers'"
+# {owner: what a user can do whose file cannot be read by any name}.
+_REMEDIES = {
+  _HUGGING_FACE: (
+    "its keys are not read; take the weights from timm, or rename the keys to timm's, and import "
+    'them by --model timm/NAME (docs/how-to/teachers.md)'
+  )
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +66,12 @@ def find(state: _State) -> str:
     "timm's efficientnet or mobilenet, a stem of 3x3"
   """
   return next((layout.text(state) for layout in _LAYOUTS if layout.is_of(state)), '')
+
+
+def remedy(state: _State) -> str:
+  """Return what a user of such a file can do, or '' for what users of all others can."""
+  owner = next((layout.owner for layout in _LAYOUTS if layout.is_of(state)), '')
+  return _REMEDIES.get(owner, '')
 
 
 def _keys(state: _State, pattern: str) -> list[str]:

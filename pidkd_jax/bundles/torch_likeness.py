@@ -57,7 +57,8 @@ def foreign(weights: StateDict) -> str:
     return ''
   if exact := _exact(_shares(weights, '')):
     return f'the checkpoint is {layout}; import it by the name {_either(exact)}'
-  return f'the checkpoint is {layout}; that network is not built in: {_REMEDY}'
+  remedy = torch_layouts.remedy(weights) or f'that network is not built in: {_REMEDY}'
+  return f'the checkpoint is {layout}; {remedy}'
 
 
 def explain(weights: StateDict, wanted: str, mismatch: str) -> str:

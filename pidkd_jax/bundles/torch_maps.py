@@ -4,7 +4,7 @@ They are found by running the network once and comparing numbers, so no network 
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -197,9 +197,10 @@ def _readings(call: _Call, channels: int, image: Sequence[int]) -> list[Place]:
 def _stages(
   modules: dict[str, Any], calls: Sequence[_Call], layout: str, image: Sequence[int]
 ) -> list[Place]:
-  """Return the last map of each resolution, the finest first; only maps in the images' shape.
+  """Return the stem's map and the last one of each resolution; only maps in the images' shape.
 
-  Maps within a block that changes the resolution are parts of a stage and are passed over.
+  Maps within a block that changes the resolution are parts of a stage and are passed over. Where
+  blocks follow the stem at its resolution, they are a stage of their own.
   """
   import torch
 
@@ -210,23 +211,47 @@ def _stages(
   def size(value: Any) -> tuple[int, ...] | None:
     return tuple(value.shape[axes]) if value is not None and value.ndim == 4 else None
 
-  blocks = [
-    f'{call.module}.'
+  changing = _names(
+    call.module
     for call in calls
     if not isinstance(modules[call.module], torch.nn.Sequential)
     and size(call.input) != size(call.output)
-  ]
-  last: dict[tuple[int, ...], Place] = {}
+  )
+  maps: list[tuple[int, tuple[int, ...], Place]] = []
   finest = image[0] * image[1]
-  for call in calls:
+  for index, call in enumerate(calls):
     sides = size(call.output)
-    if sides is None or call.module.startswith(tuple(blocks)):
+    if sides is None or call.module.startswith(changing):
       continue
     # Gates of channels are 1x1, and no stage is finer than the one before.
     if 1 < sides[0] * sides[1] <= finest and sides[0] * image[1] == sides[1] * image[0]:
       finest = sides[0] * sides[1]
-      last[sides] = Place(call.module, call.number, layout)
-  return list(last.values())
+      maps.append((index, sides, Place(call.module, call.number, layout)))
+  if not maps:
+    return []
+  _, largest, _ = maps[0]
+  keeping = _names(
+    call.module
+    for call in calls
+    if size(call.input) == size(call.output) == largest and _is_block(modules[call.module])
+  )
+  first = next((i for i, c in enumerate(calls) if f'{c.module}.'.startswith(keeping)), 0)
+  stem = [place for index, sides, place in maps if index < first and sides == largest]
+  last = {sides: place for _, sides, place in maps}
+  return [*stem[-1:], *last.values()]
+
+
+def _names(modules: Iterable[str]) -> tuple[str, ...]:
+  """Return the beginnings of the names of what lies within modules."""
+  return tuple(f'{module}.' for module in modules)
+
+
+def _is_block(module: Any) -> bool:
+  """Return whether a module is a block of a stage: no mere sequence, and of several layers."""
+  import torch
+
+  matrices = sum(parameter.ndim > 1 for parameter in module.parameters())
+  return matrices > 1 and not isinstance(module, torch.nn.Sequential)
 
 
 def _size(place: Place, calls: Sequence[_Call]) -> Any:

@@ -15,7 +15,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles import bundle, image_input
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.image_reader import ImageReader, Source
-from pidkd_jax.core import atomic_folder, image, local_path, own_code
+from pidkd_jax.core import atomic_folder, image, local_path
 from pidkd_jax.core.errors import UserError, whole_number
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.models import norm_fusion
@@ -229,10 +229,7 @@ def _logits(network: Network, images: jax.Array, normalisation: Normalisation) -
   return network.classify(network.encode(normalisation(images)).pooled)
 
 
-Own = models.Family | str | Iterable[models.Family | str]
-
-
-def load(folder: str | pathlib.Path, own: Own = ()) -> TrainedNetwork:
+def load(folder: str | pathlib.Path, own: models.Own = ()) -> TrainedNetwork:
   """Load a bundle, to predict with it or to teach with it.
 
   Args:
@@ -251,17 +248,4 @@ def load(folder: str | pathlib.Path, own: Own = ()) -> TrainedNetwork:
   """
   if not isinstance(folder, str | os.PathLike):
     raise UserError(f'the bundle is given as {type(folder).__name__}; give the path of its folder')
-  return TrainedNetwork(bundle.load(local_path.expanded('bundle', folder), _families(own)))
-
-
-def _families(own: Own) -> set[models.Family]:
-  """Return the classes that `load` was given."""
-  found = set()
-  for one in [own] if isinstance(own, str | type) else own:
-    if isinstance(one, str) and own_code.is_own(one):
-      found |= models.families(one)
-    elif isinstance(one, type) and issubclass(one, models.Model):
-      found.add(one)
-    else:
-      raise UserError(f"`own` is {one!r}; give a subclass of kd.models.Model, or 'module:Class'")
-  return found
+  return TrainedNetwork(bundle.load(local_path.expanded('bundle', folder), own))

@@ -1,7 +1,6 @@
 """The bundle that an import writes, and what it prints."""
 
 import dataclasses
-import hashlib
 import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +13,14 @@ from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.timm_config import TimmConfig
 from pidkd_jax.bundles.torch_file import Checkpoint, StateDict
 from pidkd_jax.cli import data_flags
-from pidkd_jax.core import local_path
+from pidkd_jax.core import local_path, regular_file
 from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError, listed, printable
 from pidkd_jax.core.normalisation import LEAST_STD, Normalisation
 from pidkd_jax.data import Dataset
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.evaluation.evaluate import evaluate_metrics
+from pidkd_jax.models import class_order
 from pidkd_jax.models.network import Network
 
 FLAGS = flags.FLAGS
@@ -47,9 +47,7 @@ def place() -> pathlib.Path:
 
 def origin(path: pathlib.Path) -> dict[str, str]:
   """Return a card's entry on the file that was imported."""
-  with path.open('rb') as file:
-    digest = hashlib.file_digest(file, 'sha256').hexdigest()
-  return {'file': path.name, 'sha256': digest}
+  return {'file': path.name, 'sha256': regular_file.sha256(path)}
 
 
 def check(network: Network, dataset: Dataset) -> None:
@@ -73,20 +71,36 @@ def check_config(config: TimmConfig | None, network: Network) -> None:
     )
 
 
-def check_names(names: Sequence[str] | None, source: str, dataset: Dataset) -> None:
-  """Raise UserError where a network's classes have other names, or another order, than the data's.
+def in_order(
+  network: Network, names: Sequence[str] | None, source: str, dataset: Dataset
+) -> tuple[Network, tuple[str, ...]]:
+  """Return a network with its classes in the order of the data, and notes.
 
   Args:
-    names: of the network's classes, in its order; None where nobody says them.
-    source: who says them, for the message.
-    dataset: on which the network is to be evaluated.
+    network: as it was imported.
+    names: of its classes, in its order; None where nobody says them.
+    source: who says them, for messages.
+    dataset: on which it is to be evaluated.
+
+  Raises:
+    UserError: the data have other classes.
   """
   spec = dataset.spec
-  if difference := class_difference(names, spec.class_names):
+  difference = class_difference(names, spec.class_names)
+  if not difference:
+    return network, ()
+  assert names is not None  # As there is a difference.
+  if sorted(names) != sorted(spec.class_names):
     raise UserError(
       f'{source} and {spec.name} do not have the same classes: {difference}; give data of these '
-      'classes in this order, correct the names, or leave out --data'
+      'classes, correct the names, or leave out --data'
     )
+  places = {name: place for place, name in enumerate(names)}
+  positions = [places[name] for name in spec.class_names]
+  note = (
+    f'{source} and {spec.name}: {difference}; its classes were put into the order of {spec.name}'
+  )
+  return class_order.reordered(network, spec.image_shape, positions), (note,)
 
 
 def fitted(checkpoint: Checkpoint, make: Callable[[StateDict], Any]) -> tuple[Any, tuple[str, ...]]:

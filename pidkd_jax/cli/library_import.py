@@ -87,9 +87,11 @@ def main(library: Library, name: str) -> None:
         f'{title} takes images of {list(image_shape)}, and {dataset.spec.name} has '
         f'{list(dataset.spec.image_shape)}; give --image_size'
       )
-    if said_by:
-      imported_bundle.check_names(own, said_by, dataset)
-    elif difference := class_difference(own, dataset.spec.class_names):
+    difference = class_difference(own, dataset.spec.class_names)
+    if said_by or sorted(own or ()) == sorted(dataset.spec.class_names):
+      network, ordered = imported_bundle.in_order(network, own, said_by or title, dataset)
+      notes = (*notes, *ordered)
+    elif difference:
       its = f"{dataset.spec.name}'s names of the classes, in its order,"
       notes = (*notes, f"{its} took the place of {title}'s: {difference}")
     entries |= bundle.dataset_card(dataset.spec, normalisation)

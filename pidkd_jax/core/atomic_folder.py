@@ -1,13 +1,14 @@
 """Write a folder atomically, with a manifest of each file's SHA-256."""
 
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+from pidkd_jax.core import regular_file
 
 MANIFEST = 'manifest.json'
 
@@ -43,7 +44,7 @@ def replacing(folder: pathlib.Path, loose: Collection[str] = ()) -> Iterator[pat
     part.mkdir(parents=True)
     yield part
     names = sorted({path.name for path in part.iterdir()} - {*loose})
-    write_json(part / MANIFEST, {name: sha256(part / name) for name in names})
+    write_json(part / MANIFEST, {name: regular_file.sha256(part / name) for name in names})
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
       folder.rename(old)
@@ -62,12 +63,6 @@ def _put_back(old: pathlib.Path, folder: pathlib.Path) -> None:
   """Undo the first of the two renames of `replacing` where the second one was not reached."""
   if old.exists() and not folder.exists():
     old.rename(folder)
-
-
-def sha256(path: pathlib.Path) -> str:
-  """Return the SHA-256 of a file in hexadecimal digits."""
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""Read whole files that may come from anyone: regular ones only, and of bounded size."""
+"""Read whole files that may come from anyone."""
 
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -53,3 +54,13 @@ def read_json(path: pathlib.Path) -> Any:
     return json.loads(read_text(path))
   except RecursionError as error:
     raise ValueError('it is nested too deeply') from error
+
+
+def sha256(path: pathlib.Path) -> str:
+  """Return the SHA-256 of a file of any size, in hexadecimal digits.
+
+  Raises:
+    OSError: it cannot be read.
+  """
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
@@ -17,8 +16,7 @@ from pidkd_jax.core import local_path
 from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
-from pidkd_jax.models import distilled
-from pidkd_jax.models.base import Model
+from pidkd_jax.models import class_order, distilled
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 
@@ -68,7 +66,8 @@ def fitted(what: str, loaded: Bundle, spec: DatasetSpec) -> Bundle:
   """
   network = distilled.extract_student(loaded.network)
   model = network.model.clone(num_classes=spec.num_classes)
-  shapes, axes = _shapes(model, spec), _class_axes(model, spec)
+  shapes = class_order.shapes(model, spec.image_shape)
+  axes = class_order.class_axes(model, spec.image_shape)
   held: dict[_Path, Any] = traverse_util.flatten_dict(network.variables)
   for path, value in held.items():
     needed = list(shapes[path].shape)
@@ -105,23 +104,6 @@ def check_normalisation(what: str, start: Bundle, wanted: Normalisation) -> None
         f'{what} was trained with another {name} of the pixels than the teacher '
         f'({theirs} and not {needed}); give another bundle'
       )
-
-
-def _shapes(model: Model, spec: DatasetSpec) -> dict[_Path, Any]:
-  image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.float32)
-  return traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), image))
-
-
-def _class_axes(model: Model, spec: DatasetSpec) -> dict[_Path, int]:
-  """Return {path: axis of the classes} of the variables whose shape depends on their number."""
-  now = _shapes(model, spec)
-  more = _shapes(model.clone(num_classes=model.num_classes + 1), spec)
-  return {
-    path: axis
-    for path, one in now.items()
-    for axis, sizes in enumerate(zip(one.shape, more[path].shape, strict=True))
-    if sizes[0] != sizes[1]
-  }
 
 
 def _positions(what: str, loaded: Bundle, spec: DatasetSpec) -> list[int] | None:

@@ -15,6 +15,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import regular_file
+from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.data.dataset import Dataset
@@ -213,20 +214,19 @@ def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
   theirs = loaded.card['dataset']
   named = theirs['class_names'] is not None
   num_classes = len(theirs['class_names']) if named else loaded.network.model.num_classes
-  if num_classes != spec.num_classes or tuple(theirs['image_shape']) != spec.teacher_shape:
+  shape = tuple(theirs['image_shape'])
+  if num_classes != spec.num_classes or shape != spec.teacher_shape:
     raise UserError(
       f'{what} is for the {num_classes} classes of '
-      f'{theirs["name"] or "unknown data"} at {theirs["image_shape"]} and not for the '
+      f'{theirs["name"] or "unknown data"} at {list(shape)} and not for the '
       f'{spec.num_classes} of {spec.name} at {list(spec.teacher_shape)}; '
-      'give another bundle, or none'
+      + ('give another bundle, or none' if num_classes != spec.num_classes else _sized(shape, spec))
     )
   # An imported network may name its classes and no data set.
-  ours = zip(theirs['class_names'] or spec.class_names, spec.class_names, strict=True)
-  if odd := [(number, *pair) for number, pair in enumerate(ours) if pair[0] != pair[1]]:
-    number, theirs_name, ours_name = odd[0]
+  if difference := class_difference(theirs['class_names'], spec.class_names):
     raise UserError(
-      f'{what} knows other classes than {spec.name}: class {number} is {theirs_name!r} and '
-      f"{ours_name!r}; give another bundle, or import it anew with the data's names"
+      f'{what} and {spec.name} do not have the same classes: {difference}; give another bundle, '
+      'or import it anew with --data, which takes care of their order'
     )
   if named and theirs['name'] not in (None, spec.name):
     logger.warning(
@@ -248,6 +248,16 @@ def check_fit(what: str, loaded: Bundle, spec: DatasetSpec) -> None:
       what,
       spec.name,
     )
+
+
+def _sized(shape: tuple[int, ...], spec: DatasetSpec) -> str:
+  """Return how the data get the images of a teacher of as many classes, as the end of a message."""
+  height, width, channels = shape
+  if height != width or channels != spec.image_shape[-1]:
+    return 'give another bundle, or none'
+  side = spec.image_shape[0]
+  larger = f', or data.image_size={side} and data.teacher_size={height}' if height > side else ''
+  return f'give data.image_size={height}{larger}'
 
 
 def teacher_of(teacher: Bundle, own: Collection[models.Family], spec: DatasetSpec) -> Bundle | None:

@@ -23,9 +23,7 @@ def read(folder: pathlib.Path) -> Candidate:
     path = folder / name
     # The first condition keeps the check within the folder.
     if (
-      pathlib.Path(name).name != name
-      or not path.is_file()
-      or atomic_folder.sha256(path) != expected
+      pathlib.Path(name).name != name or not path.is_file() or regular_file.sha256(path) != expected
     ):
       raise UserError(
         f'export {str(folder)!r} is damaged: {name} is missing or altered; export it anew'

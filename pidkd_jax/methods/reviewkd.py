@@ -8,8 +8,9 @@ within `warmup` and HCL is `hierarchical`; beside it, `Harness` has CE.
 
 Source: Chen et al. 2021, arXiv:2104.09044, and the authors' code.
 
-Departures from the authors' code: a map larger than the teacher's is averaged, not sampled. Of
-a student whose stages are raw sums (WRN), the last map is the one in `Features.maps`, as in every
+Departures from the authors' code: a map larger than the teacher's is averaged, not sampled, and one
+that is smaller by a fraction is sampled at the centres of the cells, not at their corners. Of a
+student whose stages are raw sums (WRN), the last map is the one in `Features.maps`, as in every
 method; the authors take the sum. Their weight rises by epochs and is 0 in the first, mdistiller's
 rises from 1/20; here it rises by steps. Their recipe has batches of 128, Nesterov momentum and
 twice the learning rate; all methods here share mdistiller's recipe.

@@ -7,7 +7,15 @@ A file adds models to the catalog by a dictionary `MODELS`, {name: functools.par
 
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.catalog import create, names
-from pidkd_jax.models.description import Family, build, check_layers, describe, families
+from pidkd_jax.models.description import (
+  Family,
+  Own,
+  build,
+  check_layers,
+  describe,
+  families,
+  own_families,
+)
 from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.network import Network
 
@@ -16,10 +24,12 @@ __all__ = [
   'Family',
   'Model',
   'Network',
+  'Own',
   'build',
   'check_layers',
   'create',
   'describe',
   'families',
   'names',
+  'own_families',
 ]

@@ -16,6 +16,8 @@ from pidkd_jax.models.distilled import Distilled
 from pidkd_jax.models.exported import Exported
 
 Family = type[Model]
+# Classes of networks of the user's own, as he names them.
+Own = Family | str | Iterable[Family | str]
 
 # The fields that number the layers of a family, or are the number of something in each.
 _LAYERS = ('depth', 'blocks_per_stage', 'layers', 'num_projectors')
@@ -115,6 +117,23 @@ def families(*models: Model | str) -> set[Family]:
       'either; give one another name, or save the older network and load it anew'
     )
   return own
+
+
+def own_families(own: Own) -> set[Family]:
+  """Return the classes that a user names: one or several, each itself or its 'module:Class'.
+
+  Raises:
+    UserError: one is no class of networks.
+  """
+  found = set()
+  for one in [own] if isinstance(own, str | type) else own:
+    if isinstance(one, str) and own_code.is_own(one):
+      found |= families(one)
+    elif isinstance(one, type) and issubclass(one, Model):
+      found.add(one)
+    else:
+      raise UserError(f"`own` is {one!r}; give a subclass of kd.models.Model, or 'module:Class'")
+  return found
 
 
 def _builtin() -> Mapping[str, Family]:

@@ -18,7 +18,7 @@ from pidkd_jax.models.base import Model, pool
 from pidkd_jax.nn import resize
 from pidkd_jax.nn.initializers import normal_of, pytorch_default, pytorch_default_bias
 from pidkd_jax.nn.layer_norm import LayerNorm
-from pidkd_jax.nn.layers import conv
+from pidkd_jax.nn.layers import Classifier, conv
 from pidkd_jax.nn.mlp import Mlp, dense
 
 _EXPANSION = 4
@@ -148,7 +148,9 @@ class ViT(Model):
     self.embedding = Embedding(self.width, self.patch, self.image_size // self.patch)
     self.blocks = [Block(self.heads, name=f'block{i + 1}') for i in range(self.layers)]
     self.norm = LayerNorm()
-    self.classifier = Linear(self.num_classes)
+    self.classifier = Classifier(
+      self.num_classes, kernel_init=normal_of(0.02), bias_init=nn.initializers.zeros
+    )
 
   def tokens(self, image: jax.Array) -> tuple[list[jax.Array], tuple[int, int]]:
     """Return the stem's and each stage's tokens, [B, 1 + h w, C], and the patches' grid (h, w)."""
@@ -186,20 +188,6 @@ class ViT(Model):
   @nn.nowrap
   def widened(self, factor):
     return self.clone(width=self.heads * max(1, round(factor * self.width / self.heads)))
-
-
-class Linear(nn.Module):
-  """A linear classifier with the initial weights of a transformer, [..., C] -> logits [..., K].
-
-  Attributes:
-    num_classes: K.
-  """
-
-  num_classes: int
-
-  @nn.compact
-  def __call__(self, pooled: jax.Array) -> jax.Array:
-    return dense(self.num_classes, name='linear')(pooled)
 
 
 def _maps(tokens: list[jax.Array], grid: tuple[int, int]) -> tuple[jax.Array, ...]:

@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from pidkd_jax.core import atomic_folder, full_disk
+from pidkd_jax.core import full_disk, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import processes
 from pidkd_jax.training import packing
@@ -83,7 +83,7 @@ def _unreadable(folder: pathlib.Path) -> str | None:
   try:
     for path in folder.rglob('*'):
       if path.is_file():
-        atomic_folder.sha256(path)
+        regular_file.sha256(path)
   except (OSError, MemoryError) as error:
     return _read_error(error)
   return None

@@ -1,6 +1,5 @@
 """The memory that is free for a training, and the share of it that a dataset's images may take."""
 
-import os
 from collections.abc import Callable, Mapping
 
 import jax
@@ -37,7 +36,7 @@ def capacity() -> int:
   the host's.
   """
   stats = jax.local_devices()[0].memory_stats() or {}
-  size = stats.get('bytes_limit') or os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  size = stats.get('bytes_limit') or host_memory.installed()
   return processes.minimum(size // MIB) * MIB
 
 

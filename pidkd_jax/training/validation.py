@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterable
 
 import jax
@@ -11,6 +12,8 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation import classification, inference
 from pidkd_jax.models.network import Network
+
+logger = logging.getLogger(__name__)
 
 # The name of the split that selects a member's epoch.
 _SELECTING = 'holdout'
@@ -81,7 +84,12 @@ class Validation:
   @functools.cached_property
   def teacher_logits(self) -> np.ndarray | None:
     """The teacher's logits, float32 [N, K], computed at the first evaluation."""
-    return None if self.teacher is None else inference.logits(self.teacher, self.larger)
+    if self.teacher is None:
+      return None
+    logits = inference.logits(self.teacher, self.larger)
+    # One that takes other pixels, or has its classes in another order, shows here.
+    logger.info('teacher: %s top-1 %.2f%%', self.name, 100 * self._top1(logits))
+    return logits
 
   @property
   def teacher_top1(self) -> dict[str, float]:
@@ -89,7 +97,7 @@ class Validation:
     logits = self.teacher_logits
     if logits is None:
       return {}
-    return {f'{self.name}_top1': float(np.mean(logits.argmax(axis=1) == self.labels))}
+    return {f'{self.name}_top1': self._top1(logits)}
 
   def logits(self, network: Network, final: bool) -> np.ndarray:
     """Return a network's logits, float32 [N, K].
@@ -103,3 +111,6 @@ class Validation:
   def metrics(self, logits: np.ndarray) -> dict[str, float]:
     """Return {metric: value} of logits [N, K]; shares lie in [0, 1]."""
     return classification.metrics(logits, self.labels, self.teacher_logits)
+
+  def _top1(self, logits: np.ndarray) -> float:
+    return float(np.mean(logits.argmax(axis=1) == self.labels))

@@ -11,7 +11,7 @@ from PIL import Image
 
 import pidkd_jax
 from pidkd_jax.bundles import bundle
-from pidkd_jax.core import atomic_folder
+from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.export import catalog, example, export_folder
@@ -84,7 +84,7 @@ def test_a_ratio_that_nobody_can_use_is_refused(network, tmp_path, ratio):
   path = tmp_path / 'odd' / 'card.json'
   path.write_text(json.dumps({'model': json.loads(path.read_text())['model'], **card(ratio)}))
   manifest = json.loads((tmp_path / 'odd' / 'manifest.json').read_text())
-  manifest['card.json'] = atomic_folder.sha256(path)
+  manifest['card.json'] = regular_file.sha256(path)
   (tmp_path / 'odd' / 'manifest.json').write_text(json.dumps(manifest))
   with pytest.raises(UserError, match='its crop_ratio is'):
     bundle.load(tmp_path / 'odd', [Plain])

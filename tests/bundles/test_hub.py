@@ -79,7 +79,7 @@ def test_a_bundle_goes_there_and_comes_back(server, saved, tmp_path):
   assert set(server.files[NAME]) == {
     'variables.npz', 'card.json', 'manifest.json', 'README.md', 'model.safetensors',
   }  # fmt: skip
-  pulled = hub.pull(NAME, tmp_path / 'a' / 'plain', own=OWN)
+  pulled = hub.pull(NAME, tmp_path / 'a' / 'plain', own=Plain)
   assert pulled.passed_over == ('model.safetensors',)
   before, after = bundle.load(saved, OWN), bundle.load(tmp_path / 'a' / 'plain', OWN)
   assert before.digest == after.digest == pulled.bundle.digest
@@ -92,7 +92,7 @@ def test_a_bundle_goes_there_and_comes_back(server, saved, tmp_path):
 
 
 def test_what_is_published_names_no_folder_of_this_machine(server, saved):
-  hub.push(saved, NAME, own=OWN)
+  hub.push(saved, NAME, own='tests.plain:Plain')
   assert not any(b'/home/me' in content for content in server.files[NAME].values())
   card = json.loads(server.files[NAME]['card.json'])
   assert card['dataset']['archive'] == 'toy.tar' and card['training']['teacher']['folder'] == 't'

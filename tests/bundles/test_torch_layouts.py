@@ -115,6 +115,17 @@ def test_what_is_certainly_not_built_in_is_said_at_once(state, monkeypatch):
   assert '`pidkd networks` lists' in text and torch_likeness.suggestion(state) == text
 
 
+def test_a_file_of_transformers_is_not_promised_to_come_in(monkeypatch):
+  monkeypatch.setattr(torch_likeness, 'expected', functools.partial(pytest.fail, 'traced'))
+  state = transformer(
+    'vit.encoder.layer.{}.attention.attention.query.weight', f'vit.{_FIRST}', 768, 16,
+    'classifier.weight', depth=6,
+  )  # fmt: skip
+  text = torch_likeness.suggestion(state)
+  assert text.startswith(f'the checkpoint is {torch_layouts.find(state)}; its keys are not read;')
+  assert 'not built in' not in text  # timm's ViT is.
+
+
 @pytest.mark.parametrize(
   ('without', 'more', 'says'),
   [

@@ -23,14 +23,15 @@ from pidkd_jax.bundles import (
   torch_module,
 )
 from pidkd_jax.cli import library_import
-from pidkd_jax.core import atomic_folder
+from pidkd_jax.core import atomic_folder, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.evaluation.cost import cost
 from pidkd_jax.methods.pidkd import PIDKD
 from pidkd_jax.models import exported_function
 from pidkd_jax.models.exported import Exported
-from pidkd_jax.models.network import TeacherOutputs
+from pidkd_jax.models.network import Network, TeacherOutputs
+from tests.plain import Plain
 
 torch = pytest.importorskip('torch')
 SIZE = 32
@@ -51,6 +52,35 @@ class Small(torch.nn.Module):
   def forward(self, x):
     x = self.act(self.second(self.act(self.norm(self.first(x)))))
     return self.fc(self.extra(x.mean((2, 3))))
+
+
+class Block(torch.nn.Module):
+  """Two convolutions around which the input goes."""
+
+  def __init__(self, stride=1):
+    super().__init__()
+    self.conv1 = torch.nn.Conv2d(4, 4, 3, stride=stride, padding=1)
+    self.conv2 = torch.nn.Conv2d(4, 4, 3, padding=1)
+
+  def forward(self, x):
+    way = self.conv2(torch.relu(self.conv1(x)))
+    return torch.relu(way + x[..., :: x.shape[2] // way.shape[2], :: x.shape[3] // way.shape[3]])
+
+
+class Staged(torch.nn.Module):
+  """A stem, a stage at its resolution or at half of it, and two stages at half of the last one."""
+
+  def __init__(self, halved):
+    super().__init__()
+    convolutions = (torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.nn.Conv2d(4, 4, 1))
+    self.stem = torch.nn.Sequential(*convolutions, torch.nn.ReLU())
+    self.layer1 = torch.nn.Sequential(Block(1 + halved), Block())
+    self.layer2, self.layer3 = Block(2), Block(2)
+    self.fc = torch.nn.Linear(4, 5)
+
+  def forward(self, x):
+    x = self.layer3(self.layer2(self.layer1(self.stem(x))))
+    return self.fc(x.mean((2, 3)))
 
 
 class Tokens(torch.nn.Module):
@@ -94,6 +124,13 @@ def test_the_target_is_the_map_whose_mean_the_classifier_reads():
     ('act', 2)
   ]
   assert found.rectified
+
+
+@pytest.mark.parametrize('halved', [False, True])
+def test_each_stage_has_a_map_beside_the_stems(halved):
+  found = torch_maps.find(built(lambda: Staged(halved)), images(), 'staged')
+  *stages, target = [place.module for place in found.places]
+  assert (stages, target) == (['stem', 'layer1', 'layer2', 'layer3'], 'layer3')
 
 
 def test_the_target_is_the_classifiers_input_where_layers_lie_between():
@@ -280,7 +317,7 @@ def card(classes):
 
 def sign(folder):
   names = (bundle.VARIABLES, bundle.CARD, bundle.ENCODER)
-  manifest = {name: atomic_folder.sha256(folder / name) for name in names}
+  manifest = {name: regular_file.sha256(folder / name) for name in names}
   atomic_folder.write_json(folder / atomic_folder.MANIFEST, manifest)
 
 
@@ -423,7 +460,8 @@ def imported(flags, monkeypatch, tmp_path):
   It returns the card's entries on the data, and the notes.
   """
   own = torch_libraries.Preprocessing((32, 32, 3), Normalisation(HALF, HALF), 0.875, 'bicubic')
-  model = types.SimpleNamespace(num_classes=3)
+  classifier = {'kernel': np.zeros((7, 3)), 'bias': np.arange(3.0)}
+  network = Network({'params': {'classifier': {'linear': classifier}}}, Plain(3))
   place = types.SimpleNamespace(module='fc', before=False)
   spec = types.SimpleNamespace(name='mine', image_shape=(32, 32, 3), num_classes=3)
   spec.class_names = ('ant', 'cat', 'zebra')
@@ -442,10 +480,11 @@ def imported(flags, monkeypatch, tmp_path):
       class_names=lambda name, module, count: names,
     )
     library_import.main(library, 'any')
-    _, _, entries, _, notes, _ = written.pop()
+    _, network, entries, _, notes, _ = written.pop()
+    run.bias = network.variables['params']['classifier']['linear']['bias'].tolist()
     return entries, notes
 
-  converted = torch_module.Converted(types.SimpleNamespace(model=model), 0.0, (place,), (1, 1, 3))
+  converted = torch_module.Converted(network, 0.0, (place,), (1, 1, 3))
   checkpoint = torch_file.Checkpoint({}, None)
   for module, fakes in {
     torch_file: {'read': lambda *given: checkpoint},
@@ -484,19 +523,33 @@ def test_timms_file_goes_before_the_library(imported):
   assert 'size, crop, mean and std are those of timm/any' in notes
 
 
-def test_class_names_that_contradict_the_data_are_refused(imported, tmp_path):
+def test_classes_in_another_order_are_put_into_that_of_the_data(imported, tmp_path):
   (tmp_path / 'names').write_text('zebra\nant\ncat\n')
-  says = (
-    r"mine do not have the same classes: they have another order \(class 0 is 'zebra' and 'ant'"
-  )
-  with pytest.raises(UserError, match=f'^--class_names .*names. and {says}'):
-    imported(class_names=str(tmp_path / 'names'))
+  wanted = {'class_names': ('ant', 'cat', 'zebra')}
+  order = " and mine: they have another order (class 0 is 'zebra' and 'ant'); its classes were put"
+  entries, notes = imported(class_names=str(tmp_path / 'names'))
+  assert (entries | wanted, imported.bias) == (entries, [1, 2, 0])
+  assert any(note.startswith('--class_names') and order in note for note in notes)
   named = dataclasses.replace(TUNED, class_names=('zebra', 'ant', 'cat'))
-  with pytest.raises(UserError, match=f'^config.json beside the file and {says}'):
-    imported(named)
+  for given in ({'config': named}, {'names': ['zebra', 'ant', 'cat']}):
+    entries, notes = imported(**given)
+    assert (entries | wanted, imported.bias) == (entries, [1, 2, 0])
+    assert any(order in note for note in notes)
   # The user's go before those of the file.
   (tmp_path / 'names').write_text('ant\ncat\nzebra\n')
-  assert imported(named, class_names=str(tmp_path / 'names'))[0]['class_names'][0] == 'ant'
+  entries, notes = imported(named, class_names=str(tmp_path / 'names'))
+  assert (entries | wanted, imported.bias) == (entries, [0, 1, 2])
+  assert not any('order' in note for note in notes)
+
+
+def test_class_names_that_contradict_the_data_are_refused(imported, tmp_path):
+  (tmp_path / 'names').write_text('zebra\nbee\ncat\n')
+  says = r"mine do not have the same classes: they have other names \(class 0 is 'zebra' and 'ant'"
+  with pytest.raises(UserError, match=f'^--class_names .*names. and {says}'):
+    imported(class_names=str(tmp_path / 'names'))
+  named = dataclasses.replace(TUNED, class_names=('zebra', 'bee', 'cat'))
+  with pytest.raises(UserError, match=f'^config.json beside the file and {says}'):
+    imported(named)
 
 
 def test_names_of_the_library_give_way_to_those_of_the_data(imported):

@@ -246,6 +246,7 @@ def test_timms_file_beside_the_weights_tells_the_images(run, home):
     )
     for path, leaf in variables.items()
   }
+  state['classifier.bias'] = np.arange(CLASSES, dtype=np.float32)
   save_file(state, folder / 'model.safetensors')
   images = {'input_size': [3, 64, 64], 'crop_pct': 0.75, 'mean': [0.5] * 3, 'std': [0.25] * 3}
   content = {'architecture': name, 'label_names': list('abcd'), 'pretrained_cfg': images}
@@ -281,4 +282,12 @@ def test_timms_file_beside_the_weights_tells_the_images(run, home):
   (folder / 'config.json').write_text(json.dumps(content))
   shutil.rmtree(folder / 'bundle')
   done = run(*command, f'--model={name}', '--data=image_folder', '--archive=timm/photos')
-  assert done.returncode == 1 and "another order (class 0 is 'd' and 'a')" in done.stderr
+  assert done.returncode == 0 and "another order (class 0 is 'd' and 'a')" in done.stdout
+  assert card(folder / 'bundle')['dataset']['class_names'] == list('abcd')
+  with np.load(folder / 'bundle' / 'variables.npz') as file:
+    assert file['params/classifier/linear/bias'].tolist() == [3, 2, 1, 0]
+  content['label_names'] = list('dcbe')
+  (folder / 'config.json').write_text(json.dumps(content))
+  done = run(*command[:2], '--out=timm/other', f'--model={name}', '--data=image_folder',
+             '--archive=timm/photos')  # fmt: skip
+  assert done.returncode == 1 and "other names (class 0 is 'd' and 'a')" in done.stderr

@@ -417,11 +417,11 @@ def test_more_than_the_memory_is_refused_before_anything_is_prepared(
   directory, photos, monkeypatch
 ):
   # 20 images of 3072 bytes at 32x32.
-  monkeypatch.setattr(image_folder, '_memory', lambda: 61_439)
+  monkeypatch.setattr(image_folder.host_memory, 'installed', lambda: 61_439)
   with pytest.raises(UserError, match='the 20 images of .* at 32x32 take 0.0 GB and'):
     load(directory, photos, image_size=32)
   assert not directory.exists()
-  monkeypatch.setattr(image_folder, '_memory', lambda: 61_440)
+  monkeypatch.setattr(image_folder.host_memory, 'installed', lambda: 61_440)
   load(directory, photos, image_size=32)
 
 

@@ -501,7 +501,10 @@ def half_written(folder):
 @pytest.mark.parametrize(
   ('damage', 'message'),
   [
-    (other_classes, "knows other classes than digits: class 0 is 'a' and '0'; give another"),
+    (
+      other_classes,
+      "do not have the same classes: they have other names \\(class 0 is 'a' and '0'\\); give",
+    ),
     (half_written, 'half-written'),
   ],
 )

@@ -76,7 +76,8 @@ def test_a_first_teacher_for_other_images_is_left_out(dataset, monkeypatch, capl
   [
     (
       ['a', 'c', 'b'],
-      "knows other classes than toy: class 1 is 'c' and 'b'; .* with the data's names",
+      r"toy do not have the same classes: they have another order \(class 1 is 'c' and 'b'\); "
+      'give another bundle, or import it anew with --data',
     ),
     (['a', 'b'], 'is for the 2 classes of unknown data at .* and not for the 3 of toy'),
   ],

@@ -65,8 +65,11 @@ def test_a_teacher_must_have_its_size(dataset, taught):
     return dataclasses.replace(taught, card=card)
 
   check_fit('it', sized(16), dataset.spec)
-  with pytest.raises(UserError, match=r'at \[8, 8, 3\] and not for .* at \[16, 16, 3\]; give'):
+  with pytest.raises(UserError, match=r'8, 3\] and not for .* 16, 3\]; give data.image_size=8$'):
     check_fit('it', sized(8), dataset.spec)
+  larger = r'give data.image_size=32, or data.image_size=8 and data.teacher_size=32$'
+  with pytest.raises(UserError, match=larger):
+    check_fit('it', sized(32), dataset.spec)
 
 
 def test_a_larger_teacher_must_be_a_bundle():

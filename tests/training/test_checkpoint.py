@@ -297,7 +297,7 @@ def test_a_file_that_cannot_be_read_damages_nothing(folder, opened, monkeypatch)
   def sha256(path):
     raise OSError(errno.EIO, 'Input/output error', str(path))
 
-  monkeypatch.setattr(checkpoint.atomic_folder, 'sha256', sha256)
+  monkeypatch.setattr(checkpoint.regular_file, 'sha256', sha256)
   with pytest.raises(UserError, match=r'cannot be read \(Input/output error\)'):
     opened(folder).restore(state(0))
   assert (folder / '30').exists()

@@ -64,3 +64,30 @@ def test_the_files_that_a_container_caches_count_as_free(tmp_path):
   (group / 'memory.current').write_text('2900\n')
   (group / 'memory.stat').write_text('anon 900\nfile 2000\ninactive_file 1500\nactive_file 400\n')
   assert host_memory.free(tmp_path) == 2000
+
+
+@pytest.mark.parametrize(
+  ('line', 'mount', 'names', 'stat'),
+  [
+    ('0::', 'sys/fs/cgroup', ('memory.max', 'memory.current'), ''),
+    (
+      '4:memory:',
+      'sys/fs/cgroup/memory',
+      ('memory.limit_in_bytes', 'memory.usage_in_bytes'),
+      'total_',
+    ),
+  ],
+  ids=['version 2', 'version 1'],
+)
+def test_a_batch_job_has_no_more_than_its_limit(tmp_path, line, mount, names, stat):
+  (tmp_path / 'proc' / 'self').mkdir(parents=True)
+  (tmp_path / 'proc' / 'meminfo').write_text('MemAvailable: 4000 kB\n')
+  (tmp_path / 'proc' / 'self' / 'cgroup').write_text(f'9:cpu,cpuacct:/\n{line}/job_7/step_0/task\n')
+  job = tmp_path / mount / 'job_7'
+  (job / 'step_0' / 'task').mkdir(parents=True)
+  for folder, numbers in ((job, ('3000', '500')), (job / 'step_0', ('max', '400'))):
+    for name, number in zip(names, numbers, strict=True):
+      (folder / name).write_text(number)
+  assert host_memory.free(tmp_path) == 2500
+  (job / 'memory.stat').write_text(f'{stat}active_file 30\n{stat}inactive_file 70\n')
+  assert host_memory.free(tmp_path) == 2600

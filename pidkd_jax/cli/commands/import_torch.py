@@ -11,6 +11,7 @@ from pidkd_jax import data, models
 from pidkd_jax.bundles import bundle, timm_config, torch_import, torch_libraries
 from pidkd_jax.cli import bundle_flags, data_flags, imported_bundle, library_import
 from pidkd_jax.core import local_path
+from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 
@@ -71,7 +72,8 @@ def main():
     _check_images(network)
   if dataset:
     imported_bundle.check(network, dataset)
-    imported_bundle.check_names(config and config.class_names, imported_bundle.BESIDE, dataset)
+    network, ordered = _in_order(network, teacher, config, dataset)
+    passed = (*passed, *ordered)
   normalisation = _normalisation(facts, network)
   facts |= {'mean': normalisation.mean, 'std': normalisation.std}
   imported = imported_bundle.origin(path)
@@ -194,6 +196,21 @@ def _network(checkpoint, teacher, image_shape):
       "give that one's bundle with --teacher"
     )
   return torch_import.distilled(checkpoint, FLAGS.model, teacher.network, image_shape), ()
+
+
+def _in_order(network, teacher, config, dataset):
+  """Return the network with its classes in the order of the data, and notes."""
+  if not teacher:
+    names = config and config.class_names
+    return imported_bundle.in_order(network, names, imported_bundle.BESIDE, dataset)
+  # The student has its teacher's classifier, with which it is compared.
+  theirs, spec = teacher.card['dataset']['class_names'], dataset.spec
+  if difference := class_difference(theirs, spec.class_names):
+    raise UserError(
+      f'--teacher {FLAGS.teacher!r} and {spec.name} do not have the same classes: {difference}; '
+      'give the data of its bundle'
+    )
+  return network, ()
 
 
 def _normalisation(facts, network):

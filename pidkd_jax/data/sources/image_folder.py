@@ -2,12 +2,12 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from pidkd_jax.core import host_memory
 from pidkd_jax.core import image as image_lib
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.image import File
@@ -124,7 +124,7 @@ def bind(path: Path, image_size: int, in_memory: bool) -> type[ImageFolder]:
       f'{first} is {width}x{height} pixels, fewer than {image_lib.LEAST_SIDE}; enlarge the'
       ' images with `image_size`, e.g. 32'
     )
-  size, memory = len(images.paths) * width * height * 3, _memory()
+  size, memory = len(images.paths) * width * height * 3, host_memory.installed()
   if in_memory and size > memory:
     raise UserError(
       f'the {len(images.paths):,} images of {path} at {width}x{height} take {size / 1e9:.1f} GB and'
@@ -173,11 +173,6 @@ def _first(folder: Folder) -> tuple[File, tuple[int, int]]:
     except ValueError as error:
       refused.append(f'{path} is {error}')
   raise image_lib.unusable(refused)
-
-
-def _memory() -> int:
-  """Return the bytes of memory that the machine has."""
-  return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
 
 
 DATASETS = {

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pidkd_jax.core import image as image_lib
-from pidkd_jax.core import image_files
+from pidkd_jax.core import image_files, regular_file
 from pidkd_jax.core.errors import UserError, first_line
 from pidkd_jax.data.tfds.builder import own_name
 
@@ -102,8 +102,7 @@ def bind(folder: Path, image_shape: tuple[int, int, int], bits: int = 0) -> type
   digest = hashlib.sha256(f'{image_shape} {depth}'.encode())
   for path in found:
     try:
-      with path.open('rb') as file:
-        content = hashlib.file_digest(file, 'sha256').hexdigest()
+      content = regular_file.sha256(path)
       digest.update(f'{path.relative_to(folder).as_posix()}\n{content}\n'.encode())
     except (OSError, UnicodeEncodeError) as error:
       raise UserError(
