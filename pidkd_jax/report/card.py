@@ -1,10 +1,10 @@
 """JSON files of a run folder, checked for the entries that a report needs."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.report import entries
 from pidkd_jax.report.entries import Kind
@@ -31,14 +31,14 @@ def read(
       of another type or out of its range.
   """
   try:
-    card = json.loads(path.read_text('utf-8'))
+    card = regular_file.read_json(path)
     if not isinstance(card, dict):
       raise ValueError('it holds no JSON object')
   except OSError as error:
     raise UserError(
       f'{str(path)!r} cannot be read: {error.strerror or error}; mend that, or copy the run again'
     ) from error
-  except (ValueError, RecursionError) as error:
+  except ValueError as error:
     raise UserError(f'{str(path)!r} is damaged: {error}; copy the run again') from error
   require(path, card, required)
   entries.check(path, card, kinds or {})

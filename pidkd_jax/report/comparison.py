@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.report import display_name, statistics
+from pidkd_jax.report import display_name
 from pidkd_jax.report.card import Card
 from pidkd_jax.report.run_folder import Run
 from pidkd_jax.report.trial import Trial
 
 
-def resample_top1(trials: Sequence[Trial]) -> dict[Trial, np.ndarray]:
-  """Return {trial: float64 [R], its top-1 in R draws of the test images}; all share each draw.
+def correct(trials: Sequence[Trial]) -> dict[Trial, np.ndarray]:
+  """Return {trial: float32 [N], 1 for each test image that it classifies rightly, else 0}.
 
   Args:
     trials: those to take; they kept their outputs.
@@ -32,8 +32,7 @@ def resample_top1(trials: Sequence[Trial]) -> dict[Trial, np.ndarray]:
         f'the outputs of {trial.name} in {str(trial.folder)!r} are of other images than those of '
         f'{trials[0].name}; copy the runs again'
       )
-  correct = np.stack([trial.require_outputs().correct for trial in trials])
-  return dict(zip(trials, statistics.resample_images(correct), strict=True))
+  return {trial: trial.require_outputs().correct.astype(np.float32) for trial in trials}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,9 +65,9 @@ class Comparison:
     return sorted(means, key=lambda label: -means[label])
 
   @functools.cached_property
-  def resampled_top1(self) -> Mapping[Trial, np.ndarray]:
-    """As `resample_top1`, of the trials that kept their outputs on the test images."""
-    return resample_top1([t for own in self.labels.values() for t in own.values() if t.outputs])
+  def correct(self) -> Mapping[Trial, np.ndarray]:
+    """As the function `correct`, of the trials that kept their outputs on the test images."""
+    return correct([t for own in self.labels.values() for t in own.values() if t.outputs])
 
   @property
   def card(self) -> Card:

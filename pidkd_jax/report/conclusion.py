@@ -66,8 +66,8 @@ def _not_shown(comparison: Comparison, taught: list[str]) -> str:
 
 def _points(difference: Difference) -> str:
   text = f'{100 * difference.mean:+.1f} points'
-  if difference.low is not None and difference.high is not None:
-    text += f', 95% interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}'
+  if difference.interval:
+    text += ', 95% interval {:+.1f} to {:+.1f}'.format(*(100 * end for end in difference.interval))
   return text
 
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from pidkd_jax.core.errors import unknown_name
 from pidkd_jax.report import statistics
-from pidkd_jax.report.comparison import Comparison, resample_top1
+from pidkd_jax.report.comparison import Comparison, correct
 from pidkd_jax.report.trial import Trial
 
 # Methods: the nearest rival, and the student without a teacher.
@@ -21,22 +21,26 @@ class Difference:
 
   Attributes:
     mean: mean over the trials that both have.
-    low: lower end of the 95% interval; None if nothing could be resampled.
-    high: upper end of the interval, or None.
+    interval: the two ends of its 95% interval; None if nothing allows one.
     gains: the differences by trial, of the trials that both have.
-    by_image: whether test images were resampled, too, as each of these trials kept its outputs.
+    by_image: whether the interval is over test images, too, as each of these trials kept its
+      outputs.
   """
 
   mean: float
-  low: float | None
-  high: float | None
+  interval: tuple[float, float] | None
   gains: tuple[float, ...]
   by_image: bool
 
   @property
   def is_decided(self) -> bool:
     """Whether the interval leaves out 0."""
-    return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+    return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+  def points(self, digits: int) -> str:
+    """Return mean and interval in points, as '+1.23 [+0.45, +2.01]'."""
+    ends = [f'{100 * end:+.{digits}f}' for end in self.interval or ()]
+    return f'{100 * self.mean:+.{digits}f}' + (f' [{", ".join(ends)}]' if ends else '')
 
 
 def choose_baseline(comparison: Comparison, requested: str | None) -> str | None:
@@ -74,7 +78,7 @@ def to_baseline(comparison: Comparison, baseline: str) -> dict[str, Difference]:
   Raises:
     UserError: Outputs are damaged, or are those of other images.
   """
-  return _differences(_pairs(comparison, baseline), comparison.resampled_top1)
+  return _differences(_pairs(comparison, baseline), comparison.correct)
 
 
 def between(comparison: Comparison, first: str, second: str) -> Difference | None:
@@ -84,14 +88,49 @@ def between(comparison: Comparison, first: str, second: str) -> Difference | Non
     UserError: Outputs are damaged, or are those of other images.
   """
   pairs = {label: own for label, own in _pairs(comparison, second).items() if label == first}
-  return _differences(pairs, comparison.resampled_top1).get(first)
+  return _differences(pairs, comparison.correct).get(first)
+
+
+def resampled(
+  comparison: Comparison, contrasts: Collection[tuple[str, str]]
+) -> list[tuple[float, float] | None]:
+  """Return the 95% interval of each `first` minus `second` by resamples of trials and images.
+
+  All share each draw. Such an interval is too wide: it counts what differs by trial and image at
+  once up to three times (Owen 2007, Annals of Applied Statistics 1(2), 386-411). Where outputs are
+  missing, trials alone are resampled.
+
+  Args:
+    comparison: the runs.
+    contrasts: pairs of labels that share a trial.
+  """
+  pairs = [_pairs(comparison, second)[first] for first, second in contrasts]
+  right = comparison.correct
+  kept = [all(trial in right for pair in own for trial in pair) for own in pairs]
+  rows = [
+    right[a] - right[b]
+    for own, all_kept in zip(pairs, kept, strict=True)
+    if all_kept
+    for a, b in own
+  ]
+  means = iter(statistics.resample_images(np.stack(rows)) if rows else ())
+  found = []
+  for own, all_kept in zip(pairs, kept, strict=True):
+    if all_kept:
+      drawn = np.stack([next(means) for _ in own])
+    else:
+      drawn = np.tile(_gains(own)[:, None], statistics.RESAMPLES)
+    allowed = all_kept or len(own) > 1
+    samples = statistics.resample_trials(drawn)
+    found.append(statistics.percentile_interval(samples) if allowed else None)
+  return found
 
 
 def best(comparison: Comparison) -> set[str]:
   """Return the best label by mean top-1, with all that cannot be told from it.
 
   A label cannot be told from the best one where the 95% interval of their paired difference holds
-  0, or where nothing could be resampled and the means are equal.
+  0, or where there is none and the means are equal.
   """
   first = comparison.ranked[0]
   differences = to_baseline(comparison, first)
@@ -100,7 +139,7 @@ def best(comparison: Comparison) -> set[str]:
     for label, difference in differences.items()
     if (
       math.isclose(difference.mean, 0, abs_tol=1e-12)
-      if difference.low is None
+      if difference.interval is None
       else not difference.is_decided
     )
   }
@@ -121,28 +160,29 @@ def to_teacher(comparison: Comparison) -> dict[str, Difference]:
   }
   if not teacher.outputs:
     return _differences(pairs, {})
-  return _differences(pairs, resample_top1([*comparison.resampled_top1, teacher]))
+  return _differences(pairs, correct([*comparison.correct, teacher]))
 
 
 def _differences(
-  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], top1: Mapping[Trial, np.ndarray]
+  pairs: Mapping[str, Sequence[tuple[Trial, Trial]]], right: Mapping[Trial, np.ndarray]
 ) -> dict[str, Difference]:
-  """Return {label: difference}; `top1` has the trials whose images can be resampled."""
+  """Return {label: difference}; `right` has the trials that kept their outputs, as `correct`."""
   differences = {}
-  for label, label_pairs in pairs.items():
-    gains = np.array(
-      [a.value('results', 'top1') - b.value('results', 'top1') for a, b in label_pairs]
-    )
-    by_image = all(trial in top1 for pair in label_pairs for trial in pair)
+  for label, own in pairs.items():
+    gains = _gains(own)
+    by_image = all(trial in right for pair in own for trial in pair)
+    interval = None
     if by_image:
-      means = np.stack([top1[a] - top1[b] for a, b in label_pairs])
-    else:
-      means = np.tile(gains[:, None], statistics.RESAMPLES)
-    low, high = None, None
-    if by_image or len(label_pairs) > 1:
-      low, high = statistics.percentile_interval(statistics.resample_trials(means))
-    differences[label] = Difference(float(gains.mean()), low, high, tuple(gains.tolist()), by_image)
+      interval = statistics.crossed_interval(np.stack([right[a] - right[b] for a, b in own]))
+    elif test := statistics.t_test(gains.tolist()):
+      interval = test[:2]
+    mean = float(gains.mean())
+    differences[label] = Difference(mean, interval, tuple(gains.tolist()), by_image)
   return differences
+
+
+def _gains(pairs: Sequence[tuple[Trial, Trial]]) -> np.ndarray:
+  return np.array([a.value('results', 'top1') - b.value('results', 'top1') for a, b in pairs])
 
 
 def explain(comparison: Comparison, baseline: str) -> str:
@@ -152,35 +192,33 @@ def explain(comparison: Comparison, baseline: str) -> str:
   if not counts:
     return f'No label shares a trial with {baseline}, so there are no differences to it.'
   by_trial = [label for label, difference in differences.items() if not difference.by_image]
-  resampled = ['trials'] if max(counts.values()) > 1 else []
-  resampled += ['test images'] if len(by_trial) < len(counts) else []
+  several = max(counts.values()) > 1
+  over = ['trials'] if several else []
+  over += ['test images'] if len(by_trial) < len(counts) else []
   text = (
     f'The difference to {baseline} is the mean over the trials that both have, each against the '
     'same trial'
   )
-  if not resampled:
+  if not over:
     return f'{text}; one trial without its outputs allows no interval.'
-  text += (
-    f'. Its 95% interval comes from {statistics.RESAMPLES:,} resamples of '
-    f'{" and ".join(resampled)}, the same ones for both sides.'
-  )
+  text += f'. Its 95% interval is over {" and ".join(over)}, as drawn from more.'
   single = [label for label, count in counts.items() if count == 1]
-  if 'trials' not in resampled:
-    text += ' With one trial, the interval does not include the variation between trials.'
+  if not several:
+    text += ' With one trial, it does not include the variation between trials.'
   elif single:
     text += (
       f' Only one trial is shared by {", ".join(single)}: '
       'the interval does not include the variation between trials.'
     )
-  if 'test images' not in resampled:
-    text += ' The runs kept no outputs, so the test images were not resampled.'
+  if 'test images' not in over:
+    text += " The runs kept no outputs, so it is Student's t over trials alone."
   elif by_trial:
     text += (
-      f' Outputs that belong to the difference of {", ".join(by_trial)} are missing, so the test '
-      'images were not resampled there.'
+      f' Outputs that belong to the difference of {", ".join(by_trial)} are missing, so the '
+      'interval there is over trials alone.'
     )
-  if 'trials' in resampled:
-    text += ' With a handful of trials, such an interval is too narrow rather than too wide.'
+  if any(count == 2 for count in counts.values()):
+    text += ' Two trials tell little of their own spread.'
   return text
 
 

@@ -1,4 +1,4 @@
-"""Intervals by bootstrap and by Student's t, Pareto fronts, and the one-standard-error rule."""
+"""Intervals by variances and by bootstrap, Pareto fronts, and the one-standard-error rule."""
 
 import math
 from collections.abc import Sequence
@@ -78,6 +78,54 @@ def t_test(gains: Sequence[float]) -> tuple[float, float, float] | None:
   error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
   reach = error * float(stats.t.ppf(0.975, degrees))
   return mean - reach, mean + reach, 2 * float(stats.t.sf(abs(mean) / error, degrees))
+
+
+def crossed_interval(values: np.ndarray) -> tuple[float, float] | None:
+  """Return the 95% interval of a mean over trials and images, both drawn from more.
+
+  The variance of the mean is (A + B - E) / (T N), of the mean squares of trials, of images, and of
+  the rest. It is no less than A or B by itself would say. The degrees of freedom are
+  Satterthwaite's. One trial has the interval over its images. In simulations of normal values, 2
+  trials held 90 to 98% in place of 95, and 3 to 20 trials 93 to 98%.
+
+  Args:
+    values: [T, N], of T trials on the same N images.
+
+  Returns:
+    (low, high), rounded to twelve digits, so that an end that is 0 but for rounding is 0; None
+    where there are fewer than two images.
+
+  Source: Dorfman, Berbaum and Metz 1992, Investigative Radiology 27(9), 723-731, for readers and
+  cases; Satterthwaite 1946, Biometrics Bulletin 2(6), 110-114.
+
+  Example:
+    >>> low, high = crossed_interval(np.array([[1, 0, 1, 1], [0, 0, 1, 1]]))
+    >>> round(low, 2), round(high, 2)
+    (-0.28, 1.53)
+  """
+  trials, images = values.shape
+  if images < 2:
+    return None
+  values = values.astype(np.float64)
+  mean = float(values.mean())
+  by_trial, by_image = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
+  # Each with its degrees of freedom.
+  of_images = trials * float(np.var(by_image, ddof=1)), images - 1
+  squares = [of_images]
+  largest = combined = of_images[0]
+  if trials > 1:
+    of_trials = images * float(np.var(by_trial, ddof=1)), trials - 1
+    degrees = (trials - 1) * (images - 1)
+    rest = float(np.sum(np.square(values - by_trial - by_image + mean))) / degrees
+    squares += [of_trials, (rest, degrees)]
+    largest = max(of_images[0], of_trials[0])
+    combined = of_images[0] + of_trials[0] - rest
+  variance = max(combined, largest)
+  if variance <= 0:
+    return mean, mean
+  degrees = variance**2 / sum(square**2 / degrees for square, degrees in squares)
+  reach = math.sqrt(variance / (trials * images)) * float(stats.t.ppf(0.975, degrees))
+  return round(mean - reach, 12), round(mean + reach, 12)
 
 
 def t_interval_of_means(groups: Sequence[Sequence[float]]) -> tuple[float, float] | None:

@@ -109,7 +109,8 @@ def test_contrasts_of_the_proof(folder, heading):
     row = found[name]
     assert trials == row['trials']
     assert check(mean, row, 'top-1 (points)') == 2
-    for cell, way in zip(intervals, ('95% by t', '95% by resamples'), strict=True):
+    ways = '95% by t', '95% over trials and images', '95% by resamples'
+    for cell, way in zip(intervals, ways, strict=True):
       low, high = (f'{float(row[f"{way}, {end}"]):+.2f}' for end in ('from', 'to'))
       assert cell == f'[{low}, {high}]'
     for cell, column in ((p, 'p'), (corrected, 'p (Holm)')):

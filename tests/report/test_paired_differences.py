@@ -52,19 +52,18 @@ def test_trials_are_paired_by_number(tmp_path):
   assert found['pidkd'].mean == pytest.approx(((3 - 2) + (4 - 1)) / 4 / 2)
 
 
-def test_the_interval_is_that_of_all_resamples(tmp_path):
+def test_the_interval_by_resamples_is_that_of_all_resamples(tmp_path):
   ours = {0: [1, 1, 0, 1], 1: [1, 0, 1, 0]}
   theirs = {0: [0, 1, 0, 0], 1: [1, 1, 1, 0]}
-  found = paired_differences.to_baseline(
-    comparison(tmp_path / 'run', {'pidkd': ours, 'simkd': theirs}), 'simkd'
-  )['pidkd']
+  one = comparison(tmp_path / 'run', {'pidkd': ours, 'simkd': theirs})
+  [found] = paired_differences.resampled(one, [('pidkd', 'simkd')])
   hits = np.array([ours[0], ours[1]]) - np.array([theirs[0], theirs[1]])
   every = [
     hits[list(trials)][:, list(images)].mean()
     for trials in itertools.product(range(2), repeat=2)
     for images in itertools.product(range(4), repeat=4)
   ]
-  assert (found.low, found.high) == pytest.approx(tuple(np.quantile(every, [0.025, 0.975])))
+  assert found == pytest.approx(tuple(np.quantile(every, [0.025, 0.975])))
 
 
 def test_equal_outputs_differ_by_nothing(tmp_path):
@@ -72,10 +71,10 @@ def test_equal_outputs_differ_by_nothing(tmp_path):
   found = paired_differences.to_baseline(comparison(tmp_path / 'run', {'a': same, 'b': same}), 'a')[
     'b'
   ]
-  assert (found.mean, found.low, found.high) == (0, 0, 0)
+  assert (found.mean, found.interval, found.points(1)) == (0, (0, 0), '+0.0 [+0.0, +0.0]')
 
 
-def test_a_comparison_draws_images_once(tmp_path, monkeypatch):
+def test_contrasts_draw_images_once(tmp_path, monkeypatch):
   two = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1]}})
   drawn = []
   resample = paired_differences.statistics.resample_images
@@ -84,8 +83,7 @@ def test_a_comparison_draws_images_once(tmp_path, monkeypatch):
     'resample_images',
     lambda values: drawn.append(values) or resample(values),
   )
-  assert paired_differences.to_baseline(two, 'a')['b'].mean == 0.5
-  assert paired_differences.to_baseline(two, 'b')['a'].mean == -0.5
+  assert paired_differences.resampled(two, [('b', 'a'), ('a', 'b')]) == [(0, 1), (-1, 0)]
   assert len(drawn) == 1
 
 
@@ -94,17 +92,20 @@ def test_one_trial_has_the_spread_of_the_images_alone_and_says_so(tmp_path):
   found = paired_differences.to_baseline(one, 'a')['b']
   assert found.mean == 0.5
   # Binomial: 1.96 * 0.05.
-  assert (found.low, found.high) == pytest.approx((0.402, 0.598), abs=0.015)
+  assert found.interval == pytest.approx((0.402, 0.598), abs=0.015)
   text = paired_differences.explain(one, 'a')
-  assert 'resamples of test images,' in text and 'One trial'.lower() in text
+  assert 'is over test images,' in text and 'One trial'.lower() in text
 
 
-def test_without_outputs_only_trials_are_resampled_and_it_says_so(tmp_path):
+def test_without_outputs_the_interval_is_over_trials_and_says_so(tmp_path):
   hits = {'a': {0: [1, 0], 1: [1, 0]}, 'b': {0: [1, 1], 1: [1, 0]}}
   kept = comparison(tmp_path / 'run', hits, outputs=False)
   found = paired_differences.to_baseline(kept, 'a')['b']
-  assert (found.mean, found.low, found.high) == (0.25, 0.0, 0.5)
-  assert 'kept no outputs' in paired_differences.explain(kept, 'a')
+  # One degree of freedom: 12.706 standard errors of 0.25.
+  assert found.mean == 0.25 and found.interval == pytest.approx((-2.9266, 3.4266), abs=1e-4)
+  text = paired_differences.explain(kept, 'a')
+  assert 'kept no outputs' in text and 'Two trials tell little' in text
+  assert paired_differences.resampled(kept, [('b', 'a')]) == [(0, 0.5)]
 
 
 def test_outputs_that_are_missing_cost_no_other_row_its_images(tmp_path):
@@ -114,9 +115,7 @@ def test_outputs_that_are_missing_cost_no_other_row_its_images(tmp_path):
   (tmp_path / 'damaged' / 'outputs' / 'c-1.npz').unlink()
   found, expected = (paired_differences.to_baseline(one, 'a') for one in (damaged, whole))
   assert found['b'] == expected['b'] and found['b'].by_image
-  assert not found['c'].by_image and (found['c'].low, found['c'].high) == pytest.approx(
-    (1 / 3,) * 2
-  )
+  assert (found['c'].by_image, found['c'].interval) == (False, None)  # Both gains are 1/3.
   text = paired_differences.explain(damaged, 'a')
   assert 'trials and test images' in text and 'the difference of c are missing' in text
 
@@ -124,7 +123,7 @@ def test_outputs_that_are_missing_cost_no_other_row_its_images(tmp_path):
 def test_one_trial_without_outputs_has_no_interval(tmp_path):
   kept = comparison(tmp_path / 'run', {'a': {0: [1, 0]}, 'b': {0: [1, 1]}}, outputs=False)
   found = paired_differences.to_baseline(kept, 'a')['b']
-  assert (found.mean, found.low, found.high) == (0.5, None, None)
+  assert (found.mean, found.interval, found.points(1)) == (0.5, None, '+50.0')
   assert 'allows no interval' in paired_differences.explain(kept, 'a')
 
 

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pidkd_jax.report import statistics
 
@@ -60,6 +61,42 @@ def test_the_end_of_an_interval_that_is_zero_but_for_rounding_decides_nothing():
   samples = np.array([tenths[order].sum() / 3 for order in ([0, 1, 2], [1, 2, 0])])
   assert np.any(samples != 0)
   assert statistics.percentile_interval(samples) == (0, 0)
+
+
+def test_an_interval_over_trials_and_images_is_known_where_one_has_no_spread():
+  trials, images = np.array([[0.1], [0.4], [0.3]]), np.array([[0.0, 1, 1, 0, 1]])
+  low, high, _ = statistics.t_test(trials.ravel().tolist())
+  assert statistics.crossed_interval(np.tile(trials, 5)) == pytest.approx((low, high))
+  low, high, _ = statistics.t_test(images.ravel().tolist())
+  for count in (1, 3):
+    found = statistics.crossed_interval(np.tile(images, (count, 1)))
+    assert found == pytest.approx((low, high))
+  assert statistics.crossed_interval(np.full((3, 5), 0.5)) == (0.5, 0.5)
+  assert statistics.crossed_interval(trials) is None
+
+
+def test_an_interval_over_trials_and_images_by_hand():
+  # Mean 5/8; mean squares 1/8 of trials, 11/24 of images, 1/8 of the rest.
+  low, high = statistics.crossed_interval(np.array([[1, 0, 1, 1], [0, 0, 1, 1]]))
+  degrees = (11 / 24) ** 2 / ((11 / 24) ** 2 / 3 + (1 / 8) ** 2 / 1 + (1 / 8) ** 2 / 3)
+  reach = stats.t.ppf(0.975, degrees) * math.sqrt(11 / 24 / 8)
+  assert (low, high) == pytest.approx((5 / 8 - reach, 5 / 8 + reach))
+
+
+@pytest.mark.parametrize('spread', [(0, 0), (1, 0), (0, 1), (1, 1)])
+@pytest.mark.parametrize('count', [3, 8])
+def test_an_interval_over_trials_and_images_holds_its_share(count, spread):
+  rng, images, runs = np.random.default_rng(0), 60, 600
+  covered = 0
+  for _ in range(runs):
+    # Either adds as much to the variance of the mean as the rest does.
+    of_trials = rng.normal(size=(count, 1)) * spread[0] / math.sqrt(images)
+    of_images = rng.normal(size=(1, images)) * spread[1] / math.sqrt(count)
+    values = of_trials + of_images + rng.normal(size=(count, images))
+    low, high = statistics.crossed_interval(values)
+    covered += low <= 0 <= high
+  # Five standard errors of the count.
+  assert 0.91 < covered / runs < 1
 
 
 def test_an_interval_over_groups_has_the_spread_within_them():

@@ -12,7 +12,6 @@ from pidkd_jax.report import paired_differences, statistics
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.figures import canvas, overlap, scatter
 from pidkd_jax.report.label_placement import label_line_ends
-from pidkd_jax.report.paired_differences import Difference
 from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
 
 # The growth is shown from this many times the last gap to the teacher below it.
@@ -65,9 +64,7 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   if baseline and len(comparison.labels) > 1:
     caption += f' Differences to {baseline} are paired by trial'
     caption += (
-      ' and by image, so their intervals are not those of the bars.'
-      if comparison.resampled_top1
-      else '.'
+      ' and by image, so their intervals are not those of the bars.' if comparison.correct else '.'
     )
   return figure, caption
 
@@ -199,7 +196,7 @@ def _draw_results(
     look = {'color': style.colour, 'fontweight': style.font_weight}
     _write(axes, 0, row, f'{mean:.1f}', **look)
     if label in differences:
-      _write(axes, 1, row, _format(differences[label]), **look)
+      _write(axes, 1, row, differences[label].points(1).replace('-', '\N{MINUS SIGN}'), **look)
   if target is not None:
     axes.axvline(target, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
     axes.annotate(
@@ -241,20 +238,13 @@ def _write(axes: Axes, column: int, row: float, text: str, **look: Any) -> None:
   )
 
 
-def _format(difference: Difference) -> str:
-  text = f'{100 * difference.mean:+.1f}'
-  if difference.low is not None and difference.high is not None:
-    text += f' [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]'
-  return text.replace('-', '\N{MINUS SIGN}')
-
-
 def _intervals(comparison: Comparison) -> dict[str, tuple[float, float]]:
   """Return {label: 95% interval of its mean top-1 in percent} where each trial has its outputs."""
-  top1 = comparison.resampled_top1
-  return {
-    label: statistics.percentile_interval(
-      100 * statistics.resample_trials(np.stack([top1[trial] for trial in trials.values()]))
-    )
-    for label, trials in comparison.labels.items()
-    if all(trial in top1 for trial in trials.values())
-  }
+  right = comparison.correct
+  found = {}
+  for label, trials in comparison.labels.items():
+    if all(trial in right for trial in trials.values()):
+      values = np.stack([right[trial] for trial in trials.values()])
+      if interval := statistics.crossed_interval(100 * values):
+        found[label] = interval
+  return found

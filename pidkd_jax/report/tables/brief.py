@@ -16,16 +16,15 @@ def summary(comparison: Comparison) -> Summary:
   return Summary(comparison.title, shown, tuple(notes(comparison)))
 
 
-def columns(comparison: Comparison, requested: str | None = None) -> list[Column]:
+def columns(comparison: Comparison) -> list[Column]:
   """Return network, parameters, top-1, its difference with the interval, and agreement.
 
   Condensed students are compared with the bundle from which they started, and not with a baseline.
 
   Args:
     comparison: the runs. A column that no card fills is left out.
-    requested: the label that others are compared with; None for the natural one.
   """
-  differences, reference = _differences(comparison, requested)
+  differences, reference = _differences(comparison)
   teachers = {}
   if comparison.condensed and comparison.origin:
     teachers['first teacher'] = [comparison.origin]
@@ -50,13 +49,11 @@ def columns(comparison: Comparison, requested: str | None = None) -> list[Column
   return result
 
 
-def _differences(
-  comparison: Comparison, requested: str | None
-) -> tuple[dict[str, Difference], str]:
+def _differences(comparison: Comparison) -> tuple[dict[str, Difference], str]:
   """Return the differences that the table has, and to what."""
   if comparison.condensed:
     return paired_differences.to_teacher(comparison), 'the bundle'
-  baseline = paired_differences.choose_baseline(comparison, requested)
+  baseline = paired_differences.choose_baseline(comparison, None)
   if baseline and len(comparison.labels) > 1:
     return paired_differences.to_baseline(comparison, baseline), baseline
   return {}, ''
@@ -69,8 +66,8 @@ def notes(comparison: Comparison) -> list[str]:
   if counts[-1] > 1:
     span = f'{counts[0]} to {counts[-1]}' if len(counts) > 1 else str(counts[0])
     marks.append(f'±: standard deviation over {span} trials')
-  differences, _ = _differences(comparison, None)
-  if any(difference.low is not None for difference in differences.values()):
+  differences, _ = _differences(comparison)
+  if any(difference.interval for difference in differences.values()):
     marks.append('[ ]: 95% interval')
   sentences = [f'{"; ".join(marks)}.'] if marks else []
   return sentences + protocol.diverged(comparison)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pidkd_jax.report import paired_differences, statistics, table
+from pidkd_jax.report import paired_differences, table
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.table import Column
 from pidkd_jax.report.tables import rows
@@ -61,18 +61,15 @@ def sentences(comparison: Comparison) -> list[str]:
       f"{label} deploys {student_size:,} of the bundle's {bundle_size:,} parameters "
       f'({student_size / bundle_size:.1%}); its top-1 is {_format_points(difference.mean)}'
     )
-    if difference.low is not None and difference.high is not None:
-      text += f' (95%: {100 * difference.low:+.2f} to {100 * difference.high:+.2f})'
+    if difference.interval:
+      text += ' (95%: {:+.2f} to {:+.2f})'.format(*(100 * end for end in difference.interval))
     texts.append(f'{text}.')
   text = (
     'All trials started from one bundle, so the intervals do not include the variation between '
     'bundles.'
   )
   if all(difference.by_image for difference in differences.values()):
-    text = (
-      f'Differences to the bundle have 95% intervals from {statistics.RESAMPLES:,} resamples of '
-      f'trials and test images. {text}'
-    )
+    text = f'Differences to the bundle have 95% intervals over trials and test images. {text}'
   return [*texts, text]
 
 

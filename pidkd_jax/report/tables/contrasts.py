@@ -1,4 +1,4 @@
-"""The table of contrasts: paired differences in top-1, two intervals, corrected p-values."""
+"""The table of contrasts: paired differences in top-1, three intervals, corrected p-values."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,11 @@ from pidkd_jax.report.paired_differences import Difference
 from pidkd_jax.report.table import Column
 
 NOTE = (
-  'A contrast is the mean of the differences by trial, ± their standard deviation. One interval is '
-  "Student's t over trials. The other is of the resamples, of trials and of test images. p is that "
-  'of the t-test against no difference, and p (Holm) is corrected for the number of tests in a '
-  'family. Fewer than two trials, or equal differences, allow no test.'
+  'A contrast is the mean of the differences by trial, ± their standard deviation. The interval by '
+  "t is Student's, over trials on these test images. The one over trials and images takes both as "
+  'drawn from more (analysis of variance). The one by resamples of both is wider than 95% asks '
+  'for. p is that of the t-test against no difference, and p (Holm) is corrected for the number of '
+  'tests in a family. Fewer than two trials, or equal differences, allow no test.'
 )
 _POOLED = (
   'Here each comparison counts once. Of those with the same batches, teacher and student, the one '
@@ -35,13 +36,14 @@ def columns(comparison: Comparison, families: Sequence[Family]) -> list[Column]:
     comparison: the runs, which have all labels of the families.
     families: the contrasts; p-values are corrected within each family.
   """
-  names, numbers, found, tests, corrected = [], [], [], [], []
+  names, numbers, found, tests, corrected, resampled = [], [], [], [], [], []
   for number, family in enumerate(families, start=1):
     differences = {c: paired_differences.between(comparison, *c) for c in family}
     shared = {c: difference for c, difference in differences.items() if difference}
     own = [statistics.t_test(difference.gains) for difference in shared.values()]
     holm = iter(statistics.holm([test[2] for test in own if test]))
     names += [_name(contrast) for contrast in shared]
+    resampled += paired_differences.resampled(comparison, shared)
     numbers += [str(number)] * len(shared)
     found += shared.values()
     tests += own
@@ -55,7 +57,8 @@ def columns(comparison: Comparison, families: Sequence[Family]) -> list[Column]:
     Column('n', [str(len(row)) for row in gains], {'trials': [len(row) for row in gains]}),
     table.mean_column('top-1 (points)', gains, 2, '+'),
     _intervals('95% by t', [test and test[:2] for test in tests]),
-    _intervals('95% by resamples', [_resampled(difference) for difference in found]),
+    _intervals('95% over trials and images', [d.interval if d.by_image else None for d in found]),
+    _intervals('95% by resamples', resampled),
     _p_values('p', [test and test[2] for test in tests]),
     _p_values('p (Holm)', corrected),
   ]
@@ -145,12 +148,6 @@ def _choices(comparison: Comparison, label: str) -> str:
 
 def _name(contrast: Contrast) -> str:
   return ' minus '.join(contrast)
-
-
-def _resampled(difference: Difference) -> _Interval | None:
-  if difference.low is None or difference.high is None:
-    return None
-  return difference.low, difference.high
 
 
 def _intervals(heading: str, shares: Sequence[_Interval | None]) -> Column:

@@ -90,25 +90,16 @@ def difference_columns(
   if not differences:
     return []
   cells = [differences.get(label) for label in rows]
+  intervals = [difference and difference.interval for difference in cells]
   heading = f'top-1 minus {reference} (points)'
-
-  def points(field):
-    values = [getattr(difference, field, None) for difference in cells]
-    return [None if value is None else 100 * value for value in values]
-
   return [
     Column(
       heading,
-      [_format_difference(difference) for difference in cells],
-      {heading: points('mean'), '95% from': points('low'), '95% to': points('high')},
+      ['' if difference is None else difference.points(2) for difference in cells],
+      {
+        heading: [difference and 100 * difference.mean for difference in cells],
+        '95% from': [interval and 100 * interval[0] for interval in intervals],
+        '95% to': [interval and 100 * interval[1] for interval in intervals],
+      },
     )
   ]
-
-
-def _format_difference(difference: Difference | None) -> str:
-  if difference is None:
-    return ''
-  text = f'{100 * difference.mean:+.2f}'
-  if difference.low is not None and difference.high is not None:
-    text += f' [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]'
-  return text
