@@ -52,20 +52,6 @@ def of(rows: Iterable[Sequence[str]], width: int = WIDTH) -> str:
   return '\n'.join(lines)
 
 
-def of_values(values: Mapping[str, Any], meanings: Mapping[str, str], prefix: str = '') -> str:
-  """Return fields with type, value and meaning as aligned lines.
-
-  Args:
-    values: {name: value}.
-    meanings: {name: meaning}; any may be missing.
-    prefix: of all names, left out in `values`.
-  """
-  return of(
-    (prefix + name, type(value).__name__, repr(value), meanings.get(name, ''))
-    for name, value in values.items()
-  )
-
-
 def of_method(name: str, values: Mapping[str, Any]) -> str:
   """Return a method's hyper-parameters with type, value and meaning as aligned lines.
 
@@ -73,4 +59,10 @@ def of_method(name: str, values: Mapping[str, Any]) -> str:
     name: of the method.
     values: of its hyper-parameters, by name.
   """
-  return of_values(values, methods.meanings(name)) if values else '  It has no hyper-parameters.'
+  if not values:
+    return '  It has no hyper-parameters.'
+  meanings = methods.meanings(name)
+  return of(
+    (field, type(value).__name__, repr(value), meanings.get(field, ''))
+    for field, value in values.items()
+  )

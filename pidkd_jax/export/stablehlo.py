@@ -8,10 +8,9 @@ from jax import export as jax_export
 
 from pidkd_jax.export.deployable import Deployable
 from pidkd_jax.export.format import Format, Runner
+from pidkd_jax.models.exported_function import PLATFORMS
 from pidkd_jax.nn import convolution
 from pidkd_jax.nn.precision import FLOAT32
-
-PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 class StableHlo(Format):

@@ -12,15 +12,14 @@ and a student deploys its encoder, q of them and the teacher's classifier.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import flags
 
-from pidkd_jax import models
 from pidkd_jax.core import own_code, screen
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.core.normalisation import Normalisation
-from pidkd_jax.core.types import Batch, DatasetSpec
+from pidkd_jax.data import noise
+from pidkd_jax.data.pipeline import schedule
 from pidkd_jax.evaluation.cost import cost, parameters
+from pidkd_jax.experiment.teacher import untrained
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn import projector_size
 from pidkd_jax.training import cohort as cohorts
@@ -62,10 +61,9 @@ def main():
 
 def _print():
   size, classes = FLAGS.image_size, FLAGS.num_classes
-  batch = jax.eval_shape(_batch)
-  image = batch.image
-  model = models.create(FLAGS.teacher, num_classes=classes)
-  teacher = Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
+  batch = schedule.batch_shapes(FLAGS.batch_size, (size, size, 3), jnp.dtype(jnp.float32))
+  image, spec = batch.image, noise.dataset(1, size, classes).spec
+  teacher = untrained(FLAGS.teacher, spec)
   stacks = {
     f'q = {q}, f = {f}': {'num_projectors': q, 'factor': f}
     for f in _counts('factors')
@@ -79,7 +77,7 @@ def _print():
   cohort = cohorts.assemble(
     members,
     teacher=teacher,
-    dataset=_dataset(image.shape[1:], classes),
+    dataset=spec,
     image=image,
     optimizer=Optimizer(total_steps=1, boundaries=(), drop_factor=1.0, momentum=0.9),
     key=jax.random.key(0),
@@ -92,11 +90,11 @@ def _print():
     jax.eval_shape(Network.encode, teacher, image).target.shape[-1],
   )
   estimate = memory.estimate(cohort, batch)
-  budget = cost(teacher, image.shape[1:])
+  budget = cost(teacher, spec.image_shape)
 
   rows = []
   for name, network in networks.items():
-    found = cost(network, image.shape[1:])
+    found = cost(network, spec.image_shape)
     need = estimate.members[name]
     projectors = width = ''
     if 'projectors' in network.variables['params']:
@@ -127,12 +125,6 @@ def _print():
   print(screen.Summary(title, screen.Table(_HEADINGS, rows), notes))
 
 
-def _batch():
-  """Return a training batch."""
-  size, label = FLAGS.image_size, jnp.zeros(FLAGS.batch_size, jnp.int32)
-  return Batch(jnp.zeros((FLAGS.batch_size, size, size, 3)), label, label)
-
-
 def _counts(flag):
   values = getattr(FLAGS, flag)
   try:
@@ -146,20 +138,3 @@ def _counts(flag):
 def _member(label, network, method, **hyperparameters):
   # Trial -1: the name is the label alone.
   return Member(label, network, method, hyperparameters, OptimizerHparams(), -1)
-
-
-def _dataset(image_shape, classes):
-  """Return a dataset of this shape, without an image."""
-  return DatasetSpec(
-    name='shapes',
-    format='',
-    archive='',
-    source='',
-    fingerprint='',
-    class_names=tuple(map(str, range(classes))),
-    labels=np.zeros(0, np.int32),
-    image_shape=image_shape,
-    normalisation=Normalisation((0.5,) * 3, (0.25,) * 3),
-    padding=0,
-    flip=False,
-  )
