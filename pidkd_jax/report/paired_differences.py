@@ -96,9 +96,9 @@ def resampled(
 ) -> list[tuple[float, float] | None]:
   """Return the 95% interval of each `first` minus `second` by resamples of trials and images.
 
-  All share each draw. Such an interval is too wide: it counts what differs by trial and image at
-  once up to three times (Owen 2007, Annals of Applied Statistics 1(2), 386-411). Where outputs are
-  missing, trials alone are resampled.
+  All share each draw. Such an interval is rough. It counts what differs by trial and image at once
+  up to three times (Owen 2007, Annals of Applied Statistics 1(2), 386-411), and of what T trials
+  differ by as a whole it misses a T-th. Where outputs are missing, trials alone are resampled.
 
   Args:
     comparison: the runs.

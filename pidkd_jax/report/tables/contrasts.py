@@ -14,9 +14,10 @@ from pidkd_jax.report.table import Column
 NOTE = (
   'A contrast is the mean of the differences by trial, ± their standard deviation. The interval by '
   "t is Student's, over trials on these test images. The one over trials and images takes both as "
-  'drawn from more (analysis of variance). The one by resamples of both is wider than 95% asks '
-  'for. p is that of the t-test against no difference, and p (Holm) is corrected for the number of '
-  'tests in a family. Fewer than two trials, or equal differences, allow no test.'
+  'drawn from more (analysis of variance). The one by resamples of both is rougher: too wide where '
+  'noise differs by trial and image at once, too narrow where few trials differ as a whole. p is '
+  'that of the t-test against no difference, and p (Holm) is corrected for the number of tests in '
+  'a family. Fewer than two trials, or equal differences, allow no test.'
 )
 _POOLED = (
   'Here each comparison counts once. Of those with the same batches, teacher and student, the one '
