@@ -69,7 +69,7 @@ def find(state: _State) -> str:
 
 
 def remedy(state: _State) -> str:
-  """Return what a user of such a file can do, or '' for what users of all others can."""
+  """Return the remedy for a file of this layout, or '' where the usual one holds."""
   owner = next((layout.owner for layout in _LAYOUTS if layout.is_of(state)), '')
   return _REMEDIES.get(owner, '')
 

@@ -242,7 +242,7 @@ def _stages(
 
 
 def _names(modules: Iterable[str]) -> tuple[str, ...]:
-  """Return the beginnings of the names of what lies within modules."""
+  """Return the prefixes of the names of all modules within these."""
   return tuple(f'{module}.' for module in modules)
 
 

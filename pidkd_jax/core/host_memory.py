@@ -71,7 +71,7 @@ def _groups(root: pathlib.Path) -> Iterator[tuple[pathlib.Path, _Files]]:
 
 
 def _free(folder: pathlib.Path, files: _Files) -> int:
-  """Return the bytes that a control group has left; any number of them without a limit."""
+  """Return the bytes that a control group has left, or `sys.maxsize` where it has no limit."""
   try:
     limit, used = (int((folder / name).read_text()) for name in (files.limit, files.used))
   except (OSError, ValueError):

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.core.errors import UserError, at_least_one, unknown_name
+from pidkd_jax.core.types import Batch
 from pidkd_jax.methods.base import Method, subtree
 from pidkd_jax.models.distilled import Distilled
-from pidkd_jax.models.network import Network
+from pidkd_jax.models.network import Network, TeacherOutputs
 from pidkd_jax.nn import losses, projectors, resize
 from pidkd_jax.nn.precision import to_float32
 
@@ -63,6 +64,29 @@ class PIDKD(Method):
 
   @nn.compact
   def loss(self, batch, teacher, *, progress):
+    stack, z, target = self.projection(batch, teacher)
+    maps = stack.outputs(z, train=True)
+    if not self.separate:
+      maps = stack.integrate(maps)[None]
+    error = jnp.mean(jax.vmap(losses.mean_squared_error, (0, None))(maps, target), axis=0)
+    if self.normalize:
+      error /= jnp.mean(jnp.square(to_float32(target)))
+    return {'feature': self.weight * losses.warm_up(progress, self.warmup) * error}
+
+  @nn.nowrap
+  def projection(
+    self, batch: Batch, teacher: TeacherOutputs
+  ) -> tuple[projectors.ProjectorStack, jax.Array, jax.Array]:
+    """Make the stack, with what it reads and what its integrated output imitates.
+
+    A compact method calls it, once.
+
+    Returns:
+      The stack; the student's map [B, H, W, C_s]; the teacher's target map [B, H, W, C_t].
+
+    Raises:
+      UserError: a hyper-parameter has a value that the target map does not allow.
+    """
     self._check()
     last = self.student.stages(batch.image, train=True)[-1]
     z, target = resize.match_resolution(
@@ -77,13 +101,7 @@ class PIDKD(Method):
       rectified=self.target.rectified,
       name='projectors',
     )
-    maps = stack.outputs(z, train=True)
-    if not self.separate:
-      maps = stack.integrate(maps)[None]
-    error = jnp.mean(jax.vmap(losses.mean_squared_error, (0, None))(maps, target), axis=0)
-    if self.normalize:
-      error /= jnp.mean(jnp.square(to_float32(target)))
-    return {'feature': self.weight * losses.warm_up(progress, self.warmup) * error}
+    return stack, z, target
 
   def _check(self) -> None:
     at_least_one(num_projectors=self.num_projectors)

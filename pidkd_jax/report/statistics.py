@@ -84,7 +84,7 @@ def crossed_interval(values: np.ndarray) -> tuple[float, float] | None:
   """Return the 95% interval of a mean over trials and images, both drawn from more.
 
   The variance of the mean is (A + B - E) / (T N), of the mean squares of trials, of images, and of
-  the rest. It is no less than A or B by itself would say. The degrees of freedom are
+  the rest. Its floor is the larger of A / (T N) and B / (T N). The degrees of freedom are
   Satterthwaite's. One trial has the interval over its images. In simulations of normal values, 2
   trials held 90 to 98% in place of 95, and 3 to 20 trials 93 to 98%.
 

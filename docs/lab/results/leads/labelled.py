@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from pidkd_jax.methods.pidkd import PIDKD
 from pidkd_jax.methods.wide import Wide
-from pidkd_jax.nn import losses, projectors, resize
+from pidkd_jax.nn import losses
 from pidkd_jax.nn.precision import to_float32
 
 
@@ -31,20 +31,7 @@ class Labelled(PIDKD):
   @nn.compact
   def loss(self, batch, teacher, *, progress):
     del progress
-    self._check()
-    last = self.student.stages(batch.image, train=True)[-1]
-    z, target = resize.match_resolution(
-      self.student.distillation_map(last, train=True), teacher.features.target
-    )
-    num_projectors, hidden = self.size(z.shape[-1])
-    stack = projectors.ProjectorStack(
-      features=target.shape[-1],
-      num_projectors=num_projectors,
-      hidden=hidden,
-      integration=self.integration,
-      rectified=self.target.rectified,
-      name='projectors',
-    )
+    stack, z, target = self.projection(batch, teacher)
     mean, target = stack(z, train=True), to_float32(target)
     error = losses.mean_squared_error(mean, target) / jnp.mean(jnp.square(target))
     logits = teacher.network.classify(jnp.mean(mean, axis=(1, 2)))

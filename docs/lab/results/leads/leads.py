@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from pidkd_jax.methods.pidkd import PIDKD
 from pidkd_jax.methods.wide import Wide
-from pidkd_jax.nn import losses, projectors, resize
+from pidkd_jax.nn import losses
 from pidkd_jax.nn.precision import to_float32
 
 
@@ -32,21 +32,9 @@ class Lead(PIDKD):
   @nn.compact
   def loss(self, batch, teacher, *, progress):
     del progress
-    self._check()
-    last = self.student.stages(batch.image, train=True)[-1]
-    z, target = resize.match_resolution(
-      self.student.distillation_map(last, train=True), teacher.features.target
-    )
-    q, hidden = self.size(z.shape[-1])
-    stack = projectors.ProjectorStack(
-      features=target.shape[-1],
-      num_projectors=q,
-      hidden=hidden,
-      integration='mean',
-      rectified=self.target.rectified,
-      name='projectors',
-    )
+    stack, z, target = self.projection(batch, teacher)
     maps, target = to_float32(stack.outputs(z, train=True)), to_float32(target)
+    q = len(maps)
     mean = jnp.mean(maps, 0)
     if self.subset:
       out = jax.random.randint(self.make_rng('method'), (maps.shape[1],), 0, q)
