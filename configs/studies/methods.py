@@ -2,8 +2,9 @@
 
     pidkd study --config methods --workdir runs/methods
 
-`methods:vgg13-vgg8` takes another pair. Every method has its defaults, which come from trainings of
-240 epochs. `--config.cohorts.all.rows.fitnet.weight=20` sets one of your own.
+`methods:vgg13-vgg8` takes another pair. Every method has its defaults. Those of the rivals are
+published ones, most of them for 240 epochs; `--config.cohorts.all.rows.fitnet.weight=20` sets one
+of your own.
 """
 
 from pidkd_jax import methods

@@ -3,7 +3,7 @@
     pidkd study --config weights --workdir runs/weights
 
 The published values come from trainings of 240 epochs, and a shorter training may need others.
-scale.py studies the loss of PIDKD and SimKD with as many settings. Choose on other images than
+scale.py studies the loss of PIDKD and SimKD. Choose on other images than
 those that judge the comparison in methods.py.
 """
 

@@ -77,6 +77,7 @@ def test_all_methods():
     ('proof/d', '## Classes 61 to 80'),
     ('proof/e', '## Classes 81 to 100'),
     ('proof/arms', '## All eight arms'),
+    ('proof/e60', '## 60 epochs\n'),
   ],
 )
 def test_the_proof(folder, heading):
@@ -98,6 +99,7 @@ def test_the_proof(folder, heading):
     ('proof/d', 'The two questions on this block'),
     ('proof/e', 'The two questions on classes 81 to 100'),
     ('proof/arms', 'The secondary comparisons'),
+    ('proof/e60', 'The three questions of 60 epochs'),
   ],
 )
 def test_contrasts_of_the_proof(folder, heading):
@@ -136,8 +138,17 @@ def test_later_rivals():
   labels = [cells[0] for cells in rows]
   assert sorted(labels) == sorted(found)
   assert [cells[1] for cells in rows] == [found[label]['trials'] for label in labels]
-  columns = [(2, PARAMETERS, False), (3, TOP1, False), simkd(4), (5, AGREEMENT, False)]
-  assert check_rows(rows, labels, found, columns) == 17 * 3 + 16 + 15 * 3
+  columns = [(2, PARAMETERS, False), (3, TOP1, False), (5, AGREEMENT, False)]
+  assert check_rows(rows, labels, found, columns) == 17 * 3 + 16
+  with (LAB / 'results' / 'later' / 'contrasts.csv').open(newline='') as file:
+    contrasts = {row['contrast'].removesuffix(' minus simkd'): row for row in csv.DictReader(file)}
+  names = ('top-1 (points)', '95% by t, from', '95% by t, to')
+  for cells in rows:
+    if cells[0] in ('teacher', 'simkd'):
+      assert not cells[4]
+      continue
+    mean, low, high = (f'{float(contrasts[cells[0]][name]):+.2f}' for name in names)
+    assert cells[4] == f'{mean} [{low}, {high}]'
 
 
 def test_capacity():
