@@ -50,7 +50,7 @@ class SRD(Harness):
 def normalized(x: jax.Array) -> jax.Array:
   """Take each channel to mean 0 and variance 1 in the batch, [B, C] -> [B, C]."""
   ones = jnp.ones(x.shape[-1:], x.dtype)
-  return normalize_batch(x, ones, jnp.zeros_like(ones), _EPSILON, staged=False)[0]
+  return normalize_batch(x, ones, jnp.zeros_like(ones), _EPSILON, shares=None)[0]
 
 
 METHODS = {'srd': SRD}

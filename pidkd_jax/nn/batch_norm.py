@@ -1,6 +1,7 @@
 """Batch normalisation, with a gradient of its own and sums that suit the platform."""
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -53,8 +54,8 @@ class BatchNorm(LazyParam, nn.Module):
     bias = self.param('bias', nn.initializers.zeros, channels)
     if not train:
       return _normalize(x, *(variable.value for variable in running), scale, bias, self.epsilon)
-    staged = jax.default_backend() == 'gpu'
-    y, *statistics = normalize_batch(x, scale, bias, self.epsilon, staged)
+    shares = _shares(x.shape[0]) if jax.default_backend() == 'gpu' else None
+    y, *statistics = normalize_batch(x, scale, bias, self.epsilon, shares)
     if not self.is_initializing():
       for variable, new in zip(running, statistics, strict=True):
         variable.value = self.momentum * variable.value + (1 - self.momentum) * new
@@ -62,9 +63,9 @@ class BatchNorm(LazyParam, nn.Module):
 
 
 # Jitted, so that all layers of one shape share one trace and one function of the program.
-@functools.partial(jax.jit, static_argnames=('epsilon', 'staged'))
+@functools.partial(jax.jit, static_argnames=('epsilon', 'shares'))
 def normalize_batch(
-  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, staged: bool
+  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, shares: int | None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Normalise a batch by its own mean and variance over all axes but the last.
 
@@ -75,8 +76,9 @@ def normalize_batch(
     scale: [C].
     bias: [C].
     epsilon: what is added to the variance.
-    staged: whether sums over many rows run in two stages, which pays on GPUs. It alters results
-      only by rounding.
+    shares: None to sum in one stage. Otherwise sums over many rows run in two, which pays on GPUs,
+      and the first of them stays within each of so many equal shares of the first axis, one on a
+      device. It alters results only by rounding.
 
   Returns:
     (y [..., C] in the type of x, mean [C], biased variance [C]).
@@ -85,17 +87,17 @@ def normalize_batch(
 
   Example:
     >>> y, mean, variance = normalize_batch(
-    ...   jnp.array([[1.0], [3.0]]), jnp.ones(1), jnp.zeros(1), epsilon=0.0, staged=False)
+    ...   jnp.array([[1.0], [3.0]]), jnp.ones(1), jnp.zeros(1), epsilon=0.0, shares=None)
     >>> y.ravel().tolist(), mean.item(), variance.item()
     ([-1.0, 1.0], 2.0, 1.0)
   """
-  return _normalize_batch(x, scale, bias, epsilon, staged)
+  return _normalize_batch(x, scale, bias, epsilon, shares)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4))
-def _normalize_batch(x, scale, bias, epsilon: float, staged: bool):
+def _normalize_batch(x, scale, bias, epsilon: float, shares: int | None):
   wide, rows = _widened(x), _rows(x.shape)
-  total, squares = _sums(wide, jnp.square(wide), staged)
+  total, squares = _sums(wide, jnp.square(wide), shares)
   mean = total / rows
   # Rounding can make the difference negative.
   variance = jnp.maximum(0.0, squares / rows - jnp.square(mean))
@@ -103,13 +105,13 @@ def _normalize_batch(x, scale, bias, epsilon: float, staged: bool):
 
 
 @_normalize_batch.defjvp
-def _derivative(epsilon, staged, primals, tangents):
+def _derivative(epsilon, shares, primals, tangents):
   """Write the derivative so that its transpose has two sums over rows: of dy and of dy * unit.
 
   JAX's own transpose of the formula has three, and one of them waits for another.
   """
   (x, scale, bias), (dx, dscale, dbias) = primals, tangents
-  y, mean, variance = _normalize_batch(x, scale, bias, epsilon, staged)
+  y, mean, variance = _normalize_batch(x, scale, bias, epsilon, shares)
   inverse = lax.rsqrt(variance + epsilon)
   unit, dx = (_widened(x) - mean) * inverse, _widened(dx)
   factor = scale * inverse
@@ -117,7 +119,7 @@ def _derivative(epsilon, staged, primals, tangents):
   dmean = jnp.mean(dx, axes)
   # Half of the relative change of the variance; a variance that rounding took to zero stays there.
   along = jnp.where(variance > 0, jnp.mean(dx * unit, axes), 0.0)
-  shift, stretch = _spread(dbias - factor * dmean, dscale - factor * along, x.shape, staged)
+  shift, stretch = _spread(dbias - factor * dmean, dscale - factor * along, x.shape, shares)
   dy = factor * dx + shift + unit * stretch
   return (y, mean, variance), (dy.astype(y.dtype), dmean, 2 * along / inverse)
 
@@ -129,36 +131,44 @@ def _normalize(x, mean, variance, scale, bias, epsilon: float) -> jax.Array:
   return ((x - mean) * factor + bias).astype(x.dtype)
 
 
-def _sums(first: jax.Array, second: jax.Array, staged: bool) -> tuple[jax.Array, jax.Array]:
+def _sums(first: jax.Array, second: jax.Array, shares: int | None) -> tuple[jax.Array, jax.Array]:
   """Sum two arrays [..., C] over all axes but the last."""
-  spread = functools.partial(_spread, shape=first.shape, staged=staged)
+  spread = functools.partial(_spread, shape=first.shape, shares=shares)
   channels = jax.ShapeDtypeStruct(first.shape[-1:], first.dtype)
   return jax.linear_transpose(spread, channels, channels)((first, second))
 
 
 def _spread(
-  first: jax.Array, second: jax.Array, shape: Sequence[int], staged: bool
+  first: jax.Array, second: jax.Array, shape: Sequence[int], shares: int | None
 ) -> tuple[jax.Array, jax.Array]:
   """Broadcast two vectors [C] to a shape [..., C].
 
-  What counts is the transpose, a pair of sums. If `staged`, the transpose sums many rows in two
-  stages: the rows of each group, then the groups. Without the barrier XLA would join the stages.
-  Stacked, the two sums of the second stage are one kernel; XLA joins those of the first by itself.
+  What counts is the transpose, a pair of sums. It sums many rows of a share in two stages: the rows
+  of each group, then the groups. Without the barrier XLA would join the stages. Stacked, the two
+  sums of the second stage are one kernel; XLA joins those of the first by itself. A group lies
+  within one share, or devices would have to gather each other's rows.
   """
-  rows, channels = _rows(shape), shape[-1]
-  if not staged or rows <= _ONE_STAGE:
+  channels = shape[-1]
+  rows = _rows(shape) // (shares or 1)
+  if shares is None or rows <= _ONE_STAGE:
     return jnp.broadcast_to(first, shape), jnp.broadcast_to(second, shape)
   size = max(_GROUP, -(-rows // _ONE_STAGE))
   groups = -(-rows // size)
-  pair = jnp.broadcast_to(jnp.stack([first, second])[:, None], (2, groups, channels))
+  both = jnp.stack([first, second])[:, None, None]
+  pair = jnp.broadcast_to(both, (2, shares, groups, channels))
 
   def widen(group: jax.Array) -> jax.Array:
-    full = jnp.broadcast_to(group[:, None], (groups, size, channels))
+    full = jnp.broadcast_to(group[:, :, None], (shares, groups, size, channels))
     # The last group may be larger than its rows; the transpose fills it with zeros.
-    return full.reshape(groups * size, channels)[:rows].reshape(shape)
+    return full.reshape(shares, groups * size, channels)[:, :rows].reshape(shape)
 
   first, second = map(widen, lax.optimization_barrier((pair[0], pair[1])))
   return first, second
+
+
+def _shares(size: int) -> int:
+  """Return into how many equal shares the devices at work divide an axis of this size."""
+  return math.gcd(size, jax.sharding.get_abstract_mesh().size or 1)
 
 
 def _rows(shape: Sequence[int]) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from pidkd_jax.core.errors import UserError, first_line
 from pidkd_jax.parallel import processes
@@ -62,9 +62,8 @@ class DeviceGroup:
       if not self.is_default:
         stack.enter_context(jax.default_device(self.devices[0]))
       if len(self.devices) > 1:
-        mesh = jax.make_mesh(
-          (len(self.devices),), (_AXIS,), devices=self.devices, axis_types=(AxisType.Auto,)
-        )
+        # `jax.make_mesh` takes no GPUs of several machines, and no TPU chips that are no cuboid.
+        mesh = Mesh(np.array(self.devices), (_AXIS,), axis_types=(AxisType.Auto,))
         stack.enter_context(jax.set_mesh(mesh))
       yield
 
@@ -115,6 +114,8 @@ def use_devices(
   size = len(used) // groups
   for field, batch_size in batch_sizes.items():
     _check_batch(field, batch_size, size, groups, may_choose)
+  # Connecting has a time limit. So it comes before one process prepares data and the others wait.
+  processes.barrier('connected')
   device_groups = tuple(
     DeviceGroup(tuple(used[start : start + size]), is_default=start == 0)
     for start in range(0, len(used), size)

@@ -137,7 +137,7 @@ def test_a_variance_that_rounding_makes_negative_stays_zero():
   x, weights = 1000 + 1e-3 * maps(8, 64), maps(8, 64, seed=1)
 
   def loss(x):
-    y, _, variance = batch_norm.normalize_batch(x, jnp.ones(64), jnp.zeros(64), 1e-5, False)
+    y, _, variance = batch_norm.normalize_batch(x, jnp.ones(64), jnp.zeros(64), 1e-5, None)
     return jnp.sum(y * weights), variance
 
   gradient, variance = jax.grad(loss, has_aux=True)(x)
@@ -176,7 +176,7 @@ def test_no_stage_is_longer_than_1024_rows(rows, sums):
   """Up to a million rows; every row counts once."""
 
   def sums_of(x):
-    return batch_norm._sums(x, x, staged=True)
+    return batch_norm._sums(x, x, shares=1)
 
   x = jnp.ones((rows, 2))
   reduced = [

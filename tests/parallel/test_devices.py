@@ -201,6 +201,29 @@ def test_several_processes_form_one_group(monkeypatch):
     pass
 
 
+class Card:
+  """A GPU of a machine of its own, as JAX describes it."""
+
+  platform, device_kind, client = 'gpu', 'H100', None
+
+  def __init__(self, machine):
+    self.id = self.process_index = self.slice_index = machine
+
+
+def test_gpus_of_several_machines_form_one_mesh():
+  cards = tuple(Card(machine) for machine in range(3))
+  with devices.DeviceGroup(cards, is_default=True).activate():
+    assert devices.count() == 3
+    assert tuple(jax.sharding.get_mesh().devices) == cards
+
+
+def test_processes_connect_before_one_prepares_data(monkeypatch):
+  met = []
+  monkeypatch.setattr(devices.processes, 'barrier', met.append)
+  with devices.use_devices(1, {'batch_size': 4}):
+    assert met == ['connected']
+
+
 @pytest.fixture
 def no_backend(monkeypatch):
   """Let JAX fail as it does for JAX_PLATFORMS=cuda where there is no GPU."""
