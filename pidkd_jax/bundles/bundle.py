@@ -193,8 +193,7 @@ def load(folder: pathlib.Path, own: models.Own = ()) -> Bundle:
     _check(card, model.num_classes)
     if isinstance(model, Exported):
       _register(folder / ENCODER, model.function)
-    image = jax.ShapeDtypeStruct((1, *dataset['image_shape']), jnp.float32)
-    expected = jax.eval_shape(model.init, jax.random.key(0), image)
+    expected = Network.shapes(model, dataset['image_shape']).variables
     variables = _read_variables(folder / VARIABLES, expected)
   except UserError as error:
     raise UserError(f'bundle {str(folder)!r}: {error}') from error

@@ -111,7 +111,7 @@ def distilled(
     target=features.target.shape[1:],
     target_rectified=features.rectified,
   )
-  shapes = jax.eval_shape(created.init, jax.random.key(0), image)
+  shapes = Network.shapes(created, image_shape).variables
   expected: dict[torch_likeness.Path, Any] = traverse_util.flatten_dict(shapes)
   stack = {path: leaf for path, leaf in expected.items() if path[1] == 'projectors'}
   single = {

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import traverse_util
 
 from pidkd_jax import models
 from pidkd_jax.bundles import torch_file, torch_layouts, torch_names
 from pidkd_jax.bundles.torch_file import StateDict
 from pidkd_jax.models.base import Model
+from pidkd_jax.models.network import Network
 
 # (collection, module, ..., name) of a variable.
 Path = tuple[str, ...]
@@ -30,9 +30,7 @@ _REMEDY = f'`pidkd networks` lists the networks that are; {_OTHERS} (docs/how-to
 def expected(name: str, num_classes: int) -> tuple[Model, Mapping[Path, jax.ShapeDtypeStruct]]:
   """Return the model called `name` and its variables' shapes."""
   model = models.create(name, num_classes=num_classes)
-  image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), image)
-  flat: Any = traverse_util.flatten_dict(shapes)
+  flat: Any = traverse_util.flatten_dict(Network.shapes(model, (32, 32, 3)).variables)
   return model, flat
 
 

@@ -141,11 +141,7 @@ def _sizes(shape: tuple[int, int, int], image_size: int, teacher_size: int) -> d
   """Return the fields of a spec that say what networks see of images of a shape."""
   if not image_size and not teacher_size:
     return {}
-  if teacher_size and not 0 < image_size < teacher_size:
-    raise UserError(
-      f'teacher_size is {teacher_size} and image_size {image_size}; the students need a size of'
-      " their own, smaller than the teacher's"
-    )
+  sizes.check(image_size, teacher_size)
   height, width, _ = shape
   side = teacher_size or image_size
   if height != width or not LEAST_SIDE <= image_size or side > height:

@@ -119,11 +119,7 @@ def load(
     )
   if '://' in directory:
     raise UserError(f'cannot read from {directory}; stage it to a local folder first')
-  if teacher_size and not 0 < image_size < teacher_size:
-    raise UserError(
-      f'`teacher_size` is {teacher_size} and `image_size` {image_size}; the students need a'
-      " size of their own, smaller than the teacher's: name it with `image_size`"
-    )
+  sizes.check(image_size, teacher_size)
   seen_size = teacher_size or image_size
   side = _stored_side(seen_size, crop_ratio)
   if own_code.is_own(name):

@@ -4,7 +4,21 @@ import dataclasses
 import hashlib
 from typing import Any, cast
 
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.pipeline.split import Split
+
+
+def check(image_size: int, teacher_size: int) -> None:
+  """Refuse a teacher's size without a smaller one of the students.
+
+  Raises:
+    UserError: the students have no size of their own, or none below the teacher's.
+  """
+  if teacher_size and not 0 < image_size < teacher_size:
+    raise UserError(
+      f'`teacher_size` is {teacher_size} and `image_size` {image_size}; the students need a'
+      " size of their own, smaller than the teacher's: name it with `image_size`"
+    )
 
 
 def seen(

@@ -39,9 +39,7 @@ def cost(network: Network, image_shape: tuple[int, int, int]) -> Cost:
   Example:
     >>> from pidkd_jax import models
     >>> model = models.create('resnet8', num_classes=10)
-    >>> image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    >>> shapes = jax.eval_shape(model.init, jax.random.key(0), image)
-    >>> print(cost(Network(shapes, model), (32, 32, 3)))
+    >>> print(cost(Network.shapes(model, (32, 32, 3)), (32, 32, 3)))
     78,042 parameters, 12,501,632 multiply-adds
   """
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)

@@ -3,7 +3,6 @@
 import logging
 
 import jax
-import jax.numpy as jnp
 
 from pidkd_jax import models
 from pidkd_jax.core.errors import UserError
@@ -29,8 +28,7 @@ def check(name: str, model: Model, image: jax.ShapeDtypeStruct, num_classes: int
   """
   if not models.families(model):
     return
-  float32 = jax.ShapeDtypeStruct(image.shape, jnp.float32)
-  network = Network(jax.eval_shape(model.init, jax.random.key(0), float32), model)
+  network = Network.shapes(model, image.shape[1:])
   features = jax.eval_shape(Network.encode, network, image)
   logits = jax.eval_shape(Network.classify, network, features.pooled)
   if logits.shape != (1, num_classes):

@@ -8,9 +8,6 @@ import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle
 from pidkd_jax.bundles.bundle import Bundle
@@ -46,8 +43,7 @@ class Training:
 def untrained(name: str, spec: DatasetSpec) -> Network:
   """Return a network as shapes, with a classifier over the dataset's classes."""
   model = models.create(name, num_classes=spec.num_classes)
-  image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.float32)
-  return Network(jax.eval_shape(model.init, jax.random.key(0), image), model)
+  return Network.shapes(model, spec.image_shape)
 
 
 def folder_of(

@@ -1,4 +1,4 @@
-"""Rows of inverted residuals with squeeze-and-excitation, for MobileNetV3 and EfficientNet.
+"""Inverted residuals, and rows of them with squeeze-and-excitation for MobileNetV3, EfficientNet.
 
 Source: Sandler et al. 2018, arXiv:1801.04381, Sec. 3.3, and Hu et al. 2018, arXiv:1709.01507.
 """
@@ -99,7 +99,7 @@ class InvertedResidual(nn.Module):
   stride: int
   activation: Activation
   layer: Callable[..., ConvNorm]
-  squeeze: Callable[..., SqueezeExcite] | None
+  squeeze: Callable[..., SqueezeExcite] | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
@@ -113,7 +113,6 @@ class InvertedResidual(nn.Module):
       self.stride,
       groups=y.shape[-1],
       convolution=depthwise_by_shift,
-      kernel_init=initializers.normal_of_groups(y.shape[-1]),
       name='depthwise',
     )
     y = self.activation(depthwise(y, train))
@@ -170,11 +169,18 @@ class InvertedResidualNet(Staged):
     return 2 + sum(len(row.expansions) for row in self.rows())
 
   @nn.nowrap
-  def layer(self, features: int, size: int, stride: int = 1, **settings) -> ConvNorm:
-    """Make a convolution with its norm."""
-    padding = 'SAME' if self.tensorflow else None
-    epsilon = TENSORFLOW_EPSILON if self.tensorflow else EPSILON
-    return ConvNorm(features, size, stride, padding=padding, epsilon=epsilon, **settings)
+  def layer(self, features: int, size: int, stride: int = 1, groups: int = 1, **own) -> ConvNorm:
+    """Make a convolution with its norm; `own` are settings of `ConvNorm`."""
+    return ConvNorm(
+      features,
+      size,
+      stride,
+      groups,
+      padding='SAME' if self.tensorflow else None,
+      epsilon=TENSORFLOW_EPSILON if self.tensorflow else EPSILON,
+      kernel_init=initializers.normal_of_groups(groups),
+      **own,
+    )
 
   @nn.nowrap
   def make_classifier(self) -> Classifier:

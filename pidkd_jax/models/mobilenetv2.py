@@ -11,51 +11,16 @@ import functools
 from collections.abc import Callable
 from typing import ClassVar
 
-import jax
 from flax import linen as nn
 
+from pidkd_jax.models.inverted_residual import InvertedResidual
 from pidkd_jax.models.staged import Staged
-from pidkd_jax.nn.convolution import depthwise_by_shift
 from pidkd_jax.nn.initializers import pytorch_default, pytorch_default_bias
 from pidkd_jax.nn.layers import Classifier, ConvNorm
 
 # (expansion, channels, blocks) of the seven rows of Table 2.
 _ROWS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
-_HEAD = 1280
-
-
-class InvertedResidual(nn.Module):
-  """1x1 to the expanded width, depthwise 3x3, linear 1x1; a shortcut where the shape is kept.
-
-  Attributes:
-    features: channels of its map.
-    expansion: how many times the input's channels the expanded width is.
-    stride: of the depthwise convolution.
-    layer: makes its convolutions with their norms.
-    clipped: whether activations are ReLU6 in place of ReLU.
-  """
-
-  features: int
-  expansion: int
-  stride: int
-  layer: Callable[..., ConvNorm]
-  clipped: bool
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-    """Return the map twice, as no activation follows it."""
-    activation = nn.relu6 if self.clipped else nn.relu
-    layer = self.layer
-    hidden = x.shape[-1] * self.expansion
-    y = activation(layer(hidden, 1, name='expand')(x, train))
-    depthwise = layer(
-      hidden, 3, self.stride, groups=hidden, convolution=depthwise_by_shift, name='depthwise'
-    )
-    y = activation(depthwise(y, train))
-    y = layer(self.features, 1, name='project')(y, train)
-    if self.stride == 1 and x.shape[-1] == self.features:
-      y = x + y
-    return y, y
+_STEM, _HEAD = 32, 1280
 
 
 class MobileNetV2(Staged):
@@ -66,7 +31,6 @@ class MobileNetV2(Staged):
     strides: the stride of each row of Table 2 (class attribute).
     stages_of_rows: the rows of each stage, from 1 (class attribute).
     layer: makes convolutions with their norms (class attribute).
-    clipped: whether activations are ReLU6 in place of ReLU (class attribute).
   """
 
   width: float
@@ -74,14 +38,10 @@ class MobileNetV2(Staged):
   strides = (1, 1, 2, 2, 1, 2, 1)
   stages_of_rows = ((1, 2), (3,), (4, 5), (6, 7))
   layer: ClassVar[Callable[..., ConvNorm]] = ConvNorm
-  clipped = False
-
-  def activation(self, x):
-    return nn.relu6(x) if self.clipped else nn.relu(x)
 
   def make_stem(self) -> ConvNorm:
     """Make the first convolution."""
-    return self.layer(self._channels(32), 3, stride=2)
+    return self.layer(self._channels(_STEM), 3, stride=2)
 
   def make_classifier(self) -> Classifier:
     """Make the classifier."""
@@ -104,16 +64,19 @@ class MobileNetV2(Staged):
 
   def _row(self, row: int) -> list[InvertedResidual]:
     expansion, channels, count = _ROWS[row - 1]
+    inputs = self._channels(_ROWS[row - 2][1] if row > 1 else _STEM)
+    features = self._channels(channels)
     return [
       InvertedResidual(
-        self._channels(channels),
-        expansion,
-        self.strides[row - 1] if block == 1 else 1,
+        features,
+        expansion * (features if i else inputs),
+        3,
+        1 if i else self.strides[row - 1],
+        self.activation,
         self.layer,
-        self.clipped,
-        name=f'row{row}_block{block}',
+        name=f'row{row}_block{i + 1}',
       )
-      for block in range(1, count + 1)
+      for i in range(count)
     ]
 
   def head(self, last, train=False):
@@ -132,10 +95,12 @@ class MobileNetV2TinyImageNet(MobileNetV2):
       ConvNorm, bias=True, kernel_init=pytorch_default, bias_init=pytorch_default_bias
     )
   )
-  clipped = True
+
+  def activation(self, x):
+    return nn.relu6(x)
 
   def make_stem(self):
-    return self.layer(self._channels(32), 1, padding=1)
+    return self.layer(self._channels(_STEM), 1, padding=1)
 
   def make_classifier(self):
     return Classifier(self.num_classes)

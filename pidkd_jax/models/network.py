@@ -4,6 +4,7 @@ import functools
 from typing import cast
 
 import jax
+import jax.numpy as jnp
 from flax import struct, traverse_util
 
 from pidkd_jax.core.types import Features, Variables
@@ -28,6 +29,17 @@ class Network(struct.PyTreeNode):
 
   variables: Variables
   model: Model = struct.field(pytree_node=False)
+
+  @classmethod
+  def shapes(cls, model: Model, image_shape: tuple[int, int, int]) -> 'Network':
+    """Return a network with its variables' shapes in place of arrays; nothing is computed.
+
+    Args:
+      model: the module.
+      image_shape: (H, W, C) of an image.
+    """
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return cls(cast(Variables, jax.eval_shape(model.init, jax.random.key(0), image)), model)
 
   def encode(self, image: jax.Array) -> Features:
     """Return the features of images [B, H, W, C], computed in inference mode."""

@@ -196,7 +196,7 @@ NAN = np.where(np.indices(GRAY.shape)[0] == 3, np.nan, 0.5)
     (PAIR, {'normalisation': Normalisation((127.5,), (0.2,))}, 'has the mean 127.5, and pixels'),
     (PAIR, {'normalisation': Normalisation((0.5,), (0.0,))}, 'normalisation: std 0 is not within'),
     (PAIR, {'image_size': 9}, 'are to see 9x9 pixels of images of 8x8x1; square images of'),
-    (PAIR, {'teacher_size': 8}, 'teacher_size is 8 and image_size 0; the students need a size'),
+    (PAIR, {'teacher_size': 8}, '`teacher_size` is 8 and `image_size` 0; the students'),
     (PAIR, {'padding': 2.5}, 'padding is 2.5; a whole number from 0 up is needed'),
     (PAIR, {'image_size': 8.0}, 'image_size is 8.0; a whole number from 0 up is needed'),
     (PAIR, {'normalisation': ((0.5,), (0.2,))}, 'normalisation is a tuple; give a Normalisation'),
