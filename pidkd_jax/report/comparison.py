@@ -64,6 +64,10 @@ class Comparison:
     }
     return sorted(means, key=lambda label: -means[label])
 
+  def first(self, label: str) -> Trial:
+    """Return a label's first trial, for entries that all of its trials share."""
+    return next(iter(self.labels[label].values()))
+
   @functools.cached_property
   def correct(self) -> Mapping[Trial, np.ndarray]:
     """As the function `correct`, of the trials that kept their outputs on the test images."""

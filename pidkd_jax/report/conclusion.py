@@ -35,10 +35,10 @@ def sentences(comparison: Comparison) -> list[str]:
 
 
 def _shown(comparison: Comparison, teacher: Trial, taught: list[str]) -> str:
-  alone = _first(comparison, _ALONE)
+  alone = comparison.first(_ALONE)
   results = [f'{_top1(comparison, _ALONE)} alone']
   for label in taught:
-    trial = _first(comparison, label)
+    trial = comparison.first(label)
     facts = [] if trial.value('training', 'needs_labels') in (None, True) else ['no labels']
     facts.append(_size(trial, alone))
     results.append(f'{_top1(comparison, label)} with {label} ({", ".join(facts)})')
@@ -69,10 +69,6 @@ def _points(difference: Difference) -> str:
   if difference.interval:
     text += ', 95% interval {:+.1f} to {:+.1f}'.format(*(100 * end for end in difference.interval))
   return text
-
-
-def _first(comparison: Comparison, label: str) -> Trial:
-  return next(iter(comparison.labels[label].values()))
 
 
 def _top1(comparison: Comparison, label: str) -> str:

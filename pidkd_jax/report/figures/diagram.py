@@ -21,7 +21,7 @@ _DISTILLED = 'Distilled'
 
 def choose(comparison: Comparison) -> Trial:
   """Return the trial to draw: the first one of the best label with projectors, if there is one."""
-  trials = [next(iter(comparison.labels[label].values())) for label in comparison.ranked]
+  trials = [comparison.first(label) for label in comparison.ranked]
   return next((t for t in trials if t.value('model', 'family') == _DISTILLED), trials[0])
 
 

@@ -23,7 +23,7 @@ def by_method(comparison: Comparison, labels: Sequence[str]) -> dict[str, list[s
   """Return {method: its labels}. Losses of one method have the same terms."""
   methods = {}
   for label in labels:
-    first = next(iter(comparison.labels[label].values()))
+    first = comparison.first(label)
     methods.setdefault(first.settings['method'], []).append(label)
   return methods
 

@@ -55,7 +55,7 @@ def sentences(comparison: Comparison) -> list[str]:
   texts = []
   differences = paired_differences.to_teacher(comparison)
   for label, difference in differences.items():
-    trial = next(iter(comparison.labels[label].values()))
+    trial = comparison.first(label)
     student_size, bundle_size = (t.value('cost', 'parameters') for t in (trial, bundle))
     text = (
       f"{label} deploys {student_size:,} of the bundle's {bundle_size:,} parameters "

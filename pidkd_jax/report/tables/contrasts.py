@@ -128,7 +128,7 @@ def _independent(
     if contrasts.obstacle(contrast, comparison):
       continue
     difference = paired_differences.between(comparison, *contrast)
-    students = [next(iter(comparison.labels[label].values())).network for label in contrast]
+    students = [comparison.first(label).network for label in contrast]
     key = json.dumps([comparison.runs[0].pairing_key, students])
     if difference and (key not in found or len(difference.gains) > len(found[key][1].gains)):
       found[key] = comparison, difference
@@ -142,7 +142,7 @@ def _share_images(comparisons: Iterable[Comparison]) -> bool:
 
 def _choices(comparison: Comparison, label: str) -> str:
   """Return, for comparison, what was chosen for a label: its method, numbers and optimizer."""
-  settings = next(iter(comparison.labels[label].values())).settings
+  settings = comparison.first(label).settings
   chosen = {name: settings[name] for name in ('method', 'hyperparameters', 'optimizer')}
   return json.dumps(chosen, sort_keys=True)
 
