@@ -16,7 +16,8 @@ RUN python -m venv /opt/pidkd && /opt/pidkd/bin/pip install --no-cache-dir '.[tr
 FROM python:3.12.12-slim-bookworm
 RUN useradd --create-home --uid 1000 pidkd && install --directory --owner pidkd /work
 COPY --from=build /opt/pidkd /opt/pidkd
-ENV PATH=/opt/pidkd/bin:$PATH
+# Data sets and compiled programs lie in the volume, as the container is lost with each start.
+ENV PATH=/opt/pidkd/bin:$PATH TFDS_DATA_DIR=/work/data XDG_CACHE_HOME=/work/.cache
 USER pidkd
 WORKDIR /work
 ENTRYPOINT ["pidkd"]

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import logging
 import statistics
-import sys
 import threading
 import time
 import warnings
@@ -14,6 +13,7 @@ from typing import Any
 import tqdm
 
 from pidkd_jax.core.errors import listed
+from pidkd_jax.core.watched import is_notebook, is_watched
 
 with warnings.catch_warnings():
   # Without ipywidgets a notebook gets a bar of text, which serves as well.
@@ -90,7 +90,7 @@ class Progress:
       desc=f'{title}: epoch {self._epoch}/{epochs}',
       unit=' images',
       unit_scale=True,
-      disable=not _is_watched(),
+      disable=not is_watched(),
       dynamic_ncols=True,
       leave=False,
       bar_format='{desc} |{bar}| {rate_noinv_fmt}, {remaining} left',
@@ -151,7 +151,7 @@ class Progress:
     columns = self._columns()
     start = f'{self._title}: epoch {epoch}/{self._epochs}: '
     told = describe(figures, accuracy, columns - len(start))
-    if evaluated and _is_notebook():
+    if evaluated and is_notebook():
       self._latest = f' (before: {told})'  # Nobody may have asked for the log there.
     self._epoch = min(epoch + 1, self._epochs)
     label = f' ({figures[0].label})' if len(figures) > 1 else ''
@@ -238,7 +238,7 @@ def working(doing: str, *, total: int = 0, told: bool = False) -> Iterator[Calla
   live = auto.tqdm(
     total=total,
     desc=doing,
-    disable=not _is_watched(),
+    disable=not is_watched(),
     leave=False,
     bar_format='{desc} ...' + (' {n_fmt} of {total_fmt},' if total else '') + ' {elapsed}',
   )
@@ -263,14 +263,3 @@ def working(doing: str, *, total: int = 0, told: bool = False) -> Iterator[Calla
   seconds = time.monotonic() - began
   long = seconds >= _TOLD_SECONDS
   logger.log(logging.INFO if told and long else logging.DEBUG, '%s took %.1f s', doing, seconds)
-
-
-def _is_notebook() -> bool:
-  ipython = sys.modules.get('IPython')
-  shell = ipython and ipython.get_ipython()
-  return 'IPKernelApp' in getattr(shell, 'config', ())
-
-
-def _is_watched() -> bool:
-  """Return whether somebody sees a live line: at a terminal, or in a notebook."""
-  return sys.stderr.isatty() or _is_notebook()

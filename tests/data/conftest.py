@@ -19,6 +19,7 @@ def no_network(monkeypatch):
     raise requests.ConnectionError('no network in tests')
 
   monkeypatch.setattr(requests, 'head', refuse)
+  monkeypatch.setattr(requests, 'get', refuse)
   monkeypatch.setattr(requests.Session, 'get', refuse)
 
 

@@ -1,8 +1,10 @@
 """cifar100, from small archives in its format."""
 
+import dataclasses
 import io
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -10,10 +12,12 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.checksums import compute_url_info
 from tensorflow_datasets.core.hashing import Hasher
 
 from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.data import loading
 from pidkd_jax.data.sources import cifar_pickle
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from tests.data.archives import cifar_members, write_tar
@@ -89,6 +93,21 @@ class Malicious:
 
   def __reduce__(self):
     return os.mkdir, (str(self.folder),)
+
+
+def test_the_official_archive_of_the_python_version_is_official_too(tmp_path, monkeypatch):
+  archive, directory = write_tar(tmp_path / 'mine.tar.gz', pickled(cifar_members())), tmp_path / 'd'
+  [known] = loading._source('cifar100').also
+  measured = dataclasses.replace(compute_url_info(archive), filename=known.filename)
+  official = dataclasses.replace(loading._source('cifar100'), also=(measured,))
+  monkeypatch.setattr(loading, '_source', lambda name: official)
+  spec = load(directory, archive).spec
+  assert spec.name == 'cifar100' and spec.normalisation.mean == (0.5071, 0.4867, 0.4408)
+  shutil.rmtree(directory / 'cifar100')
+  manual = directory / 'downloads/manual'
+  manual.mkdir(parents=True)
+  archive.rename(manual / 'cifar-100-python.tar.gz')
+  assert load(directory, '').spec.fingerprint == spec.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Preparation: the choice of an archive, the dataset's name, and failures."""
 
+import dataclasses
 import errno
+import fcntl
+import hashlib
 import http.server
 import inspect
 import shutil
@@ -11,12 +14,13 @@ import time
 import pytest
 import requests
 from tensorflow_datasets.core import writer
-from tensorflow_datasets.core.download import downloader
+from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from pidkd_jax.data.sources.digits import Digits
+from pidkd_jax.data.tfds import download
 from pidkd_jax.data.tfds.builder import own_name
 from pidkd_jax.data.tfds.download import check_reachable
 from tests.data.archives import cifar_members, write_tar
@@ -188,21 +192,35 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-  """A function that serves bytes as the official archive, with its checksum or another."""
+  """A function that serves bytes as the official archive, with its checksum or another.
+
+  It returns the requests to come, each as the position where it began. `breaks` are the bytes after
+  which the first answers end, and `ranges` says whether the server begins where it is asked to.
+  """
   monkeypatch.undo()  # The network is needed, though only this machine's.
-  monkeypatch.setattr(downloader, 'MAX_RETRIES', 0)
+  monkeypatch.setattr(download, '_PAUSE', 0)
+  monkeypatch.setattr(download, '_BLOCK', 50)  # Of a block that is not whole nothing is kept.
   servers = []
 
-  def serve(content, *, official, declared=None):
+  def serve(content, *, official, breaks=(), ranges=True):
+    breaks, asked = list(breaks), []
+
     class Handler(http.server.BaseHTTPRequestHandler):
-      def do_HEAD(self):
-        self.send_response(200 if content else 404)
-        self.send_header('Content-Length', str(declared or len(content)))
+      def begin(self, start):
+        self.send_response(404 if not content else 206 if start else 200)
+        self.send_header('Content-Length', str(len(content) - start))
         self.end_headers()
 
+      def do_HEAD(self):
+        self.begin(0)
+
       def do_GET(self):
-        self.do_HEAD()
-        self.wfile.write(content)
+        wanted = self.headers.get('Range', 'bytes=0-').removeprefix('bytes=').removesuffix('-')
+        start = int(wanted) if ranges else 0
+        asked.append(start)
+        self.begin(start)
+        end = breaks.pop(0) if breaks else len(content)
+        self.wfile.write(content[start:end])
 
       def log_message(self, *args):
         pass
@@ -211,18 +229,11 @@ def served(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     servers.append(server)
     [info] = Cifar100.url_infos.values()
-    monkeypatch.setattr(
-      Cifar100,
-      'url_infos',
-      {f'http://127.0.0.1:{server.server_port}/cifar-100-binary.tar.gz': info},
-    )
-    if official:
-      path = tmp_path / 'served.tar.gz'
-      path.write_bytes(content)
-      [(url, _)] = Cifar100.url_infos.items()
-      measured = downloader.checksums_lib.compute_url_info(path)
-      measured.filename = info.filename
-      monkeypatch.setattr(Cifar100, 'url_infos', {url: measured})
+    url = f'http://127.0.0.1:{server.server_port}/cifar-100-binary.tar.gz'
+    measured = UrlInfo(len(content), hashlib.sha256(content).hexdigest(), info.filename)
+    other = dataclasses.replace(measured, checksum=info.checksum)
+    monkeypatch.setattr(Cifar100, 'url_infos', {url: measured if official else other})
+    return asked
 
   yield serve
   for server in servers:
@@ -237,21 +248,60 @@ def test_a_download_is_verified_and_kept(directory, served, cifar_archive, monke
   # Without network and without what was prepared, the kept download does.
   shutil.rmtree(directory / 'cifar100')
   monkeypatch.setattr(requests, 'head', None)
-  monkeypatch.setattr(requests.Session, 'get', None)
+  monkeypatch.setattr(requests, 'get', None)
+  assert load(directory).spec.fingerprint == first.spec.fingerprint
+  # So does one where TFDS itself keeps it, for this dataset or for one of the same archive.
+  [kept] = (directory / 'downloads').glob('*.tar.gz')
+  shutil.rmtree(directory / 'cifar100')
+  (directory / 'downloads/another').mkdir()
+  kept.rename(directory / 'downloads/another' / kept.name)
   assert load(directory).spec.fingerprint == first.spec.fingerprint
 
 
 def test_a_download_with_another_checksum_is_refused(directory, served, cifar_archive):
   served(cifar_archive.read_bytes(), official=False)
-  assert 'has another sha256 than expected' in refusal(directory)
-  assert not list(directory.rglob('dataset_info.json'))
+  for _ in range(2):
+    assert 'has another sha256 than expected' in refusal(directory)
+    assert not [file for file in directory.rglob('*') if file.is_file()]
 
 
-def test_a_download_that_breaks_off_is_refused(directory, served, cifar_archive):
+def test_a_download_that_breaks_off_goes_on(directory, served, cifar_archive):
+  """At once, and in the next call after three attempts in a row that brought nothing."""
   content = cifar_archive.read_bytes()
-  served(content, official=True, declared=len(content) + 1000)
+  asked = served(content, official=True, breaks=[100, 300, 300, 300, 300])
   message = refusal(directory)
-  assert 'the download of cifar100 failed' in message and '`archive`' in message
+  assert 'the download of cifar100 broke off' in message and '`archive`' in message
+  assert 'goes on after the 300 bytes' in message
+  assert load(directory).spec.name == 'cifar100'
+  assert asked == [0, 100, 300, 300, 300, 300]
+  assert not list(directory.rglob('*.part'))
+
+
+def test_a_server_that_begins_anew_is_read_anew(directory, served, cifar_archive):
+  asked = served(cifar_archive.read_bytes(), official=True, breaks=[100], ranges=False)
+  assert load(directory).spec.name == 'cifar100'
+  assert asked == [0, 0]
+
+
+def test_the_second_of_two_processes_takes_what_the_first_has_read(tmp_path):
+  """It waits for the first one's lock, and finds the file."""
+  path, begun = tmp_path / 'archive', threading.Event()
+
+  def first():
+    with (tmp_path / 'archive.part').open('ab') as file:
+      fcntl.flock(file, fcntl.LOCK_EX)
+      begun.set()
+      time.sleep(0.2)
+      file.write(b'whole')
+      file.flush()
+      (tmp_path / 'archive.part').rename(path)
+
+  thread = threading.Thread(target=first)
+  thread.start()
+  begun.wait()
+  download.fetch('http://127.0.0.1/', UrlInfo(5, '', None), path)  # No request: none is allowed.
+  thread.join()
+  assert path.read_bytes() == b'whole'
 
 
 def test_a_file_that_the_server_does_not_have_is_refused(directory, served):

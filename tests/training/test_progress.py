@@ -36,7 +36,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def watched(monkeypatch):
   """Have a live line in a terminal of 80 columns."""
-  monkeypatch.setattr(progress, '_is_watched', lambda: True)
+  monkeypatch.setattr(progress, 'is_watched', lambda: True)
   bars = []
   tqdm = progress.auto.tqdm
 

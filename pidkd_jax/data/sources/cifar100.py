@@ -154,6 +154,13 @@ DATASETS = {
   'cifar100': Source(
     builder=Cifar100,
     origin='https://www.cs.toronto.edu/~kriz/cifar.html, the official archive',
+    also=(
+      UrlInfo(
+        size=169_001_437,  # pyright: ignore[reportArgumentType]
+        checksum='85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7',
+        filename='cifar-100-python.tar.gz',
+      ),
+    ),
     padding=4,
     flip=True,
     # As in the code of the distillation literature (RepDistiller, mdistiller, SimKD).

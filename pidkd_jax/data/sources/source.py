@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from pidkd_jax.core.normalisation import Normalisation
 
@@ -22,6 +23,7 @@ class Source:
       shorter side.
     test: the split that papers report as test.
     normalisation: the published statistics; None to compute them from the training split.
+    also: other official archives of the same examples, which the builder reads as well.
     derived: whether the official archive is that of another dataset. An archive of the user's own
       then makes datasets whose names say which.
     bind: only for images of the user's own. Takes their path, the side to which they are resized
@@ -35,5 +37,6 @@ class Source:
   padding: int | None = None
   test: str = 'test'
   normalisation: Normalisation | None = None
+  also: tuple[UrlInfo, ...] = ()
   derived: bool = False
   bind: Callable[[Path, int, bool], type[tfds.core.GeneratorBasedBuilder]] | None = None

@@ -4,7 +4,6 @@ import contextlib
 import io
 import logging
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +17,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from pidkd_jax.core import extras
 from pidkd_jax.core.errors import UserError, first_line
+from pidkd_jax.core.watched import is_watched
 
 logger = logging.getLogger(__name__)
 
@@ -165,10 +165,10 @@ def _removing_empty_folders(opened: Builder, directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Silence TFDS: no progress bars unless stderr is a terminal, no prints, no absl notes."""
+  """Silence TFDS: no progress bars unless somebody watches, no prints, no absl notes."""
   verbosity = absl_logging.get_verbosity()
   absl_logging.set_verbosity(min(verbosity, absl_logging.WARNING))
-  tfds.display_progress_bar(sys.stderr.isatty())
+  tfds.display_progress_bar(is_watched())
   try:
     with contextlib.redirect_stdout(io.StringIO()):
       yield

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-import requests
-import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import resource
 from tensorflow_datasets.core.download.checksums import compute_url_info
 
@@ -20,7 +18,7 @@ from pidkd_jax.data.tfds.builder import (
   open_or_prepare,
   own_name,
 )
-from pidkd_jax.data.tfds.download import check_reachable
+from pidkd_jax.data.tfds.download import BrokenOffError, check_reachable, fetch
 
 
 def prepare(
@@ -57,7 +55,7 @@ def prepare(
     if archive:
       raise UserError(f'{official.name} needs no archive; leave `archive={archive}` out')
     return open_or_prepare(source.builder, directory), source.origin
-  path = _archive_path(official, directory, archive)
+  path = _archive_path(source, directory, archive)
   # With `verify`, an archive that has been deleted since must have been the official one.
   if is_prepared and (not archive or (verify and not path.is_file())):
     return official, source.origin
@@ -76,7 +74,7 @@ def _from_archive(source: Source, directory: str, path: Path, verify: bool) -> t
     actual = compute_url_info(path)
   except OSError as error:
     raise UserError(f'archive {path} cannot be read: {first_line(error)}') from error
-  if actual == expected:
+  if actual in (expected, *source.also):
     builder = bind_archive(source.builder, name, path, actual)
     return open_or_prepare(builder, directory, path), source.origin
   if verify:
@@ -103,7 +101,7 @@ def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder
     manual: where the user can put the archive instead, for messages.
   """
   name = source.builder.name
-  url, _ = official_archive(source.builder)
+  url, expected = official_archive(source.builder)
   remedy = (
     f'get {url} elsewhere and put it into {manual.parent} as {manual.name}, or say where it is'
     ' with `archive`'
@@ -115,19 +113,37 @@ def _from_network(source: Source, directory: str, manual: Path) -> tuple[Builder
       f'{name} is not prepared in {directory}, and {urlsplit(url).hostname} cannot be reached'
       f' ({type(error).__name__}); {remedy}'
     ) from error
+  path = manual.parents[1] / resource.get_dl_fname(url, expected.checksum)
   try:
-    return open_or_prepare(source.builder, directory), source.origin
-  except (requests.RequestException, tfds.download.DownloadError) as error:
-    raise UserError(f'the download of {name} failed ({type(error).__name__}); {remedy}') from error
+    fetch(url, expected, path)
+    if compute_url_info(path) != expected:
+      path.unlink()
+      raise UserError(
+        f'what came from {url} as the archive of {name} has another sha256 than expected; run'
+        f' again, or {remedy}'
+      )
+  except BrokenOffError as error:
+    raise UserError(
+      f'the download of {name} broke off ({error}); the same call goes on after the'
+      f' {error.kept:,} bytes that are there, or {remedy}'
+    ) from error
+  except OSError as error:
+    raise UserError(
+      f'{name} cannot be downloaded to {path.parent}: {first_line(error)}; make room there, or'
+      ' choose another folder with `directory`'
+    ) from error
+  return _from_archive(source, directory, path, verify=True)
 
 
-def _archive_path(builder: Builder, directory: str, archive: str) -> Path:
+def _archive_path(source: Source, directory: str, archive: str) -> Path:
   """Return where the archive is, or where the user can put it: TFDS's manual folder."""
   if archive:
     return Path(os.path.expanduser(archive)).absolute()
-  url, expected = official_archive(builder)
+  url, expected = official_archive(source.builder)
   downloads = Path(directory, 'downloads').absolute()
-  # The download of an earlier run, which TFDS names by URL and checksum.
-  earlier = downloads / builder.name / resource.get_dl_fname(url, expected.checksum)
-  manual = downloads / 'manual' / cast(str, expected.filename)
-  return earlier if earlier.is_file() and not manual.is_file() else manual
+  # An earlier download, named by URL and checksum. TFDS has a folder for each dataset; several
+  # have the same archive.
+  kept = resource.get_dl_fname(url, expected.checksum)
+  manual = [downloads / 'manual' / cast(str, info.filename) for info in (expected, *source.also)]
+  known = (*manual, downloads / kept, *sorted(downloads.glob(f'*/{kept}')))
+  return next((path for path in known if path.is_file()), manual[0])
