@@ -122,6 +122,7 @@ if __name__ == '__main__':
     processes.initialize(False, f'localhost:{port}', number, index)
   for count in counts:
     with devices.use_devices(0 if together else count, {'batch_size': BATCH}):
+      assert processes.number_on_host() == jax.process_count()
       methods = METHODS[:1] if together else METHODS
       np.savez(f'{out}-{count}.npz', **main(devices.count(), methods))
   jax.distributed.shutdown()  # A fork ends without it, and the others would lose process 0.

@@ -68,7 +68,7 @@ class Block(nn.Module):
       _KERNEL,
       groups=channels,
       bias=True,
-      convolution=convolution.depthwise_by_shift,
+      convolution=convolution.fastest_depthwise,
       kernel_init=normal_of(0.02),
       name='depthwise',
     )

@@ -14,7 +14,7 @@ from flax import linen as nn
 from pidkd_jax.models.staged import Staged
 from pidkd_jax.nn import initializers
 from pidkd_jax.nn.batch_norm import EPSILON
-from pidkd_jax.nn.convolution import depthwise_by_shift
+from pidkd_jax.nn.convolution import fastest_depthwise
 from pidkd_jax.nn.layers import Classifier, ConvNorm, conv
 from pidkd_jax.nn.precision import to_float32
 
@@ -112,7 +112,7 @@ class InvertedResidual(nn.Module):
       self.size,
       self.stride,
       groups=y.shape[-1],
-      convolution=depthwise_by_shift,
+      convolution=fastest_depthwise,
       name='depthwise',
     )
     y = self.activation(depthwise(y, train))

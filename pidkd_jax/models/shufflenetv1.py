@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.models.staged import Staged
-from pidkd_jax.nn.convolution import depthwise_by_shift, grouped_by_dot
+from pidkd_jax.nn.convolution import fastest_depthwise, grouped_by_dot
 from pidkd_jax.nn.initializers import pytorch_default
 from pidkd_jax.nn.layers import Classifier, ConvNorm, shuffle
 
@@ -49,7 +49,7 @@ class ShuffleUnit(nn.Module):
     y = nn.relu(grouped(hidden, 1, groups=self.input_groups, name='reduce')(x, train))
     y = shuffle(y, self.input_groups)
     depthwise = _ConvNorm(
-      hidden, 3, self.stride, groups=hidden, convolution=depthwise_by_shift, name='depthwise'
+      hidden, 3, self.stride, groups=hidden, convolution=fastest_depthwise, name='depthwise'
     )
     y = nn.relu(depthwise(y, train))
     y = grouped(added, 1, groups=self.groups, name='expand')(y, train)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pidkd_jax.models.staged import Staged
-from pidkd_jax.nn.convolution import depthwise_by_shift
+from pidkd_jax.nn.convolution import fastest_depthwise
 from pidkd_jax.nn.initializers import pytorch_default
 from pidkd_jax.nn.layers import Classifier, ConvNorm, shuffle
 
@@ -25,7 +25,7 @@ _ConvNorm = functools.partial(ConvNorm, kernel_init=pytorch_default)
 
 
 def _depthwise(features: int, stride: int, name: str) -> ConvNorm:
-  return _ConvNorm(features, 3, stride, groups=features, convolution=depthwise_by_shift, name=name)
+  return _ConvNorm(features, 3, stride, groups=features, convolution=fastest_depthwise, name=name)
 
 
 class SplitUnit(nn.Module):

@@ -90,13 +90,25 @@ def _formulation(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]
   @functools.wraps(function)
   def convolve(x, kernel, strides, padding, **settings: Any):
     if _target.value is _Target.CONVERTER or _is_dilated(settings):
-      named: dict[str, Any] = {'dimension_numbers': _AXES, **settings}
-      return lax.conv_general_dilated(x, kernel, strides, padding, **named)
+      return _by_xla(strides, padding, settings)(x, kernel)
     if isinstance(padding, str):
       padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
     return function(x, kernel, strides, padding, **settings)
 
   return convolve
+
+
+def _by_xla(strides, padding, settings: Mapping[str, Any]) -> Callable[..., jax.Array]:
+  """Return XLA's own convolution, (x, kernel) -> map."""
+  named = {'dimension_numbers': _AXES, **settings}
+  return functools.partial(
+    lax.conv_general_dilated, window_strides=strides, padding=padding, **named
+  )
+
+
+def _is_here_on(platform: str) -> bool:
+  """Return whether what is traced runs in this process, on this platform."""
+  return jax.default_backend() == platform and _target.value is _Target.HERE
 
 
 def _is_dilated(settings: Mapping[str, Any]) -> bool:
@@ -136,9 +148,7 @@ def fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> ja
 
 
 def _fastest(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
-  convolve = functools.partial(
-    lax.conv_general_dilated, window_strides=strides, padding=padding, **settings
-  )
+  convolve = _by_xla(strides, padding, settings)
   if _target.value is _Target.ANY_PLATFORM and _winograd_fits(x, kernel, strides, padding):
     return lax.platform_dependent(x, kernel, cpu=winograd, default=convolve)
   if not _is_dense_on_cpu(x, kernel):
@@ -161,8 +171,8 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **setting
   """Compute a convolution in a form that stays fast under `vmap` over kernels.
 
   A stack of convolutions would become one grouped convolution, which is slow on CPU (`by_dot`).
-  Those that take `winograd`, as in `fastest`, have no derivative in forward mode (`jax.jvp`);
-  within `plain` they have one.
+  On TPUs it is fast, except for 1x1 kernels. Those that take `winograd`, as in `fastest`, have no
+  derivative in forward mode (`jax.jvp`); within `plain` they have one.
 
   Args:
     x: [B, H, W, C], the map.
@@ -179,16 +189,16 @@ def fastest_stacked(x: jax.Array, kernel: jax.Array, strides, padding, **setting
     >>> stack(kernels).shape
     (3, 8, 4, 4, 128)
   """
-  del settings
   if _is_dense_on_cpu(x, kernel) and _winograd_fits(x, kernel, strides, padding):
     return _differentiable_winograd(x, kernel, winograd)
+  if _is_here_on('tpu') and kernel.shape[:2] != (1, 1):
+    return _by_xla(strides, padding, settings)(x, kernel)
   return by_dot(x, kernel, strides, padding)
 
 
 def _is_dense_on_cpu(x: jax.Array, kernel: jax.Array) -> bool:
   """Return whether a convolution runs on this CPU in float32, without groups."""
-  on_cpu = jax.default_backend() == 'cpu' and _target.value is _Target.HERE
-  return on_cpu and kernel.shape[2] == x.shape[-1] and x.dtype == jnp.float32
+  return _is_here_on('cpu') and kernel.shape[2] == x.shape[-1] and x.dtype == jnp.float32
 
 
 def _winograd_fits(x: jax.Array, kernel: jax.Array, strides, padding) -> bool:
@@ -388,6 +398,38 @@ def grouped_by_dot(
   x = x.reshape(*x.shape[:3], groups, size)
   y = jnp.einsum('bhwgc,cgm->bhwgm', x, kernel.reshape(size, groups, features // groups))
   return y.reshape(*y.shape[:3], features)
+
+
+@_formulation
+def fastest_depthwise(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
+  """Compute a depthwise convolution in the formulation that is fastest on this platform.
+
+  That is XLA's own on TPUs, and `depthwise_by_shift` elsewhere.
+
+  Args:
+    x: [B, H, W, C], the map.
+    kernel: [h, w, 1, C].
+    strides: the steps (down, right).
+    padding: ((top, bottom), (left, right)).
+    **settings: further arguments of `lax.conv_general_dilated`, as `nn.Conv` passes them.
+
+  Returns:
+    [B, H', W', C].
+
+  Raises:
+    ValueError: as `depthwise_by_shift`, except on TPUs.
+
+  Example:
+    >>> x, kernel = jnp.ones((8, 16, 16, 64)), jnp.ones((3, 3, 1, 64))
+    >>> settings = dict(feature_group_count=64, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    >>> fastest_depthwise(x, kernel, (2, 2), ((1, 1), (1, 1)), **settings).shape
+    (8, 8, 8, 64)
+  """
+  convolve = _by_xla(strides, padding, settings)
+  shift = functools.partial(depthwise_by_shift, strides=strides, padding=padding, **settings)
+  if _target.value is _Target.ANY_PLATFORM:
+    return lax.platform_dependent(x, kernel, tpu=convolve, default=shift)
+  return separate(convolve)(x, kernel) if _is_here_on('tpu') else shift(x, kernel)
 
 
 @_formulation

@@ -114,8 +114,7 @@ def use_devices(
   size = len(used) // groups
   for field, batch_size in batch_sizes.items():
     _check_batch(field, batch_size, size, groups, may_choose)
-  # Connecting has a time limit. So it comes before one process prepares data and the others wait.
-  processes.barrier('connected')
+  processes.connect()
   device_groups = tuple(
     DeviceGroup(tuple(used[start : start + size]), is_default=start == 0)
     for start in range(0, len(used), size)

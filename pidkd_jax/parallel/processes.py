@@ -6,6 +6,7 @@ that others read, so all of them need a common file system.
 
 import socket
 import time
+import zlib
 from collections.abc import Callable
 
 import jax
@@ -23,6 +24,8 @@ _SERVICES = ('Gloo', 'CoordinationService')
 
 # The other processes wait this long for the primary one to start.
 _JOIN_SECONDS = 300
+
+_number_on_host = 1
 
 
 def initialize(autodetect: bool, coordinator: str, num_processes: int, process_id: int) -> None:
@@ -111,6 +114,23 @@ def is_multiprocess() -> bool:
 def is_primary() -> bool:
   """Return whether this process is the one that writes."""
   return not is_multiprocess() or jax.process_index() == 0
+
+
+def connect() -> None:
+  """Connect to all processes, and count those on this machine (`number_on_host`).
+
+  Connecting has a time limit. So it comes before one process prepares data and the others wait.
+  """
+  global _number_on_host
+  if is_multiprocess():
+    own = zlib.crc32(socket.gethostname().encode()) >> 1  # It fits into int32.
+    hosts = multihost_utils.process_allgather(np.array(own, np.int32))
+    _number_on_host = int((hosts == own).sum())
+
+
+def number_on_host() -> int:
+  """Return how many of the processes share this machine's memory; 1 before `connect`."""
+  return _number_on_host
 
 
 def barrier(name: str) -> None:

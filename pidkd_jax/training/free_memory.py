@@ -21,12 +21,13 @@ IMAGE_SHARE = 0.25
 def available() -> int:
   """Return the bytes that a training may take: `SHARE` of what is free on the device.
 
-  A device that does not count its memory, such as a CPU device, takes the host's.
+  A device that does not count its memory, such as a CPU device, takes the host's, of which each
+  process there has an equal part.
   """
   stats = jax.local_devices()[0].memory_stats() or {}
   if 'bytes_limit' in stats:
     return int(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)))
-  return int(SHARE * host_memory.free())
+  return _of_host()
 
 
 def capacity() -> int:
@@ -36,7 +37,7 @@ def capacity() -> int:
   the host's.
   """
   stats = jax.local_devices()[0].memory_stats() or {}
-  size = stats.get('bytes_limit') or host_memory.installed()
+  size = stats.get('bytes_limit') or host_memory.installed() // processes.number_on_host()
   return processes.minimum(size // MIB) * MIB
 
 
@@ -58,8 +59,13 @@ def image_limit(budget: int | None = None) -> int:
   """
   budget = available() if budget is None else budget
   # The host holds the images before they are put onto another device.
-  limit = IMAGE_SHARE * min(budget, SHARE * host_memory.free())
+  limit = IMAGE_SHARE * min(budget, _of_host())
   return processes.minimum(int(limit / MIB)) * MIB
+
+
+def _of_host() -> int:
+  """Return the bytes of the host that a training of this process may take."""
+  return int(SHARE * host_memory.free() / processes.number_on_host())
 
 
 # {data.streaming: function from the bytes that a training may take to the bytes of images above

@@ -13,6 +13,8 @@ from jax import lax
 from pidkd_jax.nn import convolution
 from tests.nn.maps import maps
 
+AXES = {'dimension_numbers': ('NHWC', 'HWIO', 'NHWC')}
+
 # Odd and even in both directions.
 SIDES = [(5, 8), (8, 5)]
 
@@ -271,6 +273,57 @@ def test_a_portable_program_keeps_a_dilation():
   with convolution.portable():
     y = convolution.fastest(x, kernel, (1, 1), ((1, 1), (1, 1)), **settings)
   assert y.shape == (1, 4, 4, 32)
+
+
+@pytest.mark.parametrize(
+  'platform, operation', [('cpu', 'depthwise_of_padded'), ('tpu', 'conv_general_dilated')]
+)
+def test_a_tpu_has_a_depthwise_convolution_of_its_own(platform, operation, monkeypatch):
+  """Either equals XLA's, with its gradients and under vmap."""
+  monkeypatch.setattr(jax, 'default_backend', lambda: platform)
+  x, kernels = maps(2, 6, 7, 4), maps(2, 3, 3, 1, 4, seed=1)
+
+  def run(convolve):
+    def loss(kernel):
+      y = convolve(x, kernel, (2, 1), ((1, 1), (1, 1)), feature_group_count=4, **AXES)
+      return jnp.sum(jnp.sin(y)), y
+
+    return jax.vmap(jax.grad(loss, has_aux=True))(kernels)
+
+  assert operation in str(jax.make_jaxpr(lambda: run(convolution.fastest_depthwise))())
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+    run(convolution.fastest_depthwise),
+    run(lax.conv_general_dilated),
+  )
+
+
+@pytest.mark.parametrize('size, operation', [(1, 'dot_general'), (3, 'conv_general_dilated')])
+def test_a_tpu_has_grouped_convolutions_for_a_stack(size, operation, monkeypatch):
+  x, kernels = maps(2, 6, 7, 4), maps(3, size, size, 4, 5, seed=1)
+  edge = (size // 2,) * 2
+
+  def stack(convolve):
+    return jax.vmap(lambda kernel: convolve(x, kernel, (1, 1), (edge, edge), **AXES))(kernels)
+
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
+  assert operation in str(jax.make_jaxpr(lambda: stack(convolution.fastest_stacked))())
+  np.testing.assert_allclose(
+    stack(convolution.fastest_stacked), stack(lax.conv_general_dilated), rtol=1e-5, atol=1e-5
+  )
+
+
+def test_a_portable_depthwise_convolution_is_chosen_where_it_is_compiled():
+  x, kernel = maps(2, 6, 7, 4), maps(3, 3, 1, 4, seed=1)
+
+  def layer(x, kernel):
+    padding = ((1, 1), (1, 1))
+    return convolution.fastest_depthwise(x, kernel, (1, 1), padding, feature_group_count=4, **AXES)
+
+  with convolution.portable():
+    exported = jax.export.export(jax.jit(layer), platforms=['cpu', 'tpu'])(x, kernel)
+  assert 'stablehlo.convolution' in exported.mlir_module()
+  np.testing.assert_allclose(exported.call(x, kernel), layer(x, kernel), rtol=1e-6, atol=1e-6)
 
 
 # --- the contexts

@@ -42,6 +42,15 @@ def test_images_may_take_a_quarter(monkeypatch):
   assert free_memory.STREAMING['never'](1) is None
 
 
+def test_processes_of_one_machine_share_its_memory(monkeypatch):
+  monkeypatch.setattr(free_memory.host_memory, 'free', lambda: 400 * MIB)
+  monkeypatch.setattr(free_memory.processes, 'number_on_host', lambda: 4)
+  assert free_memory.available() == 80 * MIB
+  assert free_memory.image_limit(2**40) == 20 * MIB
+  monkeypatch.setattr(free_memory.host_memory, 'installed', lambda: 800 * MIB)
+  assert free_memory.capacity() == 200 * MIB
+
+
 def test_free_memory_of_the_host(tmp_path):
   assert host_memory.free(tmp_path) > MIB  # As on a system other than Linux.
   meminfo, group = tmp_path / 'proc' / 'meminfo', tmp_path / 'sys' / 'fs' / 'cgroup'

@@ -19,7 +19,8 @@ class ResidentBatches(Batches):
 
   Attributes:
     schedule: the examples and the augmentation of every step.
-    images: uint8 [N, H, W, C], replicated.
+    images: uint8 [N, H * W * C], replicated. An image is a row, because a TPU would copy all images
+      of [N, H, W, C] into another layout before it takes some of them.
   """
 
   schedule: Schedule
@@ -28,7 +29,8 @@ class ResidentBatches(Batches):
 
   @jax.jit
   def batch(self, order: jax.Array, step: jax.Array) -> Batch:
-    return self.schedule.finish(self.images[self.schedule.index(order, step)], order, step)
+    images = self.images[self.schedule.index(order, step)]
+    return self.schedule.finish(images.reshape(-1, *self.schedule.stored_shape), order, step)
 
   def programs(self) -> list[Callable[[], jax.stages.Lowered]]:
     count = jnp.int32(0)

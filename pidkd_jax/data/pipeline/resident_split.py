@@ -63,4 +63,5 @@ class ResidentSplit(Split):
     return self.images.nbytes
 
   def scheduled(self, schedule: Schedule) -> ResidentBatches:
-    return ResidentBatches(schedule, devices.put_replicated(self.images))
+    rows = self.images.reshape(len(self.images), -1)
+    return ResidentBatches(schedule, devices.put_replicated(rows))
