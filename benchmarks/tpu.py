@@ -2,9 +2,11 @@
 
     pip install 'jax[tpu]'
     python -m benchmarks.tpu
+    python -m benchmarks.tpu --step
 
-It prints XLA's own estimate of cycles and the temporary memory of each compiled part. Estimates
-rank formulations of one part. They are no measurements, and some operations have none.
+It prints XLA's own estimate of cycles and the temporary memory of each compiled part, or of a loop
+over training steps of the main job on one chip and on four. Estimates rank formulations of one
+part. They are no measurements, and some operations have none, such as those between chips.
 """
 
 import argparse
@@ -12,7 +14,8 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+import unittest.mock
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -21,11 +24,21 @@ from jax import lax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
-from pidkd_jax.nn import convolution
+from pidkd_jax import models
+from pidkd_jax.data import noise
+from pidkd_jax.models.network import Network
+from pidkd_jax.nn import convolution, precision
 from pidkd_jax.nn.batch_norm import normalize_batch
 from pidkd_jax.nn.precision import FLOAT32
+from pidkd_jax.parallel import devices
+from pidkd_jax.training import cohort as cohorts
+from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.member import Member
+from pidkd_jax.training.optimizer import Optimizer
+from pidkd_jax.training.recipe import OptimizerHparams
 
 _BATCH = 64
+_KINDS = ('all-reduce', '(?:all-gather|all-to-all|collective-permute)')
 _AXES = ('NHWC', 'HWIO', 'NHWC')
 # libtpu would ask the cloud which machine this is.
 _SETTINGS = {
@@ -138,29 +151,86 @@ def gathers() -> Iterator[Part]:
     )
 
 
-def compiled(part: Part, device: Any) -> tuple[int, float]:
-  """Return the estimated cycles and the temporary MiB of a part on a device that is not there."""
+def compiled(part: Part, device: Any) -> Any:
+  """Compile a part for a device that is not there."""
   place = functools.partial(jax.ShapeDtypeStruct, sharding=SingleDeviceSharding(device))
   with FLOAT32.scope():
-    program = jax.jit(part.function).lower(*(place(*shape) for shape in part.shapes)).compile()
+    return jax.jit(part.function).lower(*(place(*shape) for shape in part.shapes)).compile()
+
+
+def compiled_steps(chips: Sequence[Any], steps: int = 40) -> Any:
+  """Compile a call of several steps: PIDKD, ResNet-32x4 to ResNet-8x4, in bfloat16."""
+  kind = precision.find('bfloat16')
+  data = noise.dataset(steps * _BATCH, 32, 100)
+  shapes = Network.shapes(models.create('resnet32x4', num_classes=100), (32, 32, 3))
+  with kind.scope():
+    batches = data.train.batches(
+      data.spec.normalisation,
+      jax.random.key(0),
+      batch_size=_BATCH,
+      padding=4,
+      flip=True,
+      dtype=kind.dtype,
+    )
+    cohort = cohorts.assemble(
+      [Member('pidkd', 'resnet8x4', 'pidkd', {}, OptimizerHparams(), 0)],
+      teacher=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes),
+      dataset=data.spec,
+      image=jax.ShapeDtypeStruct((_BATCH, 32, 32, 3), kind.dtype),
+      optimizer=Optimizer(1000, (600, 900), 0.1, 0.9),
+      key=jax.random.key(1),
+    )
+    step = jax.ShapeDtypeStruct((), jnp.int32)
+    order = jax.eval_shape(batches.order, step)
+    states = jax.eval_shape(Cohort.init, cohort, jax.eval_shape(batches.batch, order, step))
+    operands = (cohort, states, batches, order, step)
+    # Layers choose their formulation by the platform.
+    with unittest.mock.patch.object(jax, 'default_backend', lambda: 'tpu'):
+      if len(chips) == 1:
+        placed = _placed(operands, SingleDeviceSharding(chips[0]))
+        return cohorts.scan.lower(*placed, steps).compile()
+      with devices.DeviceGroup(tuple(chips), is_default=True).activate():
+        return cohorts.scan.lower(*devices.replicated_shapes(operands), steps).compile()
+
+
+def _placed(tree: Any, sharding: Any) -> Any:
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+  )
+
+
+def costs(program: Any) -> tuple[float, float]:
+  """Return the estimated millions of cycles, of a loop's body once, and the temporary MiB."""
   cycles = sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', program.as_text())))
-  return cycles, program.memory_analysis().temp_size_in_bytes / 2**20
+  return cycles / 1e6, program.memory_analysis().temp_size_in_bytes / 2**20
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--topology', default='v5e:2x2', help='of the TPU (default: v5e:2x2)')
-  topology = parser.parse_args().topology
+  parser.add_argument('--step', action='store_true', help='compile training steps')
+  given = parser.parse_args()
   for name, value in _SETTINGS.items():
     os.environ.setdefault(name, value)
   try:
-    device = topologies.get_topology_desc(topology_name=topology, platform='tpu').devices[0]
+    chips = topologies.get_topology_desc(topology_name=given.topology, platform='tpu').devices
   except Exception as error:
-    parser.exit(1, f"{topology} cannot be described ({error}); install 'jax[tpu]'\n")
+    parser.exit(1, f"{given.topology} cannot be described ({error}); install 'jax[tpu]'\n")
+  if given.step:
+    print('| chips | cycles a step (millions) | temporary memory (MiB) | all-reduces | gathers |')
+    print('|--:|--:|--:|--:|--:|')
+    for used in (chips[:1], chips):
+      program = compiled_steps(used)
+      counts = [len(re.findall(rf' {kind}(?:-start)?\(', program.as_text())) for kind in _KINDS]
+      cycles, memory = costs(program)
+      print(
+        f'| {len(used)} | {cycles:.2f} | {memory:.1f} | {counts[0]} | {counts[1]} |', flush=True
+      )
+    return
   print('| part | estimated cycles (millions) | temporary memory (MiB) |\n|--|--:|--:|')
   for part in (*depthwise(), *stacks(), *norms(), *gathers()):
-    cycles, memory = compiled(part, device)
-    print(f'| {part.name} | {cycles / 1e6:.2f} | {memory:.1f} |', flush=True)
+    cycles, memory = costs(compiled(part, chips[0]))
+    print(f'| {part.name} | {cycles:.2f} | {memory:.1f} |', flush=True)
 
 
 if __name__ == '__main__':
