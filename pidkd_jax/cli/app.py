@@ -133,7 +133,6 @@ def _guarded(main: Callable[[], None], program: str) -> None:
   try:
     if getattr(given.config if 'config' in given else None, 'deterministic', False):
       determinism.require()  # Before several processes ask JAX which they are.
-    program_cache.keep()
     if 'config' in given:
       processes.initialize(
         given.distributed, given.coordinator, given.num_processes, given.process_id
@@ -144,6 +143,7 @@ def _guarded(main: Callable[[], None], program: str) -> None:
       verbose='verbose' in given and given.verbose,
       keep='config' in given,
     )
+    program_cache.keep()  # It may have to say that it cannot.
     with extras.needed(program), respelled(_SPELLING):
       main()
     return

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ from typing import Any
 import jax
 from flax import traverse_util
 
-from pidkd_jax.core import regular_file, runtime, versions
+from pidkd_jax.core import file_lock, regular_file, runtime, versions
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training.checkpoint import check_path
@@ -43,8 +42,6 @@ CheckPart = Callable[
 
 # How long a file of another process may take to be seen.
 _PATIENCE_SECONDS = 30
-# What `flock` says on file systems that have no locks, as some over a network have none.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 # The field that says how long a run trains.
 _DURATION = 'total_epochs'
@@ -146,35 +143,45 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
     folder: of the run; made if it is missing.
 
   Raises:
-    UserError: another process is at work there, or the folder cannot be written.
+    UserError: another process is at work there, the folder cannot be written, or its file system
+      has no locks at all, so that no checkpoint can be kept.
   """
   if not processes.is_primary():
     yield
     return
   with writing(folder, 'lock'):
     folder.mkdir(parents=True, exist_ok=True)
-    opened = (folder / 'lock').open('w')
+    # The file names the process that holds the lock, so opening it may not empty it.
+    opened = (folder / 'lock').open('ab+', buffering=0)
   with opened as file:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      release, reason = file_lock.take(file)
     except BlockingIOError as error:
+      who = gone = ''
+      if holder := file_lock.holder(file):
+        # Some file systems over a network (NFS 3) keep the lock of a machine that vanished.
+        who = f' ({holder})'
+        lock = str(folder / 'lock')
+        gone = f'; if that machine is gone, remove {lock!r}, as a new file has no lock'
       raise UserError(
-        f'another run is at work in {str(folder)!r}; wait until it is done, or give another folder'
+        f'another run is at work in {str(folder)!r}{who}; wait until it is done, or give another '
+        f'folder{gone}'
       ) from error
-    except OSError as error:
-      if error.errno not in _NO_LOCKS:
-        raise
+    except file_lock.NoLocksError as error:
+      raise UserError(
+        f'the file system of {str(folder)!r} has no locks ({error}), and checkpoints need them; '
+        'give a folder on another disk'
+      ) from error
+    if reason:
       logger.warning(
-        '%s has no locks (%s): nothing keeps a second run out of it', folder, error.strerror
+        '%s has no locks (%s) of whole files: a run on another machine may not be kept out of it',
+        folder,
+        reason,
       )
-    owner = os.getpid()
     try:
       yield
     finally:
-      # A process that was forked meanwhile holds the file, too, and would keep the lock.
-      if os.getpid() == owner:
-        with contextlib.suppress(OSError):
-          fcntl.flock(file, fcntl.LOCK_UN)
+      release()
 
 
 def environment() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 import tqdm
 
 from pidkd_jax.cli import app
-from pidkd_jax.parallel import processes, program_cache
+from pidkd_jax.parallel import preemption, processes, program_cache
 from pidkd_jax.training import log
 from tests.small import ROOT
 
@@ -53,6 +53,20 @@ def test_sigterm_ends_a_process_that_has_joined_others(monkeypatch, capsys):
       signal.signal(number, handler)
   assert end.value.code == 128 + signal.SIGTERM
   assert capsys.readouterr().err.startswith('stopped; what is saved stays')
+
+
+def test_what_the_cache_of_programs_has_to_say_is_logged(monkeypatch):
+  """It cannot keep them in a home that is read-only."""
+  calls = []
+  for module, name in (
+    (log, 'to_terminal'),
+    (program_cache, 'keep'),
+    (preemption, 'raise_terminated'),
+  ):
+    monkeypatch.setattr(module, name, lambda name=name, **_: calls.append(name))
+  monkeypatch.setattr(app.flags, 'FLAGS', {})
+  app._guarded(lambda: calls.append('main'), 'pidkd')
+  assert calls == ['raise_terminated', 'to_terminal', 'keep', 'main']
 
 
 def test_a_signal_while_a_program_compiles_ends_with_its_status():

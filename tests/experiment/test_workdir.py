@@ -4,9 +4,12 @@ import errno
 import fcntl
 import json
 import os
+import platform
+import sys
 
 import pytest
 
+from pidkd_jax.core import file_lock
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import workdir
 
@@ -73,13 +76,85 @@ def test_a_lock_ends_with_its_run_though_a_fork_lives_on(tmp_path, monkeypatch):
     os.close(fork)
 
 
-def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, caplog):
+def test_a_lock_says_who_holds_it_and_what_to_do_if_that_machine_is_gone(tmp_path):
+  """NFS 3 keeps the lock of a machine that vanished, and waiting never helps."""
+  with workdir.locked(tmp_path):
+    for _ in range(2):  # The one who is refused leaves the name there.
+      with pytest.raises(UserError) as error, workdir.locked(tmp_path):
+        pass
+  assert str(error.value) == (
+    f'another run is at work in {str(tmp_path)!r} (process {os.getpid()} on {platform.node()}); '
+    'wait until it is done, or give another folder; if that machine is gone, remove '
+    f"'{tmp_path}/lock', as a new file has no lock"
+  )
+
+
+@pytest.mark.parametrize('signed', ['', ' \n'])
+def test_a_lock_that_names_nobody_is_refused_as_well(tmp_path, signed):
+  (tmp_path / 'lock').write_text(signed)
+  with (tmp_path / 'lock').open() as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    with pytest.raises(UserError) as error, workdir.locked(tmp_path):
+      pass
+  assert str(error.value).endswith('; wait until it is done, or give another folder')
+
+
+def test_a_lock_file_that_takes_no_name_locks(tmp_path, monkeypatch):
+  """As on a full disk."""
+
+  def full(descriptor):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(os, 'fsync', full)
+  with workdir.locked(tmp_path), pytest.raises(UserError, match='another run is at work'):
+    with workdir.locked(tmp_path):
+      pass
+
+
+@pytest.fixture
+def no_flock(monkeypatch):
   def flock(file, operation):
     raise OSError(errno.ENOSYS, 'Function not implemented')
 
   monkeypatch.setattr(fcntl, 'flock', flock)
-  with workdir.locked(tmp_path):
-    assert 'has no locks (Function not implemented)' in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux has a second kind of locks')
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, no_flock, monkeypatch, caplog):
+  """It has those that checkpoints need."""
+  lock, forks = fcntl.fcntl, []
+
+  def fork(file, *rest):
+    forks.append(os.dup(file.fileno()))
+    return lock(file, *rest)
+
+  monkeypatch.setattr(fcntl, 'fcntl', fork)
+  for _ in range(2):
+    with workdir.locked(tmp_path):
+      assert 'has no locks (Function not implemented)' in caplog.text
+      with pytest.raises(UserError, match='another run is at work'), workdir.locked(tmp_path):
+        pass
+  for one in forks:
+    os.close(one)
+
+
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.EINVAL, None])
+def test_a_file_system_without_locks_for_checkpoints_is_refused(
+  tmp_path, no_flock, monkeypatch, number
+):
+  """Each save would fail, after the first epochs were trained."""
+
+  def lock(file, command, argument):
+    raise OSError(number, 'no such lock')
+
+  monkeypatch.setattr(fcntl, 'fcntl', lock)
+  monkeypatch.setattr(file_lock, '_OFD_SETLK', number and 37)
+  with pytest.raises(UserError) as error, workdir.locked(tmp_path):
+    pass
+  assert str(error.value) == (
+    f'the file system of {str(tmp_path)!r} has no locks (Function not implemented), and '
+    'checkpoints need them; give a folder on another disk'
+  )
 
 
 def test_a_folder_that_processes_do_not_share_is_refused(folder, monkeypatch):

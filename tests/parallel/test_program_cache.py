@@ -1,5 +1,7 @@
 """Compiled programs in the user's cache folder, damaged ones too."""
 
+import os
+import shutil
 import warnings
 
 import jax
@@ -83,3 +85,52 @@ def test_the_users_own_folder_stays(home, monkeypatch):
   program_cache.keep()
   call()
   assert list(home.glob('own/jit_squares-*')) and not entries(home)
+
+
+def test_a_folder_that_cannot_be_made_is_said_once_and_nothing_is_kept(home, monkeypatch, caplog):
+  """As in a container whose user has no home."""
+  (home / 'file').touch()
+  monkeypatch.setenv('XDG_CACHE_HOME', str(home / 'file'))
+  program_cache.keep()
+  assert call() == call() == [0, 1, 4]
+  [message] = caplog.messages
+  assert message == (
+    f'compiled programs are not kept, as {program_cache.folder()} cannot be used (Not a directory);'
+    ' set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR to a folder that can be written'
+  )
+
+
+def test_a_folder_that_cannot_be_written_is_not_used(home, monkeypatch, caplog):
+  monkeypatch.setattr(os, 'access', lambda path, mode: not mode & os.W_OK)
+  program_cache.keep()
+  assert call() == [0, 1, 4] and not entries(home)
+  assert 'cannot be used (Permission denied)' in caplog.text
+
+
+def test_the_users_own_folder_may_be_one_to_read_only(home, monkeypatch, caplog):
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(home / 'own'))
+  jax.config.update('jax_compilation_cache_dir', str(home / 'own'))
+  monkeypatch.setattr(os, 'access', lambda path, mode: not mode & os.W_OK)
+  program_cache.keep()
+  assert getattr(jax.config, 'jax_compilation_cache_dir') and not caplog.text
+
+
+@pytest.mark.parametrize('own', ['', 'gs://bucket/programs'])
+def test_what_is_no_folder_here_is_left_to_jax(home, monkeypatch, caplog, own):
+  monkeypatch.chdir(home)
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', own)
+  program_cache.keep()
+  assert not caplog.text and not list(home.iterdir())
+
+
+@pytest.mark.filterwarnings('default')
+def test_programs_that_cannot_be_written_are_said_once_with_the_reason(home, caplog, capfd):
+  """As on a full disk."""
+  program_cache.keep()
+  call()
+  shutil.rmtree(program_cache.folder())
+  program_cache.folder().touch()
+  assert call() == call() == [0, 1, 4]
+  [message] = caplog.messages
+  assert message.startswith('compiled programs cannot be kept, and the next start is slower: ')
+  assert 'Not a directory' in message and capfd.readouterr().err == ''

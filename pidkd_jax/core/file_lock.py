@@ -1,0 +1,87 @@
+"""Locks of files that end with their process, and say who holds them."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import platform
+import struct
+import sys
+from collections.abc import Callable
+from typing import BinaryIO
+
+from pidkd_jax.core.errors import printable
+
+# What `flock` says on file systems that have no locks, as some over a network have none.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+# F_OFD_SETLK, by which TensorStore locks on Linux, and which not every build of Python names.
+# Elsewhere TensorStore takes `flock`.
+_OFD_SETLK = 37 if sys.platform == 'linux' else None
+
+
+class NoLocksError(Exception):
+  """The file system has no locks; the text is the system's reason."""
+
+
+def take(file: BinaryIO) -> tuple[Callable[[], None], str]:
+  """Lock an open file for this process, and write into it who that is.
+
+  Args:
+    file: opened for reading and writing.
+
+  Returns:
+    What unlocks it, and why it has no lock of the whole file (`flock`), which other machines see
+    more reliably; '' where it has one.
+
+  Raises:
+    BlockingIOError: another process holds the lock.
+    NoLocksError: the file system has no locks.
+    OSError: the file cannot be locked.
+  """
+  lock, reason = _flock, ''
+  try:
+    _flock(file, True)
+  except OSError as error:
+    if error.errno not in _NO_LOCKS:
+      raise
+    lock, reason = _ofd_lock, os.strerror(error.errno)
+    try:
+      _ofd_lock(file, True)
+    except OSError as refused:
+      if refused.errno not in (*_NO_LOCKS, errno.EINVAL):
+        raise
+      raise NoLocksError(reason) from refused
+  with contextlib.suppress(OSError):  # The lock holds without that.
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {platform.node()}\n'.encode(errors='replace'))
+    os.fsync(file.fileno())  # A machine that vanishes writes nothing later.
+  owner = os.getpid()
+
+  def release() -> None:
+    # A process that was forked meanwhile holds the file, too, and would keep the lock.
+    if os.getpid() == owner:
+      with contextlib.suppress(OSError):
+        lock(file, False)
+
+  return release, reason
+
+
+def holder(file: BinaryIO) -> str:
+  """Return who holds the lock of a file, as it says itself; '' where it says nothing."""
+  try:
+    signed = os.pread(file.fileno(), 200, 0).decode(errors='replace')
+  except OSError:
+    return ''
+  return printable(' '.join(signed.split()))
+
+
+def _flock(file: BinaryIO, hold: bool) -> None:
+  fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if hold else fcntl.LOCK_UN)
+
+
+def _ofd_lock(file: BinaryIO, hold: bool) -> None:
+  if _OFD_SETLK is None:
+    raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+  kind = fcntl.F_WRLCK if hold else fcntl.F_UNLCK
+  # Linux's struct flock: kind, whence, start, length (0: to the end), process (0 for these locks).
+  fcntl.fcntl(file, _OFD_SETLK, struct.pack('hhqqi0q', kind, os.SEEK_SET, 0, 0, 0))
