@@ -10,6 +10,7 @@ import pytest
 import pidkd_jax
 from pidkd_jax.core import lazy
 from pidkd_jax.core.errors import Stopped, UserError, printable, respelled, unknown_name
+from pidkd_jax.data.tfds.download import BrokenOffError
 from pidkd_jax.parallel.preemption import Terminated
 from pidkd_jax.training.outcome import Diverged
 
@@ -55,6 +56,7 @@ ARGUMENTS = {
   Stopped: ('stopped at step 3', 143),
   Diverged: ({'pidkd-0': 7, 'kd-0': 9},),
   Terminated: (signal.SIGTERM,),
+  BrokenOffError: ('ReadTimeout', 300),
 }
 
 

@@ -39,9 +39,12 @@ class BrokenOffError(Exception):
     kept: bytes that the next attempt need not read again.
   """
 
-  def __init__(self, kept: int, reason: str):
-    super().__init__(reason)
+  def __init__(self, reason: str, kept: int):
+    super().__init__(reason, kept)  # Exceptions are pickled by their arguments.
     self.kept = kept
+
+  def __str__(self) -> str:
+    return str(self.args[0])
 
 
 def fetch(url: str, expected: UrlInfo, path: pathlib.Path) -> None:
@@ -88,7 +91,7 @@ def _complete(url: str, size: int, file: BinaryIO, progress: '_Progress') -> Non
     failures = 0 if have > farthest else failures + 1
     farthest = max(have, farthest)
     if failures == _ATTEMPTS:
-      raise BrokenOffError(have, reason)
+      raise BrokenOffError(reason, have)
     time.sleep(_PAUSE)
 
 
