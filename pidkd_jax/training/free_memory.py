@@ -21,8 +21,8 @@ IMAGE_SHARE = 0.25
 def available() -> int:
   """Return the bytes that a training may take: `SHARE` of what is free on the device.
 
-  A device that does not count its memory, such as a CPU device, takes the host's, of which each
-  process there has an equal part.
+  A device that does not count its memory, such as a CPU device, takes the host's. Processes on one
+  host have equal parts of it.
   """
   stats = jax.local_devices()[0].memory_stats() or {}
   if 'bytes_limit' in stats:

@@ -196,13 +196,14 @@ def served(tmp_path, monkeypatch):
 
   It returns the requests to come, each as the position where it began. `breaks` are the bytes after
   which the first answers end, and `ranges` says whether the server begins where it is asked to.
+  It refuses the first `fails` requests for the rest of the file.
   """
   monkeypatch.undo()  # The network is needed, though only this machine's.
   monkeypatch.setattr(download, '_PAUSE', 0)
   monkeypatch.setattr(download, '_BLOCK', 50)  # Of a block that is not whole nothing is kept.
   servers = []
 
-  def serve(content, *, official, breaks=(), ranges=True):
+  def serve(content, *, official, breaks=(), ranges=True, fails=0):
     breaks, asked = list(breaks), []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -218,6 +219,9 @@ def served(tmp_path, monkeypatch):
         wanted = self.headers.get('Range', 'bytes=0-').removeprefix('bytes=').removesuffix('-')
         start = int(wanted) if ranges else 0
         asked.append(start)
+        if start and asked.count(start) <= fails:
+          self.send_error(503)
+          return
         self.begin(start)
         end = breaks.pop(0) if breaks else len(content)
         self.wfile.write(content[start:end])
@@ -281,6 +285,12 @@ def test_a_server_that_begins_anew_is_read_anew(directory, served, cifar_archive
   asked = served(cifar_archive.read_bytes(), official=True, breaks=[100], ranges=False)
   assert load(directory).spec.name == 'cifar100'
   assert asked == [0, 0]
+
+
+def test_a_server_that_fails_for_a_moment_costs_nothing(directory, served, cifar_archive):
+  asked = served(cifar_archive.read_bytes(), official=True, breaks=[100], fails=1)
+  assert load(directory).spec.name == 'cifar100'
+  assert asked == [0, 100, 100]
 
 
 def test_the_second_of_two_processes_takes_what_the_first_has_read(tmp_path):

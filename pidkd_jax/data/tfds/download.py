@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _TIMEOUT = (10, 60)
 # Attempts in a row that may bring nothing, and the seconds before each further one.
 _ATTEMPTS, _PAUSE = 3, 2.0
+# The server has no ranges, or not this one.
+_ANEW = (requests.codes.ok, requests.codes.requested_range_not_satisfiable)
 # Bytes that are written at once.
 _BLOCK = 2**16
 _MIB = 2**20
@@ -101,7 +103,8 @@ def _append(url: str, file: BinaryIO, progress: '_Progress') -> None:
   # Encoded, the bytes would not be those of the file.
   headers = {'Accept-Encoding': 'identity'} | ({'Range': f'bytes={have}-'} if have else {})
   with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-    if have and answer.status_code != requests.codes.partial_content:
+    # A server that fails for a moment costs nothing of what is there.
+    if have and answer.status_code in _ANEW:
       file.truncate(0)
       file.seek(0)
     answer.raise_for_status()
