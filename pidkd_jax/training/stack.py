@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from pidkd_jax.core.types import Batch
 from pidkd_jax.models.network import TeacherOutputs
-from pidkd_jax.nn import separate_convolution
+from pidkd_jax.nn import convolution
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.learner import Learner, State
 
@@ -48,5 +48,5 @@ def update(
     view: `step.observe` of the same batch.
     step: int32 scalar.
   """
-  with separate_convolution.scope():
+  with convolution.separate():
     return jax.vmap(steps.update, (0, 0, None, None, None))(learner, state, batch, view, step)

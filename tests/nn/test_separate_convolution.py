@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pidkd_jax.nn import convolution, separate_convolution
+from pidkd_jax.nn import convolution
 
 SETTINGS = {'padding': ((1, 1), (1, 1)), 'dimension_numbers': ('NHWC', 'HWIO', 'NHWC')}
 
@@ -35,7 +35,7 @@ def test_values_and_gradients_of_strided_kernels_are_kept(shared):
 
   assert shared or is_grouped()
   grouped = differentiate(x, kernels)
-  with separate_convolution.scope():
+  with convolution.separate():
     assert not is_grouped()
     separate = differentiate(x, kernels)
   for ours, theirs in zip(jax.tree.leaves(separate), jax.tree.leaves(grouped), strict=True):

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 _scope = jax.make_user_context(default_value=False)
 
 
-def scope() -> contextlib.AbstractContextManager[None]:
-  """Trace the convolutions of `convolution.fastest` so that `vmap` keeps them separate.
+def separate() -> contextlib.AbstractContextManager[None]:
+  """Trace the convolutions of `fastest` so that `vmap` keeps them separate.
 
   Within it a convolution has no derivative in forward mode.
 
@@ -24,17 +24,16 @@ def scope() -> contextlib.AbstractContextManager[None]:
     >>> from pidkd_jax.nn import convolution
     >>> x, kernels = jnp.ones((8, 16, 16, 4)), jnp.ones((3, 3, 3, 4, 4))
     >>> def layer(kernel):
-    ...   axes = ('NHWC', 'HWIO', 'NHWC')
-    ...   return convolution.fastest(x, kernel, (1, 1), 'SAME', dimension_numbers=axes)
-    >>> with scope():
+    ...   return convolution.fastest(x, kernel, (1, 1), 'SAME')
+    >>> with convolution.separate():
     ...   str(jax.make_jaxpr(jax.vmap(layer))(kernels)).count('conv_general_dilated')
     3
   """
   return _scope(True)
 
 
-def separate(convolve: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
-  """Return a convolution, (x, kernel) -> map, that `vmap` keeps separate within `scope`."""
+def separated(convolve: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
+  """Return a convolution, (x, kernel) -> map, that `vmap` keeps separate within `separate`."""
   if not _scope.value:
     return convolve
 
@@ -44,14 +43,14 @@ def separate(convolve: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
   forward, backward = _each(convolve), _each(gradients)
 
   @jax.custom_vjp
-  def separated(x, kernel):
+  def apart(x, kernel):
     return forward(x, kernel)
 
-  separated.defvjp(
+  apart.defvjp(
     lambda x, kernel: (forward(x, kernel), (x, kernel)),
     lambda operands, cotangent: backward(*operands, cotangent),
   )
-  return separated
+  return apart
 
 
 def _each(function: Callable) -> Callable:
