@@ -175,7 +175,7 @@ def load(folder: pathlib.Path, own: models.Own = ()) -> Bundle:
     raise UserError(
       f'bundle {str(folder)!r} {state}: {atomic_folder.MANIFEST} is not there; name another'
     )
-  manifest = _read_json(manifest_path)
+  manifest = _read_object(manifest_path)
   for name in (VARIABLES, CARD, *({ENCODER} & manifest.keys())):
     path = folder / name
     if not path.is_file() or manifest.get(name) != regular_file.sha256(path):
@@ -184,7 +184,7 @@ def load(folder: pathlib.Path, own: models.Own = ()) -> Bundle:
         f'bundle {str(folder)!r} is damaged: {name} is {state}; copy it again, or '
         'remove it and make it anew'
       )
-  card = _read_json(folder / CARD)
+  card = _read_object(folder / CARD)
   try:
     # Each layer has an array of its own. A card of some bytes can name a million layers.
     models.check_layers(card['model'], npz.count(folder / VARIABLES))
@@ -286,13 +286,10 @@ def _read_variables(path: pathlib.Path, expected) -> dict[str, Any]:
   return traverse_util.unflatten_dict(jax.device_put(flat), sep='/')
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
+def _read_object(path: pathlib.Path) -> dict[str, Any]:
   try:
     if path.stat().st_size > JSON_LIMIT:
       raise ValueError(f'it has more than {JSON_LIMIT:,} bytes')
-    value = regular_file.read_json(path)
+    return regular_file.read_object(path)
   except ValueError as error:
-    raise UserError(f'{str(path)!r} is not JSON: {error}; get the bundle anew') from error
-  if not isinstance(value, dict):
-    raise UserError(f'{str(path)!r} holds no JSON object; get the bundle anew')
-  return value
+    raise UserError(f'{str(path)!r} is damaged: {error}; get the bundle anew') from error

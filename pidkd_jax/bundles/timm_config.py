@@ -52,10 +52,10 @@ def read(checkpoint: pathlib.Path) -> TimmConfig | None:
   """
   path = checkpoint.with_name(FILE)
   try:
-    content = regular_file.read_json(path)
+    content = regular_file.read_object(path)
   except (OSError, ValueError):
     return None
-  entries = content.get('pretrained_cfg') if isinstance(content, dict) else None
+  entries = content.get('pretrained_cfg')
   if not isinstance(entries, dict) or not isinstance(content.get('architecture'), str):
     return None
   try:

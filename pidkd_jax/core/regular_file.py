@@ -43,17 +43,20 @@ def read_text(path: pathlib.Path, errors: str = 'strict') -> str:
     return file.read().decode('utf-8', errors)
 
 
-def read_json(path: pathlib.Path) -> Any:
-  """Return a file's JSON value.
+def read_object(path: pathlib.Path) -> dict[str, Any]:
+  """Return the JSON object that a file holds.
 
   Raises:
     OSError: as `read_text`.
-    ValueError: it holds no JSON, or is nested too deeply.
+    ValueError: it holds no JSON object, or one that is nested too deeply.
   """
   try:
-    return json.loads(read_text(path))
+    value = json.loads(read_text(path))
   except RecursionError as error:
     raise ValueError('it is nested too deeply') from error
+  if not isinstance(value, dict):
+    raise ValueError('it holds no JSON object')
+  return value
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -58,7 +58,7 @@ def members_of_config(folder: pathlib.Path) -> list[str]:
   if not path.exists():
     return []
   with workdir.writing(folder, path.name):
-    saved = regular_file.read_json(path)
+    saved = regular_file.read_object(path)
     rows = _rows_of_config(saved)
   first = saved.get('first_trial', 0)  # Runs of older versions lack it.
   return [
@@ -72,7 +72,7 @@ def members_of_experiment(folder: pathlib.Path) -> list[str]:
   if not path.exists():
     return []
   with workdir.writing(folder, path.name):
-    saved = _without(regular_file.read_json(path), OWN_PARTS)
+    saved = _without(regular_file.read_object(path), OWN_PARTS)
     return [member.name for member in Experiment.from_json(saved).members]
 
 

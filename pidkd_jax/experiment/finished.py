@@ -58,8 +58,8 @@ def summary(config: ConfigDict, folder: str) -> Summary | None:
     return None
   home = pathlib.Path(os.path.expanduser(folder))
   try:
-    saved = regular_file.read_json(home / 'config.json')
-    kept = Summary.from_json(regular_file.read_json(home / _SUMMARY), str(home))
+    saved = regular_file.read_object(home / 'config.json')
+    kept = Summary.from_json(regular_file.read_object(home / _SUMMARY), str(home))
     written = (home / _SUMMARY).stat().st_mtime_ns
     if saved != json.loads(json.dumps(config.to_dict())):
       return None

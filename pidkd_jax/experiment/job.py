@@ -353,5 +353,5 @@ def _probed(home: pathlib.Path) -> dict[str, float]:
   if not path.exists():
     return {}
   with workdir.writing(home, path.name):
-    [top1] = regular_file.read_json(path).values()
+    [top1] = regular_file.read_object(path).values()
   return top1

@@ -109,7 +109,7 @@ def is_complete(folder: pathlib.Path, members: Iterable[Member]) -> bool:
 def _diverged(folder: pathlib.Path) -> dict[str, int]:
   path = folder / _DIVERGED
   with workdir.writing(folder, _DIVERGED):
-    return regular_file.read_json(path) if path.exists() else {}
+    return regular_file.read_object(path) if path.exists() else {}
 
 
 def execute(
@@ -213,8 +213,8 @@ def _parts(experiment: Experiment, run: _Run) -> dict[pathlib.Path, list[str]]:
   added: _Parts = []
   if processes.any_process(path.exists())[0]:
     with workdir.writing(run.folder, path.name):
-      saved = regular_file.read_json(path)
-      if not isinstance(saved, dict) or 'parts' not in saved:
+      saved = regular_file.read_object(path)
+      if 'parts' not in saved:
         raise ValueError('it names no parts')
       parts, added = saved['parts'], saved.get('added', [])
   elif len(names) == 1 or (run.folder / 'checkpoints').exists():

@@ -47,14 +47,14 @@ def get_config(path: str) -> ConfigDict:
 
 def _read(path: str) -> dict[str, Any]:
   try:
-    saved = regular_file.read_json(pathlib.Path(path))
+    saved = regular_file.read_object(pathlib.Path(path))
   except OSError as error:
     raise UserError(
       f"{path!r} cannot be read: {error.strerror}; name a run's config.json"
     ) from error
   except ValueError as error:
     raise UserError(f'{path!r} is damaged: {_line(error)}; take a file of configs/') from error
-  if not isinstance(saved, dict) or not {'student', 'teacher', 'data'} <= saved.keys():
+  if not {'student', 'teacher', 'data'} <= saved.keys():
     raise UserError(f'{path!r} is not the config.json of a run; name one, or a file of configs/')
   return {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
 

@@ -77,8 +77,8 @@ def _is_of(training: Training, dataset: Dataset) -> bool:
   """Whether a folder holds this training, finished or unfinished."""
   folder, experiment = training.folder, training.experiment
   try:
-    config = regular_file.read_json(folder / 'config.json')
-    inputs = regular_file.read_json(folder / 'inputs.json')
+    config = regular_file.read_object(folder / 'config.json')
+    inputs = regular_file.read_object(folder / 'inputs.json')
     model = config.pop('model', None) or _model_of_card(_bundle(folder, experiment))
     saved = Experiment.from_json(config)
     data = (inputs['fingerprint'], inputs.get('start'))
@@ -99,7 +99,7 @@ def _digest(start: Bundle | None) -> str | None:
 
 def _model_of_card(bundle_folder: pathlib.Path) -> dict[str, Any] | None:
   card = bundle_folder / 'card.json'
-  return regular_file.read_json(card)['model'] if card.exists() else None
+  return regular_file.read_object(card)['model'] if card.exists() else None
 
 
 def _config(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:

@@ -108,9 +108,7 @@ def check(
   path = folder / file
   with writing(folder, file):
     if path.exists():
-      before = regular_file.read_json(path)
-      if not isinstance(before, dict):
-        raise ValueError('it holds no JSON object')
+      before = regular_file.read_object(path)
       if check_part:
         before, content = check_part(folder, before, content)
       _check_same(folder, before, content, harmless, defaults or {}, paths)
@@ -205,7 +203,7 @@ def changed_code(folder: pathlib.Path, code: Mapping[str, str]) -> list[str]:
     code: {name: digest} (`own_parts.digests`).
   """
   try:
-    before = dict(regular_file.read_json(folder / 'versions.json')['code'])
+    before = dict(regular_file.read_object(folder / 'versions.json')['code'])
   except (OSError, ValueError, TypeError, KeyError):
     return []  # Runs of older versions lack it.
   return [name for name, digest in code.items() if before.get(name, digest) != digest]
@@ -226,7 +224,7 @@ def record_environment(folder: pathlib.Path, command: str, code: Mapping[str, st
     logger.warning('the source of %s was changed since the run began, and the run goes on', name)
   path, now = folder / 'versions.json', environment()
   try:
-    before = dict(regular_file.read_json(path))
+    before = dict(regular_file.read_object(path))
   except (OSError, ValueError, TypeError):
     before = {}  # Nothing depends on the file.
   earlier = before.pop('before', [])
@@ -265,7 +263,7 @@ def bundles(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def same_paths(folder: pathlib.Path, content: dict[str, Any], paths: Collection[str]) -> bool:
   """Return whether a run's config.json has the same paths under these dotted names."""
-  saved = _flat(regular_file.read_json(folder / 'config.json'))
+  saved = _flat(regular_file.read_object(folder / 'config.json'))
   return all(saved.get(name, '') == _flat(content).get(name, '') for name in paths)
 
 

@@ -18,7 +18,7 @@ def read(folder: pathlib.Path) -> Candidate:
   Raises:
     UserError: The folder is missing, damaged or no export, or its file holds only variables.
   """
-  manifest = _read_json(folder / atomic_folder.MANIFEST)
+  manifest = _read_object(folder / atomic_folder.MANIFEST)
   for name, expected in manifest.items():
     path = folder / name
     # The first condition keeps the check within the folder.
@@ -28,7 +28,7 @@ def read(folder: pathlib.Path) -> Candidate:
       raise UserError(
         f'export {str(folder)!r} is damaged: {name} is missing or altered; export it anew'
       )
-  card = _read_json(folder / 'card.json')
+  card = _read_object(folder / 'card.json')
   try:
     facts = card['export']
     file = folder / facts['file']
@@ -55,16 +55,13 @@ def read(folder: pathlib.Path) -> Candidate:
     ) from error
 
 
-def _read_json(path: pathlib.Path) -> Mapping[str, Any]:
+def _read_object(path: pathlib.Path) -> Mapping[str, Any]:
   try:
-    value = regular_file.read_json(path)
+    return regular_file.read_object(path)
   except OSError as error:
     raise UserError(
       f'{str(path.parent)!r} is no export: {path.name} cannot be read ({error.strerror}); name a '
       'folder that `pidkd export` wrote'
     ) from error
   except ValueError as error:
-    raise UserError(f'{str(path)!r} is not JSON: {error}; export it anew') from error
-  if not isinstance(value, dict):
-    raise UserError(f'{str(path)!r} holds no JSON object; export it anew')
-  return value
+    raise UserError(f'{str(path)!r} is damaged: {error}; export it anew') from error

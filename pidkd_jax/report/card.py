@@ -31,9 +31,7 @@ def read(
       of another type or out of its range.
   """
   try:
-    card = regular_file.read_json(path)
-    if not isinstance(card, dict):
-      raise ValueError('it holds no JSON object')
+    card = regular_file.read_object(path)
   except OSError as error:
     raise UserError(
       f'{str(path)!r} cannot be read: {error.strerror or error}; mend that, or copy the run again'

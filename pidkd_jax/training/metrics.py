@@ -57,7 +57,7 @@ def describe(workdir: pathlib.Path, members: Mapping[str, Mapping[str, Any]]) ->
   part = (workdir.parent / 'parts.json').exists()
   whole = workdir.parent if part else workdir
   path = whole / 'config.json'
-  configuration = regular_file.read_json(path) if path.exists() else None
+  configuration = regular_file.read_object(path) if path.exists() else None
   return Training(workdir, whole.name, configuration=configuration, members=members)
 
 

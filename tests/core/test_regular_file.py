@@ -21,9 +21,9 @@ def pipe(tmp_path):
   return make
 
 
-def test_text_and_json_come_back(tmp_path):
+def test_text_and_objects_come_back(tmp_path):
   (tmp_path / 'a.json').write_text('{"name": "é"}', 'utf-8')
-  assert regular_file.read_json(tmp_path / 'a.json') == {'name': 'é'}
+  assert regular_file.read_object(tmp_path / 'a.json') == {'name': 'é'}
   assert regular_file.read_text(tmp_path / 'a.json') == '{"name": "é"}'
 
 
@@ -51,4 +51,11 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
 def test_deep_nesting_is_an_error_of_the_file(tmp_path):
   (tmp_path / 'a.json').write_text('[' * 100_000)
   with pytest.raises(ValueError, match='nested too deeply'):
-    regular_file.read_json(tmp_path / 'a.json')
+    regular_file.read_object(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize('content', ['[1]', '"text"', 'null', '1'])
+def test_another_value_than_an_object_is_an_error_of_the_file(content, tmp_path):
+  (tmp_path / 'a.json').write_text(content)
+  with pytest.raises(ValueError, match='it holds no JSON object'):
+    regular_file.read_object(tmp_path / 'a.json')

@@ -103,9 +103,12 @@ def test_an_interrupted_run_is_finished_before_the_added_members(
   assert results(folder) == results(fresh)
 
 
-def test_parts_that_are_damaged_are_one_line(taught, tmp_path):
-  (tmp_path / 'parts.json').write_text('[]')
-  with pytest.raises(UserError, match='parts.json. is damaged: it names no parts'):
+@pytest.mark.parametrize(
+  'content, flaw', [('[]', 'it holds no JSON object'), ('{}', 'it names no parts')]
+)
+def test_parts_that_are_damaged_are_one_line(content, flaw, taught, tmp_path):
+  (tmp_path / 'parts.json').write_text(content)
+  with pytest.raises(UserError, match=f'parts.json. is damaged: {flaw}'):
     execute(taught, tmp_path, *KD)
 
 

@@ -48,7 +48,7 @@ def test_a_field_that_is_newer_than_the_run_has_its_default(group, name, tmp_pat
   [
     (None, 'cannot be read: No such file'),
     ('{"student": ', 'is damaged'),
-    ('[1]', 'is not the config.json of a run'),
+    ('[1]', 'is damaged: it holds no JSON object'),
     ('{"model": "resnet8"}', 'is not the config.json of a run'),
     ('{"student": "a", "teacher": {}, "data": {}, "colour": 1}', 'does not know .*colour'),
     ('{"student": 5, "teacher": {}, "data": {}}', 'does not know .*student'),

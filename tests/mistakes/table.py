@@ -508,7 +508,7 @@ MISTAKES = {
         ('bundle without a manifest', 'is half-written or no bundle', 'no-manifest'),
         ('bundle without a card', 'card.json is missing', 'no-card'),
         ('list for a manifest', 'holds no JSON object', 'listed'),
-        ('manifest cut short', 'is not JSON', 'unreadable'),
+        ('manifest cut short', 'is damaged: Expecting', 'unreadable'),
         ('bundle with one altered byte', 'variables.npz is altered', 'altered'),
         ('variables cut short', 'is not one that this version reads', 'cut'),
         ('card without a dataset', "card.json lacks 'dataset'", 'no-dataset'),

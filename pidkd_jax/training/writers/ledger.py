@@ -31,7 +31,7 @@ class Ledger:
     if self.path.exists():
       self._runs = {
         str(member): {'id': str(run['id']), 'step': int(run['step'])}
-        for member, run in regular_file.read_json(self.path).items()
+        for member, run in regular_file.read_object(self.path).items()
       }
 
   def run(self, member: str) -> str | None:
