@@ -7,6 +7,7 @@ import re
 import pytest
 
 LAB = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'lab'
+BLOCKS, EPOCHS = 'proof-blocks.md', 'proof-epochs.md'
 TOP1, ALIGNMENT = 'top-1 (%)', 'alignment error'
 PARAMETERS, AGREEMENT = 'parameters (M)', 'agreement (%)'
 FACTORS = ('003', '01', '03', '1', '3', '10', '30', '100')
@@ -70,18 +71,18 @@ def test_all_methods():
 
 
 @pytest.mark.parametrize(
-  'folder, heading',
+  'folder, page, heading',
   [
-    ('proof', '## The first block'),
-    ('proof/c', '## Classes 41 to 60'),
-    ('proof/d', '## Classes 61 to 80'),
-    ('proof/e', '## Classes 81 to 100'),
-    ('proof/arms', '## All eight arms'),
-    ('proof/e60', '## 60 epochs\n'),
+    ('proof', BLOCKS, '## The first block'),
+    ('proof/c', BLOCKS, '## Classes 41 to 60'),
+    ('proof/d', BLOCKS, '## Classes 61 to 80'),
+    ('proof/e', BLOCKS, '## Classes 81 to 100'),
+    ('proof/arms', BLOCKS, '## All eight arms'),
+    ('proof/e60', EPOCHS, '## 60 epochs'),
   ],
 )
-def test_the_proof(folder, heading):
-  found, rows = measured(f'{folder}/main.csv'), table(heading, 'proof.md')
+def test_the_proof(folder, page, heading):
+  found, rows = measured(f'{folder}/main.csv'), table(heading, page)
   labels = [cells[0] for cells in rows]
   assert labels == list(found)
   assert [cells[1] for cells in rows] == [found[label]['trials'] for label in labels]
@@ -92,20 +93,20 @@ def test_the_proof(folder, heading):
 
 
 @pytest.mark.parametrize(
-  'folder, heading',
+  'folder, page, heading',
   [
-    ('proof', 'The two primary questions'),
-    ('proof/c', 'The two questions there'),
-    ('proof/d', 'The two questions on this block'),
-    ('proof/e', 'The two questions on classes 81 to 100'),
-    ('proof/arms', 'The secondary comparisons'),
-    ('proof/e60', 'The three questions of 60 epochs'),
+    ('proof', BLOCKS, 'The two primary questions'),
+    ('proof/c', BLOCKS, 'The two questions there'),
+    ('proof/d', BLOCKS, 'The two questions on this block'),
+    ('proof/e', BLOCKS, 'The two questions on classes 81 to 100'),
+    ('proof/arms', BLOCKS, 'The secondary comparisons'),
+    ('proof/e60', EPOCHS, 'The three questions of 60 epochs'),
   ],
 )
-def test_contrasts_of_the_proof(folder, heading):
+def test_contrasts_of_the_proof(folder, page, heading):
   with (LAB / 'results' / folder / 'contrasts.csv').open(newline='') as file:
     found = {row['contrast']: {**row, 'label': row['contrast']} for row in csv.DictReader(file)}
-  rows = table(heading, 'proof.md')
+  rows = table(heading, page)
   assert [cells[0] for cells in rows] == list(found)
   for name, trials, mean, *intervals, p, corrected in rows:
     row = found[name]
@@ -122,7 +123,7 @@ def test_contrasts_of_the_proof(folder, heading):
 def test_all_blocks_of_the_proof():
   with (LAB / 'results' / 'proof' / 'pooled.csv').open(newline='') as file:
     found = {row['contrast']: row for row in csv.DictReader(file)}
-  rows = table('## All four blocks', 'proof.md')
+  rows = table('## All four blocks', BLOCKS)
   assert [cells[0] for cells in rows] == list(found)
   for name, blocks, mean, *intervals in rows:
     row = {**found[name], 'label': name}
