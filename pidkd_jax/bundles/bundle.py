@@ -250,6 +250,12 @@ def _check(card: Mapping[str, Any], num_classes: int) -> None:
   for name in ('training', 'results'):
     if not isinstance(card.get(name, {}), dict):
       raise ValueError(f'its {name} is {card[name]} and no JSON object')
+  for name in ('teacher', 'start'):
+    if not isinstance(found := card.get('training', {}).get(name), dict | None):
+      raise ValueError(f"its training's {name} is {found} and no JSON object")
+  for name in ('network', 'label'):
+    if not isinstance(found := card.get(name), str | None):
+      raise ValueError(f'its {name} is {found} and no text')
   if 'format' in entries:
     for name in _TEXTS:
       if not isinstance(entries.get(name), str):

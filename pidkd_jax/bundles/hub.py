@@ -19,6 +19,7 @@ from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core import atomic_folder, extras, local_path, npz, regular_file
 from pidkd_jax.core.errors import UserError, first_line, listed
 from pidkd_jax.models import exported_function
+from pidkd_jax.models.exported import Exported
 
 # {file of a bundle: the most bytes of it that are pulled}.
 _NEEDED = {
@@ -107,11 +108,13 @@ def _write(loaded: Bundle, place: pathlib.Path, repository: str, license: str) -
   from safetensors.numpy import save_file
 
   readme = loaded.folder / bundle.README
+  if readme.is_symlink():
+    raise UserError(f'{str(readme)!r} is a link; put the text itself there, as it is published')
   card = hub_card.published(loaded.card)
   page = regular_file.read_text(readme, 'replace') if readme.exists() else model_card.text(card)
   with atomic_folder.replacing(place, loose=(bundle.README, hub_card.SAFETENSORS)) as part:
     shutil.copyfile(loaded.file, part / bundle.VARIABLES)
-    if (loaded.folder / bundle.ENCODER).exists():
+    if isinstance(loaded.network.model, Exported):
       shutil.copyfile(loaded.folder / bundle.ENCODER, part / bundle.ENCODER)
     atomic_folder.write_json(part / bundle.CARD, card)
     (part / bundle.README).write_text(hub_card.text(card, page, repository, license), 'utf-8')

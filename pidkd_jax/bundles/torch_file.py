@@ -221,7 +221,10 @@ def _pickled(path: pathlib.Path) -> Any:
 
 def _check_size(path: pathlib.Path) -> None:
   """Raise ValueError for an archive that declares more bytes than it has; PyTorch's do not."""
-  if zipfile.is_zipfile(path):
+  # PyTorch looks further for the end of an archive than Python does, which then refuses it.
+  with path.open('rb') as start:
+    begins = start.read(2) == b'PK'
+  if begins or zipfile.is_zipfile(path):
     with zipfile.ZipFile(path) as file:
       declared = sum(member.file_size for member in file.infolist())
     if declared > path.stat().st_size:

@@ -16,7 +16,7 @@ from pidkd_jax.bundles import bundle, image_input
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.bundles.image_reader import ImageReader, Source
 from pidkd_jax.core import atomic_folder, image, local_path
-from pidkd_jax.core.errors import UserError, whole_number
+from pidkd_jax.core.errors import UserError, printable, whole_number
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.network import Network
@@ -54,7 +54,7 @@ class TrainedNetwork:
     self._normalisation = jax.tree.map(jnp.asarray, loaded.normalisation.arrays())
 
   def __repr__(self) -> str:
-    name = self.card.get('network', self.card['model']['family'])
+    name = printable(self.card.get('network') or self.card['model']['family'])
     height, width, channels = self.image_shape
     top1 = f', top-1 {self.metrics["top1"]:.1%}' if 'top1' in self.metrics else ''
     return f'<{name}: {height}x{width}x{channels} -> {len(self.class_names)} classes{top1}>'

@@ -219,7 +219,7 @@ def write(
   bundle.save(out, network, card)
   print(f'{FLAGS.out}: {FLAGS.model}, {network.model.num_classes} classes, {spent}')
   for note in notes:
-    print(f'  {note}')
+    print(f'  {printable(note)}')
   print(f'  normalised by mean {normalisation.mean} and std {normalisation.std}')
   if dataset:
     print(f'  on the {len(dataset.test)} test images of {dataset.spec.name}')

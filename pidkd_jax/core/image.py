@@ -35,6 +35,8 @@ FORMATS = 'JPEG, PNG, BMP, WebP, TIFF or PPM'
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 # The starts of other files that may have values of 16 bits: TIFF, PGM and PPM.
 _WIDE = (b'II', b'MM', b'P2', b'P3', b'P5', b'P6')
+# No PNG file of the pixels that Pillow allows is longer, by 8 bytes for each of them.
+_LONGEST_PNG = 2**30
 # The chunks of a PNG file that say something of the image and change no pixel as it is read here.
 _REMARKS = (b'iCCP', b'iTXt', b'sPLT', b'tEXt', b'zTXt')
 # The bits that the values of an image of 16 bits may need, by the makers of cameras and scanners.
@@ -290,13 +292,23 @@ def _decoded(path: File) -> Image.Image:
       damaged.pop_all()
   except (ValueError, SyntaxError, OSError) as error:
     # Pillow refuses a sound PNG for a large or odd colour profile or text.
-    encoded = path.read_bytes()
+    encoded = _png(path)
     plain = _without_remarks(encoded)
     if plain == encoded:
       raise error
     image = Image.open(io.BytesIO(plain), formats=_FORMATS)
     image.load()
   return image
+
+
+def _png(file: File) -> bytes:
+  """Return what a PNG file holds, up to its greatest length; of another file its start.
+
+  A file may be larger than the memory, and be nothing but a hole.
+  """
+  with file.open('rb') as opened:
+    start = opened.read(len(_SIGNATURE))
+    return start + opened.read(_LONGEST_PNG) if start == _SIGNATURE else start
 
 
 def _without_remarks(encoded: bytes) -> bytes:

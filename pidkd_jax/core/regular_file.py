@@ -48,12 +48,18 @@ def read_object(path: pathlib.Path) -> dict[str, Any]:
 
   Raises:
     OSError: as `read_text`.
-    ValueError: it holds no JSON object, or one that is nested too deeply.
+    ValueError: it holds no JSON object, or one that is nested too deeply or has half a character
+      (a lone surrogate).
   """
+  text = read_text(path)
   try:
-    value = json.loads(read_text(path))
+    value = json.loads(text)
+    if r'\ud' in text.lower():
+      json.dumps(value, ensure_ascii=False).encode()
   except RecursionError as error:
     raise ValueError('it is nested too deeply') from error
+  except UnicodeEncodeError as error:
+    raise ValueError('it holds half a character, which no file can be written with') from error
   if not isinstance(value, dict):
     raise ValueError('it holds no JSON object')
   return value

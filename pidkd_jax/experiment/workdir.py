@@ -150,7 +150,7 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
   with writing(folder, 'lock'):
     folder.mkdir(parents=True, exist_ok=True)
     # The file names the process that holds the lock, so opening it may not empty it.
-    opened = (folder / 'lock').open('ab+', buffering=0)
+    opened = open(folder / 'lock', 'ab+', buffering=0, opener=_open_itself)
   with opened as file:
     try:
       release, reason = file_lock.take(file)
@@ -180,6 +180,11 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
       yield
     finally:
       release()
+
+
+def _open_itself(path: str, flags: int) -> int:
+  """Open a file that is no link: who locks writes into it, and a folder may come from anyone."""
+  return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def environment() -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pidkd_jax.core import atomic_folder, regular_file
+from pidkd_jax.core import atomic_folder, exported_program, regular_file
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.latency.candidate import Candidate, data_of, display_name
 
@@ -39,6 +39,8 @@ def read(folder: pathlib.Path) -> Candidate:
         f'export {str(folder)!r} holds {facts["file"]}, which computes nothing by itself; measure '
         f'its bundle, or an export of {", ".join(_RUNTIMES)}'
       )
+    if file.suffix == '.stablehlo':
+      _check_program(file)
     module, accelerated = _RUNTIMES[file.suffix]
     return Candidate(
       file=file,
@@ -53,6 +55,14 @@ def read(folder: pathlib.Path) -> Candidate:
     raise UserError(
       f'{str(folder)!r} is no export ({error!r}); name a folder that `pidkd export` wrote'
     ) from error
+
+
+def _check_program(file: pathlib.Path) -> None:
+  """Raise UserError for a program that may do more than compute: a folder may come from anyone."""
+  try:
+    exported_program.read(file.read_bytes(), file.name)
+  except ValueError as error:
+    raise UserError(f'export {str(file.parent)!r}: {error}; export it anew') from error
 
 
 def _read_object(path: pathlib.Path) -> Mapping[str, Any]:

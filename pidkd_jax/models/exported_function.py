@@ -6,25 +6,19 @@ arguments and its results.
 
 import dataclasses
 import hashlib
-import re
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 from jax import export as jax_export
 
-from pidkd_jax.core import extras
-from pidkd_jax.core.errors import UserError, first_line
+from pidkd_jax.core import exported_program
+from pidkd_jax.core.errors import UserError
 
 # Weights are arguments, so that a function has some hundred kilobytes.
 LIMIT = 2**26
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 COLLECTIONS = ('params', 'buffers')
-
-# A custom call may name any function of the process. This one compares shapes and has no address.
-_HARMLESS_CALL = re.compile(r'stablehlo\.custom_call @shape_assertion\(')
-# Operations that wait for the host or for another device.
-_WAITING = re.compile(r'\bstablehlo"?\.(infeed|outfeed|send|recv)\b')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,21 +74,11 @@ def find(digest: str) -> ExportedFunction:
 
 
 def _read(content: bytes) -> ExportedFunction:
-  extras.require('a network that was imported as StableHLO', 'flatbuffers')
   if len(content) > LIMIT:
     raise ValueError(f'its encoder has more than {LIMIT:,} bytes')
-  try:
-    exported = jax_export.deserialize(bytearray(content))
-    text = exported.mlir_module()
-  except Exception as error:  # A damaged file can fail in any way.
-    raise ValueError(
-      f'its encoder is no StableHLO that JAX {jax.__version__} reads ({first_line(error)})'
-    ) from error
-  _check_operations(text)
-  if exported.disabled_safety_checks or exported.ordered_effects or exported.unordered_effects:
-    raise ValueError('its encoder has effects beside its results')
-  if exported.nr_devices != 1:
-    raise ValueError(f'its encoder is for {exported.nr_devices} devices and not for one')
+  exported = exported_program.read(content, 'its encoder')
+  if exported.has_vjp():
+    raise ValueError('its encoder has a derivative, which is not checked')
   args, kwargs = jax.tree.unflatten(
     exported.in_tree, [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in exported.in_avals]
   )
@@ -110,14 +94,3 @@ def _read(content: bytes) -> ExportedFunction:
   if not exported.out_avals or any(len(a.shape) != 4 for a in exported.out_avals):
     raise ValueError('its encoder returns no maps')
   return ExportedFunction(content, exported, variables, fixed)
-
-
-def _check_operations(text: str) -> None:
-  """Raise ValueError for operations that could do more than compute.
-
-  Every custom call prints its name once. So all are harmless where as many harmless ones are found.
-  """
-  if text.count('custom_call') != len(_HARMLESS_CALL.findall(text)):
-    raise ValueError('its encoder calls functions outside StableHLO, which could do anything')
-  if waiting := _WAITING.search(text):
-    raise ValueError(f'its encoder waits for others ({waiting[1]})')

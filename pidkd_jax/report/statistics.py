@@ -8,7 +8,8 @@ from scipy import stats
 
 RESAMPLES = 10_000
 _SEED = 0
-_CHUNK = 256
+# Draws that are counted together, and numbers of them: a resample has as many as there are images.
+_CHUNK, _DRAWS = 256, 2**24
 
 
 def resample_images(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
@@ -25,8 +26,9 @@ def resample_images(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarra
   size = values.shape[1]
   columns = values.T.astype(np.float32)
   means = []
-  for start in range(0, resamples, _CHUNK):
-    rows = min(_CHUNK, resamples - start)
+  chunk = max(1, min(_CHUNK, _DRAWS // size))
+  for start in range(0, resamples, chunk):
+    rows = min(chunk, resamples - start)
     indices = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
     counts = np.bincount(indices.ravel(), minlength=rows * size).reshape(rows, size)
     means.append((counts.astype(np.float32) @ columns).T)

@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.errors import UserError, printable
 from pidkd_jax.report import (
   contrasts,
   paired_differences,
@@ -159,7 +159,7 @@ class _Section:
 
   def _protocol(self) -> str:
     items = [
-      *protocol.sentences(self._comparison),
+      *map(table.escape, protocol.sentences(self._comparison)),
       f'Runs: {_format_paths(run.folder for run in self._comparison.runs)}.',
       protocol.SHARED,
     ]
@@ -171,7 +171,8 @@ class _Section:
     if self._baseline is None:
       parts.append(f'There is no {self._requested} here to compare with.')
     elif len(self._comparison.labels) > 1:
-      parts.append(paired_differences.explain(self._comparison, self._baseline))
+      explained = paired_differences.explain(self._comparison, self._baseline)
+      parts.append(table.escape(explained))
     if self._published:
       parts.append(self._published.note)
     path = self._folder / 'trials.csv'
@@ -182,21 +183,22 @@ class _Section:
     columns = contrasts_table.columns(self._comparison, self._families)
     shown = [self._table('contrasts', columns), contrasts_table.NOTE] if columns else []
     left_out = contrasts_table.left_out(self._comparison, self._asked)
-    texts = [*shown, *([left_out] if left_out else [])]
+    texts = [*shown, *([table.escape(left_out)] if left_out else [])]
     return ['### Contrasts', *texts] if texts else []
 
   def _condensed(self) -> list[str]:
     columns = condensed.columns(self._comparison)
     if not columns:
       return []
-    sentences = '\n'.join(f'- {sentence}' for sentence in condensed.sentences(self._comparison))
+    sentences = '\n'.join(f'- {table.escape(x)}' for x in condensed.sentences(self._comparison))
     return ['### Against the bundle', self._table('condensed', columns), sentences]
 
   def _sizes(self) -> list[str]:
     parts = []
     for number, grid in enumerate(size_grid.find_grids(self._comparison), start=1):
       name = 'sizes' if number == 1 else f'sizes-{number}'
-      parts += ['### Size of the projectors', self._table(name, grid.columns()), grid.choice]
+      parts += ['### Size of the projectors', self._table(name, grid.columns())]
+      parts.append(table.escape(grid.choice))
     return parts
 
   def _cost(self) -> list[str]:
@@ -215,7 +217,7 @@ class _Section:
         canvas.save(figure, path)
         parts += [
           f'![{name}]({path.relative_to(self._out).as_posix()})',
-          f'*{caption} {protocol.SHARED}*',
+          f'*{table.escape(caption)} {protocol.SHARED}*',
         ]
     return parts
 
@@ -312,4 +314,5 @@ def _command(folders, out, baseline, published, asked) -> str:
 
 
 def _format_paths(paths: Iterable[pathlib.Path]) -> str:
-  return ', '.join(f'`{path}`' for path in paths)
+  # A code span ends at a backtick, and shows the rest as it is.
+  return ', '.join(f'`{printable(str(path)).replace("`", "?")}`' for path in paths)

@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pidkd_jax.core import screen
+from pidkd_jax.core.errors import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,13 +117,15 @@ def _lines(column: Column, encode: Callable[[str], str], mark: str) -> list[str]
 
 
 def escape(text: str) -> str:
-  """Return a text as Markdown shows it, also where it has signs of emphasis or of tables.
+  """Return a text as one line that Markdown shows as it is; names in it may come from anyone.
 
   Example:
-    >>> print(escape('resnet14*0.5'))
-    resnet14\\*0.5
+    >>> print(escape('resnet14*0.5 on <b>[x](y)'))
+    resnet14\\*0.5 on \\<b>[x\\](y)
   """
-  return re.sub(r'[*|]', r'\\\g<0>', text)
+  line = printable(' '.join(text.splitlines()))
+  # Emphasis, cells, tags and links.
+  return re.sub(r'[\\*|]|<(?=[A-Za-z/!?])|\](?=[(\[:])', r'\\\g<0>', line)
 
 
 # LaTeX's special characters, and the signs that its fonts lack or have other signs for.

@@ -39,7 +39,7 @@ def read(workdir: pathlib.Path) -> list[Row]:
     try:
       row = json.loads(line)
       rows.append({**row, 'step': int(row['step']), 'member': str(row['member'])})
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
       if number < len(lines):
         raise UserError(
           f'{str(path)!r} is damaged at line {number}; mend it, or remove the run to start over'

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -100,6 +101,20 @@ def test_what_is_published_names_no_folder_of_this_machine(server, saved):
     bundle.load(saved, OWN).card['model'],
     {'top1': 0.625},
   )
+
+
+def test_nothing_is_published_but_the_bundle(server, saved, tmp_path):
+  """A bundle of somebody else's may have links into the user's home."""
+  shutil.copytree(saved, tmp_path / 'theirs')
+  (tmp_path / 'key').write_text('secret')
+  (tmp_path / 'theirs/encoder.stablehlo').symlink_to('../key')
+  hub.push(tmp_path / 'theirs', NAME, own=OWN)
+  assert 'encoder.stablehlo' not in server.files[NAME]
+  (tmp_path / 'theirs/README.md').unlink()
+  (tmp_path / 'theirs/README.md').symlink_to('../key')
+  with pytest.raises(UserError, match=r'README.md. is a link; put the text itself there'):
+    hub.push(tmp_path / 'theirs', NAME, own=OWN)
+  assert b'secret' not in b''.join(server.files[NAME].values())
 
 
 def test_the_front_matter_is_what_the_hub_reads(saved):

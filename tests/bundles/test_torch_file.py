@@ -165,6 +165,10 @@ def test_an_archive_that_unpacks_to_more_is_refused(torch, tmp_path):
   with zipfile.ZipFile(tmp_path / 'file.pth', 'w', zipfile.ZIP_DEFLATED) as file:
     file.writestr('archive/data.pkl', bytes(2**20))
   assert 'it declares 1,048,576 bytes' in refusal(tmp_path / 'file.pth')
+  # PyTorch finds the end of an archive where Python does not look for it.
+  with (tmp_path / 'file.pth').open('ab') as file:
+    file.write(bytes(2**17))
+  assert 'BadZipFile' in refusal(tmp_path / 'file.pth')
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])

@@ -1,5 +1,7 @@
 """Images from files of any kind, and their scaling to another size."""
 
+import os
+import pathlib
 import struct
 import warnings
 import zlib
@@ -141,6 +143,15 @@ def test_colours_of_16_bits_are_seen_in_other_formats(tmp_path, write):
 def test_colours_are_scaled_by_the_highest_value_that_a_ppm_declares(tmp_path):
   (tmp_path / 'x.ppm').write_bytes(b'P6 9 8 1020\n' + struct.pack('>3H', 800, 40, 120) * 72)
   assert image_lib.upright(tmp_path / 'x.ppm', 8).getpixel((0, 0)) == RED
+
+
+def test_of_a_file_that_is_no_image_little_is_read(tmp_path, monkeypatch):
+  """A file of holes may be larger than the memory, and takes no room on the disk."""
+  (tmp_path / 'x.png').touch()
+  os.truncate(tmp_path / 'x.png', 2**31)
+  monkeypatch.setattr(pathlib.Path, 'read_bytes', None)
+  with pytest.raises(ValueError, match='not a whole JPEG, PNG'):
+    image_lib.upright(tmp_path / 'x.png')
 
 
 @pytest.mark.parametrize('name', [b'iCCP', b'zTXt'])

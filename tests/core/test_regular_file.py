@@ -54,6 +54,14 @@ def test_deep_nesting_is_an_error_of_the_file(tmp_path):
     regular_file.read_object(tmp_path / 'a.json')
 
 
+def test_half_a_character_is_an_error_of_the_file(tmp_path):
+  (tmp_path / 'a.json').write_text(r'{"label": "\uD83D\uDE00"}')
+  assert regular_file.read_object(tmp_path / 'a.json') == {'label': '\N{GRINNING FACE}'}
+  (tmp_path / 'a.json').write_text(r'{"label": "\ud800"}')
+  with pytest.raises(ValueError, match='it holds half a character'):
+    regular_file.read_object(tmp_path / 'a.json')
+
+
 @pytest.mark.parametrize('content', ['[1]', '"text"', 'null', '1'])
 def test_another_value_than_an_object_is_an_error_of_the_file(content, tmp_path):
   (tmp_path / 'a.json').write_text(content)

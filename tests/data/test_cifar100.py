@@ -120,6 +120,7 @@ def test_the_official_archive_of_the_python_version_is_official_too(tmp_path, mo
     ({b'fine_labels': [0]}, 'not labels and images'),
     ({b'fine_labels': ['a'] * 12}, 'not labels and images'),
     ({b'fine_labels': [3000] * 12}, 'not labels and images'),
+    ({b'fine_labels': [[0] * 9] * 12}, 'labels are no list of numbers'),
     ({b'coarse_labels': np.ndarray}, 'not labels and images'),
     ({b'x': os.getcwd}, 'it names code'),
   ],
@@ -153,6 +154,18 @@ HOSTILE = [
   b'\x80\x02cnumpy\nndarray\nJ\x00\x00\x00\x40\x85R.',
   b'\x80\x02}r\xff\xff\xff\x7f.',
 ]
+
+
+def test_lists_that_name_each_other_are_not_unfolded():
+  """Ten lists of ten references each would be 10^10 numbers."""
+  nested = 0
+  for _ in range(10):
+    nested = [nested] * 10
+  planes = np.zeros((1, 3072), np.uint8)
+  content = pickle.dumps({b'coarse_labels': nested, b'fine_labels': nested, b'data': planes}, 2)
+  assert len(content) < 5000
+  with pytest.raises(ValueError, match='labels are no list of numbers'):
+    cifar_pickle.records(content)
 
 
 @pytest.mark.parametrize('content', HOSTILE)
@@ -272,6 +285,26 @@ def test_a_name_of_gigabytes_is_refused_by_its_header(kind, tmp_path):
     tar.fileobj.write(info.tobuf(tarfile.GNU_FORMAT))
     tar.fileobj.write(bytes(2**20))
   refused(tmp_path, archive, 'a header declares a name of 2,147,483,648 bytes')
+
+
+@pytest.mark.parametrize(
+  'header',
+  [
+    {'size': -512},
+    {'pax_headers': {'size': '-1536'}},
+    {'type': tarfile.GNUTYPE_LONGNAME, 'size': -1024},
+  ],
+)
+def test_a_negative_size_is_not_read_for_ever(header, tmp_path):
+  archive = tmp_path / 'negative.tar.gz'
+  info = tarfile.TarInfo('a.txt')
+  for name, value in header.items():
+    setattr(info, name, value)
+  form = tarfile.PAX_FORMAT if 'pax_headers' in header else tarfile.GNU_FORMAT
+  with tarfile.open(archive, 'w:gz') as tar:
+    tar.fileobj.write(info.tobuf(form))
+    tar.fileobj.write(bytes(2**12))
+  refused(tmp_path, archive, 'a header declares -')
 
 
 def test_a_link_is_not_followed(tmp_path):

@@ -269,6 +269,13 @@ def test_a_download_with_another_checksum_is_refused(directory, served, cifar_ar
     assert not [file for file in directory.rglob('*') if file.is_file()]
 
 
+def test_of_a_download_without_end_no_more_is_read_than_the_file_has(served, tmp_path):
+  served(bytes(2**20), official=True)
+  [url] = Cifar100.url_infos
+  download.fetch(url, UrlInfo(1000, '', 'archive'), tmp_path / 'archive')
+  assert 1000 < (tmp_path / 'archive').stat().st_size <= 1000 + download._BLOCK
+
+
 def test_a_download_that_breaks_off_goes_on(directory, served, cifar_archive):
   """At once, and in the next call after three attempts in a row that brought nothing."""
   content = cifar_archive.read_bytes()

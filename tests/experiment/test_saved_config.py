@@ -52,6 +52,7 @@ def test_a_field_that_is_newer_than_the_run_has_its_default(group, name, tmp_pat
     ('{"model": "resnet8"}', 'is not the config.json of a run'),
     ('{"student": "a", "teacher": {}, "data": {}, "colour": 1}', 'does not know .*colour'),
     ('{"student": 5, "teacher": {}, "data": {}}', 'does not know .*student'),
+    ('{"student": "a", "teacher": {}, "data": {}, "method": {}}', 'neither method and compare nor'),
   ],
 )
 def test_another_file_is_refused_in_one_line(content, message, tmp_path):

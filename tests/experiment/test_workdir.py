@@ -89,6 +89,19 @@ def test_a_lock_says_who_holds_it_and_what_to_do_if_that_machine_is_gone(tmp_pat
   )
 
 
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+  """The holder's name would be written over a file of the user's, in a folder from anyone."""
+  (tmp_path / 'profile').write_text('export PATH')
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run/lock').symlink_to('../profile')
+  with (
+    pytest.raises(UserError, match='cannot be written: .*links'),
+    workdir.locked(tmp_path / 'run'),
+  ):
+    pass
+  assert (tmp_path / 'profile').read_text() == 'export PATH'
+
+
 @pytest.mark.parametrize('signed', ['', ' \n'])
 def test_a_lock_that_names_nobody_is_refused_as_well(tmp_path, signed):
   (tmp_path / 'lock').write_text(signed)

@@ -163,6 +163,13 @@ def test_other_folders_are_refused(tmp_path, card, file, says):
   assert says in str(error.value) and '\n' not in str(error.value)
 
 
+def test_a_program_that_could_do_more_than_compute_is_refused(tmp_path):
+  card = changed(format='stablehlo', file='model.stablehlo')
+  folder = write_export(tmp_path / 'export', card, 'model.stablehlo')
+  with pytest.raises(UserError, match='model.stablehlo is no StableHLO that JAX.*export it anew'):
+    export_folder.read(folder)
+
+
 def test_a_damaged_export_is_refused(tmp_path):
   folder = write_export(tmp_path / 'export', EXPORT)
   (folder / 'model.onnx').write_bytes(bytes(99))

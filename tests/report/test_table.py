@@ -20,6 +20,21 @@ def test_markdown_has_means_deviations_and_aligned_bars():
   assert lines[3] == '| c    | 60.00        |            |'
 
 
+@pytest.mark.parametrize(
+  ('name', 'shown'),
+  [
+    ('# a\n\n# b', '# a  # b'),
+    ('<script>x</script>', r'\<script>x\</script>'),
+    ('![a](http://b) [c][d]', r'![a\](http://b) [c\][d]'),
+    ('a\\|b', r'a\\\|b'),
+    ('a\x1b[2Jb', r'a\\x1b[2Jb'),
+    ('[+0.11, +0.41] <0.001', '[+0.11, +0.41] <0.001'),
+  ],
+)
+def test_a_name_is_no_markdown(name, shown):
+  assert table.escape(name) == shown
+
+
 def test_the_screen_gets_words_and_numbers_apart():
   shown = table.to_screen(COLUMNS)
   assert shown.headings == ('', 'top-1 (%)', 'parameters') and shown.words == (0,)

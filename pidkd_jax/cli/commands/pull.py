@@ -13,7 +13,7 @@ from pidkd_jax.bundles import hub
 from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.cli import bundle_flags
 from pidkd_jax.core import local_path
-from pidkd_jax.core.errors import UserError, listed
+from pidkd_jax.core.errors import UserError, listed, printable
 
 FLAGS = flags.FLAGS
 
@@ -39,4 +39,4 @@ def main(*names):
   print(f'{pulled.bundle.folder}: {TrainedNetwork(pulled.bundle)}')
   print(f'from {repository}, commit {pulled.commit}')
   if pulled.passed_over:
-    print(f'not taken: {listed(pulled.passed_over, _MOST)}')
+    print(f'not taken: {printable(listed(pulled.passed_over, _MOST))}')

@@ -23,6 +23,7 @@ class BoundedTarInfo(tarfile.TarInfo):
   """Members whose headers take little memory, for `tarfile.open(..., tarinfo=BoundedTarInfo)`.
 
   A header may declare a name of gigabytes, which compresses to nothing, and tarfile reads it whole.
+  After a negative size it would read the same headers for ever (CVE-2025-8194).
   """
 
   # tarfile calls these methods for members of a kind. Type checkers do not know them.
@@ -35,8 +36,19 @@ class BoundedTarInfo(tarfile.TarInfo):
   def _proc_sparse(self, tarfile):
     return self._refuse('is sparse')
 
+  def _proc_gnusparse_00(self, *args):
+    return self._refuse('is sparse')
+
+  def _proc_gnusparse_01(self, *args):
+    return self._refuse('is sparse')
+
   def _proc_gnusparse_10(self, *args):
     return self._refuse('is sparse')
+
+  def _block(self, count):
+    if count < 0:
+      return self._refuse(f'declares {count:,} bytes')
+    return super()._block(count)  # pyright: ignore[reportAttributeAccessIssue]
 
   def _bounded(self, process, tarfile):
     if self.size > _LONGEST_NAME:

@@ -81,10 +81,17 @@ def records(content: bytes) -> bytes:
   entries = load(content)
   try:
     planes = entries['data']
-    labels = [np.array(entries[name], np.uint8) for name in ('coarse_labels', 'fine_labels')]
+    labels = [_numbers(entries[name]) for name in ('coarse_labels', 'fine_labels')]
     return np.column_stack([*labels, planes.reshape(len(planes), 3072)]).tobytes()
   except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
     raise ValueError(f'not labels and images of 32x32 ({error})') from error
+
+
+def _numbers(entry: Any) -> np.ndarray:
+  """Return a list of labels; lists within a list could name one another without end."""
+  if not isinstance(entry, list) or not all(type(label) is int for label in entry):
+    raise ValueError('labels are no list of numbers')
+  return np.array(entry, np.uint8)
 
 
 def names(content: bytes, entry: str) -> bytes:

@@ -83,7 +83,7 @@ def _complete(url: str, size: int, file: BinaryIO, progress: '_Progress') -> Non
   while True:
     reason = 'the server ended too early'
     try:
-      _append(url, file, progress)
+      _append(url, size, file, progress)
     except requests.RequestException as error:
       reason = type(error).__name__
     file.flush()
@@ -97,8 +97,11 @@ def _complete(url: str, size: int, file: BinaryIO, progress: '_Progress') -> Non
     time.sleep(_PAUSE)
 
 
-def _append(url: str, file: BinaryIO, progress: '_Progress') -> None:
-  """Append what one answer of the server holds; begin anew where it cannot go on."""
+def _append(url: str, size: int, file: BinaryIO, progress: '_Progress') -> None:
+  """Append what one answer of the server holds; begin anew where it cannot go on.
+
+  An answer beyond the file's size, which may be endless, is cut: its checksum is wrong in any case.
+  """
   have = file.tell()
   # Encoded, the bytes would not be those of the file.
   headers = {'Accept-Encoding': 'identity'} | ({'Range': f'bytes={have}-'} if have else {})
@@ -111,6 +114,8 @@ def _append(url: str, file: BinaryIO, progress: '_Progress') -> None:
     for block in answer.iter_content(_BLOCK):
       file.write(block)
       progress.show(file.tell())
+      if file.tell() > size:
+        return
 
 
 class _Progress:
