@@ -100,6 +100,9 @@ def test_the_proof(folder, page, heading):
     ('proof/d', BLOCKS, 'The two questions on this block'),
     ('proof/e', BLOCKS, 'The two questions on classes 81 to 100'),
     ('proof/arms', BLOCKS, 'The secondary comparisons'),
+    ('proof/c/arms', BLOCKS, 'Classes 41 to 60 ([as CSV]'),
+    ('proof/d/arms', BLOCKS, 'Classes 61 to 80 ([as CSV]'),
+    ('proof/e/arms', BLOCKS, 'Classes 81 to 100 ([as CSV]'),
     ('proof/e60', EPOCHS, 'The three questions of 60 epochs'),
   ],
 )
@@ -120,10 +123,27 @@ def test_contrasts_of_the_proof(folder, page, heading):
       assert float(cell) == float(f'{float(row[column]):.2g}')
 
 
-def test_all_blocks_of_the_proof():
-  with (LAB / 'results' / 'proof' / 'pooled.csv').open(newline='') as file:
-    found = {row['contrast']: row for row in csv.DictReader(file)}
-  rows = table('## All four blocks', BLOCKS)
+def test_kd_on_the_other_blocks():
+  rows = table('## KD on the other blocks', BLOCKS)
+  assert len(rows) == 3
+  for (_, *cells), block in zip(rows, 'cde', strict=True):
+    found = measured(f'proof/{block}/arms/main.csv')
+    for cell, label in zip(
+      cells, ('teacher', 'kd', 'scratch', 'pidkd_q3_f2', 'simkd'), strict=False
+    ):
+      assert check(cell, found[label], TOP1) == (1 if label == 'teacher' else 2)
+    assert (
+      check(cells[5], found['kd'], AGREEMENT) == check(cells[6], found['scratch'], AGREEMENT) == 1
+    )
+
+
+@pytest.mark.parametrize(
+  ('file', 'heading'), [('pooled', '## All four blocks'), ('pooled_kd', 'The mean of the four')]
+)
+def test_all_blocks_of_the_proof(file, heading):
+  with (LAB / 'results' / 'proof' / f'{file}.csv').open(newline='') as csv_file:
+    found = {row['contrast']: row for row in csv.DictReader(csv_file)}
+  rows = table(heading, BLOCKS)
   assert [cells[0] for cells in rows] == list(found)
   for name, blocks, mean, *intervals in rows:
     row = {**found[name], 'label': name}
