@@ -105,6 +105,21 @@ def dataset_card(spec: DatasetSpec, normalisation: Normalisation) -> dict[str, A
   return entries | {'mean': numbers.mean, 'std': numbers.std}
 
 
+def check_data(spec: DatasetSpec) -> None:
+  """Check that a bundle can hold a network that was trained on these data.
+
+  Raises:
+    UserError: their images are too large, or their statistics are none that images can have.
+  """
+  entries = json.loads(json.dumps(dataset_card(spec, spec.normalisation)))
+  try:
+    _check({'dataset': entries}, spec.num_classes)
+  except ValueError as error:
+    raise UserError(
+      f'no bundle can hold a network for {spec.name}: {error}; give other images'
+    ) from error
+
+
 def check(network: Network) -> None:
   """Check that a bundle can hold a network; shapes and types of its variables are enough.
 

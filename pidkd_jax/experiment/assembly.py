@@ -237,9 +237,10 @@ def check_network(experiment: Experiment, dataset: Dataset, start: Network | Non
   """Put a training without a teacher together, to see whether it can begin and be saved.
 
   Raises:
-    UserError: it does not fit its start, a bundle cannot hold the network, or its logits are not
-      one for each class.
+    UserError: it does not fit its start, a bundle cannot hold the network or its data, or its
+      logits are not one for each class.
   """
+  bundle.check_data(dataset.spec)
   assembled = assemble(experiment, dataset, None, start)
   assembled.check_own_networks()
   for network in assembled.deployed().values():
@@ -263,6 +264,7 @@ def dry_run(
   Raises:
     UserError: something in the experiment cannot be trained.
   """
+  bundle.check_data(dataset.spec)
   bundle.check(teacher)
   assembled = assemble(experiment, dataset, teacher, start)
   assembled.check_own_networks(teacher)

@@ -53,7 +53,7 @@ class Crops:
     for name, own in (('padding', spec.padding), ('flip', spec.flip)):
       value = getattr(self, name)
       found[name] = own if value is None else plain(own, prefix + name, value)
-    most = min(spec.image_shape[:2])
+    most = min(spec.teacher_shape[:2])
     if not 0 <= found['padding'] <= most:
       raise UserError(
         f'{prefix}padding is {found["padding"]}; images of {spec.name} allow 0 to {most}, and its'

@@ -251,6 +251,8 @@ def _sized(shape: tuple[int, ...], spec: DatasetSpec) -> str:
   height, width, channels = shape
   if height != width or channels != spec.image_shape[-1]:
     return 'give another bundle, or none'
+  if not spec.format:  # Arrays in memory.
+    return f'give images of {height}x{width}, or another bundle'
   side = spec.image_shape[0]
   larger = f', or data.image_size={side} and data.teacher_size={height}' if height > side else ''
   return f'give data.image_size={height}{larger}'

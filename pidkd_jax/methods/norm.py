@@ -73,7 +73,7 @@ class NORM(Method):
     wide = ConvNorm(self.num_groups * channels, 1, name='expand')(x, train=True)
     x = x + ConvNorm(x.shape[-1], 1, name='reduce')(wide, train=True)
     logits = self.student.classify(pool(x))
-    groups, target = match_resolution(*map(to_float32, (wide, max_pool_to(target, x.shape[1]))))
+    groups, target = match_resolution(*map(to_float32, (wide, max_pool_to(target, x.shape[1:3]))))
     groups = jnp.moveaxis(groups.reshape(*groups.shape[:3], -1, channels), 3, 0)
     error = jnp.sum(jax.vmap(losses.mean_squared_error, (0, None))(groups, target), axis=0)
     logits, taught = (
@@ -107,10 +107,15 @@ def share(progress: jax.Array) -> jax.Array:
   return jnp.array(_VALUES)[jnp.searchsorted(jnp.array(_CHANGES), progress)]
 
 
-def max_pool_to(x: jax.Array, size: int) -> jax.Array:
-  """Take the largest value of each cell where a map's side is two or more times `size`."""
-  times = x.shape[1] // size
-  return nn.max_pool(x, (times, times), (times, times)) if times > 1 else x
+def max_pool_to(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
+  """Take the largest value of each cell where a map's side is two or more times that of `size`.
+
+  Args:
+    x: [B, H, W, C].
+    size: (height, width).
+  """
+  times = tuple(max(1, side // wanted) for side, wanted in zip(x.shape[1:3], size, strict=True))
+  return nn.max_pool(x, times, times)
 
 
 def affine(variables) -> tuple[jax.Array, jax.Array]:

@@ -69,10 +69,6 @@ CARD: Mapping[str, Kind] = {
   'network': TEXT,
   'model': OBJECT,
   'model.family': TEXT,
-  'model.num_projectors': SIZE,
-  'model.factor': SIZE,
-  'model.integration': TEXT,
-  'model.target': SIZES,
   'dataset': OBJECT,
   'dataset.name': TEXT,
   'dataset.source': TEXT,
@@ -124,8 +120,6 @@ CARD: Mapping[str, Kind] = {
   'training.member.method': TEXT,
   'training.member.trial': WHOLE,
   'training.member.hyperparameters': OBJECT,
-  'training.member.hyperparameters.num_projectors': SIZE,
-  'training.member.hyperparameters.factor': SIZE,
   'training.member.optimizer': OBJECT,
   'training.member.optimizer.*': NUMBER,
   'training.member.numbers': OBJECT,
@@ -145,6 +139,19 @@ CARD: Mapping[str, Kind] = {
   'results.best_on_test.top1': SHARE,
   'results.best_on_test.epoch': COUNT,
   'environment': OBJECT,
+}
+
+# The fields of this package's own networks and methods. A class of the user's own may have fields
+# of these names that mean something else.
+OUR_MODEL: Mapping[str, Kind] = {
+  'model.num_projectors': SIZE,
+  'model.factor': SIZE,
+  'model.integration': TEXT,
+  'model.target': SIZES,
+}
+OUR_METHOD: Mapping[str, Kind] = {
+  'training.member.hyperparameters.num_projectors': SIZE,
+  'training.member.hyperparameters.factor': SIZE,
 }
 
 # {dataset: {name: accuracy}}.

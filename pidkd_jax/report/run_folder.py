@@ -237,6 +237,7 @@ def _without_runs(folder: pathlib.Path) -> UserError:
 
 def _read_card(path: pathlib.Path) -> Card:
   found = card.read(path, _REQUIRED, entries.CARD)
+  _check_fields(path, found)
   if found['training']['teacher'] is not None:
     card.require(path, found, _REQUIRED_OF_REFERENCE)
   if found['training'].get('crop', 'pad') != 'pad':
@@ -246,12 +247,22 @@ def _read_card(path: pathlib.Path) -> Card:
   return found
 
 
+def _check_fields(path: pathlib.Path, found: Card) -> None:
+  """Check the fields of a network and a method, unless they are the user's own ('module:Class')."""
+  member = (found.get('training') or {}).get('member') or {}
+  names = (found['model']['family'], member.get('method') or '')
+  for name, kinds in zip(names, (entries.OUR_MODEL, entries.OUR_METHOD), strict=True):
+    if ':' not in name:
+      entries.check(path, found, kinds)
+
+
 def _read_teacher(folder: pathlib.Path, name: str, probes: pathlib.Path | None) -> Trial | None:
   """Return the run's description of a teacher, if it has one."""
   path = _locate(folder, f'{name}.json')
   if not path:
     return None
   found = card.read(path, _REQUIRED_OF_TEACHER, entries.CARD)
+  _check_fields(path, found)
   return Trial(path.parent, name, _with_probes(found, name, probes))
 
 

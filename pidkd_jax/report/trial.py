@@ -11,6 +11,7 @@ import numpy as np
 from pidkd_jax.core import npz
 from pidkd_jax.core.card import optimizer_hparams
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.report import entries
 from pidkd_jax.report.card import Card
 
 # A run describes its teacher, and its teacher's own teacher, in NAME.json and outputs/NAME.npz.
@@ -94,9 +95,10 @@ class Trial:
   @property
   def projector_size(self) -> tuple[int, int] | None:
     """(q, f): number of projectors and size factor; None for a network without projectors."""
-    entries = {**self.card['model'], **self.settings['hyperparameters']}
-    q, f = entries.get('num_projectors'), entries.get('factor')
-    return None if q is None or f is None else (q, f)
+    fields = {**self.card['model'], **self.settings['hyperparameters']}
+    size: Any = (fields.get('num_projectors'), fields.get('factor'))
+    # A class of the user's own may mean something else by these names.
+    return size if all(map(entries.SIZE.accepts, size)) else None
 
   def value(self, *path: str) -> Any:
     """Return the card's entry under these keys, or None if there is none.

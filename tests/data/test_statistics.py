@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pidkd_jax.core import normalisation
 from pidkd_jax.data.pipeline import statistics
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
@@ -23,6 +24,16 @@ def test_a_channel_that_is_the_same_everywhere_is_divided_by_one():
   normalisation = statistics.normalisation(statistics.histogram(images))
   mean, std = normalisation.mean, normalisation.std
   np.testing.assert_allclose((mean, std), [(0.2, 0.1), (1, 0.1)])
+
+
+def test_a_channel_that_is_nearly_the_same_everywhere_is_divided_by_one():
+  """Its deviation is below what a bundle takes, so the trained network could not be loaded."""
+  counts = np.zeros((1, 256), np.int64)
+  counts[0, 7], counts[0, 8] = 2**24, 1
+  found = statistics.normalisation(counts)
+  assert found.std == (1.0,) and found.mean[0] == pytest.approx(7 / 255)
+  counts[0, 8] = 1000
+  assert normalisation.LEAST_STD < statistics.normalisation(counts).std[0] < 1e-4
 
 
 def test_the_fingerprint_changes_with_every_part():

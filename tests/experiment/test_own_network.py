@@ -81,3 +81,11 @@ def test_both_trainings_refuse_before_they_begin(monkeypatch, tmp_path):
   teacher = kd.TrainedNetwork(bundle.Bundle(network, card, '', tmp_path))
   with pytest.raises(UserError, match=r'Fixed gives logits \[1, 12\]'):
     kd.distill(teacher, data, student=Fixed, methods='kd_1_1', epochs=1, batch_size=4)
+
+
+def test_data_that_no_bundle_can_hold_are_refused_before_the_training(monkeypatch):
+  monkeypatch.setattr(run, 'execute', lambda *_: pytest.fail('it trained'))
+  monkeypatch.setattr(bundle, '_LARGEST_IMAGE', 100)
+  pair = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 3
+  with pytest.raises(UserError, match='no bundle can hold a network for arrays: its image_shape'):
+    kd.train(Linear, kd.data.from_arrays(pair, pair), epochs=1, batch_size=4)

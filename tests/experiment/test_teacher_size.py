@@ -13,6 +13,7 @@ from pidkd_jax.evaluation.evaluate import evaluate_metrics
 from pidkd_jax.experiment import run
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.config import default
+from pidkd_jax.experiment.crops import Crops
 from pidkd_jax.experiment.experiment import Execution, Experiment
 from pidkd_jax.experiment.pairs import CIFAR100
 from pidkd_jax.experiment.teacher import check_fit
@@ -64,12 +65,23 @@ def test_a_teacher_must_have_its_size(dataset, taught):
     card = taught.card | {'dataset': facts | {'image_shape': [size, size, 3]}}
     return dataclasses.replace(taught, card=card)
 
-  check_fit('it', sized(16), dataset.spec)
+  spec = dataclasses.replace(dataset.spec, format='image_folder')
+  check_fit('it', sized(16), spec)
   with pytest.raises(UserError, match=r'8, 3\] and not for .* 16, 3\]; give data.image_size=8$'):
-    check_fit('it', sized(8), dataset.spec)
+    check_fit('it', sized(8), spec)
   larger = r'give data.image_size=32, or data.image_size=8 and data.teacher_size=32$'
   with pytest.raises(UserError, match=larger):
-    check_fit('it', sized(32), dataset.spec)
+    check_fit('it', sized(32), spec)
+  arrays = dataclasses.replace(spec, format='')
+  with pytest.raises(UserError, match=r'; give images of 32x32, or another bundle$'):
+    check_fit('it', sized(32), arrays)
+
+
+def test_what_is_padded_is_what_the_teacher_sees(dataset):
+  spec = dataclasses.replace(dataset.spec, image_shape=(8, 8, 3), teacher_size=80, padding=10)
+  assert Crops().fields(spec)['padding'] == 10
+  with pytest.raises(UserError, match='padding is 81; images of .* allow 0 to 80'):
+    Crops(padding=81).fields(spec)
 
 
 def test_a_larger_teacher_must_be_a_bundle():

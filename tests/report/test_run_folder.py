@@ -204,3 +204,17 @@ def test_the_size_comes_from_settings_or_from_the_network(tmp_path):
   label = folders.Label('a', trials=(0,), size=(3, 2), hyperparameters={'num_projectors': 4})
   run = run_folder.read(folders.run(tmp_path / 'run', [label, folders.Label('b', trials=(0,))]))
   assert [trial.projector_size for trial in run.trials] == [(4, 2), None]
+
+
+def test_fields_of_the_users_own_classes_may_mean_anything(tmp_path):
+  own = folders.Label(
+    'own',
+    trials=(0,),
+    method='theirs:Method',
+    hyperparameters={'factor': 0.25, 'num_projectors': 2},
+  )
+  [trial] = run_folder.read(folders.run(tmp_path / 'own', [own])).trials
+  assert trial.projector_size is None
+  ours = dataclasses.replace(own, method='pidkd')
+  with pytest.raises(UserError, match='factor is 0.25 and not a whole number from 1 up'):
+    run_folder.read(folders.run(tmp_path / 'ours', [ours]))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pidkd_jax.core.normalisation import Normalisation
+from pidkd_jax.core.normalisation import LEAST_STD, Normalisation
 from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 
 # Images counted at once, to bound the memory.
@@ -40,8 +40,8 @@ def normalisation(counts: np.ndarray) -> Normalisation:
   """Return the mean and standard deviation of each channel's pixels, scaled to [0, 1].
 
   The result is exact. A histogram also saves a float copy of the images (5 GB for Tiny-ImageNet).
-  Where all pixels of a channel are equal, its deviation is given as 1, because images are divided
-  by it.
+  Where all pixels of a channel are equal, or all but a few in millions, its deviation is given as
+  1, because images are divided by it.
 
   Args:
     counts: int64 [C, 256], a histogram.
@@ -55,7 +55,7 @@ def normalisation(counts: np.ndarray) -> Normalisation:
   levels = np.arange(256) / 255
   mean = share @ levels
   std = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(axis=1))
-  return Normalisation(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+  return Normalisation(tuple(mean.tolist()), tuple(np.where(std < LEAST_STD, 1.0, std).tolist()))
 
 
 class Fingerprint:
