@@ -1,10 +1,13 @@
 """Write a folder atomically, with a manifest of each file's SHA-256."""
 
 import contextlib
+import fcntl
+import glob
 import json
 import os
 import pathlib
 import shutil
+import uuid
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -22,6 +25,9 @@ def replacing(folder: pathlib.Path, loose: Collection[str] = ()) -> Iterator[pat
   place. A reader at that moment finds no folder. After a kill at that moment, the next call puts
   the old one back.
 
+  Of two calls at once the later one to end replaces what the other one wrote. What a killed process
+  left behind is removed by the next call.
+
   Args:
     folder: the folder to replace; it need not exist. Of a link, its target is replaced.
     loose: names of files that the manifest omits, because people may edit them.
@@ -36,19 +42,26 @@ def replacing(folder: pathlib.Path, loose: Collection[str] = ()) -> Iterator[pat
   """
   if folder.is_symlink():
     folder = pathlib.Path(os.path.realpath(folder))
-  part, old = (folder.with_name(f'.{folder.name}{end}') for end in ('.partial', '.old'))
-  _put_back(old, folder)
+  part = folder.with_name(f'.{folder.name}.{uuid.uuid4().hex[:8]}.partial')
+  old = folder.with_name(f'.{folder.name}.old')
   new_parents = [parent for parent in folder.parents if not parent.exists()]
-  shutil.rmtree(part, ignore_errors=True)
   try:
-    part.mkdir(parents=True)
-    yield part
-    names = sorted({path.name for path in part.iterdir()} - {*loose})
-    write_json(part / MANIFEST, {name: regular_file.sha256(part / name) for name in names})
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-      folder.rename(old)
-    part.rename(folder)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as writing:
+      with _locked(part.parent):
+        _put_back(old, folder)
+        _remove_leftovers(folder)
+        part.mkdir()
+        writing.enter_context(_locked(part))
+      yield part
+      names = sorted({path.name for path in part.iterdir()} - {*loose})
+      write_json(part / MANIFEST, {name: regular_file.sha256(part / name) for name in names})
+      with _locked(part.parent):
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+          folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
   except BaseException:
     shutil.rmtree(part, ignore_errors=True)
     _put_back(old, folder)
@@ -56,7 +69,31 @@ def replacing(folder: pathlib.Path, loose: Collection[str] = ()) -> Iterator[pat
       with contextlib.suppress(OSError):  # It was never made, or another process writes there.
         parent.rmdir()
     raise
-  shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[None]:
+  """Hold the lock of a folder, waiting for it. It ends with the process, even if it is killed."""
+  number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+  try:
+    with contextlib.suppress(OSError):  # Some network disks have no locks.
+      fcntl.flock(number, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(number)
+
+
+def _remove_leftovers(folder: pathlib.Path) -> None:
+  """Remove unfinished folders that nobody writes any more, as they can be locked."""
+  name = glob.escape(folder.name)
+  for part in [*folder.parent.glob(f'.{name}.*.partial'), *folder.parent.glob(f'.{name}.partial')]:
+    with contextlib.suppress(OSError):
+      number = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+      try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(part)
+      finally:
+        os.close(number)
 
 
 def _put_back(old: pathlib.Path, folder: pathlib.Path) -> None:

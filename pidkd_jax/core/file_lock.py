@@ -19,6 +19,10 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _OFD_SETLK = 37 if sys.platform == 'linux' else None
 
 
+# {folder: the locked file in it}, of this process.
+_held: dict[str, BinaryIO] = {}
+
+
 class NoLocksError(Exception):
   """The file system has no locks; the text is the system's reason."""
 
@@ -55,15 +59,42 @@ def take(file: BinaryIO) -> tuple[Callable[[], None], str]:
     file.truncate(0)
     file.write(f'process {os.getpid()} on {platform.node()}\n'.encode(errors='replace'))
     os.fsync(file.fileno())  # A machine that vanishes writes nothing later.
-  owner = os.getpid()
+  owner, folder = os.getpid(), os.path.realpath(os.path.dirname(file.name))
+  _held[folder] = file
 
   def release() -> None:
     # A process that was forked meanwhile holds the file, too, and would keep the lock.
     if os.getpid() == owner:
+      if _held.get(folder) is file:
+        del _held[folder]
       with contextlib.suppress(OSError):
         lock(file, False)
 
   return release, reason
+
+
+def is_lost(folder: str | os.PathLike[str]) -> bool:
+  """Return whether this process locked a folder, or one above it, that is not there any more.
+
+  Somebody removed or renamed it. Another process may have a folder of that name now, and a lock of
+  its own in it.
+  """
+  place = os.path.realpath(folder)
+  while place not in _held:
+    place, child = os.path.dirname(place), place
+    if place == child:
+      return False
+  file = _held[place]
+  path = os.path.join(place, os.path.basename(file.name))
+  try:
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 'rb') as there:
+      same = os.path.samestat(os.fstat(file.fileno()), os.fstat(there.fileno()))
+      # Some file systems over a network number a file anew.
+      return not same and holder(there) != holder(file)
+  except (FileNotFoundError, NotADirectoryError):
+    return True
+  except OSError:
+    return False  # A file system that fails for a moment says nothing.
 
 
 def holder(file: BinaryIO) -> str:

@@ -337,7 +337,8 @@ def _probe(config: ConfigDict, teacher: Bundle, home: pathlib.Path) -> None:
     logger.info(
       '%s: top-1 of a linear classifier on %s %.2f%%', name, other.spec.name, 100 * top1[name]
     )
-  workdir.write_json(home / 'probe.json', {other.spec.name: top1})
+    # At once, so that a stop loses one probe at most.
+    workdir.write_json(home / 'probe.json', {other.spec.name: top1})
 
 
 def _unprobed(home: pathlib.Path) -> dict[str, pathlib.Path | None]:

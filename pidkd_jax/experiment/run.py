@@ -18,7 +18,7 @@ from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, inputs, own_parts, result, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
-from pidkd_jax.parallel import device_groups, devices, processes
+from pidkd_jax.parallel import device_groups, devices, held_folder, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import loop, metrics, partition, progress, writers
 from pidkd_jax.training.free_memory import MIB
@@ -373,6 +373,7 @@ def _train(
     workdir.write_json(run.folder / _DIVERGED, diverged)
   if not evaluations:
     raise Diverged(diverged)
+  held_folder.check(run.folder)
   result.save(
     assembled,
     outcomes,

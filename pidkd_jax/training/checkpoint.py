@@ -125,6 +125,8 @@ class Checkpoints:
       options=ocp.CheckpointManagerOptions(
         preservation_policy=preservation_policy.LatestN(KEPT),
         enable_async_checkpointing=True,
+        # What a kill left of a save. The run's lock keeps other writers out.
+        cleanup_tmp_directories=True,
       ),
     )
     _OPEN.add(self)

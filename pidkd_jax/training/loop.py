@@ -6,7 +6,7 @@ import logging
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import optax
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.core.types import Batch, Variables
 from pidkd_jax.data.pipeline.batches import Batches
-from pidkd_jax.parallel import devices, processes
+from pidkd_jax.parallel import devices, held_folder, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import calls, lanes, norms, progress, writers
 from pidkd_jax.training.checkpoint import Checkpoints
@@ -95,6 +95,7 @@ class _Training:
     self._validation = validation
     self._settings = settings
     self._checkpoints = checkpoints
+    self._workdir = workdir
     self._stopwatch = Stopwatch(cohort.names)
     self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
     self._calls = calls.Calls()
@@ -286,6 +287,7 @@ class _Training:
     self._progress.loss(epoch, loss, name if len(self._cohort.names) > 1 else '')
 
   def _end_epoch(self, epoch: int) -> None:
+    held_folder.check(self._workdir)
     self._check_finite()
     steps = self._batches.steps_per_epoch
     seconds = self._stopwatch.lap(steps)
@@ -295,15 +297,31 @@ class _Training:
         self._evaluations.wait()
       rows = self._rows(epoch, seconds, due)
       self._metrics.write(rows, self._validation.teacher_top1 if due else None)
-    self._progress.epoch(
-      epoch,
-      progress.figures(rows, f'{self._validation.name}_top1'),
-      f'{self._validation.name} top-1',
-      rows[0]['wall_seconds'],
-      steps * self._batches.batch_size,
-    )
+    with self._saving_if_unread():
+      self._progress.epoch(
+        epoch,
+        progress.figures(rows, f'{self._validation.name}_top1'),
+        f'{self._validation.name} top-1',
+        rows[0]['wall_seconds'],
+        steps * self._batches.batch_size,
+      )
     # An evaluation does not count as training time.
     self._stopwatch.start()
+
+  @contextlib.contextmanager
+  def _saving_if_unread(self) -> Iterator[None]:
+    """Save before a log that nobody reads any more ends the program.
+
+    Ctrl-C on `pidkd train 2>&1 | tee log` ends `tee` first.
+    """
+    try:
+      yield
+    except BrokenPipeError:
+      # Several processes cannot: the others do not come here.
+      if not processes.is_multiprocess():
+        self._save()
+        self._checkpoints.wait()
+      raise
 
   def _rows(self, epoch: int, seconds: Mapping[str, Mapping[str, float]], due: bool) -> list[Row]:
     steps = self._batches.steps_per_epoch
@@ -365,6 +383,7 @@ class _Training:
       raise Diverged(self.diverged)
 
   def _save(self) -> None:
+    held_folder.check(self._workdir)
     self._check_finite()
     self._checkpoints.save(self._step, self._states, {'seconds': self._stopwatch.notes()})
     self._saved_at = time.monotonic()

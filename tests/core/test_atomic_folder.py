@@ -92,3 +92,23 @@ def test_after_a_kill_between_the_renames_the_old_folder_is_put_back(
   save(tmp_path / 'a', 'new')
   assert (tmp_path / 'a' / 'text').read_text() == 'new'
   assert list(tmp_path.iterdir()) == [tmp_path / 'a']
+
+
+def test_two_writers_do_not_mix_their_files(tmp_path):
+  with atomic_folder.replacing(tmp_path / 'a') as first:
+    (first / 'text').write_text('first')
+    with atomic_folder.replacing(tmp_path / 'a') as second:
+      (second / 'text').write_text('second')
+      (second / 'more').write_text('second')
+    assert (tmp_path / 'a' / 'text').read_text() == 'second'
+  assert sorted(path.name for path in (tmp_path / 'a').iterdir()) == ['manifest.json', 'text']
+  assert (tmp_path / 'a' / 'text').read_text() == 'first'
+  assert list(tmp_path.iterdir()) == [tmp_path / 'a']
+
+
+@pytest.mark.parametrize('name', ['.a.0123abcd.partial', '.a.partial'])
+def test_what_a_killed_writer_left_is_removed(name, tmp_path):
+  (tmp_path / name).mkdir()
+  (tmp_path / name / 'text').write_text('unfinished')
+  save(tmp_path / 'a', 'whole')
+  assert list(tmp_path.iterdir()) == [tmp_path / 'a']

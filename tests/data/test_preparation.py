@@ -13,6 +13,7 @@ import time
 
 import pytest
 import requests
+from absl import logging as absl_logging
 from tensorflow_datasets.core import writer
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
@@ -20,6 +21,7 @@ from pidkd_jax import data
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.data.sources.cifar100 import Cifar100
 from pidkd_jax.data.sources.digits import Digits
+from pidkd_jax.data.tfds import builder as tfds_builder
 from pidkd_jax.data.tfds import download
 from pidkd_jax.data.tfds.builder import own_name
 from pidkd_jax.data.tfds.download import check_reachable
@@ -319,6 +321,33 @@ def test_the_second_of_two_processes_takes_what_the_first_has_read(tmp_path):
   download.fetch('http://127.0.0.1/', UrlInfo(5, '', None), path)  # No request: none is allowed.
   thread.join()
   assert path.read_bytes() == b'whole'
+
+
+def test_the_second_of_two_processes_goes_on_where_the_first_was_stopped(served, tmp_path):
+  content = bytes(range(200))
+  asked, opened = served(content, official=True), threading.Event()
+  [url] = Cifar100.url_infos
+  with (tmp_path / 'archive.part').open('ab') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    arguments = (url, UrlInfo(len(content), '', None), tmp_path / 'archive')
+    thread = threading.Thread(target=lambda: (opened.set(), download.fetch(*arguments)))
+    thread.start()
+    opened.wait()
+    time.sleep(0.2)  # It has opened the file and waits.
+    file.write(content[:150])
+  thread.join()
+  assert asked == [150] and (tmp_path / 'archive').read_bytes() == content
+
+
+def test_two_threads_that_silence_tfds_give_the_output_back():
+  before = sys.stdout, absl_logging.get_verbosity()
+  first, second = tfds_builder._quiet(), tfds_builder._quiet()
+  first.__enter__()
+  second.__enter__()
+  first.__exit__(None, None, None)
+  assert sys.stdout is not before[0]
+  second.__exit__(None, None, None)
+  assert (sys.stdout, absl_logging.get_verbosity()) == before
 
 
 def test_a_file_that_the_server_does_not_have_is_refused(directory, served):

@@ -201,6 +201,37 @@ def test_data_that_are_damaged_meanwhile_end_in_one_line_and_lose_nothing(
   assert_same_result(folder, expected)
 
 
+def test_a_log_that_nobody_reads_any_more_costs_no_step(config, whole, home, monkeypatch):
+  """As after Ctrl-C on `pidkd train 2>&1 | tee log`, which ends `tee` first."""
+  folder = home / 'unread'
+  expected = whole(config)
+  steps = after_steps(monkeypatch, 100, None)
+
+  def unread(self, *_):
+    raise BrokenPipeError
+
+  with monkeypatch.context() as patch:
+    patch.setattr(Progress, 'epoch', unread)
+    with pytest.raises(BrokenPipeError):
+      job.main(config, str(folder))
+  assert [int(step.name) for step in (folder / 'checkpoints').iterdir()] == [len(steps)] == [10]
+  job.main(config, str(folder))
+  assert len(steps) == 20
+  assert_same_result(folder, expected)
+
+
+def test_a_run_whose_folder_is_renamed_ends_and_writes_nothing_in_its_place(
+  config, whole, home, monkeypatch
+):
+  folder = home / 'renamed'
+  whole(config)
+  after_steps(monkeypatch, 13, lambda: folder.rename(home / 'elsewhere'))
+  with pytest.raises(UserError, match='renamed.* was removed, renamed or replaced'):
+    job.main(config, str(folder))
+  assert not (folder / 'metrics.jsonl').exists() and not list(folder.glob('checkpoints/*'))
+  assert (home / 'elsewhere/metrics.jsonl').exists()
+
+
 def test_a_signal_while_the_end_is_saved_is_not_lost(config, whole, home, monkeypatch):
   folder = home / 'late'
   whole(config)

@@ -12,6 +12,7 @@ import pytest
 from pidkd_jax.core import file_lock
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.experiment import workdir
+from pidkd_jax.parallel import held_folder
 
 CONTENT = {'total_epochs': 6, 'data': {'archive': 'base', 'name': 'x'}, 'start': ''}
 
@@ -100,6 +101,21 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
   ):
     pass
   assert (tmp_path / 'profile').read_text() == 'export PATH'
+
+
+def test_a_run_writes_nothing_into_the_run_that_took_its_place(tmp_path):
+  folder = tmp_path / 'run'
+  with workdir.locked(folder):
+    held_folder.check(folder / 'part-1')
+    held_folder.check(tmp_path)  # Nobody locked it.
+    folder.rename(tmp_path / 'old')
+    with pytest.raises(UserError, match='was removed, renamed or replaced while this run trained'):
+      held_folder.check(folder / 'part-1')
+    folder.mkdir()
+    (folder / 'lock').write_text('process 1 on another\n')  # A second run.
+    with pytest.raises(UserError, match='was removed'):
+      held_folder.check(folder)
+  held_folder.check(folder)
 
 
 @pytest.mark.parametrize('signed', ['', ' \n'])

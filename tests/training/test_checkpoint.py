@@ -356,3 +356,11 @@ def test_processes_that_see_different_checkpoints_are_refused(folder, opened, mo
   with pytest.raises(UserError, match='some find checkpoint 30 damaged, and others do not; give'):
     checkpoints.restore(state(0))
   assert (folder / '30').exists()
+
+
+def test_what_a_kill_left_of_a_save_is_removed(folder, opened):
+  left = folder / '25.orbax-checkpoint-tmp'
+  shutil.copytree(folder / '20', left)
+  step, restored, _ = opened(folder).restore(state(0))
+  assert not left.exists() and step == 30
+  assert_same(restored, state(30))

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -163,14 +164,31 @@ def _removing_empty_folders(opened: Builder, directory: Path) -> Iterator[None]:
     raise
 
 
+# Of `_quiet`: how many threads are in it, and what the last one undoes.
+_QUIET_LOCK = threading.Lock()
+_quiet_threads = 0
+_loud = contextlib.ExitStack()
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Silence TFDS: no progress bars unless somebody watches, no prints, no absl notes."""
-  verbosity = absl_logging.get_verbosity()
-  absl_logging.set_verbosity(min(verbosity, absl_logging.WARNING))
-  tfds.display_progress_bar(is_watched())
+  """Silence TFDS: no progress bars unless somebody watches, no prints, no absl notes.
+
+  All of these belong to the process, so several threads share one silence.
+  """
+  global _quiet_threads
+  with _QUIET_LOCK:
+    _quiet_threads += 1
+    if _quiet_threads == 1:
+      verbosity = absl_logging.get_verbosity()
+      absl_logging.set_verbosity(min(verbosity, absl_logging.WARNING))
+      _loud.callback(absl_logging.set_verbosity, verbosity)
+      tfds.display_progress_bar(is_watched())
+      _loud.enter_context(contextlib.redirect_stdout(io.StringIO()))
   try:
-    with contextlib.redirect_stdout(io.StringIO()):
-      yield
+    yield
   finally:
-    absl_logging.set_verbosity(verbosity)
+    with _QUIET_LOCK:
+      _quiet_threads -= 1
+      if not _quiet_threads:
+        _loud.close()

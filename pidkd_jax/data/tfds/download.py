@@ -7,10 +7,12 @@ leaves its parts behind. An archive of 161 MiB can take the better part of an ho
 import contextlib
 import fcntl
 import logging
+import os
 import pathlib
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import requests
@@ -65,9 +67,7 @@ def fetch(url: str, expected: UrlInfo, path: pathlib.Path) -> None:
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(f'{path.name}.part')
-  with partial.open('ab') as file:
-    with contextlib.suppress(OSError):  # Some network disks have no locks.
-      fcntl.flock(file, fcntl.LOCK_EX)
+  with _locked(partial) as file:
     if path.is_file():
       return
     size = int(expected.size)
@@ -75,6 +75,21 @@ def fetch(url: str, expected: UrlInfo, path: pathlib.Path) -> None:
     with _Progress(path.name, size) as progress:
       _complete(url, size, file, progress)
     partial.replace(path)
+
+
+@contextlib.contextmanager
+def _locked(partial: pathlib.Path) -> Iterator[BinaryIO]:
+  """Open a file to append to, once no other process does."""
+  while True:
+    with partial.open('ab') as file:
+      with contextlib.suppress(OSError):  # Some network disks have no locks.
+        fcntl.flock(file, fcntl.LOCK_EX)
+      # The one who held it may have moved or removed it.
+      if not partial.exists() or not os.path.samestat(os.fstat(file.fileno()), partial.stat()):
+        continue
+      file.seek(0, os.SEEK_END)
+      yield file
+      return
 
 
 def _complete(url: str, size: int, file: BinaryIO, progress: '_Progress') -> None:
