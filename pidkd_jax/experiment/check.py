@@ -29,6 +29,10 @@ def check(config: ConfigDict) -> None:
   fields.require(config)
   if 'cohorts' in config:
     raise UserError('the config has cohorts, so it is a study: run it with `pidkd study`')
+  if 'rows' not in config and not ('method' in config and 'compare' in config):
+    raise UserError(
+      'the config has neither rows nor method and compare; make it as configs/digits.py does'
+    )
   models.create(config.student, num_classes=1)
   if not config.teacher.bundle:
     models.create(config.teacher.model, num_classes=1)

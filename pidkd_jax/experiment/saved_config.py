@@ -39,8 +39,6 @@ def get_config(path: str) -> ConfigDict:
       f'{path!r} has a field that this version does not know ({_line(error)}); take the version '
       'that made it (versions.json beside it), or a file of configs/'
     ) from error
-  if not groups.keys() >= {'method', 'compare'} and 'rows' not in groups:
-    raise UserError(f'{path!r} has neither method and compare nor rows; take a file of configs/')
   with loaded.unlocked():
     for name, group in groups.items():
       loaded[name] = ConfigDict(group)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pidkd_jax.core.errors import UserError
-from pidkd_jax.experiment import config, pairs, saved_config
+from pidkd_jax.experiment import check, config, pairs, saved_config
 
 
 def write(tmp_path, saved):
@@ -52,7 +52,6 @@ def test_a_field_that_is_newer_than_the_run_has_its_default(group, name, tmp_pat
     ('{"model": "resnet8"}', 'is not the config.json of a run'),
     ('{"student": "a", "teacher": {}, "data": {}, "colour": 1}', 'does not know .*colour'),
     ('{"student": 5, "teacher": {}, "data": {}}', 'does not know .*student'),
-    ('{"student": "a", "teacher": {}, "data": {}, "method": {}}', 'neither method and compare nor'),
   ],
 )
 def test_another_file_is_refused_in_one_line(content, message, tmp_path):
@@ -62,3 +61,9 @@ def test_another_file_is_refused_in_one_line(content, message, tmp_path):
   with pytest.raises(UserError, match=message) as raised:
     saved_config.get_config(str(path))
   assert str(path) in str(raised.value) and '\n' not in str(raised.value)
+
+
+def test_a_file_without_methods_is_refused_before_the_training(tmp_path):
+  path = write(tmp_path, {'student': 'resnet8', 'teacher': {}, 'data': {}, 'method': {}})
+  with pytest.raises(UserError, match='neither rows nor method and compare'):
+    check.check(saved_config.get_config(path))

@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from pidkd_jax.core.types import Batch
 from pidkd_jax.models import convnext, imagenet_resnet, mobilenetv2, vgg
-from pidkd_jax.nn import convolution
+from pidkd_jax.nn.convolution import choice
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
@@ -45,7 +45,7 @@ def small(monkeypatch):
   shorten(monkeypatch)
   monkeypatch.setitem(convnext.MODELS['convnext_atto'].keywords, 'widths', (12, 16, 20, 24))
   monkeypatch.setattr(imagenet_resnet, '_WIDTHS', (8, 10, 12, 14))
-  monkeypatch.setattr(convolution, '_WINOGRAD_CHANNELS', 10_000)
+  monkeypatch.setattr(choice, '_WINOGRAD_CHANNELS', 10_000)
   monkeypatch.setattr(vgg, '_WIDTHS', (8, 10, 12, 14, 16))
   for family in (mobilenetv2.MobileNetV2, mobilenetv2.MobileNetV2TinyImageNet):
     monkeypatch.setattr(family, 'stages_of_rows', ((1,), (2,)))

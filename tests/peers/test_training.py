@@ -10,6 +10,7 @@ from pidkd_jax.bundles import torch_import
 from pidkd_jax.bundles.torch_import import Checkpoint
 from pidkd_jax.core.types import Batch
 from pidkd_jax.nn import convolution
+from pidkd_jax.nn.convolution import choice
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
@@ -24,7 +25,7 @@ HPARAMS = {'learning_rate': 0.05, 'weight_decay': 5e-4, 'weight': 1.0}
 
 def test_the_steps_have_simkds_losses(reference, dataset, monkeypatch):
   # XLA on CPU computes convolutions of float64 by plain loops, which take a minute here.
-  monkeypatch.setattr(convolution, '_fastest', convolution.by_dot)
+  monkeypatch.setattr(choice, '_fastest', convolution.by_dot)
   with np.load(reference / 'peers' / 'simkd20.npz') as file:
     arrays = {name: file[name] for name in file.files}
 

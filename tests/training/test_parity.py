@@ -20,6 +20,7 @@ from pidkd_jax.bundles import torch_import
 from pidkd_jax.core.types import Batch
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn import convolution
+from pidkd_jax.nn.convolution import choice
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.optimizer import Optimizer
@@ -199,7 +200,7 @@ def trained(request, dataset):
   with jax.enable_x64(dtype == 'float64'), pytest.MonkeyPatch.context() as patch:
     images = [channels_last(batch) for batch in begun.batches]
     if dtype == 'float64':  # XLA on CPU computes its convolutions by plain loops.
-      patch.setattr(convolution, '_fastest', convolution.by_dot)
+      patch.setattr(choice, '_fastest', convolution.by_dot)
     losses, network = train(teacher, initial, images, dataset, dtype)
     yield Trained(
       dtype,
