@@ -320,7 +320,7 @@ def test_the_second_of_two_processes_takes_what_the_first_has_read(tmp_path):
   begun.wait()
   download.fetch('http://127.0.0.1/', UrlInfo(5, '', None), path)  # No request: none is allowed.
   thread.join()
-  assert path.read_bytes() == b'whole'
+  assert path.read_bytes() == b'whole' and list(tmp_path.iterdir()) == [path]
 
 
 def test_the_second_of_two_processes_goes_on_where_the_first_was_stopped(served, tmp_path):

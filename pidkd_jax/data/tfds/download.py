@@ -68,7 +68,8 @@ def fetch(url: str, expected: UrlInfo, path: pathlib.Path) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(f'{path.name}.part')
   with _locked(partial) as file:
-    if path.is_file():
+    if path.is_file():  # The process that was waited for has read it.
+      partial.unlink(missing_ok=True)
       return
     size = int(expected.size)
     logger.info('downloading %s (%.0f MiB) to %s', url, size / _MIB, path.parent)
