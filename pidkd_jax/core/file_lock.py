@@ -19,8 +19,9 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _OFD_SETLK = 37 if sys.platform == 'linux' else None
 
 
-# {folder: the locked file in it}, of this process.
-_held: dict[str, BinaryIO] = {}
+# {folder: (the locked file in it, the folder's own number)}, of this process. While they are open,
+# no other file or folder is given their place on the disk.
+_held: dict[str, tuple[BinaryIO, int]] = {}
 
 
 class NoLocksError(Exception):
@@ -60,13 +61,14 @@ def take(file: BinaryIO) -> tuple[Callable[[], None], str]:
     file.write(f'process {os.getpid()} on {platform.node()}\n'.encode(errors='replace'))
     os.fsync(file.fileno())  # A machine that vanishes writes nothing later.
   owner, folder = os.getpid(), os.path.realpath(os.path.dirname(file.name))
-  _held[folder] = file
+  _held[folder] = held = file, os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
   def release() -> None:
     # A process that was forked meanwhile holds the file, too, and would keep the lock.
     if os.getpid() == owner:
-      if _held.get(folder) is file:
+      if _held.get(folder) is held:
         del _held[folder]
+      os.close(held[1])
       with contextlib.suppress(OSError):
         lock(file, False)
 
@@ -76,21 +78,24 @@ def take(file: BinaryIO) -> tuple[Callable[[], None], str]:
 def is_lost(folder: str | os.PathLike[str]) -> bool:
   """Return whether this process locked a folder, or one above it, that is not there any more.
 
-  Somebody removed or renamed it. Another process may have a folder of that name now, and a lock of
-  its own in it.
+  Somebody removed or renamed it, or another process has a lock of its own there.
   """
   place = os.path.realpath(folder)
   while place not in _held:
     place, child = os.path.dirname(place), place
     if place == child:
       return False
-  file = _held[place]
+  file, number = _held[place]
   path = os.path.join(place, os.path.basename(file.name))
   try:
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 'rb') as there:
       same = os.path.samestat(os.fstat(file.fileno()), os.fstat(there.fileno()))
       # Some file systems over a network number a file anew.
       return not same and holder(there) != holder(file)
+  except OSError:
+    pass  # Somebody may have removed the lock alone.
+  try:
+    return not os.path.samestat(os.fstat(number), os.stat(place))
   except (FileNotFoundError, NotADirectoryError):
     return True
   except OSError:

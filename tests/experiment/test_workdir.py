@@ -108,6 +108,9 @@ def test_a_run_writes_nothing_into_the_run_that_took_its_place(tmp_path):
   with workdir.locked(folder):
     held_folder.check(folder / 'part-1')
     held_folder.check(tmp_path)  # Nobody locked it.
+    (folder / 'lock').rename(folder / 'kept')
+    held_folder.check(folder)  # Whoever tidies up takes the folder from nobody.
+    (folder / 'kept').rename(folder / 'lock')
     folder.rename(tmp_path / 'old')
     with pytest.raises(UserError, match='was removed, renamed or replaced while this run trained'):
       held_folder.check(folder / 'part-1')
