@@ -59,7 +59,7 @@ def read_object(path: pathlib.Path) -> dict[str, Any]:
   except RecursionError as error:
     raise ValueError('it is nested too deeply') from error
   except UnicodeEncodeError as error:
-    raise ValueError('it holds half a character, which no file can be written with') from error
+    raise ValueError('it holds half a character (a lone surrogate)') from error
   if not isinstance(value, dict):
     raise ValueError('it holds no JSON object')
   return value

@@ -8,7 +8,7 @@ from scipy import stats
 
 RESAMPLES = 10_000
 _SEED = 0
-# Draws that are counted together, and numbers of them: a resample has as many as there are images.
+# So many resamples, and so many drawn images, are counted at once.
 _CHUNK, _DRAWS = 256, 2**24
 
 

@@ -342,6 +342,9 @@ def test_a_card_cannot_name_code(folder, family):
     lambda card: card['dataset'].update(image_shape=[60_000, 60_000, 3]),
     lambda card: card['dataset'].update(std=[1e-60] * 3),
     lambda card: card['dataset'].update(mean=[1e300] * 3),
+    lambda card: card.update(network=['x']),
+    lambda card: card.update(label=3),
+    lambda card: card.update(training={'teacher': 3}),
     lambda card: ['not', 'a', 'card'],
   ],
 )

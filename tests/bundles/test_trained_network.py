@@ -236,3 +236,10 @@ def test_the_script_says_what_is_in_files(folder, student, tmp_path, environment
   assert lines[3] == f'{tmp_path / "large.png"} (16x12, scaled and cut to 8x6)'
   [expected] = student.top(pixels[0], k=2)
   assert lines[1:3] == [f'  {100 * p:6.2f}%  {name}' for name, p in expected]
+
+
+def test_a_name_from_anyone_changes_nothing_of_a_terminal(network, tmp_path):
+  card = {'dataset': DATASET, 'network': 'net\x1b]0;owned\x07\x1b[2J'}
+  bundle.save(tmp_path / 'theirs', network, card)
+  shown = repr(pidkd_jax.load(str(tmp_path / 'theirs'), own=[Plain]))
+  assert shown.isprintable() and 'net' in shown

@@ -177,3 +177,15 @@ def test_a_packed_or_damaged_shard_is_refused(tmp_path):
     path.write_bytes(damaged)
     with pytest.raises(UserError, match=f'archive {path} cannot be used: .*{message}'):
       tar_shards.read(path)
+
+
+@pytest.mark.parametrize('size', ['-5', '274877906944'])
+def test_a_file_of_another_size_than_its_bytes_is_refused(size, tmp_path):
+  """As the sparse files of GNU tar are, in each of their formats."""
+  info = tarfile.TarInfo('000.png')
+  info.size = len(picture(0))
+  info.pax_headers = {'GNU.sparse.map': '0,10', 'GNU.sparse.size': size}
+  with tarfile.open(tmp_path / 'a.tar', 'w', format=tarfile.PAX_FORMAT) as tar:
+    tar.addfile(info, io.BytesIO(picture(0)))
+  with pytest.raises(UserError, match='a header is sparse'):
+    tar_shards.read(tmp_path / 'a.tar')

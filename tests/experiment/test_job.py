@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import types
 from contextlib import nullcontext
 
 import numpy as np
@@ -363,6 +364,32 @@ def test_only_members_of_the_run_itself_are_probed(tmp_path):
   assert job._unprobed(tmp_path) == unprobed
   (tmp_path / 'probe.json').write_text('{"digits": {"teacher": 0.9, "kd-0": 0.8}}')
   assert job._unprobed(tmp_path) == {'kd-1': kd_1, 'pidkd-0': pidkd_0}
+
+
+def test_a_stop_loses_one_probe_at_most(tmp_path, monkeypatch):
+  done = iter([0.5, KeyboardInterrupt()])
+
+  def probe(*_):
+    found = next(done)
+    if isinstance(found, BaseException):
+      raise found
+    return found
+
+  other = noise.dataset(32, 8, 3)
+  one = types.SimpleNamespace(
+    card={'dataset': {'image_shape': [8, 8, 3]}},
+    network=types.SimpleNamespace(model=None),
+    normalisation=None,
+  )
+  (tmp_path / 'bundles/kd-0').mkdir(parents=True)
+  monkeypatch.setattr(job, 'probe', probe)
+  monkeypatch.setattr(job, '_load', lambda *_: other)
+  monkeypatch.setattr(job, '_networks', lambda _: [])
+  monkeypatch.setattr(job.models, 'families', lambda *_: ())
+  monkeypatch.setattr(job.bundle, 'load', lambda *_: one)
+  with pytest.raises(KeyboardInterrupt):
+    job._probe(configuration.cohort(), one, tmp_path)
+  assert job._probed(tmp_path) == {'teacher': 0.5}
 
 
 def test_damaged_figures_are_found_and_left_alone(config, whole, home):

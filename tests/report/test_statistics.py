@@ -137,3 +137,10 @@ def test_the_smallest_within_the_error_is_chosen():
   assert statistics.smallest_within(costs, means, 0.021) == 0
   assert statistics.smallest_within(costs, means, 0.015) == 2  # The better of the two.
   assert statistics.smallest_within(costs, means, 0.001) == 3
+
+
+def test_many_images_are_drawn_in_smaller_parts_and_alike(monkeypatch):
+  values = np.random.default_rng(2).integers(0, 2, size=(2, 500))
+  expected = statistics.resample_images(values, 300)
+  monkeypatch.setattr(statistics, '_DRAWS', 1500)  # Three draws at once.
+  np.testing.assert_array_equal(statistics.resample_images(values, 300), expected)

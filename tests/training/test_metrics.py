@@ -8,6 +8,7 @@ import time
 import pytest
 from tensorboardX.proto import event_pb2
 
+from pidkd_jax.core.errors import UserError
 from pidkd_jax.training import metrics
 from pidkd_jax.training.metrics import MetricsLog
 
@@ -187,3 +188,10 @@ def test_tensorboard_has_the_configuration_once(tmp_path, part):
   [(run, step, tag, text)] = [one for one in scalars if isinstance(one[3], str)]
   assert (run, step, tag) == ('.', 0, 'configuration/text_summary')
   assert text == '    {\n      "student": "resnet8*0.5"\n    }'
+
+
+def test_a_line_that_is_nested_too_deeply_is_named(workdir):
+  path = workdir / 'metrics.jsonl'
+  path.write_text('[' * 100_000 + '\n' + path.read_text())
+  with pytest.raises(UserError, match='is damaged at line 1'):
+    metrics.read(workdir)

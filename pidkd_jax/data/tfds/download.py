@@ -85,12 +85,18 @@ def _locked(partial: pathlib.Path) -> Iterator[BinaryIO]:
     with partial.open('ab') as file:
       with contextlib.suppress(OSError):  # Some network disks have no locks.
         fcntl.flock(file, fcntl.LOCK_EX)
-      # The one who held it may have moved or removed it.
-      if not partial.exists() or not os.path.samestat(os.fstat(file.fileno()), partial.stat()):
+      if not _is_at(partial, file):  # The one who held it has moved or removed it.
         continue
       file.seek(0, os.SEEK_END)
       yield file
       return
+
+
+def _is_at(path: pathlib.Path, file: BinaryIO) -> bool:
+  try:
+    return os.path.samestat(os.fstat(file.fileno()), path.stat())
+  except FileNotFoundError:
+    return False
 
 
 def _complete(url: str, size: int, file: BinaryIO, progress: '_Progress') -> None:
