@@ -29,6 +29,7 @@ from pidkd_jax.core import atomic_folder, image, normalisation, npz, regular_fil
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.core.value import as_json
 from pidkd_jax.models import exported_function
 from pidkd_jax.models.base import Model
 from pidkd_jax.models.exported import Exported
@@ -111,7 +112,7 @@ def check_data(spec: DatasetSpec) -> None:
   Raises:
     UserError: their images are too large, or their statistics are none that images can have.
   """
-  entries = json.loads(json.dumps(dataset_card(spec, spec.normalisation)))
+  entries = as_json(dataset_card(spec, spec.normalisation))
   try:
     _check({'dataset': entries}, spec.num_classes)
   except ValueError as error:

@@ -6,8 +6,10 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, cast
 
+from pidkd_jax.bundles.preprocessing import Preprocessing
 from pidkd_jax.core import normalisation, regular_file
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 
 FILE = 'config.json'
 
@@ -18,25 +20,15 @@ class TimmConfig:
 
   Attributes:
     architecture: its name in timm.
-    image_shape: (H, W, C) of the images that it was evaluated on.
-    mean: of pixels in [0, 1], by channel.
-    std: of the same.
-    crop_ratio: side of the crop over the shorter side of the resized image.
+    preprocessing: of the images that it was evaluated on.
     class_names: None where the file does not list them.
     num_classes: None where it does not tell their number.
-    interpolation: by which timm scaled the images.
-    crop_mode: how it cut them: 'center', 'squash' or 'border'.
   """
 
   architecture: str
-  image_shape: tuple[int, int, int]
-  mean: tuple[float, ...]
-  std: tuple[float, ...]
-  crop_ratio: float
+  preprocessing: Preprocessing
   class_names: tuple[str, ...] | None
   num_classes: int | None
-  interpolation: str = 'bicubic'
-  crop_mode: str = 'center'
 
 
 def read(checkpoint: pathlib.Path) -> TimmConfig | None:
@@ -82,15 +74,16 @@ def _config(content: Mapping[str, Any], entries: Mapping[str, Any]) -> TimmConfi
     raise ValueError(f'{len(names)} label_names for {number} classes')
   return TimmConfig(
     architecture=content['architecture'],
-    image_shape=(height, width, channels),
-    mean=mean,
-    std=std,
-    crop_ratio=min(crop_ratio, 1.0),
+    preprocessing=Preprocessing(
+      image_shape=(height, width, channels),
+      normalisation=Normalisation(mean, std),
+      crop_ratio=min(crop_ratio, 1.0),
+      # timm's own defaults.
+      interpolation=str(entries.get('interpolation') or 'bicubic'),
+      crop_mode=str(entries.get('crop_mode') or 'center'),
+    ),
     class_names=names,
     num_classes=None if number is None else int(number),
-    # timm's own defaults.
-    interpolation=str(entries.get('interpolation') or 'bicubic'),
-    crop_mode=str(entries.get('crop_mode') or 'center'),
   )
 
 

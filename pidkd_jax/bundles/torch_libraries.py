@@ -3,7 +3,6 @@
 import abc
 import collections
 import contextlib
-import dataclasses
 import difflib
 import functools
 import pathlib
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from pidkd_jax.bundles import timm_config
+from pidkd_jax.bundles.preprocessing import Preprocessing
 from pidkd_jax.bundles.timm_config import TimmConfig
 from pidkd_jax.core import extras
 from pidkd_jax.core.errors import UserError, first_line, unknown_name
@@ -31,25 +31,6 @@ _TRANSFORMING = ('googlenet', 'inception_v3')
 _DENSE = re.compile(r'(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)')
 # A library's operators vanish with it.
 _DECLARED: list[Any] = []
-
-
-@dataclasses.dataclass(frozen=True)
-class Preprocessing:
-  """What a network's images are.
-
-  Attributes:
-    image_shape: (H, W, C).
-    normalisation: of pixels in [0, 1].
-    crop_ratio: side of the crop over the shorter side of the resized image, for evaluation.
-    interpolation: by which the library scales them.
-    crop_mode: how it cuts them: 'center', or timm's 'squash' and 'border'.
-  """
-
-  image_shape: tuple[int, int, int]
-  normalisation: Normalisation
-  crop_ratio: float
-  interpolation: str = 'bilinear'
-  crop_mode: str = 'center'
 
 
 class Library(abc.ABC):

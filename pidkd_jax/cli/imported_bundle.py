@@ -10,6 +10,7 @@ from absl import flags
 
 from pidkd_jax.bundles import bundle, timm_config, torch_file
 from pidkd_jax.bundles.bundle import Bundle
+from pidkd_jax.bundles.preprocessing import Preprocessing
 from pidkd_jax.bundles.timm_config import TimmConfig
 from pidkd_jax.bundles.torch_file import Checkpoint, StateDict
 from pidkd_jax.cli import data_flags
@@ -133,16 +134,14 @@ def fitted(checkpoint: Checkpoint, make: Callable[[StateDict], Any]) -> tuple[An
 def image_notes(
   entries: Mapping[str, Any],
   source: str,
-  interpolation: str = 'bilinear',
-  crop_mode: str = 'center',
+  evaluated: Preprocessing | None = None,
 ) -> tuple[str, ...]:
   """Return what images a network sees, who says so, and how they differ from the library's own.
 
   Args:
     entries: of its card on the data.
     source: who says what the flags do not.
-    interpolation: by which the network's library scaled its images.
-    crop_mode: timm's way of cutting them.
+    evaluated: what the network's library did to its images, where it is known.
   """
   size = 'x'.join(map(str, entries['image_shape'][:2]))
   given = data_flags.given_flags('image_size', 'crop_ratio', 'mean', 'std')
@@ -151,13 +150,15 @@ def image_notes(
     f'images of {size}, cut from {entries.get("crop_ratio", 1.0):.3g} of their shorter side',
     f'size, crop, mean and std are those of {said}',
   ]
-  if interpolation != 'bilinear':
+  if evaluated is None:
+    return tuple(notes)
+  if evaluated.interpolation != 'bilinear':
     notes.append(
-      f'it was evaluated with {printable(interpolation[:40])} interpolation, and images here are '
-      'scaled bilinearly; accuracies may differ a little'
+      f'it was evaluated with {printable(evaluated.interpolation[:40])} interpolation, and images '
+      'here are scaled bilinearly; accuracies may differ a little'
     )
-  if crop_mode != 'center':
-    how = _CROPS.get(crop_mode, f'cut images by {crop_mode[:40]!r}')
+  if evaluated.crop_mode != 'center':
+    how = _CROPS.get(evaluated.crop_mode, f'cut images by {evaluated.crop_mode[:40]!r}')
     notes.append(
       f'WARNING: its evaluation {how}, and here their centre is cut out, so it does not see the '
       'edges; accuracies may differ'

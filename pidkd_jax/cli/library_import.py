@@ -5,8 +5,7 @@ import collections
 from absl import flags
 
 from pidkd_jax.bundles import bundle, torch_file, torch_module
-from pidkd_jax.bundles.timm_config import TimmConfig
-from pidkd_jax.bundles.torch_libraries import Library, Preprocessing
+from pidkd_jax.bundles.torch_libraries import Library
 from pidkd_jax.cli import data_flags, imported_bundle
 from pidkd_jax.core import local_path
 from pidkd_jax.core.class_names import class_difference
@@ -46,12 +45,12 @@ def main(library: Library, name: str) -> None:
     path = local_path.resolve('--checkpoint', FLAGS.checkpoint)
     checkpoint = torch_file.read(path, FLAGS.key, FLAGS.prefix)
     config = library.config(name, path)
-    made_for = size or _side(config)
+    made_for = size or (config and config.preprocessing.side)
     (module, done), passed = imported_bundle.fitted(
       checkpoint, lambda state: torch_module.with_weights(library, name, state, made_for)
     )
     imported, notes = imported_bundle.origin(path), (*checkpoint.notes, *passed, *done)
-  known = _preprocessing(config) if config else library.preprocessing(name, module)
+  known = config.preprocessing if config else library.preprocessing(name, module)
   height, width, channels = known.image_shape
   image_shape = (size or height, size or width, channels)
   crop_ratio = FLAGS.crop_ratio or known.crop_ratio
@@ -100,31 +99,11 @@ def main(library: Library, name: str) -> None:
   where = f'the input of {target.module}' if target.before else f'the output of {target.module}'
   notes = (
     *notes,
-    *imported_bundle.image_notes(
-      entries,
-      imported_bundle.BESIDE if config else title,
-      known.interpolation,
-      known.crop_mode,
-    ),
+    *imported_bundle.image_notes(entries, imported_bundle.BESIDE if config else title, known),
     f'the target map is {where}, {shape}',
     f'outputs differ from those of PyTorch by {converted.difference:.1e} of the largest',
   )
   imported_bundle.write(out, network, entries, imported, notes, dataset)
-
-
-def _side(config: TimmConfig | None) -> int | None:
-  """Return the side of the images of timm's file, where they are square."""
-  return config.image_shape[0] if config and len({*config.image_shape[:2]}) == 1 else None
-
-
-def _preprocessing(config: TimmConfig) -> Preprocessing:
-  return Preprocessing(
-    config.image_shape,
-    Normalisation(config.mean, config.std),
-    config.crop_ratio,
-    config.interpolation,
-    config.crop_mode,
-  )
 
 
 def _class_names(count: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Values that a user gave: Python's own, checked against the type of a default."""
 
+import json
 import math
 import operator
 from typing import Any
@@ -49,6 +50,16 @@ def plain(like: Any, name: str, value: Any, needed: str = '') -> Any:
   if not math.isfinite(number):
     raise UserError(f'{name} is {value}; a finite number is needed')
   return number
+
+
+def as_json(tree: Any) -> Any:
+  """Return a tree as a JSON file gives it back: its tuples are lists.
+
+  Example:
+    >>> as_json({'drops': (0.0, 1.0)})
+    {'drops': [0.0, 1.0]}
+  """
+  return json.loads(json.dumps(tree))
 
 
 def array(values: Any) -> np.ndarray:

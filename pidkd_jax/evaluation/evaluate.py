@@ -46,10 +46,8 @@ def evaluate(
   Returns:
     {name: evaluation}.
   """
-  batches = inference.eval_batches(split, normalisation)
+  batches, larger = inference.distillation_batches(split, normalisation)
   logits = dict(logits or {})
-  # The teacher may see larger images.
-  larger = inference.eval_batches(split.larger, normalisation) if split.size else batches
   if teacher is not None and teacher_logits is None:
     teacher_logits = inference.logits(teacher, larger)
   evaluations = {}

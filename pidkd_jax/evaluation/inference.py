@@ -128,6 +128,21 @@ def eval_batches(
   )
 
 
+def distillation_batches(
+  split: Split, normalisation: Normalisation
+) -> tuple[EvalBatches, EvalBatches]:
+  """Return a split in batches as students see it, and as the teacher does.
+
+  They are one object where students and teacher see images of one size.
+
+  Args:
+    split: N images.
+    normalisation: the one that students and teacher were trained with.
+  """
+  batches = eval_batches(split, normalisation)
+  return batches, eval_batches(split.larger, normalisation) if split.size else batches
+
+
 def logits(network: Network, batches: EvalBatches) -> np.ndarray:
   """Return the logits of every image in the split's order, float32 [N, K]."""
   return _map(_logits, network, batches)

@@ -3,7 +3,6 @@
 Members do not depend on each other. So a run may gain some, and what it has stays as it is.
 """
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from ml_collections import ConfigDict
 from pidkd_jax import methods
 from pidkd_jax.core import regular_file
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.value import as_json
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import fields, workdir
 from pidkd_jax.experiment.experiment import Experiment
@@ -121,7 +121,7 @@ def _compare_rows(folder: pathlib.Path, before: _Rows, now: _Rows) -> None:
   for label, row in before.items():
     if label not in now:
       raise UserError(f'{holds} {label}; name it beside the others, or give another `workdir`')
-    old, new = (_flat(one) for one in (row, now[label]))
+    old, new = (as_json(one) for one in (row, now[label]))
     if old.get('method') == new.get('method'):
       # Fields that are newer than the run have their defaults.
       old = _defaults(new) | old
@@ -132,11 +132,6 @@ def _compare_rows(folder: pathlib.Path, before: _Rows, now: _Rows) -> None:
         raise UserError(
           f'{holds} {name} of {label} = {ours!r} and not {theirs!r}; give another `workdir`'
         )
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-  # JSON turns tuples into lists.
-  return json.loads(json.dumps(row))
 
 
 def _defaults(row: Mapping[str, Any]) -> dict[str, Any]:

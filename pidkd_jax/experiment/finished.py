@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from pidkd_jax.core import regular_file
 from pidkd_jax.core.screen import Summary
+from pidkd_jax.core.value import as_json
 from pidkd_jax.parallel import processes
 from pidkd_jax.training import log
 
@@ -61,7 +62,7 @@ def summary(config: ConfigDict, folder: str) -> Summary | None:
     saved = regular_file.read_object(home / 'config.json')
     kept = Summary.from_json(regular_file.read_object(home / _SUMMARY), str(home))
     written = (home / _SUMMARY).stat().st_mtime_ns
-    if saved != json.loads(json.dumps(config.to_dict())):
+    if saved != as_json(config.to_dict()):
       return None
     if has_bundle(config):
       return None

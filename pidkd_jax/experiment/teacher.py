@@ -15,6 +15,7 @@ from pidkd_jax.core import regular_file
 from pidkd_jax.core.class_names import class_difference
 from pidkd_jax.core.errors import UserError
 from pidkd_jax.core.types import DatasetSpec
+from pidkd_jax.core.value import as_json
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import run, workdir
 from pidkd_jax.experiment.experiment import Execution, Experiment
@@ -84,7 +85,7 @@ def _is_of(training: Training, dataset: Dataset) -> bool:
     data = (inputs['fingerprint'], inputs.get('start'))
   except (OSError, ValueError, TypeError, KeyError, AttributeError):
     return False
-  wanted = json.loads(json.dumps(_config(experiment, dataset)['model']))
+  wanted = as_json(_config(experiment, dataset)['model'])
   return (
     saved.decisive() == experiment.decisive()
     and data == (dataset.spec.fingerprint, _digest(training.start))

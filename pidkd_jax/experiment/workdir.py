@@ -16,6 +16,7 @@ from flax import traverse_util
 
 from pidkd_jax.core import file_lock, regular_file, runtime, versions
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.value import as_json
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training.checkpoint import check_path
 
@@ -273,8 +274,7 @@ def same_paths(folder: pathlib.Path, content: dict[str, Any], paths: Collection[
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:
-  # JSON turns tuples into lists.
-  return traverse_util.flatten_dict(json.loads(json.dumps(tree)), sep='.')
+  return traverse_util.flatten_dict(as_json(tree), sep='.')
 
 
 def _check_same(folder, before, now, harmless, defaults, paths) -> None:

@@ -5,13 +5,19 @@ import pathlib
 from collections.abc import Iterable
 
 from pidkd_jax.core.screen import Summary
-from pidkd_jax.report import conclusion, paired_differences, protocol, run_folder, table
+from pidkd_jax.report import (
+  conclusion,
+  figures,
+  paired_differences,
+  protocol,
+  run_folder,
+  table,
+)
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import canvas, curves, overview, summary
 from pidkd_jax.report.tables import accuracy, brief, condensed, settings, trials
 from pidkd_jax.training import log
 
-_FIGURES = {'overview': overview.draw, 'summary': summary.draw, 'curves': curves.draw}
+_FIGURES = ('overview', 'summary', 'curves')
 
 
 def run(folder: pathlib.Path) -> Summary:
@@ -37,7 +43,7 @@ def run(folder: pathlib.Path) -> Summary:
   shown = conclusion.sentences(comparison)
   against_bundle = condensed.columns(comparison)
   tables = [accuracy.columns_with_time(comparison, baseline), settings.columns(comparison)]
-  pictures = _draw(comparison, baseline, folder)
+  pictures = figures.save(_FIGURES, comparison, baseline, folder)
   table.write_csv(tables[0], folder / 'main.csv')
   table.write_csv(trials.columns(comparison), folder / 'trials.csv')
   sentences = [*condensed.sentences(comparison), *protocol.sentences(comparison)]
@@ -74,17 +80,3 @@ def _places(
 
 def _there(folder: pathlib.Path, *names: str) -> tuple[str, ...]:
   return tuple(name for name in names if (folder / name).exists())
-
-
-def _draw(
-  comparison: Comparison, baseline: str | None, folder: pathlib.Path
-) -> dict[pathlib.Path, str]:
-  """Draw what the run has the figures for, and return {path: caption}."""
-  captions = {}
-  for name, draw in _FIGURES.items():
-    if drawn := draw(comparison, baseline):
-      figure, caption = drawn
-      path = folder / f'{name}.png'
-      canvas.save(figure, path)
-      captions[path] = caption
-  return captions

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pidkd_jax.core.errors import UserError, printable
 from pidkd_jax.report import (
   contrasts,
+  figures,
   paired_differences,
   protocol,
   published_results,
@@ -17,7 +18,7 @@ from pidkd_jax.report import (
 )
 from pidkd_jax.report.comparison import Comparison, compare
 from pidkd_jax.report.contrasts import Family
-from pidkd_jax.report.figures import FIGURES, canvas, diagram
+from pidkd_jax.report.figures import FIGURES, diagram
 from pidkd_jax.report.parts import parameters
 from pidkd_jax.report.published_results import PublishedResults
 from pidkd_jax.report.table import Column
@@ -209,16 +210,12 @@ class _Section:
 
   def _figures(self) -> list[str]:
     parts = []
-    for name, draw in FIGURES.items():
-      drawn = draw(self._comparison, self._baseline)
-      if drawn:
-        figure, caption = drawn
-        path = self._folder / f'{name}.png'
-        canvas.save(figure, path)
-        parts += [
-          f'![{name}]({path.relative_to(self._out).as_posix()})',
-          f'*{table.escape(caption)} {protocol.SHARED}*',
-        ]
+    saved = figures.save(FIGURES, self._comparison, self._baseline, self._folder)
+    for path, caption in saved.items():
+      parts += [
+        f'![{path.stem}]({path.relative_to(self._out).as_posix()})',
+        f'*{table.escape(caption)} {protocol.SHARED}*',
+      ]
     return parts
 
 

@@ -59,8 +59,7 @@ class Validation:
       interim: the name of the precision of evaluations before the last epoch; without effect on a
         hold-out.
     """
-    batches = inference.eval_batches(split, normalisation)
-    larger = inference.eval_batches(split.larger, normalisation) if split.size else batches
+    batches, larger = inference.distillation_batches(split, normalisation)
     sooner = batches if name == _SELECTING else batches.in_precision(interim)
     return cls(name, split.labels, batches, larger, teacher, sooner)
 

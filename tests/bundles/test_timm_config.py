@@ -5,7 +5,9 @@ import json
 import pytest
 
 from pidkd_jax.bundles import timm_config
+from pidkd_jax.bundles.preprocessing import Preprocessing
 from pidkd_jax.core.errors import UserError
+from pidkd_jax.core.normalisation import Normalisation
 
 CONTENT = {
   'architecture': 'resnet18',
@@ -38,11 +40,16 @@ def altered(**entries):
 
 def test_tells_the_images_and_the_classes(read):
   assert read(CONTENT) == timm_config.TimmConfig(
-    'resnet18', (224, 240, 3), (0.5, 0.25, 0.125), (0.1, 0.2, 0.3), 0.95, ('ant', 'bee'), 2
+    'resnet18',
+    Preprocessing(
+      (224, 240, 3), Normalisation((0.5, 0.25, 0.125), (0.1, 0.2, 0.3)), 0.95, 'bicubic'
+    ),
+    ('ant', 'bee'),
+    2,
   )
   assert read({**CONTENT, 'label_names': {'n01': 'ant'}}).class_names is None
   assert read({**CONTENT, 'num_classes': 7, 'label_names': None}).num_classes == 7
-  squashed = read(altered(interpolation='lanczos', crop_mode='squash'))
+  squashed = read(altered(interpolation='lanczos', crop_mode='squash')).preprocessing
   assert (squashed.interpolation, squashed.crop_mode) == ('lanczos', 'squash')
 
 

@@ -22,6 +22,7 @@ from pidkd_jax.bundles import (
   torch_maps,
   torch_module,
 )
+from pidkd_jax.bundles.preprocessing import Preprocessing
 from pidkd_jax.cli import library_import
 from pidkd_jax.core import atomic_folder, regular_file
 from pidkd_jax.core.errors import UserError
@@ -435,7 +436,7 @@ def test_data_are_scaled_and_cut_as_the_card_says(flags, monkeypatch, tmp_path, 
     check=lambda name: None,
     create=lambda *arguments, **named: None,
     pretrained=lambda name: ({}, 'an address'),
-    preprocessing=lambda name, module: torch_libraries.Preprocessing(
+    preprocessing=lambda name, module: Preprocessing(
       (16, 16, 3), Normalisation((0.5,) * 3, (0.25,) * 3), 0.75
     ),
   )
@@ -457,7 +458,7 @@ def imported(flags, monkeypatch, tmp_path):
 
   It returns the card's entries on the data, and the notes.
   """
-  own = torch_libraries.Preprocessing((32, 32, 3), Normalisation(HALF, HALF), 0.875, 'bicubic')
+  own = Preprocessing((32, 32, 3), Normalisation(HALF, HALF), 0.875, 'bicubic')
   classifier = {'kernel': np.zeros((7, 3)), 'bias': np.arange(3.0)}
   network = Network({'params': {'classifier': {'linear': classifier}}}, Plain(3))
   place = types.SimpleNamespace(module='fc', before=False)
@@ -466,7 +467,7 @@ def imported(flags, monkeypatch, tmp_path):
   written = []
 
   def run(config=None, names=None, **given):
-    spec.image_shape = config.image_shape if config else own.image_shape
+    spec.image_shape = config.preprocessing.image_shape if config else own.image_shape
     usual = {'checkpoint': 'x.pth', 'key': '', 'prefix': '', 'pretrained': False, 'teacher': ''}
     absent = {'image_size': None, 'crop_ratio': None, 'mean': None, 'std': None, 'class_names': ''}
     flags(**{**usual, **absent, 'data': 'mine', **given})
@@ -506,7 +507,8 @@ def imported(flags, monkeypatch, tmp_path):
   return run
 
 
-TUNED = timm_config.TimmConfig('any', (64, 64, 3), HALF, (0.25,) * 3, 1.0, None, 3)
+IMAGES = Preprocessing((64, 64, 3), Normalisation(HALF, (0.25,) * 3), 1.0, 'bicubic')
+TUNED = timm_config.TimmConfig('any', IMAGES, None, 3)
 
 
 def test_timms_file_goes_before_the_library(imported):
@@ -563,7 +565,8 @@ def test_other_pixels_than_those_of_the_library_are_said(imported):
   assert any(note.startswith('it was evaluated with bicubic interpolation') for note in notes)
   assert not any('WARNING' in note for note in notes)
   for crop_mode, how in ('squash', 'squashed whole images'), ('border', 'filled images up'):
-    _, notes = imported(dataclasses.replace(TUNED, interpolation='bilinear', crop_mode=crop_mode))
+    images = dataclasses.replace(IMAGES, interpolation='bilinear', crop_mode=crop_mode)
+    _, notes = imported(dataclasses.replace(TUNED, preprocessing=images))
     assert any(note.startswith(f'WARNING: its evaluation {how}') for note in notes)
     assert not any('interpolation' in note for note in notes)
 
@@ -576,7 +579,7 @@ def test_timms_own_settings_and_its_file_are_read(timm, tmp_path):
   content = {'architecture': 'test_resnet', 'pretrained_cfg': images}
   (tmp_path / 'config.json').write_text(json.dumps(content))
   path = tmp_path / 'model.safetensors'
-  assert timm.config('test_resnet.r160_in1k', path).image_shape == (64, 64, 3)
+  assert timm.config('test_resnet.r160_in1k', path).preprocessing.image_shape == (64, 64, 3)
   assert timm.config('test_vit', path) is None
   assert torch_libraries.LIBRARIES['torchvision'].config('test_resnet', path) is None
 

@@ -11,7 +11,7 @@ from pidkd_jax import models
 from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.data import loading, noise
 from pidkd_jax.models.network import Network
-from pidkd_jax.report import run_report
+from pidkd_jax.report import figures
 
 
 @pytest.fixture(scope='module')
@@ -65,9 +65,9 @@ def read_once():
 @pytest.fixture
 def undrawn(monkeypatch):
   """Let reports have the figures of the run in a folder named `whole`, and no others."""
-  draw = run_report._draw
+  save = figures.save
 
-  def draw_some(comparison, baseline, folder):
-    return draw(comparison, baseline, folder) if 'whole' in folder.parts else {}
+  def save_some(names, comparison, baseline, folder):
+    return save(names if 'whole' in folder.parts else (), comparison, baseline, folder)
 
-  monkeypatch.setattr(run_report, '_draw', draw_some)
+  monkeypatch.setattr(figures, 'save', save_some)

@@ -18,5 +18,5 @@ def undrawn(monkeypatch):
 @pytest.fixture
 def without_figures(monkeypatch):
   """Let reports make no figures."""
-  monkeypatch.setattr(run_report, '_FIGURES', {})
+  monkeypatch.setattr(run_report, '_FIGURES', ())
   monkeypatch.setattr(study_report, 'FIGURES', {})

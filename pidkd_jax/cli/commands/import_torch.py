@@ -81,11 +81,10 @@ def main():
   source = ', else of '.join(filter(None, sources))
   if not source:
     source = 'its teacher' if teacher else 'CIFAR' if _is_of_cifar(network) else 'the defaults'
-  evaluated = (config.interpolation, config.crop_mode) if config else ()
   notes = (
     *checkpoint.notes,
     *passed,
-    *imported_bundle.image_notes(facts, source, *evaluated),
+    *imported_bundle.image_notes(facts, source, config and config.preprocessing),
   )
   imported_bundle.write(out, network, facts, imported, notes, dataset, teacher)
 
@@ -129,9 +128,9 @@ def _timm_config(path):
 
 def _cut(config):
   """Return the size and the crop of --data where timm's file says them."""
-  if not config or config.image_shape[0] != config.image_shape[1]:
+  if not config or not config.preprocessing.side:
     return {}
-  return {'image_size': config.image_shape[0], 'crop_ratio': config.crop_ratio}
+  return {'image_size': config.preprocessing.side, 'crop_ratio': config.preprocessing.crop_ratio}
 
 
 def _check_images(network):
@@ -152,22 +151,25 @@ def _is_of_cifar(network):
 def _facts(dataset, teacher, config):
   """Return what the card says of the data; the normalisation may still be open."""
   if dataset:
-    card = bundle.dataset_card(
-      dataset.spec, data.published(FLAGS.data) or dataset.spec.normalisation
+    normalisation = (
+      config.preprocessing.normalisation
+      if config
+      else data.published(FLAGS.data) or dataset.spec.normalisation
     )
-    return card | ({'mean': config.mean, 'std': config.std} if config else {})
+    return bundle.dataset_card(dataset.spec, normalisation)
   if teacher:
     return dict(teacher.card['dataset'])
   if config:
-    height, width, channels = config.image_shape
+    known = config.preprocessing
+    height, width, channels = known.image_shape
     size = FLAGS.image_size
     return {
       'name': None,
       'class_names': config.class_names,
       'image_shape': (size or height, size or width, channels),
-      'mean': config.mean,
-      'std': config.std,
-      'crop_ratio': FLAGS.crop_ratio or config.crop_ratio,
+      'mean': known.normalisation.mean,
+      'std': known.normalisation.std,
+      'crop_ratio': FLAGS.crop_ratio or known.crop_ratio,
     }
   size = FLAGS.image_size or 32
   return {

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import canvas, losses, overlap, scatter
+from pidkd_jax.report.figures import canvas, losses, overlap, scatter, teacher_line
 from pidkd_jax.report.label_placement import label_line_ends
-from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
+from pidkd_jax.report.style import Style, label_styles
 
 # More bands would hide each other, so then only the prominent labels have one.
 _MOST_BANDS = 7
@@ -70,10 +70,10 @@ def draw(comparison: Comparison, baseline: str | None) -> tuple[Figure, str] | N
   teacher = comparison.teacher if measure == 'test_top1' else None
   if teacher is not None and above:
     [height] = scatter.top1([teacher])
-    _draw_teacher(above[0], height, 'teacher')
+    teacher_line.draw_below_left(above[0], height, 'teacher', 9)
     low, high = above[-1].get_ylim()
     if zoom and height < high + _ROOM * (high - low):
-      _draw_teacher(above[1], height, '')
+      teacher_line.draw_below_left(above[1], height, '', 9)
   if above:
     label_line_ends(above[-1], _ends(top1), styles)
   size = 8 if len(below) <= _FEW else 7
@@ -134,20 +134,6 @@ def _name_lines(figure: Figure, styles: Mapping[str, Style]) -> None:
     lines.append(Line2D([], [], color=style.colour, linewidth=style.line_width))
     lines[-1].set_linestyle(style.line)
   canvas.legend(figure, lines, list(styles), loc='center right', frameon=False, fontsize=8)
-
-
-def _draw_teacher(axes: Axes, height: float, name: str) -> None:
-  axes.axhline(height, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
-  axes.annotate(
-    name,
-    (0.01, height),
-    xycoords=('axes fraction', 'data'),
-    xytext=(0, -3),
-    textcoords='offset points',
-    va='top',
-    fontsize=9,
-    color=TEACHER_COLOUR,
-  )
 
 
 def _ends(curves: _Curves) -> dict[str, tuple[float, float]]:

@@ -11,11 +11,11 @@ from matplotlib.text import Annotation
 from pidkd_jax.report import class_names
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.report.examples import Examples
-from pidkd_jax.report.figures import canvas, diagram, predictions, scatter
+from pidkd_jax.report.figures import canvas, diagram, predictions, scatter, teacher_line
 from pidkd_jax.report.figures.canvas import Box
 from pidkd_jax.report.figures.log_axis import use_plain_numbers
 from pidkd_jax.report.label_placement import label_points
-from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
+from pidkd_jax.report.style import TEACHER_COLOUR, Style, label_styles
 from pidkd_jax.report.trial import Trial
 
 # With more labels beside each other, the teacher is a line alone, which leaves them more room.
@@ -138,7 +138,7 @@ def _draw_teacher(axes: Axes, teacher: Trial, across: Sequence[float]) -> Annota
   """
   size, [height] = 1e-6 * teacher.value('cost', 'parameters'), scatter.top1([teacher])
   axes.plot(size, height, marker='*', markersize=13, color=TEACHER_COLOUR, linestyle='none')
-  axes.axhline(height, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
+  axes.axhline(height, **teacher_line.LOOK)
   right = size > statistics.median(across)
   return axes.annotate(
     f'teacher {teacher.network}',

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
-from pidkd_jax.report.figures import overlap
+from pidkd_jax.report.figures import overlap, teacher_line
 from pidkd_jax.report.label_placement import Point
-from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style
+from pidkd_jax.report.style import Style
 from pidkd_jax.report.trial import Trial
 
 
@@ -86,14 +86,4 @@ def draw_teacher(axes: Axes, teacher: Trial | None, cost: str | None = None) -> 
   height = 100 * teacher.value('results', 'top1')
   size = teacher.value('cost', cost) if cost else None
   name = f'teacher {teacher.network}' + (f', {1e-6 * size:.3g} M' if size else '')
-  axes.axhline(height, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
-  return axes.annotate(
-    name,
-    (0.995, height),
-    xycoords=('axes fraction', 'data'),
-    xytext=(0, 3),
-    textcoords='offset points',
-    ha='right',
-    fontsize=9,
-    color=TEACHER_COLOUR,
-  )
+  return teacher_line.draw_above_right(axes, height, name, 9)

@@ -10,9 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from pidkd_jax.report import paired_differences, statistics
 from pidkd_jax.report.comparison import Comparison
-from pidkd_jax.report.figures import canvas, overlap, scatter
+from pidkd_jax.report.figures import canvas, overlap, scatter, teacher_line
 from pidkd_jax.report.label_placement import label_line_ends
-from pidkd_jax.report.style import TEACHER_COLOUR, TEACHER_LINE, Style, label_styles
+from pidkd_jax.report.style import TEACHER_COLOUR, Style, label_styles
 
 # The growth is shown from this many times the last gap to the teacher below it.
 _DEPTH = 4
@@ -139,20 +139,10 @@ def _draw_growth(
     )
   ends = {label: (max(mean), mean[max(mean)]) for label, mean in means.items()}
   if target is not None:
-    axes.axhline(target, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
     gap = max(target - min(height for _, height in ends.values()), 1)
     highest = max(target, *(height for _, height in ends.values()))
     axes.set_ylim(max(0, target - _DEPTH * gap), min(100, highest + 0.5 * gap))
-    axes.annotate(
-      'teacher',
-      (0.01, target),
-      xycoords=('axes fraction', 'data'),
-      xytext=(0, -3),
-      textcoords='offset points',
-      va='top',
-      fontsize=_FONT_SIZE,
-      color=TEACHER_COLOUR,
-    )
+    teacher_line.draw_below_left(axes, target, 'teacher', _FONT_SIZE)
   axes.set_xlim(0, max(epoch for epoch, _ in ends.values()))
   axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
   axes.set_xlabel('epoch', fontsize=_FONT_SIZE)
@@ -198,7 +188,7 @@ def _draw_results(
     if label in differences:
       _write(axes, 1, row, differences[label].points(1).replace('-', '\N{MINUS SIGN}'), **look)
   if target is not None:
-    axes.axvline(target, color=TEACHER_COLOUR, linestyle=TEACHER_LINE, linewidth=1.2, zorder=1)
+    axes.axvline(target, **teacher_line.LOOK)
     axes.annotate(
       f'teacher {target:.1f}',
       (target, _HEADING),
