@@ -26,5 +26,10 @@ def get_config(arg=''):
     'wide_terms': config.row(WIDE, **STACK, **TERMS),
     'simkd_terms': config.row(LABELLED, num_projectors=1, **TERMS),
   }
+  # Added when the nine above were known, as the largest weight of the labels was the best.
+  for weight in (30, 100):
+    rows[f'labels_{weight}'] = config.row(LABELLED, **STACK, label_weight=float(weight))
+  for weight in (10, 30, 100):
+    rows[f'wide_labels_{weight}'] = config.row(WIDE, **STACK, label_weight=float(weight))
   c.cohorts = {'all': {'rows': rows}}
   return c
