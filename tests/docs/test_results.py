@@ -279,3 +279,20 @@ def test_gains_by_number_of_projectors(q):
     text,
   )
   assert f'{sum(gains) / 4:.2f}' == dict(zip((2, 3, 4, 6), said, strict=True))[q]
+
+
+def test_labels_beside_the_map():
+  with (LAB / 'results/leads/labelled-trials.csv').open(newline='') as file:
+    trials = {}
+    for row in csv.DictReader(file):
+      trials.setdefault(row['label'], []).append(100 * float(row['results.top1']))
+  found = measured('leads/labelled.csv')
+  labels = ('kd', 'pidkd', 'labels_1', 'labels_3', 'labels_10', 'terms', 'terms_alone')
+  labels += ('wide_terms', 'simkd_terms')
+  assert {*labels, 'teacher'} == found.keys()
+  for cells, label in zip(table('### Labels beside the map'), labels, strict=True):
+    assert cells[1] == ', '.join(f'{value:.2f}' for value in trials[label])
+    if label != 'kd':
+      pairs = zip(trials[label], trials['kd'], strict=True)
+      assert cells[2] == ', '.join(f'{one - other:+.2f}' for one, other in pairs)
+    assert check(cells[3], found[label], AGREEMENT) == 1
