@@ -31,5 +31,6 @@ def get_config(arg=''):
     rows[f'labels_{weight}'] = config.row(LABELLED, **STACK, label_weight=float(weight))
   for weight in (10, 30, 100):
     rows[f'wide_labels_{weight}'] = config.row(WIDE, **STACK, label_weight=float(weight))
+  rows['simkd_labels_10'] = config.row(LABELLED, num_projectors=1, label_weight=10.0)
   c.cohorts = {'all': {'rows': rows}}
   return c
