@@ -68,10 +68,15 @@ class PIDKD(Method):
     maps = stack.outputs(z, train=True)
     if not self.separate:
       maps = stack.integrate(maps)[None]
+    return {'feature': self.feature(maps, target, progress)}
+
+  @nn.nowrap
+  def feature(self, maps: jax.Array, target: jax.Array, progress: jax.Array) -> jax.Array:
+    """Return the weighted error [B] of maps [n, B, H, W, C_t], in the mean over the n."""
     error = jnp.mean(jax.vmap(losses.mean_squared_error, (0, None))(maps, target), axis=0)
     if self.normalize:
       error /= jnp.mean(jnp.square(to_float32(target)))
-    return {'feature': self.weight * losses.warm_up(progress, self.warmup) * error}
+    return self.weight * losses.warm_up(progress, self.warmup) * error
 
   @nn.nowrap
   def projection(

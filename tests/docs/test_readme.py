@@ -78,7 +78,13 @@ def test_the_numbers_are_those_of_the_lab():
 def test_counts_extras_and_targets_are_real():
   assert f'[{len(kd.models.names())} networks]' in README
   files = {catalog.class_of(name)[0].__module__.rpartition('.')[2] for name in catalog.names()}
-  rivals = {'simkd'} | files - {'pidkd', 'wide', 'linear', 'scratch'}  # SimKD is PIDKD with q = 1.
+  rivals = {'simkd'} | files - {
+    'pidkd',
+    'labelled',
+    'wide',
+    'linear',
+    'scratch',
+  }  # SimKD is PIDKD with q = 1.
   assert f'train {len(rivals)} published rivals' in README
   extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
   named = re.findall(r"'(?:\.|pidkd_jax)\[([\w,]+)\]'", README)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 LAB = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'lab'
-BLOCKS, EPOCHS = 'proof-blocks.md', 'proof-epochs.md'
+BLOCKS, EPOCHS, LABELS = 'proof-blocks.md', 'proof-epochs.md', 'labels.md'
 TOP1, ALIGNMENT = 'top-1 (%)', 'alignment error'
 PARAMETERS, AGREEMENT = 'parameters (M)', 'agreement (%)'
 FACTORS = ('003', '01', '03', '1', '3', '10', '30', '100')
@@ -79,6 +79,7 @@ def test_all_methods():
     ('proof/e', BLOCKS, '## Classes 81 to 100'),
     ('proof/arms', BLOCKS, '## All eight arms'),
     ('proof/e60', EPOCHS, '## 60 epochs'),
+    ('labels', LABELS, '## The first block'),
   ],
 )
 def test_the_proof(folder, page, heading):
@@ -104,6 +105,7 @@ def test_the_proof(folder, page, heading):
     ('proof/d/arms', BLOCKS, 'Classes 61 to 80 ([as CSV]'),
     ('proof/e/arms', BLOCKS, 'Classes 81 to 100 ([as CSV]'),
     ('proof/e60', EPOCHS, 'The three questions of 60 epochs'),
+    ('labels', LABELS, 'The two primary questions'),
   ],
 )
 def test_contrasts_of_the_proof(folder, page, heading):
@@ -281,7 +283,7 @@ def test_gains_by_number_of_projectors(q):
   assert f'{sum(gains) / 4:.2f}' == dict(zip((2, 3, 4, 6), said, strict=True))[q]
 
 
-def test_labels_beside_the_map():
+def test_the_choice_of_labels_beside_the_map():
   with (LAB / 'results/leads/labelled-trials.csv').open(newline='') as file:
     trials = {}
     for row in csv.DictReader(file):
@@ -290,11 +292,11 @@ def test_labels_beside_the_map():
   shown = {label: ', '.join(f'{value:.2f}' for value in own) for label, own in trials.items()}
   labels = ('kd', 'pidkd', 'labels_1', 'labels_3', 'labels_10', 'terms', 'terms_alone')
   labels += ('wide_terms', 'simkd_terms')
-  for cells, label in zip(table('### Labels beside the map'), labels, strict=True):
+  for cells, label in zip(table('## How it was chosen', LABELS), labels, strict=True):
     assert cells[1] == shown[label]
     if label != 'kd':
       pairs = zip(trials[label], trials['kd'], strict=True)
       assert cells[2] == ', '.join(f'{one - other:+.2f}' for one, other in pairs)
     assert check(cells[3], found[label], AGREEMENT) == 1
-  for weight, wide, stack in table('**The weight.**'):
+  for weight, wide, stack in table('## The weight', LABELS):
     assert (wide, stack) == (shown[f'wide_labels_{weight}'], shown[f'labels_{weight}'])

@@ -337,6 +337,15 @@ DEFAULTS = {
     'student_rate': 1.0,
   },
   'wide': {'num_projectors': 3, 'factor': 2} | SCALE,
+  # From a study of labels beside the map.
+  'pidkd_labels': {
+    'num_projectors': 3,
+    'factor': 2,
+    'integration': 'mean',
+    'separate': False,
+    'label_weight': 10.0,
+  }
+  | SCALE,
   'pidkd': {'num_projectors': 3, 'factor': 2, 'integration': 'mean', 'separate': False} | SCALE,
 }
 

@@ -70,9 +70,9 @@ def make_batch(side):
   return Batch(image, jnp.array([0, 1, 2, 0]), jnp.arange(4))
 
 
-def make_method(dataset, teacher, student, batch, **chosen):
+def make_method(dataset, teacher, student, batch, name='pidkd', **chosen):
   target = jax.eval_shape(teacher.encode, batch.image)
-  return methods.create('pidkd', **chosen)(student=student, target=target, dataset=dataset)
+  return methods.create(name, **chosen)(student=student, target=target, dataset=dataset)
 
 
 def initial(fill, method, batch, teacher):
@@ -213,6 +213,30 @@ def test_the_weight_warms_up(fill, dataset):
   for progress, share in ((0.125, 0.25), (0.25, 0.5), (0.5, 1.0), (0.75, 1.0)):
     loss, _, _ = by_hand(fill, dataset, progress=progress, warmup=0.5)
     np.testing.assert_allclose(loss, share * full, rtol=1e-5)
+
+
+@pytest.mark.parametrize('separate', [False, True])
+def test_labels_beside_the_map_by_hand(separate, fill, dataset):
+  batch = make_batch(8)
+  teacher = make_network(fill, Strided(3, stride=2, channels=6), 8)
+  student = Strided(3, stride=2, channels=5)
+  make = functools.partial(
+    make_method, dataset, teacher, student, batch, factor=3, separate=separate
+  )
+  plain, labelled = make(), make(name='pidkd_labels', label_weight=2.5)
+  variables = initial(fill, plain, batch, teacher)
+  seen = observe(teacher, batch)
+  terms, expected = (
+    terms_of(method, variables, batch, seen, jnp.float32(1)) for method in (labelled, plain)
+  )
+  assert terms.keys() == {'feature', 'cross_entropy'}
+  np.testing.assert_allclose(terms['feature'], expected['feature'], rtol=1e-6)
+
+  outputs = np.asarray(outputs_of(student, variables, batch.image), np.float64)
+  classifier = teacher.variables['params']['classifier']['linear']
+  logits = outputs.mean(axis=(0, 2, 3)) @ classifier['kernel'] + classifier['bias']
+  likelihood = np.exp(logits)[range(4), batch.label] / np.exp(logits).sum(axis=-1)
+  np.testing.assert_allclose(terms['cross_entropy'], -2.5 * np.log(likelihood), rtol=1e-4)
 
 
 def test_weights_cannot_be_learned_where_no_loss_depends_on_them(assemble, batches):

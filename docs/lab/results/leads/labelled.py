@@ -1,7 +1,6 @@
 """PIDKD with the terms of KD on the logits that the teacher's classifier gives the integrated map.
 
-KD reads labels and PIDKD reads none. docs/lab/results.md (Labels beside the map) has the command
-and the figures.
+KD reads labels and PIDKD reads none. docs/lab/labels.md has the command and the figures.
 """
 
 import jax.numpy as jnp
