@@ -24,7 +24,7 @@ def command(home):
   batches = ('--config.batch_size=25', '--config.teacher.batch_size=50')
 
   def command(folder):
-    return small.command(folder, home / 'tfds', 'pidkd', '--config.total_epochs=5', *batches)
+    return small.command(folder, home / 'tfds', 'pidkd', '--config.total_epochs=4', *batches)
 
   return command
 
@@ -51,7 +51,7 @@ def test_killed_and_asked_to_stop_the_result_is_the_same(command, environment, h
 
   killed = home / 'killed'
   _, _, *arguments = command(killed)
-  for stop, step in ((signal.SIGKILL, 4), (signal.SIGTERM, 12)):
+  for stop, step in ((signal.SIGKILL, 3), (signal.SIGTERM, 8)):
     running = forks.start('train', arguments, home, environment, patience=300)
     wait_for_checkpoint(running, killed, step)
     os.kill(running.pid, stop)

@@ -91,8 +91,6 @@ RECTIFIED = ('ResNet', 'ImageNetResNet', 'VGG', 'ShuffleNetV1', 'ShuffleNetV2')
 
 # Families whose maps are all raw sums, so that a map equals what stood before it.
 RAW = ('ConvNeXt', 'ViT')
-# Families of so many equal blocks that they run faster op by op than compiled as a whole.
-DEEP = ('ConvNeXt', 'ViT')
 
 
 def setting(name):
@@ -141,12 +139,8 @@ def features_and_logits(network, images):
   return features, network.classify(features.pooled), logits
 
 
-compiled = jax.jit(features_and_logits)
-
-
-def run(network, images):
-  """All in one compilation, which every test of a network shares."""
-  return (features_and_logits if family(network) in DEEP else compiled)(network, images)
+# All in one compilation, which every test of a network shares.
+run = jax.jit(features_and_logits)
 
 
 def encoded(network, images):
@@ -351,8 +345,11 @@ def test_a_depth_that_is_none_of_the_family_is_refused(model):
 
 @pytest.fixture(scope='module', params=SMALL)
 def network(request, fill):
-  model = models.create(SMALL[request.param], num_classes=3)
-  return Network(fill(shapes(model)), model)
+  """A network of few blocks, as its tests compile it."""
+  with pytest.MonkeyPatch.context() as patch:
+    families.shorten(patch)
+    model = models.create(SMALL[request.param], num_classes=3)
+    yield Network(fill(jax.eval_shape(model.init, jax.random.key(0), image(32))), model)
 
 
 @pytest.fixture(scope='module')
