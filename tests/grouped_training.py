@@ -22,10 +22,11 @@ from pidkd_jax.bundles.bundle import Bundle
 from pidkd_jax.core.errors import Stopped
 from pidkd_jax.data import noise
 from pidkd_jax.experiment import run
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 from pidkd_jax.training.checkpoint import Checkpoints
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe

@@ -18,13 +18,14 @@ from pidkd_jax.data.pipeline.soft_labels import SoftLabels
 from pidkd_jax.data.pipeline.split import Split
 from pidkd_jax.evaluation.cost import Cost, cost, parameters
 from pidkd_jax.experiment import own_network
-from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
+from pidkd_jax.experiment.experiment import Experiment, in_precision
 from pidkd_jax.methods import catalog
 from pidkd_jax.models.network import Network
 from pidkd_jax.nn import image_policies, precision
 from pidkd_jax.training import calls, memory, partition
 from pidkd_jax.training import cohort as cohorts
 from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.optimizer import Optimizer
 
 logger = logging.getLogger(__name__)

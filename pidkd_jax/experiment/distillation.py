@@ -27,9 +27,10 @@ from pidkd_jax.experiment import (
 from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.crops import Crops
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import devices, processes
 from pidkd_jax.training import free_memory
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import Recipe
 

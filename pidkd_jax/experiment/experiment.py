@@ -1,4 +1,4 @@
-"""What decides the result of a training, and how the training is carried out."""
+"""What decides the result of a training."""
 
 import dataclasses
 import functools
@@ -7,7 +7,6 @@ from typing import Any
 
 from pidkd_jax.data.pipeline import augment
 from pidkd_jax.nn import precision
-from pidkd_jax.parallel import devices
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 
@@ -72,35 +71,6 @@ def _member(saved: Mapping[str, Any]) -> Member:
   # Files of version 0.1.0 call it `numbers`.
   numbers = fields.pop('numbers', None) or fields.pop('optimizer')
   return Member(**fields, optimizer=OptimizerHparams(**numbers))
-
-
-@dataclasses.dataclass(frozen=True)
-class Execution:
-  """How an experiment is carried out. It alters results only by rounding.
-
-  Attributes:
-    memory: bytes that a training may take. A cohort that needs more, by `training.memory.estimate`,
-      trains in parts.
-    groups: of devices; each trains a part of a cohort at a time.
-    checkpoint_seconds: least time between two checkpoints.
-    steps_per_call: the most training steps in one compiled call; 0 chooses by platform.
-    look_ahead: the most batches in one pass of the teacher; 0 chooses by platform and memory.
-    side_by_side: whether equal members take the steps of a call in one program.
-    eval_precision: of evaluations before the last epoch, a name in `precision.PRECISIONS`. Neither
-      students nor their final figures depend on it; curves and `best_on_test` do.
-    signals: whether SIGTERM and SIGINT make a training save and stop.
-    writers: names of writers that get the metrics, too (`training.writers.names`).
-  """
-
-  memory: int
-  groups: tuple[devices.DeviceGroup, ...]
-  checkpoint_seconds: float = 60.0
-  steps_per_call: int = 0
-  look_ahead: int = 0
-  side_by_side: bool = False
-  eval_precision: str = 'float32'
-  signals: bool = True
-  writers: tuple[str, ...] = ()
 
 
 def in_precision(function: Callable) -> Callable:

@@ -25,12 +25,13 @@ from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.evaluation.cost import Cost, cost, multiply_adds
 from pidkd_jax.experiment import assembly, teacher
 from pidkd_jax.experiment.assembly import Assembly
-from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
+from pidkd_jax.experiment.experiment import Experiment, in_precision
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import partition, progress
 from pidkd_jax.training import step as steps
 from pidkd_jax.training.cohort import Cohort
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.free_memory import MIB
 from pidkd_jax.training.recipe import Recipe
 

@@ -33,9 +33,10 @@ from pidkd_jax.experiment import forecast as forecasts
 from pidkd_jax.experiment import start as starts
 from pidkd_jax.experiment import teacher as teachers
 from pidkd_jax.experiment.check import check
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import determinism, devices, processes
 from pidkd_jax.training import free_memory, log, progress
+from pidkd_jax.training.execution import Execution
 
 logger = logging.getLogger(__name__)
 

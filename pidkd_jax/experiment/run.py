@@ -17,10 +17,11 @@ from pidkd_jax.core.errors import UserError, listed
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import assembly, inputs, own_parts, result, workdir
-from pidkd_jax.experiment.experiment import Execution, Experiment, in_precision
+from pidkd_jax.experiment.experiment import Experiment, in_precision
 from pidkd_jax.parallel import device_groups, devices, held_folder, processes
 from pidkd_jax.parallel.preemption import Preemption
 from pidkd_jax.training import loop, metrics, partition, progress, writers
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.free_memory import MIB
 from pidkd_jax.training.loop_settings import LoopSettings
 from pidkd_jax.training.member import Member
@@ -352,10 +353,7 @@ def _train(
         labels={member.name: member.label for member in experiment.members},
         total_epochs=experiment.recipe.total_epochs,
         eval_every=experiment.eval_every,
-        checkpoint_seconds=run.execution.checkpoint_seconds,
-        steps_per_call=run.execution.steps_per_call,
-        look_ahead=run.execution.look_ahead,
-        side_by_side=run.execution.side_by_side,
+        execution=run.execution,
       ),
       preemption,
       chosen,

@@ -18,10 +18,11 @@ from pidkd_jax.core.types import DatasetSpec
 from pidkd_jax.core.value import as_json
 from pidkd_jax.data.dataset import Dataset
 from pidkd_jax.experiment import run, workdir
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.models import norm_fusion
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
+from pidkd_jax.training.execution import Execution
 
 logger = logging.getLogger(__name__)
 

@@ -99,17 +99,18 @@ class _Training:
     self._stopwatch = Stopwatch(cohort.names)
     self._logits: dict[str, np.ndarray] = {}  # {member: of the last epoch}.
     self._calls = calls.Calls()
+    execution = settings.execution
     if batches.traceable:
       self._calls = calls.plan(
-        settings.steps_per_call,
-        settings.look_ahead,
+        execution.steps_per_call,
+        execution.look_ahead,
         batches.steps_per_epoch,
         cohort,
         batches.shapes,
       )
-    calls.report(settings.look_ahead, self._calls, cohort, batches.traceable)
-    self._side_by_side = settings.side_by_side and self._calls.steps > 1
-    if settings.side_by_side and not self._side_by_side:
+    calls.report(execution.look_ahead, self._calls, cohort, batches.traceable)
+    self._side_by_side = execution.side_by_side and self._calls.steps > 1
+    if execution.side_by_side and not self._side_by_side:
       logger.warning('side_by_side has no effect, as a call takes one step')
     self._lanes = Lanes(lanes.number())
     self._is_compiled = False  # Whether the call is compiled ahead.
@@ -209,7 +210,7 @@ class _Training:
         elif time.monotonic() - shown_at > _SHOW_SECONDS:
           self._show(epoch + 1, within + count)
           shown_at = time.monotonic()
-        due = time.monotonic() - self._saved_at > self._settings.checkpoint_seconds
+        due = time.monotonic() - self._saved_at > self._settings.execution.checkpoint_seconds
         # Clocks and signals differ between processes. Agree first, then act at the same step.
         stopped, due = processes.any_process(preemption.requested, due)
         if stopped:

@@ -12,11 +12,12 @@ from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.data import noise
 from pidkd_jax.experiment import config as configuration
 from pidkd_jax.experiment import continuation, run, workdir
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import devices
 from pidkd_jax.report import run_folder
 from pidkd_jax.report.comparison import Comparison
 from pidkd_jax.training import loop, metrics
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 

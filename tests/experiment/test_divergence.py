@@ -9,9 +9,10 @@ import pytest
 from pidkd_jax.data import noise
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import result, run
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import metrics
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.outcome import Diverged
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe

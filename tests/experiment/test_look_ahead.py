@@ -7,8 +7,9 @@ import numpy as np
 
 from pidkd_jax.data import noise
 from pidkd_jax.experiment import assembly, run
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import devices
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 

@@ -11,9 +11,10 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
 from pidkd_jax.data.pipeline.soft_labels import SoftLabels
 from pidkd_jax.experiment import assembly, config, planning, run
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import step
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe

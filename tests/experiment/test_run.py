@@ -17,10 +17,11 @@ from pidkd_jax.data.pipeline.resident_split import ResidentSplit
 from pidkd_jax.data.pipeline.streamed_batches import StreamedBatches
 from pidkd_jax.evaluation import inference
 from pidkd_jax.experiment import assembly, run, teacher, workdir
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import devices
 from pidkd_jax.training import loop, metrics
 from pidkd_jax.training.calls import Calls
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 

@@ -18,9 +18,10 @@ from pidkd_jax.bundles.trained_network import TrainedNetwork
 from pidkd_jax.core.errors import Stopped, UserError
 from pidkd_jax.core.normalisation import Normalisation
 from pidkd_jax.experiment import start, teacher
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe

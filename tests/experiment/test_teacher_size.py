@@ -14,10 +14,11 @@ from pidkd_jax.experiment import run
 from pidkd_jax.experiment.check import check
 from pidkd_jax.experiment.config import default
 from pidkd_jax.experiment.crops import Crops
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.experiment.pairs import CIFAR100
 from pidkd_jax.experiment.teacher import check_fit
 from pidkd_jax.parallel import devices
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 from tests import plain

@@ -14,8 +14,9 @@ from pidkd_jax.data import noise
 from pidkd_jax.data.dataset import Unlabelled
 from pidkd_jax.experiment import assembly, check, run
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.parallel import devices
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.progress import Progress
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe

@@ -16,10 +16,11 @@ from pidkd_jax.core.errors import UserError
 from pidkd_jax.data import noise
 from pidkd_jax.experiment import arguments, assembly, run
 from pidkd_jax.experiment import config as configuration
-from pidkd_jax.experiment.experiment import Execution, Experiment
+from pidkd_jax.experiment.experiment import Experiment
 from pidkd_jax.methods import catalog
 from pidkd_jax.models.network import Network
 from pidkd_jax.parallel import devices
+from pidkd_jax.training.execution import Execution
 from pidkd_jax.training.member import Member
 from pidkd_jax.training.recipe import OptimizerHparams, Recipe
 from tests.methods import own
