@@ -32,5 +32,8 @@ def get_config(arg=''):
   for weight in (10, 30, 100):
     rows[f'wide_labels_{weight}'] = config.row(WIDE, **STACK, label_weight=float(weight))
   rows['simkd_labels_10'] = config.row(LABELLED, num_projectors=1, label_weight=10.0)
+  # Added when the first block was judged, as KD's weight had been chosen by short trainings.
+  for weight in (1, 10, 30):
+    rows[f'kd_{weight}'] = config.row('kd_1_1', weight=float(weight))
   c.cohorts = {'all': {'rows': rows}}
   return c
