@@ -35,5 +35,6 @@ def get_config(arg=''):
   # Added when the first block was judged, as KD's weight had been chosen by short trainings.
   for weight in (1, 10, 30):
     rows[f'kd_{weight}'] = config.row('kd_1_1', weight=float(weight))
+  rows['kd_03'] = config.row('kd_1_1', weight=0.3)  # As 1, the smallest, was the best.
   c.cohorts = {'all': {'rows': rows}}
   return c
