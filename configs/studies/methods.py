@@ -10,9 +10,8 @@ of your own.
 from pidkd_jax import methods
 from pidkd_jax.experiment import config, pairs
 
-# What other studies are about, scale.py, capacity.py and docs/lab/labels.md, and what is for
-# bundles: condense.py.
-ELSEWHERE = ('pidkd_published', 'simkd_published', 'pidkd_labels', 'wide', 'linear')
+# What other studies are about, scale.py and capacity.py, and what is for bundles: condense.py.
+ELSEWHERE = ('pidkd_published', 'simkd_published', 'wide', 'linear')
 
 
 def get_config(arg=''):
