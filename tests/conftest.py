@@ -131,8 +131,9 @@ def fill():
         value = rng.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[-4:-1]))
       else:
         value = rng.normal(size=leaf.shape) / 10
-      flat[path] = jnp.asarray(value, leaf.dtype)
-    return traverse_util.unflatten_dict(flat)
+      flat[path] = value.astype(leaf.dtype)
+    # As one transfer, which compiles nothing: JAX's conversion is a program for each shape.
+    return jax.device_put(traverse_util.unflatten_dict(flat))
 
   return fill
 
@@ -162,9 +163,9 @@ def batches(dataset):
   batches = []
   for _ in range(4):
     index = rng.choice(dataset.num_examples, 4, replace=False).astype(np.int32)
-    image = jnp.asarray(rng.normal(size=(4, *IMAGE)), jnp.float32)
-    batches.append(Batch(image, jnp.asarray(dataset.labels[index]), jnp.asarray(index)))
-  return batches
+    image = rng.normal(size=(4, *IMAGE)).astype(np.float32)
+    batches.append(Batch(image, dataset.labels[index], index))
+  return jax.device_put(batches)
 
 
 @pytest.fixture(scope='session')

@@ -201,7 +201,7 @@ def distill(
 
   Args:
     teacher: a trained network, or the folder of a bundle.
-    data: of the name, the classes and the image size that the teacher was trained for.
+    data: of the classes, in their order, and of the image size that the teacher was trained for.
     student: as `train`'s `model`.
     epochs: passes over the training images; the literature takes 240.
     methods: one of `kd.methods.names()`, `kd.method(...)` or a subclass of `kd.methods.Method`;

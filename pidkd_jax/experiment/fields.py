@@ -227,7 +227,9 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
   'The teacher': (
     Field('teacher.bundle', '', 'folder that holds the teacher'),
     Field(
-      'teacher.dir', '', 'folder of trained teachers; by default `teachers` beside the workdir'
+      'teacher.dir',
+      '',
+      'folder of trained teachers; by default `teachers` beside the workdir, of a study within it',
     ),
     Field('teacher.model', '', 'network of a teacher that is trained, or `module:Class`'),
     Field('teacher.start', '', 'folder of a bundle with whose weights its training begins'),

@@ -254,6 +254,14 @@ def test_timms_file_beside_the_weights_tells_the_images(run, home):
   command = ('import-torch', '--checkpoint=timm/model.safetensors', '--out=timm/bundle')
   other = run(*command, '--model=tf_mobilenetv3_small_100')
   assert other.returncode == 1 and f'give --model {name}' in other.stderr
+  # One of a network that is not built in is passed over, which is said.
+  (folder / 'config.json').write_text(json.dumps(content | {'architecture': 'resnet26'}))
+  given = ('--image_size=64', '--mean=0.5,0.5,0.5', '--std=0.25,0.25,0.25')
+  done = run(*command, f'--model={name}', *given)
+  assert done.returncode == 0, done.stderr
+  assert "config.json beside the file is passed over, as it is of 'resnet26'\n" in done.stdout
+  shutil.rmtree(folder / 'bundle')
+  (folder / 'config.json').write_text(json.dumps(content))
   done = run(*command, f'--model={name}')
   assert done.returncode == 0, done.stderr
   assert 'images of 64x64, cut from 0.75 of their shorter side\n' in done.stdout

@@ -24,7 +24,7 @@ CHOSEN = {'num_negatives': 20, 'dimension': 8, 'momentum': 0.7}
 
 
 def pooled(*shape, seed):
-  made = jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+  made = jax.device_put(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
   return Features((), (), made[:, None, None], made)
 
 

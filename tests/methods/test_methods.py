@@ -128,7 +128,7 @@ def test_a_gradient_reaches_every_parameter(label, stepped):
   # After one step without decay the momentum is the gradient.
   state = stepped[f'{label}-0']
   [gradient] = (part.trace for part in state.opt_state if isinstance(part, optax.TraceState))
-  flat = traverse_util.flatten_dict(gradient, sep='/')
+  flat = traverse_util.flatten_dict(jax.device_get(gradient), sep='/')
   assert flat.keys() == traverse_util.flatten_dict(state.params, sep='/').keys()
   assert [path for path, leaf in flat.items() if not np.any(leaf)] == []
   assert all(np.all(np.isfinite(leaf)) for leaf in flat.values())
@@ -136,8 +136,10 @@ def test_a_gradient_reaches_every_parameter(label, stepped):
 
 @pytest.mark.parametrize('label', VARIANTS)
 def test_batch_norm_statistics_follow_the_batches(label, initial, trained):
-  before = traverse_util.flatten_dict(initial[f'{label}-0'].collections['batch_stats'], sep='/')
-  after = traverse_util.flatten_dict(trained[f'{label}-0'].collections['batch_stats'], sep='/')
+  before, after = (
+    traverse_util.flatten_dict(jax.device_get(states[f'{label}-0'].collections['batch_stats']))
+    for states in (initial, trained)
+  )
   assert [path for path in before if not np.any(before[path] != after[path])] == []
 
 
@@ -155,8 +157,8 @@ def test_the_student_lies_in_one_place_and_starts_the_same_in_every_method(initi
 @pytest.mark.parametrize('label', VARIANTS)
 def test_another_trial_starts_from_other_weights(label, others, batches, initial):
   [other] = others.subset([f'{label}-1']).init(batches[0]).values()
-  flat = traverse_util.flatten_dict(other.params)
-  before = traverse_util.flatten_dict(initial[f'{label}-0'].params)
+  flat = traverse_util.flatten_dict(jax.device_get(other.params))
+  before = traverse_util.flatten_dict(jax.device_get(initial[f'{label}-0'].params))
   kernels = [path for path in flat if path[-1] == 'kernel']
   assert kernels and not any(np.any(flat[path] == before[path]) for path in kernels)
 

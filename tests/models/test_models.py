@@ -430,8 +430,10 @@ def test_training_uses_and_updates_the_statistics_of_the_batch(network, images):
     pytest.skip('its norms have no statistics')
   run = jax.jit(functools.partial(network.model.apply, train=True, mutable=['batch_stats']))
   logits, changed = run(network.variables, images)
-  before = traverse_util.flatten_dict(network.variables['batch_stats'])
-  after = traverse_util.flatten_dict(changed['batch_stats'])
+  before, after = (
+    traverse_util.flatten_dict(jax.device_get(tree['batch_stats']))
+    for tree in (network.variables, changed)
+  )
   assert before.keys() == after.keys()
   assert all(not np.any(before[path] == after[path]) for path in before)
   other, _ = run(network.variables | {'batch_stats': changed['batch_stats']}, images)

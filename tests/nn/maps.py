@@ -1,10 +1,9 @@
 """Random maps."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
 def maps(*shape: int, seed: int = 0) -> jax.Array:
   """Draw float32 numbers of this shape from N(0, 1)."""
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+  return jax.device_put(np.random.default_rng(seed).normal(size=shape).astype(np.float32))

@@ -63,7 +63,7 @@ def main():
   out = imported_bundle.place()
   checkpoint = torch_import.read(path, FLAGS.key, FLAGS.prefix)
   teacher = bundle_flags.load(FLAGS.teacher, '--teacher') if FLAGS.teacher else None
-  config = None if teacher else _timm_config(path)
+  config, unread = (None, ()) if teacher else _timm_config(path)
   dataset = data_flags.load(**_cut(config)) if FLAGS.data else None
   facts = _facts(dataset, teacher, config)
   network, passed = _network(checkpoint, teacher, tuple(facts['image_shape']))
@@ -84,6 +84,7 @@ def main():
   notes = (
     *checkpoint.notes,
     *passed,
+    *unread,
     *imported_bundle.image_notes(facts, source, config and config.preprocessing),
   )
   imported_bundle.write(out, network, facts, imported, notes, dataset, teacher)
@@ -112,18 +113,27 @@ def _suggestion():
 
 
 def _timm_config(path):
-  """Return what timm's hub says beside a checkpoint, if it is of the network of --model."""
+  """Return what timm's hub says beside a checkpoint, and notes.
+
+  It is None where it is of a network that is not built in, or --model is the user's own.
+
+  Raises:
+    UserError: it is of another network that is built in.
+  """
   config = timm_config.read(path)
+  if not config:
+    return None, ()
   names = models.names()
-  if not config or FLAGS.model not in names:
-    return None
   wanted = next((n for n in names if n.removesuffix('_imagenet') == config.architecture), None)
-  if wanted not in (None, FLAGS.model):
+  if wanted == FLAGS.model:
+    return config, ()
+  if wanted and FLAGS.model in names:
     raise UserError(
       f'{timm_config.FILE} beside {str(path)!r} says that it is {wanted!r}, and --model is '
       f'{FLAGS.model!r}; give --model {wanted}'
     )
-  return config if wanted else None
+  note = f'{imported_bundle.BESIDE} is passed over, as it is of {config.architecture!r}'
+  return None, (note,)
 
 
 def _cut(config):
