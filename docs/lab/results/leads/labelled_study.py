@@ -36,5 +36,8 @@ def get_config(arg=''):
   for weight in (1, 10, 30):
     rows[f'kd_{weight}'] = config.row('kd_1_1', weight=float(weight))
   rows['kd_03'] = config.row('kd_1_1', weight=0.3)  # As 1, the smallest, was the best.
+  # Added when the other blocks were known, as the projector's best weight may lie below 10.
+  for weight in (1, 3, 5):
+    rows[f'wide_labels_{weight}'] = config.row(WIDE, **STACK, label_weight=float(weight))
   c.cohorts = {'all': {'rows': rows}}
   return c
