@@ -106,6 +106,9 @@ def test_the_proof(folder, page, heading):
     ('proof/e/arms', BLOCKS, 'Classes 81 to 100 ([as CSV]'),
     ('proof/e60', EPOCHS, 'The three questions of 60 epochs'),
     ('labels', LABELS, 'The two primary questions'),
+    ('labels/c', LABELS, 'Labels on classes 41 to 60'),
+    ('labels/d', LABELS, 'Labels on classes 61 to 80'),
+    ('labels/e', LABELS, 'Labels on classes 81 to 100'),
   ],
 )
 def test_contrasts_of_the_proof(folder, page, heading):
@@ -139,17 +142,44 @@ def test_kd_on_the_other_blocks():
     )
 
 
+def test_labels_on_the_other_blocks():
+  rows = table('## The other blocks', LABELS)
+  assert len(rows) == 3
+  labels = ('labels_10', 'wide_labels_10', 'kd')
+  columns = [(AGREEMENT, label) for label in labels[:2]] + [
+    (ALIGNMENT, label) for label in labels[:2]
+  ]
+  for (_, teacher, *cells), block in zip(rows, 'cde', strict=True):
+    found = measured(f'labels/{block}/main.csv')
+    assert check(teacher, found['teacher'], TOP1) == 1
+    assert [check(cell, found[label], TOP1) for cell, label in zip(cells, labels)] == [2, 2, 2]
+    for cell, (heading, label) in zip(cells[3:], columns, strict=True):
+      assert check(cell, found[label], heading) == 1
+    with (LAB / f'results/labels/{block}/trials.csv').open(newline='') as file:
+      trials = {(row['label'], row['trial']): row for row in csv.DictReader(file)}
+    for trial in map(str, range(5)):
+      stack, wide = (trials[label, trial] for label in labels[:2])
+      assert float(stack['results.top1']) > float(wide['results.top1'])
+      assert 100 * float(stack['results.top1']) > float(found['teacher'][TOP1])
+      assert float(stack['results.alignment_error']) < float(wide['results.alignment_error'])
+
+
 @pytest.mark.parametrize(
-  ('file', 'heading'), [('pooled', '## All four blocks'), ('pooled_kd', 'The mean of the four')]
+  'file, page, heading, number',
+  [
+    ('proof/pooled', BLOCKS, '## All four blocks', '4'),
+    ('proof/pooled_kd', BLOCKS, 'The mean of the four', '4'),
+    ('labels/pooled', LABELS, 'The mean of the three', '3'),
+  ],
 )
-def test_all_blocks_of_the_proof(file, heading):
-  with (LAB / 'results' / 'proof' / f'{file}.csv').open(newline='') as csv_file:
+def test_all_blocks(file, page, heading, number):
+  with (LAB / 'results' / f'{file}.csv').open(newline='') as csv_file:
     found = {row['contrast']: row for row in csv.DictReader(csv_file)}
-  rows = table(heading, BLOCKS)
+  rows = table(heading, page)
   assert [cells[0] for cells in rows] == list(found)
   for name, blocks, mean, *intervals in rows:
     row = {**found[name], 'label': name}
-    assert blocks == row['comparisons'] == '4'
+    assert blocks == row['comparisons'] == number
     assert check(mean, row, 'mean top-1 (points)') == 2
     for over, interval in zip(('comparisons', 'trials'), intervals, strict=True):
       low, high = (f'{float(row[f"95% by t over {over}, {end}"]):+.2f}' for end in ('from', 'to'))
