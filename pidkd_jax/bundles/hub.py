@@ -238,8 +238,9 @@ def _explained(repository: str, revision: str) -> Iterator[None]:
     errors.HTTPError,  # pyright: ignore[reportPrivateImportUsage]
     errors.OfflineModeIsEnabled,
     errors.LocalEntryNotFoundError,
+    ValueError,  # A page in place of JSON, an address that is none, a token with other letters.
   ) as error:
     raise UserError(
-      f'the hub cannot be reached: {first_line(error)}; check the network, HF_ENDPOINT and '
-      'HF_HUB_OFFLINE'
+      f'the hub cannot be reached: {first_line(error)}; check the network, HF_ENDPOINT, HF_TOKEN '
+      'and HF_HUB_OFFLINE'
     ) from error

@@ -10,6 +10,7 @@ xla_flags.fewer_candidates()
 import contextlib
 import functools
 import inspect
+import math
 import os
 import signal
 import sys
@@ -97,9 +98,15 @@ def _parse(args: Sequence[str], operands: bool) -> list[str]:
       rest = flags.FLAGS(args)
       for name in flags.FLAGS:
         # A file that --config names and that cannot be read says so only when it is used.
-        getattr(flags.FLAGS[name].value, 'keys', None)
+        value = flags.FLAGS[name].value
+        getattr(value, 'keys', None)
+        # absl's bounds let nan pass. Fields of --config have a check of their own.
+        if isinstance(value, float) and math.isnan(value) and '.' not in name:
+          raise UserError(f'--{name} is {value}; a number is needed')
   except (flags.Error, UserError) as error:
     message = str(error)
+    if config and 'parsing config file' in message:  # It holds the whole traceback.
+      _fail(training_flags.explain(config, _inner(config, error)), 2)
     for words, ours in _CLEARER.items():
       before, found, _ = message.partition(words)
       message = before + ours if found else message
@@ -111,6 +118,15 @@ def _parse(args: Sequence[str], operands: bool) -> list[str]:
   if 'config' in flags.FLAGS:
     _require_config(config, training_flags.argument(args), helps)
   return rest
+
+
+def _inner(config: str, error: Exception) -> Exception:
+  """Return the error that went through the file, of those on which this one was raised."""
+  inner: BaseException | None = error
+  while inner := inner.__context__:
+    if any(frame.filename == config for frame in traceback.extract_tb(inner.__traceback__)):
+      return inner if isinstance(inner, Exception) else error
+  return error
 
 
 def _require_config(file: str, argument: str, helps: bool) -> None:

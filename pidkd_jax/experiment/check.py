@@ -33,6 +33,11 @@ def check(config: ConfigDict) -> None:
     raise UserError(
       'the config has neither rows nor method and compare; make it as configs/digits.py does'
     )
+  for name, value in _floats(config):
+    if not math.isfinite(value):
+      raise UserError(f'{name} is {value}; a finite number is needed')
+  for field in fields.FIELDS:
+    check_value(field, field.name, fields.get(config, field.name))
   models.create(config.student, num_classes=1)
   if not config.teacher.bundle:
     models.create(config.teacher.model, num_classes=1)
@@ -51,11 +56,6 @@ def check(config: ConfigDict) -> None:
       "data.unlabelled is 'rest', and data.shots is 0, so all images have labels; set data.shots, "
       'or name a folder (./rest, if that is its name)'
     )
-  for name, value in _floats(config):
-    if not math.isfinite(value):
-      raise UserError(f'{name} is {value}; a finite number is needed')
-  for field in fields.FIELDS:
-    check_value(field, field.name, fields.get(config, field.name))
   writers.check(config.writers)
   if 'probe' in config:
     _check_probe(config.probe)

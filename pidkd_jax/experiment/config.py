@@ -19,6 +19,8 @@ from pidkd_jax.experiment.pairs import Pair, find
 _METHOD = 'pidkd'
 # The groups of a cohort that its study has not.
 _OF_COHORTS = ('rows', 'probe')
+_STUDY = 'make them as configs/studies/capacity.py does'
+_MAIN = 'make it as configs/digits.py does'
 # By label, which has no point in it: it is a part of a flag's name.
 _TIMES = {
   'x003': 0.03,
@@ -213,19 +215,20 @@ def cohorts(config: ConfigDict, labels: Sequence[str] = ()) -> dict[str, ConfigD
 
   Raises:
     UserError: no cohort has a row of such a label; a row is to be as large as one that `labels`
-      leave out; a cohort has no rows or a field that the study has not; or the config is not a
-      study's.
+      leave out; a cohort has no rows or a field that the study has not; a cohort or a row is none;
+      or the config is not a study's.
   """
   table.require(config)
   if not config.get('cohorts'):
     raise UserError('the config has no cohorts, so it is no study: run it with `pidkd train`')
   shared = config.to_dict()
   groups = shared.pop('cohorts')
-  for name, group in groups.items():
-    if not group.get('rows'):
-      raise UserError(
-        f'the cohort {name} has no rows; make them as configs/studies/capacity.py does'
-      )
+  for name, group in _mapping('cohorts', groups, _STUDY).items():
+    own = _mapping(f'the cohort {name}', group, _STUDY).get('rows')
+    if not own:
+      raise UserError(f'the cohort {name} has no rows; {_STUDY}')
+    for label, row in _mapping(f'rows of the cohort {name}', own, _STUDY).items():
+      _require_row(label, row)
   known = [label for group in groups.values() for label in group['rows']]
   for label in labels:
     if label not in known:
@@ -263,13 +266,34 @@ def rows(config: ConfigDict) -> dict[str, dict[str, Any]]:
   """Return {label: {field: value}} of all that one cohort trains.
 
   The main job's rows are its method and the methods that are compared with it.
+
+  Raises:
+    UserError: there are none, or one is not what `row` makes.
   """
-  if 'rows' in config:
-    return {label: row.to_dict() for label, row in config.rows.items()}
-  first = config.method.to_dict()
-  name = first.pop('name')
-  chosen = {_label(name): {'method': name, **first}, **config.compare.to_dict()}
-  return {
-    label: {**table.defaults(table.ROW), 'method': label, **values}
-    for label, values in chosen.items()
-  }
+  fields = config.to_dict()
+  if 'rows' in fields:
+    chosen = _mapping('rows', fields['rows'], _STUDY)
+    for label, values in chosen.items():
+      _require_row(label, values)
+  else:
+    first = dict(_mapping('method', fields['method'], _MAIN))
+    if not isinstance(name := first.pop('name', None), str):
+      raise UserError(f'method.name is {name!r}; {_MAIN}')
+    chosen = {_label(name): {'method': name, **first}}
+    for label, values in _mapping('compare', fields['compare'], _MAIN, required=False).items():
+      if not isinstance(values, dict):
+        raise UserError(f'compare.{label} is {values!r}; {_MAIN}')
+      chosen[label] = {'method': label, **values}
+  return {label: {**table.defaults(table.ROW), **values} for label, values in chosen.items()}
+
+
+def _mapping(name: str, value: Any, remedy: str, required: bool = True) -> dict[str, Any]:
+  """Return a mapping; raise UserError where it is none, or empty if it is `required`."""
+  if not isinstance(value, dict) or (required and not value):
+    raise UserError(f'{name} is {value!r}; {remedy}')
+  return value
+
+
+def _require_row(label: str, row: Any) -> None:
+  if not isinstance(row, dict) or not isinstance(row.get('method'), str):
+    raise UserError(f"the row {label} is {row!r}; make it by config.row('pidkd'), or another name")

@@ -80,7 +80,7 @@ def study(
 
   Raises:
     UserError: There are no runs, a name is unknown, no contrast can be shown, a file is damaged, or
-      `out` cannot be written.
+      `out` cannot be written or holds files of these names that are of no report.
 
   Example:
     >>> text = study([pathlib.Path('runs/methods')], pathlib.Path('out'))  # doctest: +SKIP
@@ -98,8 +98,10 @@ def study(
   parts = [_TITLE, '\n'.join(items)]
   _read_files(comparisons)
   try:
+    _require_own(out)
     out.mkdir(parents=True, exist_ok=True)
     _clear(out)
+    (out / 'report.md').write_text(f'{_TITLE}\n', 'utf-8')  # So that it is ours if this is killed.
     if len(comparisons) > 1:
       parts += _overview(comparisons, families, out)
     for comparison, heading, name in zip(
@@ -226,13 +228,28 @@ def _read_files(comparisons: Iterable[Comparison]) -> None:
       _ = run.examples
       for trial in (*run.trials, run.teacher, run.origin):
         _ = trial and trial.outputs
+    _ = comparison.correct
     parameters(diagram.choose(comparison))
+
+
+def _is_report(path: pathlib.Path) -> bool:
+  return path.is_file() and path.read_text('utf-8', 'replace').split('\n', 1)[0] == _TITLE
+
+
+def _require_own(out: pathlib.Path) -> None:
+  """Raise UserError where files of a report's names are of no report."""
+  if not out.is_dir() or _is_report(out / 'report.md'):
+    return
+  for path in sorted(out.iterdir()):
+    if path.name == 'report.md' or _FILES.fullmatch(path.name):
+      raise UserError(
+        f'--out {str(out)!r} has {path.name!r}, which is of no report; name another folder'
+      )
 
 
 def _clear(out: pathlib.Path) -> None:
   """Remove tables and figures of an earlier report, which this one might not write again."""
-  report = out / 'report.md'
-  if not report.is_file() or report.read_text('utf-8', 'replace').split('\n', 1)[0] != _TITLE:
+  if not _is_report(out / 'report.md'):
     return
   sections = [path for path in out.glob('[0-9]*-*') if path.is_dir() and not path.is_symlink()]
   for folder in (out, *sections):

@@ -239,6 +239,9 @@ def test_mistakes_are_one_line(server, saved, tmp_path, monkeypatch):
   assert 'does not exist' in refusal(hub.push, tmp_path / 'nothing', NAME)
   monkeypatch.setenv('HF_TOKEN', 'hf_wrong')
   assert '401' in refusal(hub.push, saved, NAME, own=OWN)
+  monkeypatch.setenv('HF_TOKEN', 'hf_é')
+  says = "the hub cannot be reached: 'ascii' codec can't encode character"
+  assert says in refusal(hub.pull, NAME, place)
   monkeypatch.delenv('HF_TOKEN')
   says = 'there is no token for the hub; run `hf auth login`, or set HF_TOKEN'
   assert refusal(hub.push, saved, NAME, own=OWN) == says

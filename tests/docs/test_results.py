@@ -330,5 +330,7 @@ def test_the_choice_of_labels_beside_the_map():
     assert check(cells[3], found[label], AGREEMENT) == 1
   for weight, wide, stack in table('## The weight', LABELS):
     assert (wide, stack) == (shown[f'wide_labels_{weight}'], shown[f'labels_{weight}'])
+  for weight, wide, stack in table('of both trials:', LABELS):
+    assert (wide, stack) == (shown[f'wide_labels_{weight}'], shown.get(f'labels_{weight}', ''))
   rows = {'0.3': 'kd_03', '1': 'kd_1', '3': 'kd', '10': 'kd_10', '30': 'kd_30'}
   assert table("## KD's own weight", LABELS) == [[name, shown[own]] for name, own in rows.items()]

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from pidkd_jax import models
 from pidkd_jax.bundles import bundle
@@ -187,6 +188,9 @@ def test_a_misspelt_row_names_the_nearest(config, home):
     ({'data': {'shot': 5}}, (), "'data.shot'; did you mean 'data.shots'"),
     ({'total_epochs': 'many'}, (), "the cohort x: Could not override field 'total_epochs'"),
     ({'rows': {}}, (), 'the cohort x has no rows'),
+    ({'rows': ['pidkd']}, (), r"rows of the cohort x is \['pidkd'\]; make them as configs/"),
+    ({'rows': {'mine': 'pidkd'}}, (), "row mine is 'pidkd'; make it by config.row"),
+    ({'rows': {'mine': {'factor': 2}}}, (), "row mine is {'factor': 2}; make it by config.row"),
     ({'rows': {'bundle': configuration.row('scratch')}}, (), "label 'bundle' is what reports call"),
     ({}, ['widened'], 'widened is to be as large as pidkd, which --rows leaves out; name both'),
   ],
@@ -197,6 +201,33 @@ def test_a_mistake_in_a_cohort_is_one_line(config, group, labels, message):
     for cohort in configuration.cohorts(config, labels).values():
       check(cohort)
   assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'field, value, message',
+  [
+    ('rows', {}, 'rows is {}; make them as configs/studies/capacity.py does'),
+    ('rows', {'mine': 'pidkd'}, "the row mine is 'pidkd'; make it by config.row"),
+    ('method', None, 'method is None; make it as configs/digits.py does'),
+    ('method', {}, 'method is {}; make it as'),
+    ('compare', {'simkd': None}, 'compare.simkd is None; make it as'),
+    ('student', None, 'student is None; '),
+    ('teacher', {'model': None}, 'teacher.model is None; '),
+  ],
+)
+def test_a_mistake_in_a_config_written_by_hand_is_one_line(field, value, message):
+  plain = configuration.default('', pairs.DIGITS, 'pidkd,scratch')
+  written = {**plain.to_dict(), field: value}
+  if field == 'teacher':
+    written[field] = {**plain.teacher.to_dict(), **value}
+  with pytest.raises(UserError, match=message):
+    check(ConfigDict(written))
+
+
+def test_a_row_written_by_hand_takes_the_defaults():
+  cohort = ConfigDict({'rows': {'mine': {'method': 'pidkd', 'factor': 4}}})
+  [row] = configuration.rows(cohort).values()
+  assert row == {**configuration.row('scratch').to_dict(), 'method': 'pidkd', 'factor': 4}
 
 
 def test_a_member_that_diverges_is_left_out_and_the_others_go_on(config, whole, home, caplog):

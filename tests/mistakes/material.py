@@ -39,12 +39,23 @@ def make(home: pathlib.Path) -> None:
 
 def _texts(home):
   """Configs and modules that are none, and files where folders belong."""
+  (home / 'mine').mkdir()
+  (home / 'mine' / 'main.csv').write_text('a,b\n1,2\n')
   (home / 'file').write_text('a file\n')
   (home / 'empty').mkdir()
   texts = {
     'config.json': '{"batch_size": 64}\n',
     'config.txt': 'batch_size: 64\nepochs: many more\n',
     'raising.py': "def get_config(arg=''):\n  return 1 / 0\n",
+    'other_type.py': (
+      'from pidkd_jax.experiment import config\n\n\n'
+      "def get_config(arg=''):\n  c = config.cohort()\n  c.drops = 0.5\n  return c\n"
+    ),
+    'no_rows.py': (
+      'from pidkd_jax.experiment import config\n\n\n'
+      "def get_config(arg=''):\n  c = config.cohort()\n  c.student = c.teacher.model = 'resnet8'\n"
+      '  return c\n'
+    ),
     'missing_key.py': "def get_config(arg=''):\n  return {}['total_epochs']\n",
     'importing.py': 'import no_such_module\n',
     'nothing.py': 'x = 1\n',

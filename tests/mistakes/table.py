@@ -34,6 +34,9 @@ MISTAKES = {
     _bare('no config', 'no --config was given; name a file, or one of: cifar100,'),
     _train('unknown flag', 'Did you mean: workdir', '--wrkdir=x', status=2),
     _train('stray argument', "unknown argument 'stray'", 'stray', status=2),
+    command('latency', '--bundle=bundles/digits', '--out=latency')(
+      'no number for the time', '--seconds is nan; a number is needed', '--seconds=nan', status=2
+    ),
     _train('flag without its value', 'Missing value', '--workdir', status=2),
     _plan('numbers that are words', 'write --factors=1,2,4', '--factors=wide'),
     _plan('own student to plan', "there is no module 'nowhere'", '--student=nowhere:Net'),
@@ -77,6 +80,12 @@ MISTAKES = {
       'no folder to export to', 'no --out was given', '--bundle=bundles/digits', '--format=weights'
     ),
     _report('no run to report', 'no run was given; name the folder of a run or of a study'),
+    command('report')(
+      'folder for the report with a file of mine',
+      'which is of no report',
+      'runs/good',
+      '--out=mine',
+    ),
     command('report')('no folder for the report', 'no --out was given', 'runs/good'),
     _import('no checkpoint', 'no --checkpoint was given; name a PyTorch file'),
     _import('no model to import', 'no --model was given', '--checkpoint=torch/text.pth'),
@@ -86,6 +95,15 @@ MISTAKES = {
     _study('study without a config', 'no --config was given'),
   ),
   'Configs': (
+    _train(
+      'config that sets a number for several',
+      "TypeError: Could not override field 'drops'",
+      '--config=bad/other_type.py',
+      status=2,
+    ),
+    _bare(
+      'config without rows', 'rows is {}; make them as', '--config=bad/no_rows.py', '--workdir=w'
+    ),
     _train('unknown field', 'Did you mean "student"', '--config.studnet=x', status=2),
     _train('unknown hyper-parameter', 'Did you mean "factor"', '--config.method.fctor=2', status=2),
     _train(

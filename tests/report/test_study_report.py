@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from pidkd_jax import report
@@ -234,6 +235,31 @@ def test_nothing_of_an_earlier_report_is_left(tmp_path):
     *(f'{n}.{kind}' for n in ('main', 'contrasts', 'cost', 'settings') for kind in ('csv', 'tex')),
     *(f'sizes.{kind}' for kind in ('csv', 'tex') if (out / f'sizes.{kind}').exists()),
   }
+
+
+@pytest.mark.usefixtures('without_figures')
+@pytest.mark.parametrize('name', ['report.md', 'main.csv', 'size.png'])
+def test_files_of_no_report_are_kept(tmp_path, name):
+  run, out = folders.run(tmp_path / 'run', LABELS), tmp_path / 'out'
+  out.mkdir()
+  (out / name).write_text('mine')
+  with pytest.raises(UserError, match=f"out' has '{name}', which is of no report; name another"):
+    report.study([run], out)
+  assert [path.read_text() for path in out.iterdir()] == ['mine']
+
+
+@pytest.mark.usefixtures('without_figures')
+def test_a_report_that_fails_leaves_the_earlier_one(tmp_path):
+  run, out = folders.run(tmp_path / 'run', LABELS), tmp_path / 'out'
+  report.study([run], out)
+  before = {path.name: path.read_bytes() for path in out.iterdir()}
+  file = next(path for path in (run / 'outputs').glob('pidkd-*.npz'))
+  with np.load(file) as arrays:
+    half = {key: value[: len(value) // 2] for key, value in arrays.items()}
+  np.savez(file, **half)
+  with pytest.raises(UserError, match='are of other images than those of'):
+    report.study([run], out)
+  assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 @pytest.mark.usefixtures('undrawn')
