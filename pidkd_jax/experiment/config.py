@@ -296,4 +296,4 @@ def _mapping(name: str, value: Any, remedy: str, required: bool = True) -> dict[
 
 def _require_row(label: str, row: Any) -> None:
   if not isinstance(row, dict) or not isinstance(row.get('method'), str):
-    raise UserError(f"the row {label} is {row!r}; make it by config.row('pidkd'), or another name")
+    raise UserError(f'the row {label} is {row!r}; make it by config.row(METHOD)')

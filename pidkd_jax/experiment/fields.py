@@ -229,7 +229,7 @@ SECTIONS: Mapping[str, tuple[Field, ...]] = {
     Field(
       'teacher.dir',
       '',
-      'trained teachers; by default `teachers` beside a run, within a study',
+      'folder of trained teachers; default: `teachers` beside a run, within a study',
     ),
     Field('teacher.model', '', 'network of a teacher that is trained, or `module:Class`'),
     Field('teacher.start', '', 'folder of a bundle with whose weights its training begins'),
